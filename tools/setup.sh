@@ -1,0 +1,63 @@
+# Sourced by pipelines/quickstart.sh and tests/*.sh: from a fresh machine to a build folder. Every step looks first
+# and does nothing where nothing is missing.
+source "$(dirname "${BASH_SOURCE[0]}")/packages.sh"
+
+say() { printf '\033[1m%s\033[0m\n' "$*"; }
+die() {
+    printf '%s\n' "$*" >&2
+    exit 1
+}
+
+# need_packages NAME...: installs the missing ones, as root or with sudo. Where that is not possible it prints the one
+# line to run instead and ends the script with 2.
+need_packages() {
+    if ! command -v apt-get >/dev/null; then
+        command -v meson ninja gst-launch-1.0 >/dev/null && return
+        die "No apt-get here. Install what Debian 12 calls: $*"
+    fi
+    local missing
+    missing=$(comm -23 <(printf '%s\n' "$@" | sort) \
+        <(dpkg-query -W -f '${db:Status-Status} ${Package}\n' "$@" 2>/dev/null | sed -n 's/^installed //p' | sort -u) | xargs)
+    [ -n "$missing" ] || return 0
+    local line="apt-get update && apt-get install -y --no-install-recommends $missing" as_root=()
+    if [ "$(id -u)" != 0 ]; then
+        # sudo may ask for a password only where somebody can type one.
+        if command -v sudo >/dev/null && { sudo -n true 2>/dev/null || [ -t 0 ]; }; then
+            as_root=(sudo)
+        else
+            printf 'Packages are missing and this user may not install them. Run this line, then start again:\n\n' >&2
+            command -v sudo >/dev/null && printf "  sudo sh -c '%s'\n" "$line" >&2 || printf "  su -c '%s'\n" "$line" >&2
+            exit 2
+        fi
+    fi
+    say "Installing with apt: $missing"
+    DEBIAN_FRONTEND=noninteractive "${as_root[@]}" sh -c "$line" </dev/null >"${TMPDIR:-/tmp}/motioncachegen-apt.$$.log" 2>&1 || {
+        tail -n 15 "${TMPDIR:-/tmp}/motioncachegen-apt.$$.log" >&2
+        die "apt could not install the packages. Run this line as root, then start again:
+
+  $line"
+    }
+    rm -f "${TMPDIR:-/tmp}/motioncachegen-apt.$$.log"
+}
+
+# need_torch: LibTorch in its cache, unless TORCH_DIR names one.
+need_torch() {
+    [ -n "${TORCH_DIR-}" ] || tools/torch/fetch.sh || die "LibTorch could not be fetched. TORCH_DIR=FOLDER uses one that is already on this machine."
+}
+
+# configure FOLDER OPTION...: sets the build folder up once; again only when the options have changed. A folder that
+# somebody set up by hand is used as it is.
+configure() {
+    local folder=$1 wanted="${*:2} torch_dir=${TORCH_DIR-$(tools/torch/find.sh)}" again=()
+    if [ -f "$folder/build.ninja" ]; then
+        [ ! -f "$folder/setup-options" ] || [ "$(cat "$folder/setup-options")" = "$wanted" ] && return
+        again=(--wipe)
+    fi
+    say "Setting up $folder"
+    meson setup "${again[@]}" "$folder" "${@:2}" -Dtorch_dir="${TORCH_DIR-}" >"$folder.log" 2>&1 || {
+        tail -n 15 "$folder.log" >&2
+        die "meson could not set up $folder"
+    }
+    mv "$folder.log" "$folder/setup.log"
+    printf '%s\n' "$wanted" >"$folder/setup-options"
+}
