@@ -1,0 +1,114 @@
+#pragma once
+// Every kernel of the CPU: raw pointers, strides and sizes, nothing else. One thread works on the rows it is
+// given; whoever calls divides the rows among threads.
+//
+// Each has a plain twin in namespace mc::kernels::plain (kernels/plain.cpp): readable, always built, and what
+// the fast one (Highway, chosen for the processor at run time) is fuzzed against and timed beside in
+// tests/kernels. Arithmetic is in float32 everywhere; `bf16` storage is rounded to nearest even.
+#include <cstddef>
+#include <cstdint>
+
+namespace mc::kernels {
+
+// Storage type for bfloat16: the upper half of a float32.
+struct bf16 {
+    uint16_t bits;
+};
+
+// Where activations live. F32: float32, not rounded. BF16: bfloat16 in memory. F32_AS_BF16: float32 in memory
+// that holds only bfloat16 numbers: what BF16 computes, on processors whose bfloat16 arithmetic is slower
+// than their float32 one.
+enum class Store { F32, BF16, F32_AS_BF16 };
+
+// One residual connection and the layer norm behind it, for rows [0, rows) of width `width`:
+//
+//     x[r]   = round(x[r] + (gate ? gate[g(r)] : 1) * (delta[r] + (bias ? bias : 0)))        if delta
+//     out[r] = round((x[r] - mean) / sqrt(var + eps) * mult[g(r)] + add[g(r)])               if out
+//
+// with g(r) = group[r] when `group` is given, else 0: the row's latent frame. `mult` is 1 + scale or the
+// weight of an affine norm, `add` the shift or its bias.
+struct ResidualNorm {
+    void* x;                   // [rows, width], type of `store`; updated in place
+    const void* delta;         // [rows, width], type of `store`; nullptr: no residual
+    const float* bias;         // [width] or nullptr: of the linear layer that made delta
+    const float* gate;         // [groups, width] or nullptr
+    const float* mult;         // [groups_norm, width]
+    const float* add;          // [groups_norm, width]
+    const int32_t* group;      // [rows] or nullptr: applies to gate
+    const int32_t* group_norm; // [rows] or nullptr: applies to mult and add
+    size_t group_stride;       // floats from one group's gate, mult, add row to the next
+    void* out;                 // [rows, width], type of `store`; nullptr: residual only; may be `delta`
+    size_t rows, width;
+    float eps;
+    Store store;
+};
+void residual_norm(const ResidualNorm& a);
+
+// RMS norm over the whole width (all heads together), then rotary position embedding per head:
+//
+//     y = (in[r] + bias) * rsqrt(mean((in[r] + bias)^2) + eps) * gain
+//     (y[2p], y[2p+1]) -> (y[2p] cos - y[2p+1] sin, y[2p] sin + y[2p+1] cos)    in each head, p < head/2
+//
+// cosine, sine: [positions, head/2]; row r uses position[r] (r when nullptr). cosine == nullptr: no rotation.
+// Rounded (bf16 stores) after the norm and after the rotation, as Diffusers does.
+struct RmsRope {
+    const void* in;    // row r at in + r*in_stride elements
+    const float* bias; // [width] or nullptr
+    const float* gain; // [width]
+    const float* cosine;
+    const float* sine;
+    const int32_t* position; // [rows] or nullptr
+    void* out;               // row r at out + r*out_stride elements; may be `in`
+    size_t rows, width, head, in_stride, out_stride;
+    float eps;
+    Store store;
+};
+void rms_rope(const RmsRope& a);
+
+// x = round(gelu_tanh(x + bias)), rows of `width`, in place; bias may be nullptr.
+//     gelu_tanh(x) = x/2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3)));   -0 at -infinity, its limit
+void bias_gelu(void* x, const float* bias, size_t rows, size_t width, Store store);
+
+// x = round(x + bias); row r at x + r*stride elements.
+void bias_add(void* x, const float* bias, size_t rows, size_t width, size_t stride, Store store);
+
+// The VAE's norm and activation over channels-last rows (one row a position, `channels` wide):
+//     y = x / max(|x|, 1e-12) * sqrt(channels) * gamma;   out = silu ? y * sigmoid(y) : y
+// out may be x.
+void channel_norm(const float* x, const float* gamma, float* out, size_t rows, size_t channels, bool silu);
+
+// Conversions, n elements.
+void to_bf16(const float* in, bf16* out, size_t n);
+void from_bf16(const bf16* in, float* out, size_t n);
+void round_to_bf16(float* x, size_t n); // in place, float32 that holds bfloat16 numbers
+
+// ---- colour ----
+// Pixels arrive as three float planes in [-1, 1] (clamped here; NaN is black), R, G, B, `plane_stride` floats
+// apart, rows of `width` floats close together. 8-bit values are trunc(clamp(x/2 + 1/2, 0, 1) * 255) for RGB,
+// as the reference saves them. I420 and NV12: BT.709 limited range from these 8-bit RGB values, in the fixed
+// point of kernels/pixel.h (0.506 from the real value at most); chroma is the mean of two rows and of columns
+// 2i-1, 2i, 2i+1 weighted 1:2:1 (sited at the left luma sample, "mpeg2"), the edge repeated. width and height
+// even.
+struct Picture {
+    const float* rgb;
+    size_t plane_stride, width, height;
+};
+void picture_to_rgb(const Picture& p, uint8_t* rgb, size_t stride);
+void picture_to_i420(const Picture& p, uint8_t* const planes[3], const size_t strides[3]);
+void picture_to_nv12(const Picture& p, uint8_t* const planes[2], const size_t strides[2]);
+
+namespace plain {
+void residual_norm(const ResidualNorm& a);
+void rms_rope(const RmsRope& a);
+void bias_gelu(void* x, const float* bias, size_t rows, size_t width, Store store);
+void bias_add(void* x, const float* bias, size_t rows, size_t width, size_t stride, Store store);
+void channel_norm(const float* x, const float* gamma, float* out, size_t rows, size_t channels, bool silu);
+void to_bf16(const float* in, bf16* out, size_t n);
+void from_bf16(const bf16* in, float* out, size_t n);
+void round_to_bf16(float* x, size_t n);
+void picture_to_rgb(const Picture& p, uint8_t* rgb, size_t stride);
+void picture_to_i420(const Picture& p, uint8_t* const planes[3], const size_t strides[3]);
+void picture_to_nv12(const Picture& p, uint8_t* const planes[2], const size_t strides[2]);
+} // namespace plain
+
+} // namespace mc::kernels

@@ -1,0 +1,76 @@
+#include <cmath>
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "kernels/residual_norm.cpp"
+#include <hwy/foreach_target.h>
+
+#include "kernels/lanes-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace mc::kernels::HWY_NAMESPACE {
+
+template <class S>
+void residual_norm_rows(const ResidualNorm& a) {
+    using T = typename S::T;
+    const F d;
+    const size_t width = a.width;
+    for (size_t r = 0; r < a.rows; r++) {
+        T* x = static_cast<T*>(a.x) + r * width;
+        if (a.delta) {
+            const T* delta = static_cast<const T*>(a.delta) + r * width;
+            const float* gate = a.gate ? a.gate + (a.group ? a.group[r] : 0) * a.group_stride : nullptr;
+            along(width, [&](size_t i, auto lanes) HWY_ATTR {
+                V step = get<S>(delta + i, lanes);
+                if (a.bias) step = hn::Add(step, get<StoreF32>(a.bias + i, lanes));
+                if (gate) step = hn::Mul(step, get<StoreF32>(gate + i, lanes));
+                put<S>(hn::Add(get<S>(x + i, lanes), step), x + i, lanes);
+            });
+        }
+        if (!a.out) continue;
+        // The row is in the first-level cache now: reading it again costs less than the digits that the
+        // difference of two big sums would lose.
+        const float mean = sum_along(width, [&](size_t i, auto lanes, V sum)
+                                                HWY_ATTR { return hn::Add(sum, get<S>(x + i, lanes)); }) /
+                           static_cast<float>(width);
+        const V vmean = hn::Set(d, mean);
+        const float variance = sum_along(width,
+                                         [&](size_t i, auto lanes, V sum) HWY_ATTR {
+                                             const V off = only(hn::Sub(get<S>(x + i, lanes), vmean), lanes);
+                                             return hn::MulAdd(off, off, sum);
+                                         }) /
+                               static_cast<float>(width);
+        const V scale = hn::Set(d, 1.f / std::sqrt(variance + a.eps));
+        const size_t group = (a.group_norm ? a.group_norm[r] : 0) * a.group_stride;
+        const float* mult = a.mult + group;
+        const float* add = a.add + group;
+        T* out = static_cast<T*>(a.out) + r * width;
+        along(width, [&](size_t i, auto lanes) HWY_ATTR {
+            const V y = hn::Mul(hn::Sub(get<S>(x + i, lanes), vmean), scale);
+            put<S>(hn::MulAdd(y, get<StoreF32>(mult + i, lanes), get<StoreF32>(add + i, lanes)), out + i,
+                   lanes);
+        });
+    }
+}
+
+void residual_norm(const ResidualNorm& a) {
+    switch (a.store) {
+    case Store::F32:
+        return residual_norm_rows<StoreF32>(a);
+    case Store::BF16:
+        return residual_norm_rows<StoreBF16>(a);
+    case Store::F32_AS_BF16:
+        return residual_norm_rows<StoreF32AsBF16>(a);
+    }
+}
+
+} // namespace mc::kernels::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace mc::kernels {
+HWY_EXPORT(residual_norm);
+void residual_norm(const ResidualNorm& a) {
+    HWY_DYNAMIC_DISPATCH(residual_norm)(a);
+}
+} // namespace mc::kernels
+#endif
