@@ -1,0 +1,26 @@
+#pragma once
+// Cancelling is noticed between layers of a network and between tensors of a file: whoever loops over
+// either calls check() once a round.
+#include <atomic>
+
+#include "engine/error.h"
+
+struct McCancel {
+    std::atomic<bool> set{false};
+};
+
+namespace mc {
+
+// A nullable view of the caller's token.
+class Cancel {
+  public:
+    Cancel(const McCancel* token = nullptr) : token_(token) {}
+    void check() const {
+        if (token_ && token_->set.load(std::memory_order_relaxed)) throw Error(MC_CANCELLED, "Cancelled.");
+    }
+
+  private:
+    const McCancel* token_;
+};
+
+} // namespace mc

@@ -1,0 +1,15 @@
+// The face of libmotioncache-cuda.so, the only part that is linked with CUDA. The engine loads it when a
+// model is opened on "cuda:N" and never otherwise, so that everything else runs where there is no CUDA
+// library at all.
+#pragma once
+#include <cstddef>
+
+#include "engine/motioncache.h"
+
+extern "C" {
+
+// Makes ATen's CUDA device `device` usable: checks the driver, the devices and that a kernel runs.
+// MC_OK; MC_ERROR_NOT_FOUND: there is no such device; MC_ERROR_DEVICE: CUDA cannot be used at all.
+// message: what is wrong, with the remedy, cut to `size` bytes; untouched with MC_OK.
+MC_API McStatus mc_cuda_open(int device, char* message, size_t size);
+}

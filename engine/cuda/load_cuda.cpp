@@ -1,0 +1,43 @@
+#include "engine/cuda/load_cuda.h"
+
+#include <dlfcn.h>
+#include <filesystem>
+
+#include "engine/cuda/cuda_module.h"
+#include "engine/error.h"
+
+namespace mc {
+
+namespace fs = std::filesystem;
+
+std::string cuda_module_path() {
+    Dl_info info;
+    fs::path self = dladdr(reinterpret_cast<void*>(&cuda_module_path), &info) ? info.dli_fname : "";
+    return (fs::absolute(self).parent_path() / "libmotioncache-cuda.so").string();
+}
+
+at::Device open_cuda(int index, const std::string& module) {
+    const std::string name = "cuda:" + std::to_string(index);
+    if (!fs::exists(module))
+        throw Error(MC_ERROR_DEVICE,
+                    name + ": this program was built without CUDA; build it with the CUDA toolkit 13 "
+                           "(meson -Dcuda=enabled), or use device=cpu",
+                    "no file " + module);
+    // Never closed: ATen keeps what the library registers until the process ends.
+    void* library = dlopen(module.c_str(), RTLD_NOW | RTLD_LOCAL);
+    if (!library)
+        throw Error(MC_ERROR_DEVICE,
+                    name + ": a library for CUDA cannot be loaded (" + dlerror() +
+                        "); tools/torch/fetch.sh --cuda fetches them all, or use device=cpu",
+                    module);
+    auto open = reinterpret_cast<decltype(&mc_cuda_open)>(dlsym(library, "mc_cuda_open"));
+    if (!open)
+        throw Error(MC_ERROR_DEVICE, module + " is not the CUDA module of this program; install it again",
+                    dlerror());
+    char message[1024];
+    if (McStatus status = open(index, message, sizeof message); status != MC_OK)
+        throw Error(status, message, module);
+    return at::Device(at::kCUDA, c10::DeviceIndex(index));
+}
+
+} // namespace mc

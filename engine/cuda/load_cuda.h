@@ -1,0 +1,16 @@
+#pragma once
+// CUDA on demand: the engine itself is linked with the CPU part of LibTorch only.
+#include <c10/core/Device.h>
+#include <string>
+
+namespace mc {
+
+// libmotioncache-cuda.so: beside the library (or program) that the engine is part of.
+std::string cuda_module_path();
+
+// Loads the CUDA module, once for the process, and opens device cuda:index (index >= 0). Throws mc::Error:
+// MC_ERROR_DEVICE when the module, a library that it needs, the driver or the GPU is missing, and says which;
+// MC_ERROR_NOT_FOUND when there is no device of that number, with the list of those that are there.
+at::Device open_cuda(int index, const std::string& module = cuda_module_path());
+
+} // namespace mc

@@ -1,0 +1,58 @@
+#include "engine/model/tokenizer_json.h"
+
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "engine/error.h"
+
+namespace mc::model {
+
+// The file holds a quarter of a million pieces; reading it as a stream of events keeps none of them.
+namespace {
+
+struct Reader : nlohmann::json_sax<nlohmann::json> {
+    bool byte_fallback = false;
+    std::string fault;
+    int depth = 0;
+    std::string at_top, current; // key at depth 1, and the last key
+
+    bool boolean(bool value) override {
+        if (depth == 2 && at_top == "model" && current == "byte_fallback") byte_fallback = value;
+        return true;
+    }
+    bool key(string_t& name) override {
+        current = name;
+        if (depth == 1) at_top = name;
+        return true;
+    }
+    bool start_object(size_t) override { return ++depth < 256; }
+    bool end_object() override { return depth-- > 0; }
+    bool start_array(size_t) override { return ++depth < 256; }
+    bool end_array() override { return depth-- > 0; }
+    bool null() override { return true; }
+    bool number_integer(number_integer_t) override { return true; }
+    bool number_unsigned(number_unsigned_t) override { return true; }
+    bool number_float(number_float_t, const string_t&) override { return true; }
+    bool string(string_t&) override { return true; }
+    bool binary(binary_t&) override { return true; }
+    bool parse_error(size_t, const std::string&, const nlohmann::detail::exception& e) override {
+        fault = e.what();
+        return false;
+    }
+};
+
+} // namespace
+
+bool tokenizer_byte_fallback(const std::string& spiece) {
+    std::string path = (std::filesystem::path(spiece).parent_path() / "tokenizer.json").string();
+    std::ifstream file(path);
+    if (!file) return true;
+    Reader reader;
+    if (!nlohmann::json::sax_parse(file, &reader))
+        throw Error(MC_ERROR_READ, path + " is not JSON; fetch the file again, or remove it to use spiece.model alone.",
+                    reader.fault);
+    return reader.byte_fallback;
+}
+
+} // namespace mc::model

@@ -1,0 +1,210 @@
+// The C face over LoadedModel, Session and Frames: translates, and keeps exceptions inside.
+#include <c10/core/InferenceMode.h>
+#include <c10/util/Exception.h>
+#include <cmath>
+#include <cstring>
+#include <new>
+
+#include "engine/motioncache.h"
+#include "engine/session/session.h"
+#include "kernels/kernels.h"
+
+struct McModel {
+    std::shared_ptr<const mc::session::LoadedModel> loaded;
+};
+struct McSession {
+    std::unique_ptr<mc::session::Session> session;
+};
+struct McFrames {
+    mc::session::Frames frames;
+};
+
+namespace {
+
+void set_error(McError* error, McStatus status, const std::string& message, const std::string& detail = {}) {
+    if (!error) return;
+    error->status = status;
+    std::snprintf(error->message, sizeof error->message, "%s", message.c_str());
+    std::snprintf(error->detail, sizeof error->detail, "%s", detail.c_str());
+}
+
+// Runs `body` and turns whatever it throws into `error`; its value, or a null one.
+template <typename F> auto guarded(McError* error, const F& body) -> decltype(body()) {
+    set_error(error, MC_OK, "");
+    try {
+        return body();
+    } catch (const mc::Error& e) {
+        set_error(error, e.status, e.what(), e.detail);
+    } catch (const std::bad_alloc&) {
+        set_error(error, MC_ERROR_MEMORY, "Out of memory; ask for a smaller picture, fewer frames or a smaller model.");
+    } catch (const c10::OutOfMemoryError& e) {
+        set_error(error, MC_ERROR_MEMORY, "Out of device memory; ask for a smaller picture, fewer frames or a smaller model.",
+                  e.what_without_backtrace());
+    } catch (const c10::Error& e) {
+        std::string what = e.what_without_backtrace();
+        bool memory = what.find("not enough memory") != std::string::npos;
+        set_error(error, memory ? MC_ERROR_MEMORY : MC_ERROR_INTERNAL,
+                  memory ? "Out of memory; ask for a smaller picture, fewer frames or a smaller model."
+                         : "LibTorch refused an operation; please report this with the detail.",
+                  what);
+    } catch (const std::exception& e) {
+        set_error(error, MC_ERROR_INTERNAL, "An unexpected fault of the engine; please report this with the detail.", e.what());
+    }
+    return {};
+}
+
+std::optional<int> given(int32_t value) { return value == MC_UNSET ? std::nullopt : std::optional<int>(value); }
+std::optional<double> given(double value) { return std::isnan(value) ? std::nullopt : std::optional<double>(value); }
+
+std::optional<mc::sampler::Image> copy_image(const McImage& image, const char* name) {
+    if (!image.rgb) return std::nullopt;
+    if (image.width < 1 || image.height < 1 || image.width > 32768 || image.height > 32768 ||
+        image.stride < 3 * static_cast<size_t>(image.width))
+        throw mc::Error(MC_ERROR_SETTINGS, std::string(name) + " must be 1 to 32768 pixels wide and high, its rows at least 3 bytes a pixel apart.");
+    mc::sampler::Image copy;
+    copy.width = image.width;
+    copy.height = image.height;
+    for (int y = 0; y < image.height; y++) {
+        const uint8_t* row = image.rgb + y * image.stride;
+        copy.rgb.insert(copy.rgb.end(), row, row + 3 * static_cast<size_t>(image.width));
+    }
+    return copy;
+}
+
+mc::session::Request translate(const McRequest& r) {
+    mc::session::Request q;
+    q.prompt = r.prompt ? r.prompt : "";
+    if (r.negative_prompt) q.negative_prompt = r.negative_prompt;
+    q.seed = r.seed;
+    q.width = given(r.width);
+    q.height = given(r.height);
+    q.frame_rate_n = given(r.frame_rate_n);
+    q.frame_rate_d = given(r.frame_rate_d);
+    q.num_frames = given(r.num_frames);
+    q.steps = given(r.steps);
+    q.guidance_scale = given(r.guidance_scale);
+    q.shift = given(r.shift);
+    q.causal_block_size = given(r.causal_block_size);
+    q.ar_step = given(r.ar_step);
+    q.base_num_frames = given(r.base_num_frames);
+    q.overlap_history = given(r.overlap_history);
+    q.addnoise_condition = given(r.addnoise_condition);
+    if (r.long_video != MC_LONG_VIDEO_AUTO)
+        q.long_video = r.long_video == MC_LONG_VIDEO_PIXEL ? mc::model::LongVideo::PIXEL : mc::model::LongVideo::LATENT;
+    if (r.attention != MC_ATTENTION_AUTO)
+        q.attention = r.attention == MC_ATTENTION_FULL ? mc::model::Attention::FULL : mc::model::Attention::CAUSAL;
+    q.image = copy_image(r.image, "image");
+    q.end_image = copy_image(r.end_image, "end-image");
+    q.cancel = mc::Cancel(r.cancel);
+    return q;
+}
+
+} // namespace
+
+extern "C" {
+
+uint32_t mc_abi_version(void) { return MC_ABI_VERSION; }
+
+McCancel* mc_cancel_new(void) { return new (std::nothrow) McCancel; }
+void mc_cancel_set(McCancel* cancel) { cancel->set = true; }
+void mc_cancel_free(McCancel* cancel) { delete cancel; }
+
+void mc_model_options_init(McModelOptions* options) {
+    *options = McModelOptions{};
+    options->struct_size = sizeof *options;
+}
+
+McModel* mc_model_open(const McModelOptions* o, McError* error) {
+    return guarded(error, [&]() -> McModel* {
+        mc::session::LoadOptions options;
+        if (!o->path) throw mc::Error(MC_ERROR_SETTINGS, "No model: set the path of a model folder.");
+        if (o->device && *o->device) options.device = o->device;
+        if (o->precision != MC_PRECISION_AUTO)
+            options.precision =
+                o->precision == MC_PRECISION_FLOAT32 ? mc::Precision::FLOAT32 : mc::Precision::BFLOAT16;
+        if (o->threads < 0 || o->threads > 1024)
+            throw mc::Error(MC_ERROR_SETTINGS, "threads must be 0 (as many as processors) to 1024.");
+        options.threads = o->threads;
+        options.cancel = mc::Cancel(o->cancel);
+        void* user = o->user;
+        if (o->progress)
+            options.progress = [user, call = o->progress](double fraction, const char* part) { call(user, fraction, part); };
+        if (o->log)
+            options.log = [user, call = o->log](int level, const std::string& text) { call(user, level, text.c_str()); };
+        return new McModel{mc::session::LoadedModel::open(o->path, options)};
+    });
+}
+
+void mc_model_unref(McModel* model) { delete model; }
+
+void mc_request_init(McRequest* r) {
+    *r = McRequest{};
+    r->struct_size = sizeof *r;
+    r->seed = -1;
+    for (int32_t* field : {&r->width, &r->height, &r->frame_rate_n, &r->frame_rate_d, &r->num_frames, &r->steps,
+                           &r->causal_block_size, &r->ar_step, &r->base_num_frames, &r->overlap_history,
+                           &r->addnoise_condition})
+        *field = MC_UNSET;
+    r->guidance_scale = r->shift = NAN;
+}
+
+McSession* mc_session_new(McModel* model, const McRequest* request, McError* error) {
+    return guarded(error, [&]() -> McSession* {
+        return new McSession{std::make_unique<mc::session::Session>(model->loaded, translate(*request))};
+    });
+}
+
+void mc_session_free(McSession* session) { delete session; }
+
+McFrames* mc_session_next(McSession* session, McError* error) {
+    return guarded(error, [&]() -> McFrames* {
+        auto frames = session->session->next();
+        return frames ? new McFrames{{frames->pixels.contiguous(), frames->first}} : nullptr;
+    });
+}
+
+int mc_frames_count(const McFrames* frames) { return static_cast<int>(frames->frames.pixels.size(1)); }
+int64_t mc_frames_first(const McFrames* frames) { return frames->frames.first; }
+
+void mc_frames_write(const McFrames* f, int index, McPixelFormat format, uint8_t* const planes[3], const int strides[3]) {
+    const at::Tensor& t = f->frames.pixels; // [3, n, H, W]
+    size_t height = t.size(2), width = t.size(3);
+    mc::kernels::Picture picture{t.const_data_ptr<float>() + index * height * width, static_cast<size_t>(t.stride(0)),
+                                 width, height};
+    size_t s[3] = {};
+    for (int p = 0, n = format == MC_RGB ? 1 : format == MC_NV12 ? 2 : 3; p < n; p++) s[p] = strides[p];
+    switch (format) {
+    case MC_I420: return mc::kernels::picture_to_i420(picture, planes, s);
+    case MC_NV12: return mc::kernels::picture_to_nv12(picture, planes, s);
+    case MC_RGB: return mc::kernels::picture_to_rgb(picture, planes[0], s[0]);
+    }
+}
+
+void mc_frames_unref(McFrames* frames) { delete frames; }
+
+void mc_session_stats(McSession* session, McStats* out) {
+    mc::session::Stats s = session->session->stats();
+    McStats full{};
+    full.struct_size = out->struct_size;
+    full.seed = s.seed;
+    full.frames = s.frames;
+    full.frames_total = s.frames_total;
+    full.chunks = s.chunks;
+    full.chunks_total = s.chunks_total;
+    full.forwards = s.forwards;
+    full.forwards_total = s.forwards_total;
+    full.seconds_text = s.seconds_text;
+    full.seconds_transformer = s.seconds_transformer;
+    full.seconds_schedule = s.seconds_schedule;
+    full.seconds_vae = s.seconds_vae;
+    full.flop_transformer = s.flop_transformer;
+    full.flop_text = s.flop_text;
+    full.flop_vae = s.flop_vae;
+    full.bytes_weights = s.bytes_weights;
+    full.bytes_planned = s.bytes_planned;
+    full.width = s.width;
+    full.height = s.height;
+    std::memcpy(out, &full, std::min(out->struct_size, sizeof full));
+}
+
+} // extern "C"

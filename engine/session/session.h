@@ -1,0 +1,74 @@
+#pragma once
+// A request in, the frames of one chunk after the other out. The C face (c_face.cpp) is a thin coat over this.
+#include <ATen/core/Tensor.h>
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "engine/cancel.h"
+#include "engine/model/config.h"
+#include "engine/sampler/image.h"
+#include "engine/schedule/time_grid.h"
+#include "engine/session/loaded_model.h"
+#include "engine/trace.h"
+#include "engine/transformer/linear.h"
+
+namespace mc::session {
+
+// What is left unset takes the model's default. Checked and completed when a session is made.
+struct Request {
+    std::string prompt;
+    std::optional<std::string> negative_prompt;
+    int64_t seed = -1; // -1: random
+    std::optional<int> width, height, num_frames, steps, causal_block_size, ar_step, base_num_frames,
+        overlap_history, addnoise_condition;
+    std::optional<int> frame_rate_n, frame_rate_d;
+    std::optional<double> guidance_scale, shift;
+    std::optional<model::LongVideo> long_video;
+    std::optional<model::Attention> attention;
+    std::optional<sampler::Image> image, end_image;
+    schedule::Grid grid = schedule::Grid::OFFICIAL;
+    Cancel cancel;
+
+    // For golden cases and comparisons: noise from outside instead of the seed's.
+    //   initial(window, [C, T, h, w]) and prefix(window, row, [C, prefix, h, w]), float32.
+    std::function<at::Tensor(int window, at::IntArrayRef shape)> initial_noise;
+    std::function<at::Tensor(int window, int row, at::IntArrayRef shape)> prefix_noise;
+    // Trace names: "prompt_ids", "negative_ids", "prompt_embeds", "negative_embeds"; "image_latent",
+    // "end_latent", "prefix_latents.w{i}"; a row each: "steps.timesteps", "steps.v_cond", "steps.v_uncond",
+    // "steps.latents"; "latents.w{i}" of a window with its prefix, without an end image; "latents" of the whole
+    // video when there is one window or windows are joined by latents.
+    Trace trace;
+};
+
+struct Frames {
+    at::Tensor pixels; // [3, n, H, W] float32 in [-1, 1], on the CPU
+    int64_t first;     // index of the first one in the video
+};
+
+struct Stats {
+    int64_t seed, frames, frames_total, chunks, chunks_total, forwards, forwards_total;
+    double seconds_text, seconds_transformer, seconds_schedule, seconds_vae;
+    int64_t flop_transformer, flop_text, flop_vae;
+    int64_t bytes_weights, bytes_planned;
+    int width, height;
+};
+
+class Session {
+  public:
+    // Throws mc::Error: MC_ERROR_SETTINGS for what cannot work, MC_ERROR_MEMORY with needed and free bytes.
+    Session(std::shared_ptr<const LoadedModel> model, Request request);
+    ~Session();
+    std::optional<Frames> next(); // empty: all were delivered
+    Stats stats() const;          // from any thread
+    // What the transformer has run so far, by shape: for a benchmark that runs the same alone. From the thread of next().
+    transformer::CallCount calls() const;
+
+  private:
+    struct Impl;
+    std::unique_ptr<Impl> impl_;
+};
+
+} // namespace mc::session

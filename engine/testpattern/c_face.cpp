@@ -1,0 +1,287 @@
+// The C face over the pattern: see testpattern.h.
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <cmath>
+#include <cstdlib>
+#include <cstring>
+#include <memory>
+#include <mutex>
+#include <random>
+#include <thread>
+#include <vector>
+
+#include "engine/cancel.h"
+#include "engine/testpattern/testpattern.h"
+
+using namespace mc::testpattern;
+
+struct McModel {
+    std::atomic<int> references{1};
+    Knobs knobs;
+    McLog log = nullptr;
+    void* user = nullptr;
+};
+
+struct McSession {
+    McModel* model;
+    int64_t seed;
+    int width, height, steps, chunk, forwards_a_step;
+    int64_t frames_total, chunks_total;
+    std::vector<uint8_t> corner; // RGB, corner_width x corner_height: of the image
+    int corner_width = 0, corner_height = 0;
+    const McCancel* cancel;
+    std::atomic<int64_t> frames{0}, chunks{0}, forwards{0};
+};
+
+struct McFrames {
+    std::atomic<int> references{1};
+    uint64_t seed;
+    int width, height;
+    int64_t first;
+    int count;
+    std::vector<uint8_t> corner;
+    int corner_width, corner_height;
+};
+
+namespace {
+
+// Sleeps in slices, as the engine works in layers.
+void work(int milliseconds, mc::Cancel cancel) {
+    const auto end = std::chrono::steady_clock::now() + std::chrono::milliseconds(milliseconds);
+    cancel.check();
+    while (std::chrono::steady_clock::now() < end) {
+        std::this_thread::sleep_for(std::min<std::chrono::steady_clock::duration>(
+            std::chrono::milliseconds(5), end - std::chrono::steady_clock::now()));
+        cancel.check();
+    }
+}
+
+void report(McError* out, McStatus status, const std::string& message, const std::string& detail) {
+    if (!out) return;
+    out->status = status;
+    std::snprintf(out->message, sizeof out->message, "%s", message.c_str());
+    std::snprintf(out->detail, sizeof out->detail, "%s", detail.c_str());
+}
+
+template <class F>
+auto guarded(McError* error, F body) -> decltype(body()) {
+    report(error, MC_OK, "", "");
+    try {
+        return body();
+    } catch (const mc::Error& e) {
+        report(error, e.status, e.what(), e.detail);
+    } catch (const std::exception& e) {
+        report(error, MC_ERROR_INTERNAL, "The test pattern failed; please report it.", e.what());
+    }
+    return nullptr;
+}
+
+void check_request(const McRequest& rq) {
+    using mc::Error;
+    auto set = [](int32_t value) { return value != MC_UNSET; };
+    if (!rq.prompt || !*rq.prompt) throw Error(MC_ERROR_SETTINGS, "No prompt is given: set prompt.");
+    if (rq.width <= 0 || rq.height <= 0 || rq.width % 16 || rq.height % 16)
+        throw Error(MC_ERROR_SETTINGS, "Width and height have to be multiples of 16.");
+    if (set(rq.num_frames) && rq.num_frames < 1)
+        throw Error(MC_ERROR_SETTINGS, "num-frames has to be 1 or more.");
+    if (set(rq.steps) && rq.steps < 1) throw Error(MC_ERROR_SETTINGS, "steps has to be 1 or more.");
+    if (set(rq.causal_block_size) && rq.causal_block_size < 1)
+        throw Error(MC_ERROR_SETTINGS, "causal-block-size has to be 1 or more.");
+    if (rq.image.rgb && set(rq.causal_block_size) && rq.causal_block_size > 1)
+        throw Error(MC_ERROR_SETTINGS, "An image needs causal-block-size=1.");
+}
+
+void put(const McFrames& f, int index, int x, int y, uint8_t rgb[3]) {
+    const int64_t frame = f.first + index;
+    if (frame == 0 && x < f.corner_width && y < f.corner_height) {
+        std::memcpy(rgb, &f.corner[3 * (size_t(y) * f.corner_width + x)], 3);
+        return;
+    }
+    const Rgb p = pixel({f.seed, f.width, f.height, frame}, x, y);
+    rgb[0] = p.r, rgb[1] = p.g, rgb[2] = p.b;
+}
+
+} // namespace
+
+uint32_t mc_abi_version(void) {
+    return MC_ABI_VERSION;
+}
+
+McCancel* mc_cancel_new(void) {
+    return new McCancel;
+}
+void mc_cancel_set(McCancel* cancel) {
+    cancel->set.store(true);
+}
+void mc_cancel_free(McCancel* cancel) {
+    delete cancel;
+}
+
+void mc_model_options_init(McModelOptions* options) {
+    *options = {};
+    options->struct_size = sizeof *options;
+}
+
+McModel* mc_model_open(const McModelOptions* options, McError* error) {
+    return guarded(error, [&]() -> McModel* {
+        auto model = std::make_unique<McModel>();
+        model->knobs = parse_knobs(std::getenv("MOTIONCACHE_TESTPATTERN"));
+        model->log = options->log;
+        model->user = options->user;
+        const Knobs& knobs = model->knobs;
+        if (knobs.fault == Fault::DEVICE)
+            throw mc::Error(MC_ERROR_DEVICE,
+                            "The device cannot be used, as MOTIONCACHE_TESTPATTERN asks: drop fail=device.");
+        for (int tenth = 0; tenth < 10; tenth++) {
+            if (options->progress) options->progress(options->user, tenth / 10.0, "transformer");
+            work(knobs.load_ms / 10, options->cancel);
+            if (knobs.fault == Fault::LOAD && tenth == 5)
+                throw mc::Error(MC_ERROR_READ,
+                                "The model is damaged, as MOTIONCACHE_TESTPATTERN asks: drop fail=load.",
+                                "transformer/pattern.safetensors");
+        }
+        if (options->progress) options->progress(options->user, 1.0, "transformer");
+        if (model->log) model->log(model->user, 4, "test pattern ready");
+        return model.release();
+    });
+}
+
+void mc_model_unref(McModel* model) {
+    if (model && --model->references == 0) delete model;
+}
+
+void mc_request_init(McRequest* rq) {
+    *rq = {};
+    rq->struct_size = sizeof *rq;
+    rq->seed = -1;
+    for (int32_t* field : {&rq->width, &rq->height, &rq->frame_rate_n, &rq->frame_rate_d, &rq->num_frames,
+                           &rq->steps, &rq->causal_block_size, &rq->ar_step, &rq->base_num_frames,
+                           &rq->overlap_history, &rq->addnoise_condition})
+        *field = MC_UNSET;
+    rq->guidance_scale = rq->shift = NAN;
+}
+
+McSession* mc_session_new(McModel* model, const McRequest* rq, McError* error) {
+    return guarded(error, [&]() -> McSession* {
+        const Knobs& knobs = model->knobs;
+        if (knobs.fault == Fault::SESSION)
+            throw mc::Error(MC_ERROR_SETTINGS,
+                            "The request is refused, as MOTIONCACHE_TESTPATTERN asks: drop fail=session.");
+        if (knobs.fault == Fault::MEMORY)
+            throw mc::Error(MC_ERROR_MEMORY,
+                            "The request needs 2 bytes and 1 is free, as MOTIONCACHE_TESTPATTERN asks: "
+                            "drop fail=memory.");
+        check_request(*rq);
+        auto or_else = [](int32_t value, int unset) { return value == MC_UNSET ? unset : value; };
+        auto s = std::make_unique<McSession>();
+        s->model = model;
+        s->seed = rq->seed >= 0 ? rq->seed : int64_t(std::random_device{}());
+        s->width = rq->width;
+        s->height = rq->height;
+        s->steps = or_else(rq->steps, 30);
+        s->chunk = or_else(rq->causal_block_size, rq->image.rgb ? 1 : 3);
+        s->forwards_a_step = rq->guidance_scale <= 1 ? 1 : 2; // NAN, unset, is 2
+        s->frames_total = or_else(rq->num_frames, 57);
+        const int64_t latents = (s->frames_total + 2) / 4 + 1;
+        s->chunks_total = (latents + s->chunk - 1) / s->chunk;
+        if (rq->image.rgb) {
+            s->corner_width = std::min(16, rq->image.width);
+            s->corner_height = std::min(16, rq->image.height);
+            for (int y = 0; y < s->corner_height; y++) {
+                const uint8_t* row = rq->image.rgb + y * rq->image.stride;
+                s->corner.insert(s->corner.end(), row, row + 3 * s->corner_width);
+            }
+        }
+        s->cancel = rq->cancel;
+        ++model->references;
+        return s.release();
+    });
+}
+
+void mc_session_free(McSession* session) {
+    if (!session) return;
+    mc_model_unref(session->model);
+    delete session;
+}
+
+McFrames* mc_session_next(McSession* s, McError* error) {
+    return guarded(error, [&]() -> McFrames* {
+        if (s->frames == s->frames_total) return nullptr;
+        const Knobs& knobs = s->model->knobs;
+        const int64_t chunk = s->chunks;
+        if (chunk == 0) work(knobs.first_ms, s->cancel);
+        for (int step = 0; step < s->steps; step++) {
+            work(knobs.step_ms, s->cancel);
+            s->forwards += s->forwards_a_step;
+        }
+        if (chunk == knobs.fault_chunk && knobs.fault == Fault::NUMBERS)
+            throw mc::Error(MC_ERROR_NUMBERS,
+                            "The model produced NaN, as MOTIONCACHE_TESTPATTERN asks: drop fail=numbers.");
+        if (chunk == knobs.fault_chunk && knobs.fault == Fault::NEXT)
+            throw mc::Error(MC_ERROR_INTERNAL,
+                            "The sampler failed, as MOTIONCACHE_TESTPATTERN asks: drop fail=next.");
+
+        const int64_t first = s->frames;
+        const int64_t decoded = chunk == 0 ? 4 * s->chunk - 3 : 4 * s->chunk;
+        const int count = int(std::min(decoded, s->frames_total - first));
+        auto* frames = new McFrames{{1},   uint64_t(s->seed), s->width,        s->height,       first,
+                                    count, s->corner,         s->corner_width, s->corner_height};
+        s->frames += count;
+        ++s->chunks;
+        return frames;
+    });
+}
+
+int mc_frames_count(const McFrames* frames) {
+    return frames->count;
+}
+int64_t mc_frames_first(const McFrames* frames) {
+    return frames->first;
+}
+void mc_frames_unref(McFrames* frames) {
+    if (frames && --frames->references == 0) delete frames;
+}
+
+// Chroma is that of the top left pixel of each four: the pattern's sake is to be told apart, not to be
+// pretty.
+void mc_frames_write(const McFrames* frames, int index, McPixelFormat format, uint8_t* const planes[3],
+                     const int strides[3]) {
+    for (int y = 0; y < frames->height; y++) {
+        uint8_t* row = planes[0] + ptrdiff_t(y) * strides[0];
+        for (int x = 0; x < frames->width; x++) {
+            uint8_t c[3];
+            put(*frames, index, x, y, c);
+            if (format == MC_RGB) {
+                std::memcpy(row + 3 * x, c, 3);
+                continue;
+            }
+            row[x] = uint8_t(16.5 + 0.18259 * c[0] + 0.61423 * c[1] + 0.06201 * c[2]);
+            if ((x | y) & 1) continue;
+            const auto u = uint8_t(128.5 - 0.10064 * c[0] - 0.33857 * c[1] + 0.43922 * c[2]);
+            const auto v = uint8_t(128.5 + 0.43922 * c[0] - 0.39894 * c[1] - 0.04027 * c[2]);
+            if (format == MC_I420) {
+                planes[1][ptrdiff_t(y / 2) * strides[1] + x / 2] = u;
+                planes[2][ptrdiff_t(y / 2) * strides[2] + x / 2] = v;
+            } else {
+                uint8_t* pair = planes[1] + ptrdiff_t(y / 2) * strides[1] + x;
+                pair[0] = u, pair[1] = v;
+            }
+        }
+    }
+}
+
+void mc_session_stats(McSession* s, McStats* stats) {
+    const size_t size = stats->struct_size;
+    *stats = {};
+    stats->struct_size = size;
+    stats->seed = s->seed;
+    stats->frames = s->frames;
+    stats->frames_total = s->frames_total;
+    stats->chunks = s->chunks;
+    stats->chunks_total = s->chunks_total;
+    stats->forwards = s->forwards;
+    stats->forwards_total = s->chunks_total * s->steps * s->forwards_a_step;
+    stats->width = s->width;
+    stats->height = s->height;
+}

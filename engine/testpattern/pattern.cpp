@@ -1,0 +1,85 @@
+#include <algorithm>
+#include <cstring>
+#include <string_view>
+
+#include "engine/testpattern/testpattern.h"
+
+namespace mc::testpattern {
+namespace {
+
+int number(std::string_view name, std::string_view text) {
+    int value = 0;
+    if (text.empty() || text.size() > 8) text = "?";
+    for (char c : text) {
+        if (c < '0' || c > '9')
+            throw Error(MC_ERROR_SETTINGS, "MOTIONCACHE_TESTPATTERN: " + std::string(name) +
+                                               " needs a whole number, for example " + std::string(name) +
+                                               "=20.");
+        value = value * 10 + (c - '0');
+    }
+    return value;
+}
+
+Fault fault_of(std::string_view where) {
+    if (where == "load") return Fault::LOAD;
+    if (where == "device") return Fault::DEVICE;
+    if (where == "session") return Fault::SESSION;
+    if (where == "memory") return Fault::MEMORY;
+    if (where == "numbers") return Fault::NUMBERS;
+    if (where == "next") return Fault::NEXT;
+    throw Error(MC_ERROR_SETTINGS,
+                "MOTIONCACHE_TESTPATTERN: fail=" + std::string(where) +
+                    " is unknown; use load, device, session, memory, numbers:K or next:K.");
+}
+
+uint64_t mix(uint64_t x) { // splitmix64's finisher
+    x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9u;
+    x = (x ^ (x >> 27)) * 0x94d049bb133111ebu;
+    return x ^ (x >> 31);
+}
+
+} // namespace
+
+Knobs parse_knobs(const char* text) {
+    Knobs knobs;
+    std::string_view rest = text ? text : "";
+    while (!rest.empty()) {
+        std::string_view item = rest.substr(0, rest.find(','));
+        rest.remove_prefix(std::min(rest.size(), item.size() + 1));
+        std::string_view name = item.substr(0, item.find('='));
+        std::string_view value = name.size() < item.size() ? item.substr(name.size() + 1) : "";
+        if (name == "load-ms") {
+            knobs.load_ms = number(name, value);
+        } else if (name == "first-ms") {
+            knobs.first_ms = number(name, value);
+        } else if (name == "step-ms") {
+            knobs.step_ms = number(name, value);
+        } else if (name == "fail") {
+            std::string_view where = value.substr(0, value.find(':'));
+            knobs.fault = fault_of(where);
+            if (where.size() < value.size())
+                knobs.fault_chunk = number("fail", value.substr(where.size() + 1));
+        } else {
+            throw Error(MC_ERROR_SETTINGS, "MOTIONCACHE_TESTPATTERN: \"" + std::string(name) +
+                                               "\" is unknown; use load-ms, first-ms, step-ms or fail.");
+        }
+    }
+    return knobs;
+}
+
+// A ball that crosses a drifting gradient; colours and speed come from the seed.
+Rgb pixel(const Pattern& p, int x, int y) {
+    const uint64_t key = mix(p.seed + 0x9e3779b97f4a7c15u);
+    const int tint_r = key & 63, tint_g = (key >> 8) & 63, tint_b = (key >> 16) & 63;
+    const int speed = 1 + int((key >> 24) & 7);
+    const int radius = std::max(4, p.height / 6);
+    const int cx = int((p.frame * speed + int64_t((key >> 32) % 997)) % p.width);
+    const int cy = p.height / 2;
+    const int dx = x - cx, dy = y - cy;
+    if (dx * dx + dy * dy < radius * radius) return {uint8_t(192 + tint_r), uint8_t(tint_g), uint8_t(tint_b)};
+    const int drift = int(p.frame % 64);
+    return {uint8_t(tint_r + 128 * x / p.width), uint8_t(tint_g + 128 * y / p.height),
+            uint8_t(tint_b + drift)};
+}
+
+} // namespace mc::testpattern

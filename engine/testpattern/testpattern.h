@@ -1,0 +1,49 @@
+#pragma once
+// The engine's C face without a model: a moving pattern, with delays and faults on request, so that the
+// element is tested in seconds. The element takes it only when MOTIONCACHE_ENGINE=testpattern says so.
+//
+// MOTIONCACHE_TESTPATTERN holds its settings, "name=value,name=value":
+//
+//   load-ms=N    loading takes N milliseconds                                       default 0
+//   first-ms=N   so does what comes before the first step (the text encoder)        default 0
+//   step-ms=N    and each denoising step                                            default 0
+//   fail=WHERE   one of
+//                  load        mc_model_open:    MC_ERROR_READ, half way through
+//                  device      mc_model_open:    MC_ERROR_DEVICE
+//                  session     mc_session_new:   MC_ERROR_SETTINGS
+//                  memory      mc_session_new:   MC_ERROR_MEMORY
+//                  numbers:K   mc_session_next:  MC_ERROR_NUMBERS in chunk K (from 0)
+//                  next:K      mc_session_next:  MC_ERROR_INTERNAL in chunk K
+//
+// Chunks are as long as the model's would be: causal_block_size latent frames (here 3 when unset), of which
+// the very first one decodes to one frame and each other to four. A step counts as two forwards, one without
+// guidance. An image is answered by painting it into the first frame's corner, so that a test sees it arrive.
+#include <cstdint>
+#include <string>
+
+#include "engine/error.h"
+
+namespace mc::testpattern {
+
+enum class Fault { NONE, LOAD, DEVICE, SESSION, MEMORY, NUMBERS, NEXT };
+
+struct Knobs {
+    int load_ms = 0, first_ms = 0, step_ms = 0;
+    Fault fault = Fault::NONE;
+    int fault_chunk = 0;
+};
+// Throws MC_ERROR_SETTINGS for what it does not know.
+Knobs parse_knobs(const char* text); // may be null
+
+// One 8-bit picture, a function of its arguments alone.
+struct Pattern {
+    uint64_t seed;
+    int width, height;
+    int64_t frame;
+};
+struct Rgb {
+    uint8_t r, g, b;
+};
+Rgb pixel(const Pattern& pattern, int x, int y);
+
+} // namespace mc::testpattern

@@ -1,0 +1,73 @@
+#include "engine/text/tokenizer.h"
+
+#include <filesystem>
+#include <fstream>
+#include <sentencepiece_processor.h>
+
+#include "engine/error.h"
+#include "engine/text/sentencepiece_check.h"
+
+namespace mc::text {
+
+struct Tokenizer::Impl {
+    sentencepiece::SentencePieceProcessor processor;
+};
+
+static std::string read(const std::string& file) {
+    constexpr uintmax_t MOST = 256 << 20; // published models have 4 MB
+    std::error_code code;
+    if (!std::filesystem::exists(file, code))
+        throw Error(MC_ERROR_NOT_FOUND, "The tokenizer " + file +
+                                            " is missing; copy spiece.model of the model's tokenizer there.");
+    uintmax_t size =
+        std::filesystem::is_regular_file(file, code) ? std::filesystem::file_size(file, code) : MOST;
+    std::string bytes;
+    if (!code && size < MOST) {
+        bytes.resize(size);
+        std::ifstream in(file, std::ios::binary);
+        if (in.read(bytes.data(), std::streamsize(size))) return bytes;
+    }
+    throw Error(MC_ERROR_READ,
+                "The tokenizer " + file +
+                    " cannot be read; check that it is a file, its size and its permissions.",
+                code.message());
+}
+
+Tokenizer::Tokenizer(const std::string& file) : impl_(std::make_unique<Impl>()) {
+    std::string model = read(file);
+    std::string fault = sentencepiece_fault(model), detail;
+    if (fault.empty()) {
+        auto status = impl_->processor.LoadFromSerializedProto(model);
+        if (status.ok() && impl_->processor.eos_id() < 0) fault = "it has no end token";
+        if (!status.ok()) fault = "it is another kind of file or damaged";
+        detail = status.ToString();
+    }
+    if (!fault.empty())
+        throw Error(MC_ERROR_READ,
+                    "The tokenizer " + file + " is not a usable SentencePiece model: " + fault +
+                        "; copy spiece.model of the model's tokenizer there again.",
+                    detail);
+}
+
+Tokenizer::~Tokenizer() = default;
+
+std::vector<int64_t> Tokenizer::encode(const std::string& text, size_t rows, bool byte_fallback) const {
+    const auto& processor = impl_->processor;
+    std::vector<int> pieces;
+    auto status = processor.Encode(text, &pieces);
+    if (!status.ok())
+        throw Error(MC_ERROR_INTERNAL, "SentencePiece could not split the prompt.", status.ToString());
+
+    std::vector<int64_t> ids;
+    bool unknown = false; // inside a run of byte pieces
+    for (int piece : pieces) {
+        bool byte = !byte_fallback && processor.IsByte(piece);
+        if (!(byte && unknown)) ids.push_back(byte ? processor.unk_id() : piece);
+        unknown = byte;
+    }
+    if (ids.size() >= rows) ids.resize(rows - 1);
+    ids.push_back(processor.eos_id());
+    return ids;
+}
+
+} // namespace mc::text

@@ -1,0 +1,26 @@
+#pragma once
+// SentencePiece unigram tokenizer of UMT5 (skyreels_v2.md 3.4).
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace mc::text {
+
+class Tokenizer {
+  public:
+    // `file` is spiece.model. Throws MC_ERROR_NOT_FOUND, or MC_ERROR_READ when it is not a SentencePiece
+    // model.
+    explicit Tokenizer(const std::string& file);
+    ~Tokenizer();
+    // The ids of `text` with the end token (1 in UMT5) appended; at most `rows` (1 or more), the end token
+    // kept. Without byte fallback a run of unknown characters becomes one <unk> (3), as the fast tokenizers
+    // of published models do.
+    std::vector<int64_t> encode(const std::string& text, size_t rows = 512, bool byte_fallback = true) const;
+
+  private:
+    struct Impl;
+    std::unique_ptr<Impl> impl_;
+};
+
+} // namespace mc::text

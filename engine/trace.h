@@ -1,0 +1,12 @@
+#pragma once
+// Intermediate tensors by name, for the golden cases and for whoever hunts a difference. Empty in production:
+// nothing is then built for it.
+#include <ATen/core/Tensor.h>
+#include <functional>
+#include <string>
+
+namespace mc {
+
+using Trace = std::function<void(const std::string& name, const at::Tensor& value)>;
+
+} // namespace mc

@@ -1,0 +1,13 @@
+#pragma once
+// Rotary position embedding over (latent frame, row, column) (skyreels_v2.md 1.3, item 7).
+#include <ATen/core/Tensor.h>
+
+namespace mc::transformer {
+
+// [frames * rows * columns, head / 2] float32 each, pairs ordered time, row, column. Angles in float64.
+struct Rotary {
+    at::Tensor angle, cosine, sine;
+};
+Rotary rotary_tables(int64_t frames, int64_t rows, int64_t columns, int64_t head);
+
+} // namespace mc::transformer

@@ -1,0 +1,17 @@
+#pragma once
+// Keys and values of one prompt in every layer. They depend on the prompt alone, so they are made once.
+#include <ATen/core/Tensor.h>
+#include <vector>
+
+namespace mc::transformer {
+
+struct TextContext {
+    struct LayerKeys {
+        at::Tensor k, v; // [rows, D], type of the store; k after its norm
+    };
+    std::vector<LayerKeys> layers;
+    at::Tensor key_bias; // [rows] float32: 0, for the row that stands for all padding the logarithm of their number
+    int64_t flop = 0;    // spent on making it
+};
+
+} // namespace mc::transformer
