@@ -1,0 +1,42 @@
+#pragma once
+// The engine as a table of functions, opened at run time: the plugin then registers where LibTorch is
+// missing, and says so on the bus when it is used.
+//
+// MOTIONCACHE_ENGINE      "libtorch" (default) or "testpattern"
+// MOTIONCACHE_ENGINE_DIR  folders to look in, separated by ':'. Default: those where the build and
+//                         `meson install` put the library, from the plugin's own place
+#include <string>
+#include <vector>
+
+#include "engine/motioncache.h"
+
+namespace mc::gst {
+
+struct EngineLibrary {
+    decltype(&mc_abi_version) abi_version;
+    decltype(&mc_cancel_new) cancel_new;
+    decltype(&mc_cancel_set) cancel_set;
+    decltype(&mc_cancel_free) cancel_free;
+    decltype(&mc_model_options_init) model_options_init;
+    decltype(&mc_model_open) model_open;
+    decltype(&mc_model_unref) model_unref;
+    decltype(&mc_request_init) request_init;
+    decltype(&mc_session_new) session_new;
+    decltype(&mc_session_free) session_free;
+    decltype(&mc_session_next) session_next;
+    decltype(&mc_session_stats) session_stats;
+    decltype(&mc_frames_count) frames_count;
+    decltype(&mc_frames_first) frames_first;
+    decltype(&mc_frames_write) frames_write;
+    decltype(&mc_frames_unref) frames_unref;
+};
+
+enum class Engine { LIBTORCH, TESTPATTERN };
+Engine wanted_engine();                    // throws mc::Error: MC_ERROR_SETTINGS
+std::vector<std::string> engine_folders(); // in the order of looking
+
+// Blocks while the libraries are read from disk. What is opened stays open until the process ends, since
+// LibTorch keeps threads. Throws mc::Error: MC_ERROR_DEVICE with the dynamic linker's words as detail.
+const EngineLibrary& load_engine(Engine engine);
+
+} // namespace mc::gst

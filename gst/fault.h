@@ -1,0 +1,21 @@
+#pragma once
+// What goes wrong in the plugin, on its way to the bus. `message` is one sentence with cause and remedy,
+// `detail` is for a bug report.
+#include <gst/gst.h>
+
+#include <string>
+
+#include "engine/error.h"
+
+namespace mc::gst {
+
+struct Fault {
+    GQuark domain;
+    int code;
+    std::string message, detail;
+};
+
+Fault fault_of(McStatus status, std::string message, std::string detail = {});
+void post_fault(GstElement* element, const Fault& fault);
+
+} // namespace mc::gst

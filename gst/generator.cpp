@@ -1,0 +1,305 @@
+#include "gst/generator.h"
+
+#include <cmath>
+#include <exception>
+#include <memory>
+
+#include "gst/debug.h"
+
+#define GST_CAT_DEFAULT motioncachegen_debug
+
+namespace mc::gst {
+namespace {
+
+constexpr size_t QUEUE_CHUNKS = 2;
+
+[[noreturn]] void raise(const McError& error) {
+    throw Error(error.status, error.message, error.detail);
+}
+
+McImage view_of(const ImageFile& image) {
+    return {image.rgb.data(), image.width, image.height, size_t(3) * image.width};
+}
+
+McRequest request_of(const EngineLibrary& engine, const Settings& s, const Picture& picture) {
+    McRequest rq;
+    engine.request_init(&rq);
+    auto whole = [](int value) { return value == -1 ? MC_UNSET : value; };
+    auto real = [](double value) { return value == -1 ? double(NAN) : value; };
+    rq.prompt = s.prompt->c_str();
+    rq.negative_prompt = s.negative_prompt ? s.negative_prompt->c_str() : nullptr;
+    rq.seed = s.seed;
+    rq.width = picture.width;
+    rq.height = picture.height;
+    rq.frame_rate_n = picture.frame_rate_n;
+    rq.frame_rate_d = picture.frame_rate_d;
+    rq.num_frames = whole(s.num_frames);
+    rq.steps = whole(s.steps);
+    rq.guidance_scale = real(s.guidance_scale);
+    rq.shift = real(s.shift);
+    rq.causal_block_size = whole(s.causal_block_size);
+    rq.ar_step = whole(s.ar_step);
+    rq.base_num_frames = whole(s.base_num_frames);
+    rq.overlap_history = whole(s.overlap_history);
+    rq.long_video = McLongVideo(s.long_video);
+    rq.addnoise_condition = whole(s.addnoise_condition);
+    rq.attention = McAttention(s.attention);
+    return rq;
+}
+
+} // namespace
+
+Generator::Generator(GstElement* element, std::function<void(gint64)> seed_used)
+    : element_(element), seed_used_(std::move(seed_used)) {}
+
+Generator::~Generator() {
+    stop();
+    drop_model();
+}
+
+// ---- state changes ----
+
+Generator::ModelKey Generator::key_of(const Job& job) {
+    const Settings& s = job.settings;
+    return {job.engine, s.model_path, s.device, s.precision, s.threads};
+}
+
+void Generator::start(Job job) {
+    job_ = std::move(job);
+    {
+        std::lock_guard lock(mutex_);
+        quit_ = ended_ = failed_ = false;
+        picture_.reset();
+    }
+    if (model_key_ != key_of(job_)) open_progress();
+    thread_ = std::thread([this] { run(); });
+}
+
+void Generator::end_early() {
+    std::lock_guard lock(mutex_);
+    quit_ = true;
+    if (cancel_) engine_->cancel_set(cancel_);
+    changed_.notify_all();
+}
+
+void Generator::stop() {
+    if (!thread_.joinable()) return;
+    end_early();
+    thread_.join();
+    forget_frames();
+}
+
+void Generator::forget_frames() {
+    for (McFrames* frames : queue_) engine_->frames_unref(frames);
+    queue_.clear();
+    if (current_) engine_->frames_unref(current_);
+    current_ = nullptr;
+    position_ = 0;
+}
+
+void Generator::drop_model() {
+    if (model_) engine_->model_unref(model_);
+    model_ = nullptr;
+    model_key_.reset();
+}
+
+// ---- worker ----
+
+void Generator::run() {
+    std::optional<Fault> fault;
+    try {
+        // Before the model: a wrong path is told at once.
+        const Settings& s = job_.settings;
+        std::optional<ImageFile> image, end_image;
+        if (s.image) image = read_image_file(*s.image, "image");
+        if (s.end_image) end_image = read_image_file(*s.end_image, "end-image");
+        load();
+        sample(image, end_image);
+    } catch (const Error& e) {
+        if (e.status != MC_CANCELLED) fault = fault_of(e.status, e.what(), e.detail);
+    } catch (const std::bad_alloc& e) {
+        fault = fault_of(MC_ERROR_MEMORY, "There is not enough memory: make a smaller or shorter video.",
+                         e.what());
+    } catch (const std::exception& e) {
+        fault = fault_of(MC_ERROR_INTERNAL, "motioncachegen failed in an unforeseen way; please report it.",
+                         e.what());
+    }
+    // The error comes before the end of the progress, which applications take as its consequence.
+    if (fault) post_fault(element_, *fault);
+    close_progress(fault ? GST_PROGRESS_TYPE_ERROR : GST_PROGRESS_TYPE_CANCELED,
+                   fault ? "Loading failed" : "Loading was cancelled");
+
+    std::lock_guard lock(mutex_);
+    if (cancel_) engine_->cancel_free(cancel_);
+    cancel_ = nullptr;
+    (fault ? failed_ : ended_) = true;
+    changed_.notify_all();
+}
+
+void Generator::load() {
+    const gint64 begin = g_get_monotonic_time();
+    const ModelKey key = key_of(job_);
+    if (model_key_ != key) {
+        drop_model();
+        engine_ = &load_engine(job_.engine);
+    }
+    {
+        std::lock_guard lock(mutex_);
+        cancel_ = engine_->cancel_new();
+        if (quit_) engine_->cancel_set(cancel_);
+    }
+    if (model_key_ == key) {
+        GST_INFO_OBJECT(element_, "the model is still loaded");
+        return;
+    }
+    McModelOptions options;
+    engine_->model_options_init(&options);
+    options.path = key.path.c_str();
+    options.device = key.device.c_str();
+    options.precision = McPrecision(key.precision);
+    options.threads = key.threads;
+    options.cancel = cancel_;
+    options.progress = on_progress;
+    options.log = on_log;
+    options.user = this;
+    McError error{};
+    model_ = engine_->model_open(&options, &error);
+    if (!model_) raise(error);
+    model_key_ = key;
+    GST_INFO_OBJECT(element_, "engine and model loaded in %.3f s", (g_get_monotonic_time() - begin) / 1e6);
+    close_progress(GST_PROGRESS_TYPE_COMPLETE, "The model is loaded");
+}
+
+void Generator::sample(const std::optional<ImageFile>& image, const std::optional<ImageFile>& end_image) {
+    {
+        std::unique_lock lock(mutex_);
+        changed_.wait(lock, [&] { return quit_ || picture_; });
+        if (quit_) return;
+    }
+    McRequest request = request_of(*engine_, job_.settings, *picture_); // set once: see set_picture
+    if (image) request.image = view_of(*image);
+    if (end_image) request.end_image = view_of(*end_image);
+    request.cancel = cancel_;
+
+    McError error{};
+    std::unique_ptr<McSession, void (*)(McSession*)> session(engine_->session_new(model_, &request, &error),
+                                                             engine_->session_free);
+    if (!session) raise(error);
+    McStats stats{};
+    stats.struct_size = sizeof stats;
+    engine_->session_stats(session.get(), &stats);
+    GST_INFO_OBJECT(element_, "seed %" G_GINT64_FORMAT ", %dx%d, %d frames", gint64(stats.seed),
+                    request.width, request.height, request.num_frames);
+    seed_used_(stats.seed);
+
+    for (int index = 0;; index++) {
+        McFrames* frames = engine_->session_next(session.get(), &error);
+        if (!frames && error.status != MC_OK) raise(error);
+        if (!frames) return;
+        post_chunk(session.get(), frames, index);
+        if (!put(frames)) return;
+    }
+}
+
+bool Generator::put(McFrames* frames) {
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [&] { return quit_ || queue_.size() < QUEUE_CHUNKS; });
+    if (quit_) {
+        engine_->frames_unref(frames);
+        return false;
+    }
+    queue_.push_back(frames);
+    changed_.notify_all();
+    return true;
+}
+
+void Generator::post_chunk(McSession* session, const McFrames* frames, int index) {
+    McStats stats{};
+    stats.struct_size = sizeof stats;
+    engine_->session_stats(session, &stats);
+    gst_element_post_message(
+        element_,
+        gst_message_new_element(
+            GST_OBJECT(element_),
+            gst_structure_new("motioncache-chunk", "index", G_TYPE_INT, index, "first-frame", G_TYPE_INT64,
+                              gint64(engine_->frames_first(frames)), "frames", G_TYPE_INT,
+                              engine_->frames_count(frames), "forwards", G_TYPE_INT64, gint64(stats.forwards),
+                              "forwards-total", G_TYPE_INT64, gint64(stats.forwards_total), nullptr)));
+}
+
+void Generator::open_progress() {
+    percent_ = 0;
+    progress_open_ = true;
+    post_progress(GST_PROGRESS_TYPE_START, "Loading the model");
+}
+
+void Generator::close_progress(GstProgressType type, const char* text) {
+    if (progress_open_) post_progress(type, text);
+    progress_open_ = false;
+}
+
+void Generator::post_progress(GstProgressType type, const char* text) {
+    GstMessage* message = gst_message_new_progress(GST_OBJECT(element_), type, "loading", text);
+    if (type == GST_PROGRESS_TYPE_CONTINUE)
+        gst_structure_set(gst_message_writable_structure(message), "percent", G_TYPE_INT, percent_, nullptr);
+    gst_element_post_message(element_, message);
+}
+
+void Generator::on_progress(void* user, double fraction, const char* part) {
+    auto* self = static_cast<Generator*>(user);
+    const int percent = int(fraction * 100);
+    if (percent < self->percent_ + 10) return; // each is a message for the application to handle
+    self->percent_ = percent;
+    const std::string text = "Loading the " + std::string(part) + " (" + std::to_string(percent) + " %)";
+    self->post_progress(GST_PROGRESS_TYPE_CONTINUE, text.c_str());
+}
+
+void Generator::on_log(void* user, int level, const char* text) {
+    auto* self = static_cast<Generator*>(user);
+    GST_CAT_LEVEL_LOG(motioncache_engine_debug, GstDebugLevel(level), self->element_, "%s", text);
+}
+
+// ---- streaming thread ----
+
+void Generator::set_picture(const Picture& picture) {
+    std::lock_guard lock(mutex_);
+    if (picture_) return;
+    picture_ = picture;
+    changed_.notify_all();
+}
+
+void Generator::set_flushing(bool flushing) {
+    std::lock_guard lock(mutex_);
+    flushing_ = flushing;
+    changed_.notify_all();
+}
+
+Generator::Next Generator::wait() {
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [&] { return flushing_ || current_ || !queue_.empty() || ended_ || failed_; });
+    if (flushing_) return Next::FLUSHING;
+    if (!current_ && !queue_.empty()) {
+        current_ = queue_.front();
+        queue_.pop_front();
+        position_ = 0;
+        changed_.notify_all();
+    }
+    if (current_) return Next::FRAME;
+    return failed_ ? Next::FAILED : Next::END;
+}
+
+gint64 Generator::frame_index() const {
+    return engine_->frames_first(current_) + position_;
+}
+
+void Generator::write(McPixelFormat format, uint8_t* const planes[3], const int strides[3]) const {
+    engine_->frames_write(current_, position_, format, planes, strides);
+}
+
+void Generator::advance() {
+    if (++position_ < engine_->frames_count(current_)) return;
+    engine_->frames_unref(current_);
+    current_ = nullptr;
+}
+
+} // namespace mc::gst

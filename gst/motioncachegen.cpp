@@ -1,0 +1,449 @@
+/**
+ * SECTION:element-motioncachegen
+ * @title: motioncachegen
+ *
+ * Makes a video from a sentence, with an autoregressive video diffusion model (SkyReels-V2 Diffusion
+ * Forcing). Without further settings it uses a small demo model that comes with the plugin.
+ *
+ * The element is not live and not seekable. It makes exactly #GstMotionCacheGen:num-frames frames and then
+ * ends the stream; from READY to PAUSED it starts again from the first. The frames of a chunk are sent as
+ * soon as the chunk is denoised, long before the video is done. Generating is usually slower than real time:
+ * give a video sink `sync=false`, or put a file between.
+ *
+ * A muxer such as mp4mux has to see the end of the stream: with gst-launch-1.0 use `-e`, so that Ctrl-C ends
+ * the file properly.
+ *
+ * ## Example launch line
+ * |[
+ * gst-launch-1.0 -e motioncachegen prompt="a red ball bouncing over green hills" ! x264enc ! mp4mux !
+ * filesink location=out.mp4
+ * ]|
+ *
+ * ## Caps
+ *
+ * The size of the video, its frame rate and its pixel format (I420, NV12, RGB) are what downstream asks for,
+ * for example with a caps filter `video/x-raw,width=160,height=96`; left open they are the model's. Width and
+ * height are multiples of 16.
+ *
+ * ## Messages
+ *
+ * While the model is loaded, PROGRESS messages with the code `loading` are posted; the last one (COMPLETE,
+ * CANCELED or ERROR) comes before the first buffer. The model stays loaded until the element goes to NULL,
+ * unless model-path, device, precision or threads change.
+ *
+ * For each chunk an element message `motioncache-chunk` is posted when it leaves the sampler, with the fields
+ *
+ * * #gint `index`: from 0
+ * * #gint64 `first-frame`, #gint `frames`: which frames of the video it brings
+ * * #gint64 `forwards`, `forwards-total`: passes through the transformer, so far and in the whole video
+ *
+ * ## Environment
+ *
+ * * `MOTIONCACHE_MODEL`: folder of the model to use when model-path is not set
+ * * `MOTIONCACHE_ENGINE_DIR`: folders, separated by colons, where libmotioncache.so is looked for
+ * * `MOTIONCACHE_ENGINE`: `testpattern` sends a test pattern instead of generating (with a warning on the
+ * bus)
+ *
+ * Since: 0.1
+ */
+#include "gst/motioncachegen.h"
+
+#include <atomic>
+#include <exception>
+#include <optional>
+
+#include "gst/debug.h"
+#include "gst/fault.h"
+#include "gst/generator.h"
+#include "gst/settings.h"
+#include "gst/video_caps.h"
+
+GST_DEBUG_CATEGORY(motioncachegen_debug);
+GST_DEBUG_CATEGORY(motioncache_engine_debug);
+#define GST_CAT_DEFAULT motioncachegen_debug
+
+using namespace mc::gst;
+
+namespace {
+
+struct State {
+    explicit State(GstMotionCacheGen* self);
+
+    // OBJECT_LOCK
+    Settings settings;
+    gint64 seed_used = -1;
+    std::optional<ModelSizes> sizes; // from start to stop
+    std::optional<Picture> picture;  // from the first set_caps to stop
+    int num_frames = 0;              // with sizes
+
+    GstVideoInfo info{}; // STREAM_LOCK
+    std::atomic<bool> error_posted{false};
+    Generator generator;
+};
+
+class ObjectLock {
+  public:
+    explicit ObjectLock(gpointer object) : object_(object) { GST_OBJECT_LOCK(object_); }
+    ~ObjectLock() { GST_OBJECT_UNLOCK(object_); }
+    ObjectLock(const ObjectLock&) = delete;
+
+  private:
+    gpointer object_;
+};
+
+} // namespace
+
+struct _GstMotionCacheGen {
+    GstPushSrc parent;
+    State* state; // GObject zero-fills its instances: C++ members live apart
+};
+
+#define gst_motioncache_gen_parent_class parent_class
+G_DEFINE_TYPE(GstMotionCacheGen, gst_motioncache_gen, GST_TYPE_PUSH_SRC)
+GST_ELEMENT_REGISTER_DEFINE(motioncachegen, "motioncachegen", GST_RANK_NONE, GST_TYPE_MOTIONCACHE_GEN)
+
+static GstStaticPadTemplate src_template =
+    GST_STATIC_PAD_TEMPLATE("src", GST_PAD_SRC, GST_PAD_ALWAYS, GST_STATIC_CAPS(MOTIONCACHE_CAPS));
+
+State::State(GstMotionCacheGen* self)
+    : generator(GST_ELEMENT(self), [self](gint64 seed) {
+          {
+              ObjectLock lock(self);
+              self->state->seed_used = seed;
+          }
+          g_object_notify(G_OBJECT(self), "seed-used");
+      }) {
+    settings.model_path = default_model_path();
+}
+
+static State& state_of(gpointer self) {
+    return *GST_MOTIONCACHE_GEN(self)->state;
+}
+
+// ---- object ----
+
+static void set_property(GObject* object, guint id, const GValue* value, GParamSpec* spec) {
+    ObjectLock lock(object);
+    set_setting(state_of(object).settings, id, value);
+}
+
+static void get_property(GObject* object, guint id, GValue* value, GParamSpec* spec) {
+    ObjectLock lock(object);
+    if (id == PROPERTY_SEED_USED)
+        g_value_set_int64(value, state_of(object).seed_used);
+    else
+        get_setting(state_of(object).settings, id, value);
+}
+
+static void finalize(GObject* object) {
+    delete GST_MOTIONCACHE_GEN(object)->state;
+    G_OBJECT_CLASS(parent_class)->finalize(object);
+}
+
+// ---- element ----
+
+// One fault, one error: the base class follows up each of ours with a general one.
+static gboolean post_message(GstElement* element, GstMessage* message) {
+    if (GST_MESSAGE_TYPE(message) == GST_MESSAGE_ERROR && state_of(element).error_posted.exchange(true)) {
+        GST_DEBUG_OBJECT(element, "an error was posted already, dropping %" GST_PTR_FORMAT, message);
+        gst_message_unref(message);
+        return TRUE;
+    }
+    return GST_ELEMENT_CLASS(parent_class)->post_message(element, message);
+}
+
+static GstStateChangeReturn change_state(GstElement* element, GstStateChange transition) {
+    if (transition == GST_STATE_CHANGE_READY_TO_PAUSED) state_of(element).error_posted = false;
+    GstStateChangeReturn result = GST_ELEMENT_CLASS(parent_class)->change_state(element, transition);
+    if (transition == GST_STATE_CHANGE_READY_TO_NULL) state_of(element).generator.drop_model();
+    return result;
+}
+
+// After EOS from outside nothing is sent any more. Loading ends too: gst-launch waits for its PROGRESS before
+// it lets EOS through to the sinks.
+static gboolean send_event(GstElement* element, GstEvent* event) {
+    if (GST_EVENT_TYPE(event) == GST_EVENT_EOS) state_of(element).generator.end_early();
+    return GST_ELEMENT_CLASS(parent_class)->send_event(element, event);
+}
+
+// ---- start and stop ----
+
+static void check_text(const std::optional<std::string>& text, const char* property) {
+    if (text && !g_utf8_validate(text->data(), gssize(text->size()), nullptr))
+        throw mc::Error(MC_ERROR_SETTINGS,
+                        std::string(property) + " is not valid UTF-8: give the text in UTF-8 encoding.");
+}
+
+static void begin(GstMotionCacheGen* self) {
+    State& state = state_of(self);
+    Job job;
+    {
+        ObjectLock lock(self);
+        job.settings = state.settings;
+    }
+    Settings& s = job.settings;
+    if (!s.prompt || s.prompt->find_first_not_of(" \t\r\n") == std::string::npos)
+        throw mc::Error(MC_ERROR_SETTINGS,
+                        "No prompt is given: set prompt=\"...\" to what the video shall show.");
+    check_text(s.prompt, "prompt");
+    check_text(s.negative_prompt, "negative-prompt");
+    if (s.num_frames == 0)
+        throw mc::Error(
+            MC_ERROR_SETTINGS,
+            "num-frames is 0: set it to 1 or more, or to -1 for as many as the model makes by default.");
+    job.engine = wanted_engine();
+    const ModelSizes sizes = sizes_of(*mc::model::ModelFolder::open(s.model_path));
+    if (s.num_frames < 0) s.num_frames = sizes.num_frames;
+    {
+        ObjectLock lock(self);
+        state.sizes = sizes;
+        state.num_frames = s.num_frames;
+    }
+    if (job.engine == Engine::TESTPATTERN)
+        GST_ELEMENT_WARNING(
+            self, LIBRARY, SETTINGS,
+            ("This is a test pattern, not a generated video: unset MOTIONCACHE_ENGINE to generate."),
+            (nullptr));
+    state.generator.start(std::move(job));
+}
+
+static gboolean start(GstBaseSrc* src) {
+    try {
+        begin(GST_MOTIONCACHE_GEN(src));
+        return TRUE;
+    } catch (const mc::Error& e) {
+        post_fault(GST_ELEMENT(src), fault_of(e.status, e.what(), e.detail));
+    } catch (const std::exception& e) {
+        post_fault(GST_ELEMENT(src),
+                   fault_of(MC_ERROR_INTERNAL, "motioncachegen cannot start; please report it.", e.what()));
+    }
+    return FALSE;
+}
+
+static gboolean stop(GstBaseSrc* src) {
+    State& state = state_of(src);
+    state.generator.stop();
+    ObjectLock lock(src);
+    state.sizes.reset();
+    state.picture.reset();
+    return TRUE;
+}
+
+static gboolean unlock(GstBaseSrc* src) {
+    state_of(src).generator.set_flushing(true);
+    return TRUE;
+}
+
+static gboolean unlock_stop(GstBaseSrc* src) {
+    state_of(src).generator.set_flushing(false);
+    return TRUE;
+}
+
+// ---- caps ----
+
+static GstCaps* get_caps(GstBaseSrc* src, GstCaps* filter) {
+    GstCaps* caps = gst_pad_get_pad_template_caps(GST_BASE_SRC_PAD(src));
+    {
+        ObjectLock lock(src);
+        const State& state = state_of(src);
+        GstCaps* wide = caps;
+        if (state.picture) // the session has its size; the pixel format may still change
+            caps = narrow_caps(wide, *state.picture);
+        else if (state.sizes)
+            caps = narrow_caps(wide, *state.sizes);
+        if (caps != wide) gst_caps_unref(wide);
+    }
+    if (!filter) return caps;
+    GstCaps* filtered = gst_caps_intersect_full(filter, caps, GST_CAPS_INTERSECT_FIRST);
+    gst_caps_unref(caps);
+    return filtered;
+}
+
+static Picture preferred_of(GstMotionCacheGen* self) {
+    ObjectLock lock(self);
+    return state_of(self).sizes->preferred;
+}
+
+static GstCaps* fixate(GstBaseSrc* src, GstCaps* caps) {
+    caps = fixate_caps(caps, preferred_of(GST_MOTIONCACHE_GEN(src)));
+    return GST_BASE_SRC_CLASS(parent_class)->fixate(src, caps);
+}
+
+static gboolean negotiate(GstBaseSrc* src) {
+    if (GST_BASE_SRC_CLASS(parent_class)->negotiate(src)) return TRUE;
+    GstPad* pad = GST_BASE_SRC_PAD(src);
+    if (GST_PAD_IS_FLUSHING(pad)) return FALSE;
+    const Picture p = preferred_of(GST_MOTIONCACHE_GEN(src));
+    GstCaps* theirs = gst_pad_peer_query_caps(pad, nullptr);
+    gchar* text = gst_caps_to_string(theirs);
+    GST_ELEMENT_ERROR(
+        src, CORE, NEGOTIATION,
+        ("The next element takes no video that motioncachegen makes: ask for I420, NV12 or RGB with a "
+         "width and height that the model can make, for example "
+         "video/x-raw,format=I420,width=%d,height=%d, and put videoconvert or videoscale behind it.",
+         p.width, p.height),
+        ("the next element takes %s", text));
+    g_free(text);
+    gst_caps_unref(theirs);
+    return FALSE;
+}
+
+static gboolean set_caps(GstBaseSrc* src, GstCaps* caps) {
+    State& state = state_of(src);
+    GstVideoInfo info;
+    if (!gst_video_info_from_caps(&info, caps)) return FALSE;
+    const Picture picture{info.width, info.height, info.fps_n, info.fps_d};
+    {
+        ObjectLock lock(src);
+        if (state.picture && *state.picture != picture) return FALSE;
+        state.picture = picture;
+        src->segment.duration = gst_util_uint64_scale(state.num_frames, GST_SECOND * info.fps_d, info.fps_n);
+    }
+    state.info = info;
+    state.generator.set_picture(picture);
+    return TRUE;
+}
+
+static gboolean decide_allocation(GstBaseSrc* src, GstQuery* query) {
+    GstCaps* caps = nullptr;
+    gst_query_parse_allocation(query, &caps, nullptr);
+    GstVideoInfo info;
+    if (!caps || !gst_video_info_from_caps(&info, caps)) return FALSE;
+
+    GstBufferPool* pool = nullptr;
+    guint size = 0, least = 0, most = 0;
+    const bool offered = gst_query_get_n_allocation_pools(query) > 0;
+    if (offered) gst_query_parse_nth_allocation_pool(query, 0, &pool, &size, &least, &most);
+    size = MAX(size, guint(info.size));
+    if (!pool) pool = gst_video_buffer_pool_new();
+
+    GstStructure* config = gst_buffer_pool_get_config(pool);
+    gst_buffer_pool_config_set_params(config, caps, size, least, most);
+    if (gst_query_find_allocation_meta(query, GST_VIDEO_META_API_TYPE, nullptr))
+        gst_buffer_pool_config_add_option(config, GST_BUFFER_POOL_OPTION_VIDEO_META);
+    gst_buffer_pool_set_config(pool, config);
+
+    if (offered)
+        gst_query_set_nth_allocation_pool(query, 0, pool, size, least, most);
+    else
+        gst_query_add_allocation_pool(query, pool, size, least, most);
+    gst_object_unref(pool);
+    return GST_BASE_SRC_CLASS(parent_class)->decide_allocation(src, query);
+}
+
+static gboolean query(GstBaseSrc* src, GstQuery* query) {
+    switch (GST_QUERY_TYPE(query)) {
+    case GST_QUERY_DURATION: {
+        GstFormat format;
+        gst_query_parse_duration(query, &format, nullptr);
+        ObjectLock lock(src);
+        const State& state = state_of(src);
+        if (!state.sizes) return FALSE;
+        if (format == GST_FORMAT_DEFAULT) {
+            gst_query_set_duration(query, format, state.num_frames);
+            return TRUE;
+        }
+        if (format != GST_FORMAT_TIME) return FALSE;
+        const Picture& p = state.picture ? *state.picture : state.sizes->preferred;
+        gst_query_set_duration(
+            query, format,
+            gst_util_uint64_scale(state.num_frames, GST_SECOND * p.frame_rate_d, p.frame_rate_n));
+        return TRUE;
+    }
+    case GST_QUERY_SCHEDULING:
+        gst_query_set_scheduling(
+            query, GstSchedulingFlags(GST_SCHEDULING_FLAG_SEQUENTIAL | GST_SCHEDULING_FLAG_BANDWIDTH_LIMITED),
+            1, -1, 0);
+        gst_query_add_scheduling_mode(query, GST_PAD_MODE_PUSH);
+        return TRUE;
+    default:
+        return GST_BASE_SRC_CLASS(parent_class)->query(src, query);
+    }
+}
+
+// ---- frames ----
+
+static void stamp(GstBuffer* buffer, gint64 frame, const GstVideoInfo& info) {
+    auto time = [&](gint64 f) { return gst_util_uint64_scale(f, GST_SECOND * info.fps_d, info.fps_n); };
+    GST_BUFFER_PTS(buffer) = time(frame);
+    GST_BUFFER_DTS(buffer) = GST_CLOCK_TIME_NONE;
+    GST_BUFFER_DURATION(buffer) = time(frame + 1) - time(frame);
+    GST_BUFFER_OFFSET(buffer) = frame;
+    GST_BUFFER_OFFSET_END(buffer) = frame + 1;
+}
+
+static GstFlowReturn fill(GstPushSrc* src, GstBuffer* buffer) {
+    State& state = state_of(src);
+    switch (state.generator.wait()) {
+    case Generator::Next::FLUSHING:
+        return GST_FLOW_FLUSHING;
+    case Generator::Next::END:
+        return GST_FLOW_EOS;
+    case Generator::Next::FAILED:
+        return GST_FLOW_ERROR;
+    case Generator::Next::FRAME:
+        break;
+    }
+    GstVideoFrame frame;
+    if (!gst_video_frame_map(&frame, &state.info, buffer, GST_MAP_WRITE)) {
+        GST_ELEMENT_ERROR(src, RESOURCE, WRITE,
+                          ("The memory that the next element gave for a frame cannot be written: put "
+                           "identity drop-allocation=true behind motioncachegen."),
+                          (nullptr));
+        return GST_FLOW_ERROR;
+    }
+    uint8_t* planes[3] = {};
+    int strides[3] = {};
+    for (guint i = 0; i < GST_VIDEO_FRAME_N_PLANES(&frame); i++) {
+        planes[i] = static_cast<uint8_t*>(GST_VIDEO_FRAME_PLANE_DATA(&frame, i));
+        strides[i] = GST_VIDEO_FRAME_PLANE_STRIDE(&frame, i);
+    }
+    state.generator.write(pixel_format_of(state.info), planes, strides);
+    gst_video_frame_unmap(&frame);
+    stamp(buffer, state.generator.frame_index(), state.info);
+    GST_LOG_OBJECT(src, "frame %" G_GINT64_FORMAT, state.generator.frame_index());
+    state.generator.advance();
+    return GST_FLOW_OK;
+}
+
+// ---- class ----
+
+static void gst_motioncache_gen_class_init(GstMotionCacheGenClass* klass) {
+    auto* object = G_OBJECT_CLASS(klass);
+    auto* element = GST_ELEMENT_CLASS(klass);
+    auto* base = GST_BASE_SRC_CLASS(klass);
+
+    GST_DEBUG_CATEGORY_INIT(motioncachegen_debug, "motioncachegen", 0, "video from a prompt");
+    GST_DEBUG_CATEGORY_INIT(motioncache_engine_debug, "motioncache-engine", 0,
+                            "log of the motioncachegen engine");
+
+    object->set_property = GST_DEBUG_FUNCPTR(set_property);
+    object->get_property = GST_DEBUG_FUNCPTR(get_property);
+    object->finalize = GST_DEBUG_FUNCPTR(finalize);
+    install_settings(object);
+
+    element->post_message = GST_DEBUG_FUNCPTR(post_message);
+    element->change_state = GST_DEBUG_FUNCPTR(change_state);
+    element->send_event = GST_DEBUG_FUNCPTR(send_event);
+    gst_element_class_set_static_metadata(
+        element, "Video from a prompt", "Source/Video",
+        "Makes a video from a sentence with an autoregressive diffusion model", "The motioncachegen authors");
+    gst_element_class_add_static_pad_template(element, &src_template);
+
+    base->start = GST_DEBUG_FUNCPTR(start);
+    base->stop = GST_DEBUG_FUNCPTR(stop);
+    base->unlock = GST_DEBUG_FUNCPTR(unlock);
+    base->unlock_stop = GST_DEBUG_FUNCPTR(unlock_stop);
+    base->get_caps = GST_DEBUG_FUNCPTR(get_caps);
+    base->fixate = GST_DEBUG_FUNCPTR(fixate);
+    base->negotiate = GST_DEBUG_FUNCPTR(negotiate);
+    base->set_caps = GST_DEBUG_FUNCPTR(set_caps);
+    base->decide_allocation = GST_DEBUG_FUNCPTR(decide_allocation);
+    base->query = GST_DEBUG_FUNCPTR(query);
+    GST_PUSH_SRC_CLASS(klass)->fill = GST_DEBUG_FUNCPTR(fill);
+}
+
+static void gst_motioncache_gen_init(GstMotionCacheGen* self) {
+    self->state = new State(self);
+    gst_base_src_set_format(GST_BASE_SRC(self), GST_FORMAT_TIME);
+}

@@ -1,0 +1,264 @@
+#include "gst/settings.h"
+
+#include <cstdlib>
+#include <variant>
+
+#include "engine/motioncache.h"
+
+namespace mc::gst {
+namespace {
+
+GType enum_type(const char* name, const GEnumValue* values) {
+    GType type = g_enum_register_static(name, values);
+    gst_type_mark_as_plugin_api(type, GST_PLUGIN_API_FLAG_IGNORE_ENUM_MEMBERS);
+    return type;
+}
+
+GType long_video_type() {
+    static const GEnumValue values[] = {
+        {MC_LONG_VIDEO_AUTO, "The model's default", "auto"},
+        {MC_LONG_VIDEO_PIXEL, "Decode the overlap and encode it again", "pixel"},
+        {MC_LONG_VIDEO_LATENT, "Take the overlap over as latents", "latent"},
+        {0, nullptr, nullptr},
+    };
+    static const GType type = enum_type("GstMotionCacheLongVideo", values);
+    return type;
+}
+
+GType attention_type() {
+    static const GEnumValue values[] = {
+        {MC_ATTENTION_AUTO, "The model's default", "auto"},
+        {MC_ATTENTION_FULL, "Every latent frame sees every other of its window", "full"},
+        {MC_ATTENTION_CAUSAL, "A chunk sees itself and the chunks before it", "causal"},
+        {0, nullptr, nullptr},
+    };
+    static const GType type = enum_type("GstMotionCacheAttention", values);
+    return type;
+}
+
+GType precision_type() {
+    static const GEnumValue values[] = {
+        {MC_PRECISION_AUTO, "float32 on the CPU, bfloat16 on a GPU", "auto"},
+        {MC_PRECISION_FLOAT32, "32 bit floating point", "float32"},
+        {MC_PRECISION_BFLOAT16, "16 bit brain floating point", "bfloat16"},
+        {0, nullptr, nullptr},
+    };
+    static const GType type = enum_type("GstMotionCachePrecision", values);
+    return type;
+}
+
+struct IntProperty {
+    int Settings::*field;
+    int minimum, maximum;
+};
+struct DoubleProperty {
+    double Settings::*field;
+    double maximum;
+};
+struct EnumProperty {
+    int Settings::*field;
+    GType (*type)();
+};
+using Text = std::string Settings::*;
+using OptionalText = std::optional<std::string> Settings::*;
+
+struct Property {
+    const char *name, *nick, *blurb;
+    std::variant<IntProperty, DoubleProperty, EnumProperty, Text, OptionalText> kind;
+};
+
+const Property properties[] = {
+    {"model-path", "Model path",
+     "Folder of the model, in the layout of the original SkyReels-V2 repositories or of Diffusers. Default: "
+     "the "
+     "environment variable MOTIONCACHE_MODEL, else the demo model that comes with the plugin.",
+     &Settings::model_path},
+    {"prompt", "Prompt",
+     "What the video shows, in words, UTF-8; required. Which words a model understands is its own affair.",
+     &Settings::prompt},
+    {"negative-prompt", "Negative prompt",
+     "What the video should keep away from, in words; guidance leads from here to the prompt. Default: the "
+     "model's. An empty text is allowed.",
+     &Settings::negative_prompt},
+    {"num-frames", "Number of frames",
+     "Length of the video in frames, from 1; exactly so many are made. -1 (default): the model's. Longer "
+     "than "
+     "base-num-frames is made in overlapping windows.",
+     IntProperty{&Settings::num_frames, -1, G_MAXINT}},
+    {"steps", "Denoising steps",
+     "Number of denoising steps of each latent frame, 1 to 1000: more take longer and are finer. -1 "
+     "(default): "
+     "the model's.",
+     IntProperty{&Settings::steps, -1, 1000}},
+    {"guidance-scale", "Guidance scale",
+     "How strongly the video follows the prompt, 0 to 1000, no unit; 1 or less switches guidance off and "
+     "halves "
+     "the work. -1 (default): the model's.",
+     DoubleProperty{&Settings::guidance_scale, 1000}},
+    {"shift", "Shift",
+     "Shift of the noise schedule, above 0 up to 1000, no unit: the higher, the more steps are spent on "
+     "coarse "
+     "structure and motion. -1 (default): the model's.",
+     DoubleProperty{&Settings::shift, 1000}},
+    {"image", "First image",
+     "File of a picture that the video starts with; it is cropped and scaled to the size of the video. Needs "
+     "causal-block-size=1. Default: none.",
+     &Settings::image},
+    {"end-image", "Last image",
+     "File of a picture that the video ends with; it is cropped and scaled to the size of the video. Needs "
+     "causal-block-size=1. Default: none.",
+     &Settings::end_image},
+    {"causal-block-size", "Causal block size",
+     "Latent frames of a chunk, from 1: they are denoised together and sent as soon as they are done. A "
+     "latent "
+     "frame is 4 frames. -1 (default): the model's.",
+     IntProperty{&Settings::causal_block_size, -1, G_MAXINT}},
+    {"ar-step", "Autoregressive step",
+     "Denoising steps that a chunk runs behind the one before it; 0 denoises all chunks of a window "
+     "together, so "
+     "that the first frame comes last of all. -1 (default): the model's.",
+     IntProperty{&Settings::ar_step, -1, 1000}},
+    {"base-num-frames", "Frames of a window",
+     "Frames that the model sees at once, from 1; a longer video is made in windows of this length. More "
+     "need "
+     "more memory and time. -1 (default): the model's.",
+     IntProperty{&Settings::base_num_frames, -1, G_MAXINT}},
+    {"overlap-history", "Overlap of windows",
+     "Frames that a window takes over from the one before it, from 1, fewer than base-num-frames; only for "
+     "videos "
+     "of several windows. -1 (default): the model's.",
+     IntProperty{&Settings::overlap_history, -1, G_MAXINT}},
+    {"long-video", "Long video",
+     "How a window takes over the frames of the one before it. Default: auto, the model's.",
+     EnumProperty{&Settings::long_video, long_video_type}},
+    {"addnoise-condition", "Noise on the overlap",
+     "Timestep, 0 to 999, to which frames taken over from the window before are noised: some hides their "
+     "flaws "
+     "(the makers of the model suggest 20). -1 (default): the model's.",
+     IntProperty{&Settings::addnoise_condition, -1, 999}},
+    {"attention", "Attention",
+     "Which latent frames see each other in the transformer. Default: auto, what the model was made for.",
+     EnumProperty{&Settings::attention, attention_type}},
+    {"device", "Device",
+     "Where the model runs: \"auto\" (default), \"cpu\" or \"cuda:N\" with the number of the GPU.",
+     &Settings::device},
+    {"precision", "Precision",
+     "Arithmetic of the transformer: bfloat16 halves its memory. Default: auto, float32 on the CPU and "
+     "bfloat16 on "
+     "a GPU.",
+     EnumProperty{&Settings::precision, precision_type}},
+    {"threads", "Threads",
+     "Number of CPU threads, 0 to 1024. 0 (default): as many as processors. Another number may change a "
+     "pixel "
+     "by one, never the noise.",
+     IntProperty{&Settings::threads, 0, 1024}},
+};
+constexpr guint FIRST = PROPERTY_SEED_USED + 2; // of the table; before it seed, the only 64 bit number
+constexpr guint PROPERTY_SEED = PROPERTY_SEED_USED + 1;
+constexpr auto READY = GParamFlags(G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS | GST_PARAM_MUTABLE_READY);
+
+template <class... F>
+struct Overloaded : F... {
+    using F::operator()...;
+};
+template <class... F>
+Overloaded(F...) -> Overloaded<F...>;
+
+GParamSpec* spec_of(const Property& p) {
+    const Settings defaults;
+    return std::visit(
+        Overloaded{
+            [&](const IntProperty& k) {
+                return g_param_spec_int(p.name, p.nick, p.blurb, k.minimum, k.maximum, defaults.*k.field,
+                                        READY);
+            },
+            [&](const DoubleProperty& k) {
+                return g_param_spec_double(p.name, p.nick, p.blurb, -1, k.maximum, defaults.*k.field, READY);
+            },
+            [&](const EnumProperty& k) {
+                return g_param_spec_enum(p.name, p.nick, p.blurb, k.type(), defaults.*k.field, READY);
+            },
+            [&](Text field) {
+                const std::string& text = defaults.*field;
+                auto flags = text.empty() ? GParamFlags(READY | GST_PARAM_DOC_SHOW_DEFAULT) : READY;
+                return g_param_spec_string(p.name, p.nick, p.blurb, text.empty() ? nullptr : text.c_str(),
+                                           flags);
+            },
+            [&](OptionalText) { return g_param_spec_string(p.name, p.nick, p.blurb, nullptr, READY); },
+        },
+        p.kind);
+}
+
+} // namespace
+
+std::string default_model_path() {
+    const char* path = std::getenv("MOTIONCACHE_MODEL");
+    return path && *path ? path : DEMO_MODEL_DIR;
+}
+
+void install_settings(GObjectClass* klass) {
+    /**
+     * GstMotionCacheGen:seed-used:
+     *
+     * The seed of the video being made, which is `seed` unless that is -1. Notified when the model has
+     * started.
+     */
+    g_object_class_install_property(
+        klass, PROPERTY_SEED_USED,
+        g_param_spec_int64(
+            "seed-used", "Seed used",
+            "Seed of the video that is being made or was made last; set seed to it to get the same "
+            "video again. -1: none yet.",
+            -1, G_MAXINT64, -1, GParamFlags(G_PARAM_READABLE | G_PARAM_STATIC_STRINGS)));
+    g_object_class_install_property(
+        klass, PROPERTY_SEED,
+        g_param_spec_int64(
+            "seed", "Seed",
+            "Where the noise comes from, 0 to 2^63-1: the same seed and settings give the same video. "
+            "-1 (default): another one each time the element starts; seed-used tells which.",
+            -1, G_MAXINT64, -1, READY));
+    guint id = FIRST;
+    for (const Property& p : properties) g_object_class_install_property(klass, id++, spec_of(p));
+}
+
+void set_setting(Settings& s, guint id, const GValue* value) {
+    if (id == PROPERTY_SEED) {
+        s.seed = g_value_get_int64(value);
+        return;
+    }
+    const char* text = G_VALUE_HOLDS_STRING(value) ? g_value_get_string(value) : nullptr;
+    const Property& p = properties[id - FIRST];
+    std::visit(
+        Overloaded{
+            [&](const IntProperty& k) { s.*k.field = g_value_get_int(value); },
+            [&](const DoubleProperty& k) { s.*k.field = g_value_get_double(value); },
+            [&](const EnumProperty& k) { s.*k.field = g_value_get_enum(value); },
+            [&](Text field) {
+                if (text)
+                    s.*field = text;
+                else
+                    s.*field = field == &Settings::model_path ? default_model_path() : Settings().*field;
+            },
+            [&](OptionalText field) { s.*field = text ? std::optional<std::string>(text) : std::nullopt; },
+        },
+        p.kind);
+}
+
+void get_setting(const Settings& s, guint id, GValue* value) {
+    if (id == PROPERTY_SEED) {
+        g_value_set_int64(value, s.seed);
+        return;
+    }
+    const Property& p = properties[id - FIRST];
+    std::visit(
+        Overloaded{
+            [&](const IntProperty& k) { g_value_set_int(value, s.*k.field); },
+            [&](const DoubleProperty& k) { g_value_set_double(value, s.*k.field); },
+            [&](const EnumProperty& k) { g_value_set_enum(value, s.*k.field); },
+            [&](Text field) { g_value_set_string(value, (s.*field).c_str()); },
+            [&](OptionalText field) { g_value_set_string(value, s.*field ? (s.*field)->c_str() : nullptr); },
+        },
+        p.kind);
+}
+
+} // namespace mc::gst

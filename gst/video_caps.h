@@ -1,0 +1,38 @@
+#pragma once
+// The caps that the element offers: three pixel formats, the colour of each, and the sizes that a model
+// takes.
+#include <gst/video/video.h>
+
+#include "engine/model/model_folder.h"
+#include "engine/motioncache.h"
+#include "gst/generator.h"
+
+namespace mc::gst {
+
+// Of every model: for the pad template.
+#define MOTIONCACHE_SIZE "[ 16, 4096, 16 ]"
+#define MOTIONCACHE_CAPS_REST                                                                                \
+    ", width = (int) " MOTIONCACHE_SIZE ", height = (int) " MOTIONCACHE_SIZE                                 \
+    ", framerate = (fraction) [ 1/2147483647, 2147483647/1 ], pixel-aspect-ratio = (fraction) 1/1"           \
+    ", interlace-mode = (string) progressive"
+#define MOTIONCACHE_CAPS                                                                                     \
+    "video/x-raw, format = (string) { I420, NV12 }" MOTIONCACHE_CAPS_REST                                    \
+    ", colorimetry = (string) bt709, chroma-site = (string) mpeg2; "                                         \
+    "video/x-raw, format = (string) RGB" MOTIONCACHE_CAPS_REST ", colorimetry = (string) sRGB"
+
+// What a model allows and prefers.
+struct ModelSizes {
+    int step_width, step_height; // pixels
+    int largest_width, largest_height;
+    Picture preferred;
+    int num_frames;
+};
+ModelSizes sizes_of(const model::ModelFolder& folder);
+
+GstCaps* narrow_caps(const GstCaps* caps, const ModelSizes& sizes);
+GstCaps* narrow_caps(const GstCaps* caps, const Picture& picture);
+GstCaps* fixate_caps(GstCaps* caps, const Picture& preferred); // (transfer full)
+
+McPixelFormat pixel_format_of(const GstVideoInfo& info);
+
+} // namespace mc::gst

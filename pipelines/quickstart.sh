@@ -1,0 +1,40 @@
+#!/usr/bin/env bash
+# A video from a sentence, on a machine with nothing installed yet:
+#
+#   pipelines/quickstart.sh ["PROMPT"] [OUT.mp4]
+#
+# Installs what is missing (Debian packages with apt, LibTorch with tools/torch/fetch.sh), builds in build/ and writes
+# the video with the demo model. Run again it only does what is new. TORCH_DIR=FOLDER: use that LibTorch.
+set -euo pipefail
+prompt=${1-a red balloon going up over green hills at sunset}
+out=${2-out.mp4}
+here=$PWD
+cd "$(dirname "$0")/.."
+source tools/setup.sh
+
+need_packages "${packages_build[@]}" "${packages_play[@]}"
+need_torch
+configure build -Dtests=false
+if ! ninja -C build -n | grep -q 'no work to do'; then
+    say "Building (a few minutes, once)"
+    ninja -C build --quiet
+fi
+
+# gst-launch parses its arguments again, and takes the quotes off a string that has them at both ends. As GStreamer's
+# own notation of a string, every byte in octal, any text arrives as it was typed.
+quoted() {
+    printf '"\\"'
+    printf '%s' "$1" | od -An -v -to1 | sed 's/ /\\\\/g' | tr -d '\n'
+    printf '\\""'
+}
+say "Writing $out: $prompt"
+meson devenv -C build --workdir "$here" \
+    gst-launch-1.0 -e motioncachegen prompt="$(quoted "$prompt")" ! x264enc ! mp4mux ! filesink location="$(quoted "$out")"
+
+cd "$here"
+if command -v ffprobe >/dev/null; then
+    ffprobe -v error -select_streams v -show_entries stream=codec_name,width,height,nb_frames,duration -of default=noprint_wrappers=1 "$out"
+elif command -v gst-discoverer-1.0 >/dev/null; then
+    gst-discoverer-1.0 "$out"
+fi
+say "Done: $out"

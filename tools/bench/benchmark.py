@@ -1,0 +1,135 @@
+"""Times the bare session part by part, its arithmetic alone, the element, and another program in turn with them.
+
+Run by pipelines/benchmark.sh, which builds first. Everything but the peer is for the model's own defaults unless an
+option says otherwise. Each program runs --repeat times, all of them in turn; the table shows medians, the JSON file
+every run.
+
+A peer is a command that understands `--dtype float32|bfloat16 --threads N`, loads, generates, and prints a line of
+JSON with "seconds" in all, loading apart, and what it knows of "text", "transformer", "vae", "transformer_calls".
+"""
+import argparse
+import json
+import os
+import pathlib
+import statistics
+import subprocess
+import sys
+
+PARTS = ("text", "transformer", "scheduler", "vae", "colour")
+
+
+def run(command, **kwargs):
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, **kwargs)
+    lines = [line for line in done.stdout.splitlines() if line.startswith("{")]
+    if done.returncode or not lines:
+        shown = command if isinstance(command, str) else " ".join(command)
+        sys.exit(f"benchmark: failed with {done.returncode}: {shown}")
+    return json.loads(lines[-1])
+
+
+def median(runs, *path):
+    values = []
+    for value in runs:
+        for key in path:
+            value = value.get(key) if value else None
+        if value is not None:
+            values.append(value)
+    return statistics.median(values) if values else None
+
+
+def table(rows):
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    for row in rows:
+        print("  ".join(cell.ljust(w) if i == 0 else cell.rjust(w) for i, (cell, w) in enumerate(zip(row, widths))))
+
+
+def number(value, digits=3):
+    return "" if value is None else f"{value:.{digits}f}"
+
+
+def report(dtype, ours, element, peer):
+    """Prints the tables of one precision and returns the figures in them."""
+    first = ours[0]
+    total, gemm, attention = median(ours, "seconds"), median(ours, "alone", "gemm"), median(ours, "alone", "attention")
+    transformer = median(ours, "transformer")
+    figures = {"transformer_over_alone": transformer / (gemm + attention)}
+    print(f"\n{dtype}, {first['threads']} threads, {first['width']}x{first['height']}, {first['frames']} frames, "
+          f"{first['transformer_calls']} forwards, median of {len(ours)}")
+    rows = [("part", "seconds", "GFLOP", "GFLOP/s", "peer", "ours/peer")]
+    known = 0
+    for part in PARTS:
+        seconds, flop, other = median(ours, part), first["flop"].get(part), median(peer, part)
+        known += seconds
+        rows.append((part, number(seconds), number(flop and flop / 1e9, 1), number(flop and flop / seconds / 1e9, 1),
+                     number(other), number(other and seconds / other, 2)))
+    rows.append(("other", number(total - known), "", "", "", ""))
+    other = median(peer, "seconds")
+    flop = sum(first["flop"].values())
+    rows.append(("all", number(total), number(flop / 1e9, 1), number(flop / total / 1e9, 1), number(other),
+                 number(other and total / other, 2)))
+    table(rows)
+    if peer:
+        figures["seconds_over_peer"] = total / other
+        if median(peer, "transformer"):
+            figures["transformer_over_peer"] = transformer / median(peer, "transformer")
+        calls = median(peer, "transformer_calls")
+        if calls and calls != first["transformer_calls"]:
+            print(f"not equal work: the peer ran its transformer {calls:.0f} times, this program {first['transformer_calls']} times")
+    print(f"the transformer's calls alone: GEMM {gemm:.3f} s, attention {attention:.3f} s; the transformer takes "
+          f"{figures['transformer_over_alone']:.2f} times as long")
+    print(f"first frame after {median(ours, 'first_frame'):.3f} s; loading {median(ours, 'load'):.3f} s")
+    size = {key: median(ours, "bytes", key) / 2**20 for key in first["bytes"]}
+    figures["peak_over_weights"] = (size["peak"] - size["before_loading"]) / size["weights"]
+    print(f"memory: peak {size['peak']:.0f} MiB, {size['before_loading']:.0f} MiB of it the libraries before loading; "
+          f"weights {size['weights']:.1f} MiB, planned {size['planned']:.1f} MiB; the peak above the libraries is "
+          f"{figures['peak_over_weights']:.1f} times the weights")
+    if element:
+        # In pairs, as they ran: what the machine did meanwhile met both.
+        figures["element_over_session"] = statistics.median(e["seconds"] / o["seconds"] for e, o in zip(element, ours))
+        print(f"the element takes {median(element, 'seconds'):.3f} s, {100 * (figures['element_over_session'] - 1):+.1f} % "
+              f"against the session; first buffer after {median(element, 'first_frame'):.3f} s")
+    return figures
+
+
+def main():
+    root = pathlib.Path(__file__).resolve().parents[2]
+    p = argparse.ArgumentParser(prog="benchmark.sh", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("--model", default=str(root / "models" / "demo"), help="a model folder; default: the demo model")
+    p.add_argument("--dtype", choices=("float32", "bfloat16"), help="default: both, one after the other")
+    p.add_argument("--threads", type=int, default=os.cpu_count(), help="default: as many as processors")
+    p.add_argument("--repeat", type=int, default=3, help="runs of each program; default 3")
+    p.add_argument("--prompt", default="a red balloon rising over green hills")
+    p.add_argument("--frames", type=int, help="default: the model's")
+    p.add_argument("--steps", type=int, help="default: the model's")
+    p.add_argument("--json", metavar="FILE", help="write every run and the figures here")
+    p.add_argument("--peer", metavar="CMD", help="another program to run in turn, see above")
+    p.add_argument("--no-element", action="store_true", help="leave the element out")
+    p.add_argument("--build", required=True, help=argparse.SUPPRESS)
+    a = p.parse_args()
+    bench = pathlib.Path(a.build) / "tools" / "bench"
+    result = {"model": a.model, "threads": a.threads, "prompt": a.prompt, "precisions": {}}
+    for dtype in [a.dtype] if a.dtype else ["float32", "bfloat16"]:
+        ours, element, peer = [], [], []
+        session = [str(bench / "motioncache-session-bench"), a.model, "--dtype", dtype, "--threads", str(a.threads), "--prompt", a.prompt]
+        stream = [str(bench / "motioncache-element-bench"), f"model-path={a.model}", f"precision={dtype}", f"threads={a.threads}",
+                  f"prompt={a.prompt}", "seed=0", "device=cpu"]
+        if a.frames:
+            session += ["--frames", str(a.frames)]
+            stream += [f"num-frames={a.frames}"]
+        if a.steps:
+            session += ["--steps", str(a.steps)]
+            stream += [f"steps={a.steps}"]
+        for i in range(a.repeat):
+            print(f"{dtype}: run {i + 1} of {a.repeat}", file=sys.stderr)
+            ours.append(run(session))
+            if not a.no_element:
+                element.append(run(stream))
+            if a.peer:
+                peer.append(run(f"{a.peer} --dtype {dtype} --threads {a.threads}", shell=True))
+        result["precisions"][dtype] = {"figures": report(dtype, ours, element, peer), "session": ours, "element": element, "peer": peer}
+    if a.json:
+        pathlib.Path(a.json).write_text(json.dumps(result, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,97 @@
+// One run of the element into a fakesink, for what it costs over a bare session. Prints one line of JSON:
+//
+//     motioncache-element-bench PROPERTIES...     e.g. model-path=models/demo precision=float32 threads=2
+//     seed=0
+//
+// seconds: wall-clock from the end of loading to the end of the stream, in I420; first_frame: to the first
+// buffer.
+#include <gst/gst.h>
+
+#include <chrono>
+#include <iostream>
+#include <nlohmann/json.hpp>
+#include <string>
+
+using Clock = std::chrono::steady_clock;
+
+namespace {
+
+struct Times {
+    Clock::time_point loaded, first;
+    int64_t frames = 0;
+};
+
+void on_frame(GstElement*, GstBuffer*, GstPad*, gpointer user) {
+    auto* times = static_cast<Times*>(user);
+    if (times->frames++ == 0) times->first = Clock::now();
+}
+
+// In the thread that posts it: waiting for the main thread would be counted as work of the element.
+GstBusSyncReply on_message(GstBus*, GstMessage* message, gpointer user) {
+    if (GST_MESSAGE_TYPE(message) == GST_MESSAGE_PROGRESS) {
+        GstProgressType type;
+        gst_message_parse_progress(message, &type, nullptr, nullptr);
+        if (type == GST_PROGRESS_TYPE_COMPLETE) static_cast<Times*>(user)->loaded = Clock::now();
+    }
+    return GST_BUS_PASS;
+}
+
+double between(Clock::time_point from, Clock::time_point to) {
+    return std::chrono::duration<double>(to - from).count();
+}
+
+} // namespace
+
+int main(int argc, char** argv) {
+    gst_init(nullptr, nullptr);
+    GstElement* source = gst_element_factory_make("motioncachegen", nullptr);
+    GstElement* filter = gst_element_factory_make("capsfilter", nullptr);
+    GstElement* sink = gst_element_factory_make("fakesink", nullptr);
+    if (!source || !filter || !sink) {
+        std::cerr << "no element motioncachegen: run this inside meson devenv\n";
+        return 1;
+    }
+    for (int i = 1; i < argc; i++) {
+        const std::string text = argv[i];
+        const size_t equals = text.find('=');
+        if (equals == std::string::npos) {
+            std::cerr << text << " is not NAME=VALUE\n";
+            return 1;
+        }
+        gst_util_set_object_arg(G_OBJECT(source), text.substr(0, equals).c_str(), text.c_str() + equals + 1);
+    }
+    gst_util_set_object_arg(G_OBJECT(filter), "caps", "video/x-raw,format=I420");
+    Times times;
+    g_object_set(sink, "signal-handoffs", TRUE, "sync", FALSE, nullptr);
+    g_signal_connect(sink, "handoff", G_CALLBACK(on_frame), &times);
+
+    GstElement* pipeline = gst_pipeline_new(nullptr);
+    gst_bin_add_many(GST_BIN(pipeline), source, filter, sink, nullptr);
+    if (!gst_element_link_many(source, filter, sink, nullptr)) {
+        std::cerr << "the elements do not link\n";
+        return 1;
+    }
+    GstBus* bus = gst_element_get_bus(pipeline);
+    gst_bus_set_sync_handler(bus, on_message, &times, nullptr);
+    gst_element_set_state(pipeline, GST_STATE_PLAYING);
+    GstMessage* message = gst_bus_timed_pop_filtered(
+        bus, GST_CLOCK_TIME_NONE, static_cast<GstMessageType>(GST_MESSAGE_EOS | GST_MESSAGE_ERROR));
+    const Clock::time_point end = Clock::now();
+    const bool failed = GST_MESSAGE_TYPE(message) == GST_MESSAGE_ERROR;
+    if (failed) {
+        GError* error = nullptr;
+        gst_message_parse_error(message, &error, nullptr);
+        std::cerr << error->message << "\n";
+        g_error_free(error);
+    } else {
+        std::cout << nlohmann::json{{"seconds", between(times.loaded, end)},
+                                    {"first_frame", between(times.loaded, times.first)},
+                                    {"frames", times.frames}}
+                  << std::endl;
+    }
+    gst_message_unref(message);
+    gst_element_set_state(pipeline, GST_STATE_NULL);
+    gst_object_unref(bus);
+    gst_object_unref(pipeline);
+    return failed;
+}

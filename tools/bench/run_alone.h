@@ -1,0 +1,14 @@
+#pragma once
+// The arithmetic of a run by itself: the same GEMM and attention calls, as often, on numbers of no meaning.
+#include "engine/transformer/linear.h"
+
+namespace mc::bench {
+
+struct Alone {
+    double gemm = 0, attention = 0; // seconds
+};
+// `forwards` rounds, each with its share of the calls, GEMMs of one shape with a weight of their own each:
+// the caches see about what they see in a forward of the transformer.
+Alone run_alone(const transformer::CallCount& calls, kernels::Store store, int64_t forwards);
+
+} // namespace mc::bench

@@ -1,0 +1,18 @@
+# Sourced: the packages of Debian 12 that this program is built, run and tested with.
+packages_build=(
+    g++ meson ninja-build pkg-config
+    libgstreamer1.0-dev libgstreamer-plugins-base1.0-dev
+    libgdk-pixbuf-2.0-dev # pictures for `image` and `end-image`
+    libhwy-dev nlohmann-json3-dev libsentencepiece-dev
+    unzip python3-pip # tools/torch/fetch.sh
+)
+packages_play=(
+    gstreamer1.0-tools
+    gstreamer1.0-plugins-base # videoconvert and friends
+    gstreamer1.0-plugins-good # mp4mux
+    gstreamer1.0-plugins-ugly # x264enc
+)
+packages_test=(
+    gstreamer1.0-plugins-bad gstreamer1.0-libav ffmpeg # read back what was written
+    clang libclang-rt-14-dev                           # the fuzzers
+)
