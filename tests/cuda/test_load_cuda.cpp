@@ -1,0 +1,73 @@
+// What a user reads who asks for a GPU that this machine, this build or this driver does not have.
+#include <dlfcn.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "engine/cuda/load_cuda.h"
+#include "engine/error.h"
+#include "tests/check.h"
+
+using namespace mc;
+
+TEST(built_without_cuda) {
+    CHECK_ERROR(open_cuda(0, "/nowhere/libmotioncache-cuda.so"), MC_ERROR_DEVICE, "built without CUDA");
+}
+
+TEST(not_a_library) {
+    auto path = std::filesystem::temp_directory_path() / "motioncachegen-not-a-library.so";
+    std::ofstream(path) << "text";
+    CHECK_ERROR(open_cuda(0, path), MC_ERROR_DEVICE, "cannot be loaded");
+    CHECK_ERROR(open_cuda(0, path), MC_ERROR_DEVICE, "fetch.sh --cuda");
+    std::filesystem::remove(path);
+}
+
+TEST(another_library) {
+    CHECK_ERROR(open_cuda(0, "libc.so.6"), MC_ERROR_DEVICE,
+                "built without CUDA"); // a path is meant, not a name
+    Dl_info info;
+    CHECK(dladdr(reinterpret_cast<void*>(&dlopen), &info) != 0);
+    CHECK_ERROR(open_cuda(0, info.dli_fname), MC_ERROR_DEVICE, "is not the CUDA module");
+}
+
+#ifdef CUDA_MODULE
+namespace {
+
+bool has_driver() {
+    void* driver = dlopen("libcuda.so.1", RTLD_NOW | RTLD_LOCAL);
+    if (driver) dlclose(driver);
+    return driver;
+}
+
+} // namespace
+
+TEST(no_driver_or_no_library) {
+    if (has_driver()) SKIP("this machine has NVIDIA's driver");
+    try {
+        open_cuda(0, CUDA_MODULE);
+        CHECK(!"no error");
+    } catch (const Error& e) {
+        CHECK_EQ(int(e.status), int(MC_ERROR_DEVICE));
+        const std::string text = e.what();
+        // All of CUDA's libraries here: the driver is what is missing. Otherwise the first library, by its
+        // name.
+        CHECK(text.find("driver is not installed") != std::string::npos ||
+              text.find(".so") != std::string::npos);
+        CHECK(text.find("device=cpu") != std::string::npos);
+    }
+}
+
+TEST(open_a_gpu) {
+    if (!has_driver()) SKIP("needs a GPU");
+    CHECK(open_cuda(0, CUDA_MODULE) == at::Device(at::kCUDA, 0));
+}
+
+TEST(no_such_gpu) {
+    if (!has_driver()) SKIP("needs a GPU");
+    CHECK_ERROR(open_cuda(999, CUDA_MODULE), MC_ERROR_NOT_FOUND, "this machine has cuda:0 (");
+}
+#endif
+
+int main(int argc, char** argv) {
+    return mc::test::run_tests(argc, argv);
+}

@@ -1,0 +1,238 @@
+// Negotiation: formats, stepped sizes, frame rates, colour; and the memory that downstream offers.
+#include "tests/element/player.h"
+
+static GstCaps* caps_of(Player& player) {
+    GstPad* pad = gst_element_get_static_pad(player.gen, "src");
+    GstCaps* caps = gst_pad_get_current_caps(pad);
+    gst_object_unref(pad);
+    fail_unless(caps != nullptr, "no caps were negotiated");
+    return caps;
+}
+
+static void check_caps(Player& player, const char* expected) {
+    GstCaps* caps = caps_of(player);
+    GstCaps* wanted = gst_caps_from_string(expected);
+    fail_unless(gst_caps_is_equal(caps, wanted), "got %s", gst_caps_to_string(caps));
+    gst_caps_unref(wanted);
+    gst_caps_unref(caps);
+}
+
+GST_START_TEST(test_left_open_it_is_the_models) {
+    use_testpattern();
+    Player player("prompt=ball num-frames=2");
+    player.play_to_end();
+    check_caps(player, "video/x-raw,format=I420,width=160,height=96,framerate=24/1,pixel-aspect-ratio=1/1,"
+                       "interlace-mode=progressive,colorimetry=bt709,chroma-site=mpeg2");
+    fail_unless_equals_int(int(player.frames[0].bytes.size()), 160 * 96 * 3 / 2);
+}
+GST_END_TEST
+
+GST_START_TEST(test_downstream_is_obeyed) {
+    use_testpattern();
+    const struct {
+        const char *filter, *colour;
+        size_t bytes;
+    } cases[] = {
+        {"format=I420,width=320,height=176,framerate=16/1", "colorimetry=bt709,chroma-site=mpeg2",
+         320 * 176 * 3 / 2},
+        {"format=NV12,width=16,height=16,framerate=30000/1001", "colorimetry=bt709,chroma-site=mpeg2",
+         16 * 16 * 3 / 2},
+        {"format=RGB,width=48,height=96,framerate=1/2", "colorimetry=sRGB", 48 * 96 * 3},
+    };
+    for (const auto& c : cases) {
+        Player player("prompt=ball num-frames=2", std::string("video/x-raw,") + c.filter);
+        player.play_to_end();
+        fail_unless(player.errors.empty());
+        const std::string expected = std::string("video/x-raw,") + c.filter +
+                                     ",pixel-aspect-ratio=1/1,interlace-mode=progressive," + c.colour;
+        check_caps(player, expected.c_str());
+        fail_unless_equals_int(int(player.frames[0].bytes.size()), int(c.bytes));
+    }
+}
+GST_END_TEST
+
+GST_START_TEST(test_a_range_gives_the_nearest_legal_size) {
+    use_testpattern();
+    Player player("prompt=ball num-frames=1",
+                  "video/x-raw,width=[200,250],height=[1,50],framerate=[1/1,10/1]");
+    player.play_to_end();
+    fail_unless(player.errors.empty());
+    GstCaps* caps = caps_of(player);
+    GstVideoInfo info;
+    fail_unless(gst_video_info_from_caps(&info, caps));
+    gst_caps_unref(caps);
+    fail_unless_equals_int(info.width, 208);
+    fail_unless_equals_int(info.height, 48);
+    fail_unless_equals_int(info.fps_n, 10);
+}
+GST_END_TEST
+
+GST_START_TEST(test_the_template_says_what_cannot_be) {
+    GstElementFactory* factory = gst_element_factory_find("motioncachegen");
+    fail_unless(factory != nullptr);
+    const struct {
+        const char* caps;
+        bool legal;
+    } cases[] = {
+        {"video/x-raw,format=I420,width=832,height=480", true},
+        {"video/x-raw,format=I420,width=854,height=480", false},
+        {"video/x-raw,format=NV12,width=160,height=90", false},
+        {"video/x-raw,format=RGB,width=4112,height=96", false},
+        {"video/x-raw,format=RGB,framerate=0/1", false},
+        {"video/x-raw,format=I420,colorimetry=bt601", false},
+        {"video/x-raw,format=I420,interlace-mode=interleaved", false},
+        {"video/x-raw,format=YUY2", false},
+    };
+    for (const auto& c : cases) {
+        GstCaps* caps = gst_caps_from_string(c.caps);
+        fail_unless(gst_element_factory_can_src_any_caps(factory, caps) == c.legal, "%s", c.caps);
+        gst_caps_unref(caps);
+    }
+    gst_object_unref(factory);
+}
+GST_END_TEST
+
+// A filter that asks for an illegal size only once the pipeline runs.
+GST_START_TEST(test_an_impossible_size_is_one_error_with_a_remedy) {
+    use_testpattern();
+    for (const char* filter : {"video/x-raw,format=I420,width=850,height=96", "video/x-raw,format=YUY2"}) {
+        Player player("prompt=ball", "capsfilter name=filter");
+        GstElement* element = gst_bin_get_by_name(GST_BIN(player.pipeline), "filter");
+        GstCaps* caps = gst_caps_from_string(filter);
+        g_object_set(element, "caps", caps, nullptr);
+        gst_caps_unref(caps);
+        gst_object_unref(element);
+        player.play();
+        fail_unless(player.wait_end());
+        player.set_state(GST_STATE_NULL);
+        fail_unless_equals_int(int(player.errors.size()), 1);
+        fail_unless(player.errors[0].domain == GST_CORE_ERROR);
+        fail_unless_equals_int(player.errors[0].code, GST_CORE_ERROR_NEGOTIATION);
+        fail_unless(player.errors[0].message.find("width=160,height=96") != std::string::npos);
+    }
+}
+GST_END_TEST
+
+// Once sampling has begun the size is settled, the pixel format is not.
+GST_START_TEST(test_the_format_may_change_the_size_may_not) {
+    use_testpattern();
+    Player player("prompt=ball num-frames=57", "capsfilter name=filter caps=video/x-raw,format=I420");
+    player.set_state(GST_STATE_PAUSED);
+    fail_unless(player.wait_log("chunk 0"));
+    gst_element_get_state(player.pipeline, nullptr, nullptr, 10 * GST_SECOND);
+    GstPad* pad = gst_element_get_static_pad(player.gen, "src");
+    GstCaps* now = gst_pad_query_caps(pad, nullptr);
+    GstCaps* other = gst_caps_from_string("video/x-raw,format=NV12,width=160,height=96,framerate=24/1");
+    GstCaps* larger = gst_caps_from_string("video/x-raw,format=NV12,width=176,height=96");
+    fail_unless(gst_caps_can_intersect(now, other));
+    fail_unless(!gst_caps_can_intersect(now, larger));
+    gst_caps_unref(larger);
+    gst_caps_unref(now);
+    gst_object_unref(pad);
+
+    GstElement* filter = gst_bin_get_by_name(GST_BIN(player.pipeline), "filter");
+    g_object_set(filter, "caps", other, nullptr);
+    gst_object_unref(filter);
+    gst_caps_unref(other);
+    player.play_to_end();
+    fail_unless(player.errors.empty());
+    fail_unless_equals_int(int(player.frames.size()), 57);
+    GstCaps* caps = caps_of(player);
+    fail_unless_equals_string(gst_structure_get_string(gst_caps_get_structure(caps, 0), "format"), "NV12");
+    gst_caps_unref(caps);
+}
+GST_END_TEST
+
+// Offers a pool with rows much longer than the picture's.
+static GstPadProbeReturn offer_wide_rows(GstPad*, GstPadProbeInfo* info, gpointer) {
+    GstQuery* query = GST_PAD_PROBE_INFO_QUERY(info);
+    if (GST_QUERY_TYPE(query) != GST_QUERY_ALLOCATION) return GST_PAD_PROBE_OK;
+    GstCaps* caps;
+    gst_query_parse_allocation(query, &caps, nullptr);
+    GstVideoInfo video;
+    fail_unless(gst_video_info_from_caps(&video, caps));
+    GstVideoAlignment wide;
+    gst_video_alignment_reset(&wide);
+    wide.padding_right = 100;
+    for (guint& align : wide.stride_align) align = 127;
+    fail_unless(gst_video_info_align(&video, &wide));
+    GstBufferPool* pool = gst_video_buffer_pool_new();
+    GstStructure* config = gst_buffer_pool_get_config(pool);
+    gst_buffer_pool_config_set_params(config, caps, video.size, 0, 0);
+    gst_buffer_pool_config_add_option(config, GST_BUFFER_POOL_OPTION_VIDEO_META);
+    gst_buffer_pool_config_add_option(config, GST_BUFFER_POOL_OPTION_VIDEO_ALIGNMENT);
+    gst_buffer_pool_config_set_video_alignment(config, &wide);
+    fail_unless(gst_buffer_pool_set_config(pool, config));
+    gst_query_add_allocation_pool(query, pool, video.size, 0, 0);
+    gst_query_add_allocation_meta(query, GST_VIDEO_META_API_TYPE, nullptr);
+    gst_object_unref(pool);
+    return GST_PAD_PROBE_HANDLED;
+}
+
+struct Rows {
+    std::vector<std::string> frames; // rows without what lies between them
+    int widest = 0;
+};
+
+static GstPadProbeReturn collect_rows(GstPad* pad, GstPadProbeInfo* info, gpointer user) {
+    auto* rows = static_cast<Rows*>(user);
+    GstCaps* caps = gst_pad_get_current_caps(pad);
+    GstVideoInfo video;
+    fail_unless(gst_video_info_from_caps(&video, caps));
+    gst_caps_unref(caps);
+    GstVideoFrame frame;
+    fail_unless(gst_video_frame_map(&frame, &video, GST_PAD_PROBE_INFO_BUFFER(info), GST_MAP_READ));
+    std::string bytes;
+    for (guint plane = 0; plane < GST_VIDEO_FRAME_N_PLANES(&frame); plane++) {
+        const int stride = GST_VIDEO_FRAME_PLANE_STRIDE(&frame, plane);
+        const int width =
+            GST_VIDEO_FRAME_COMP_WIDTH(&frame, plane) * GST_VIDEO_FRAME_COMP_PSTRIDE(&frame, plane);
+        const auto* data = static_cast<const char*>(GST_VIDEO_FRAME_PLANE_DATA(&frame, plane));
+        for (int y = 0; y < GST_VIDEO_FRAME_COMP_HEIGHT(&frame, plane); y++)
+            bytes.append(data + y * stride, width);
+        rows->widest = MAX(rows->widest, stride);
+    }
+    gst_video_frame_unmap(&frame);
+    rows->frames.push_back(bytes);
+    return GST_PAD_PROBE_OK;
+}
+
+GST_START_TEST(test_strides_are_honoured) {
+    use_testpattern();
+    for (const char* format : {"I420", "NV12", "RGB"}) {
+        Rows rows[2];
+        for (int wide = 0; wide < 2; wide++) {
+            Player player("prompt=ball seed=3 num-frames=3", std::string("video/x-raw,format=") + format);
+            GstElement* sink = gst_bin_get_by_name(GST_BIN(player.pipeline), "sink");
+            GstPad* pad = gst_element_get_static_pad(sink, "sink");
+            if (wide)
+                gst_pad_add_probe(pad, GST_PAD_PROBE_TYPE_QUERY_DOWNSTREAM, offer_wide_rows, nullptr,
+                                  nullptr);
+            gst_pad_add_probe(pad, GST_PAD_PROBE_TYPE_BUFFER, collect_rows, &rows[wide], nullptr);
+            gst_object_unref(pad);
+            gst_object_unref(sink);
+            player.play_to_end();
+            fail_unless(player.errors.empty());
+            fail_unless_equals_int(int(rows[wide].frames.size()), 3);
+        }
+        fail_unless(rows[1].widest > rows[0].widest, "%s: the pool was not used", format);
+        fail_unless(rows[0].frames == rows[1].frames, "%s: pixels differ", format);
+    }
+}
+GST_END_TEST
+
+static Suite* caps_suite(void) {
+    Suite* suite = suite_create("caps");
+    TCase* tests = tcase_create("general");
+    suite_add_tcase(suite, tests);
+    tcase_add_test(tests, test_left_open_it_is_the_models);
+    tcase_add_test(tests, test_downstream_is_obeyed);
+    tcase_add_test(tests, test_a_range_gives_the_nearest_legal_size);
+    tcase_add_test(tests, test_the_template_says_what_cannot_be);
+    tcase_add_test(tests, test_an_impossible_size_is_one_error_with_a_remedy);
+    tcase_add_test(tests, test_the_format_may_change_the_size_may_not);
+    tcase_add_test(tests, test_strides_are_honoured);
+    return suite;
+}
+
+GST_CHECK_MAIN(caps)

@@ -1,0 +1,177 @@
+// End to end with the engine and the demo model: few frames, few steps. What is tested elsewhere (parity,
+// text, colour) is not tested again; here it is about the two being joined.
+#include <gdk-pixbuf/gdk-pixbuf.h>
+#include <glib/gstdio.h>
+
+#include <set>
+
+#include "tests/element/player.h"
+
+constexpr double LOADING = 120; // seconds, on a machine that builds something else meanwhile
+
+static const std::string red_ball = "prompt=\"a red ball bouncing over green hills\" ";
+
+static void run_to_end(Player& player) {
+    player.set_state(GST_STATE_READY);
+    player.forget();
+    player.play();
+    fail_unless(player.wait_end(LOADING), "neither EOS nor an error");
+}
+
+static void check_video(const Player& player, int frames) {
+    fail_unless(player.eos && player.errors.empty(), "%s",
+                player.errors.empty() ? "no EOS" : player.errors[0].message.c_str());
+    fail_unless_equals_int(int(player.frames.size()), frames);
+}
+
+static void check_error(const Player& player, int code, const char* text) {
+    fail_unless_equals_int(int(player.errors.size()), 1);
+    const Failure& e = player.errors[0];
+    fail_unless(e.domain == GST_RESOURCE_ERROR && e.code == code && e.message.find(text) != std::string::npos,
+                "%s %d: %s", g_quark_to_string(e.domain), e.code, e.message.c_str());
+}
+
+// Chunks leave as soon as they are finished: at the defaults well before the transformer is done.
+GST_START_TEST(test_the_first_frame_leaves_early) {
+    Player player(red_ball);
+    player.play();
+    fail_unless(player.wait([&] { return !player.frames.empty() || !player.errors.empty(); }, 280));
+    fail_unless(player.errors.empty());
+    const Chunk first_chunk = player.chunks[0];
+    fail_unless(first_chunk.forwards_total >= 100);
+    fail_unless(first_chunk.forwards < 0.65 * first_chunk.forwards_total,
+                "%" G_GINT64_FORMAT " of %" G_GINT64_FORMAT " forwards", first_chunk.forwards,
+                first_chunk.forwards_total);
+
+    // It is in the middle of a step now.
+    const auto begin = Clock::now();
+    player.set_state(GST_STATE_NULL);
+    fail_unless(seconds_since(begin) < 5, "NULL took %.3f s", seconds_since(begin));
+    fail_unless(player.frames.size() < 57 && player.errors.empty());
+    const int next = player.place("chunk 1");
+    fail_unless(next < 0 || player.place("frame") < next);
+}
+GST_END_TEST
+
+GST_START_TEST(test_stop_while_loading) {
+    Player player(red_ball);
+    player.play();
+    fail_unless(player.wait_log("progress continue", LOADING));
+    const auto begin = Clock::now();
+    player.set_state(GST_STATE_NULL);
+    fail_unless(seconds_since(begin) < 5, "NULL took %.3f s", seconds_since(begin));
+    fail_unless(player.frames.empty() && player.errors.empty());
+}
+GST_END_TEST
+
+GST_START_TEST(test_the_same_request_is_the_same_video) {
+    Player player(red_ball + "seed=11 steps=2 num-frames=10", "video/x-raw,width=64,height=48");
+    run_to_end(player);
+    check_video(player, 10);
+    const auto before = player.frames;
+    gint64 used = -1;
+    g_object_get(player.gen, "seed-used", &used, nullptr);
+    fail_unless_equals_int64(used, 11);
+    // A picture, no plane of one colour.
+    const std::set<char> luma(before[0].bytes.begin(), before[0].bytes.begin() + 64 * 48);
+    fail_unless(luma.size() > 16, "%zu different values", luma.size());
+
+    run_to_end(player);
+    check_video(player, 10);
+    fail_unless_equals_int(player.count("progress start"), 0); // still loaded
+    fail_unless(same_bytes(before, player.frames));
+
+    g_object_set(player.gen, "seed", G_GINT64_CONSTANT(12), nullptr);
+    run_to_end(player);
+    fail_unless(!same_bytes(before, player.frames));
+
+    g_object_set(player.gen, "seed", G_GINT64_CONSTANT(11), "prompt",
+                 "a white rocket going up among the stars", nullptr);
+    run_to_end(player);
+    fail_unless(!same_bytes(before, player.frames));
+}
+GST_END_TEST
+
+GST_START_TEST(test_the_formats_show_the_same_picture) {
+    std::vector<std::string> luma;
+    for (const char* format : {"I420", "NV12", "RGB"}) {
+        Player player(red_ball + "seed=11 steps=2 num-frames=1",
+                      std::string("video/x-raw,width=64,height=48,format=") + format);
+        run_to_end(player);
+        check_video(player, 1);
+        const std::string& bytes = player.frames[0].bytes;
+        if (std::string(format) == "RGB") {
+            for (int i = 0; i < 64 * 48; i++) {
+                const auto* p = reinterpret_cast<const guint8*>(bytes.data()) + 3 * i;
+                const double y = 16 + (46.559 * p[0] + 156.629 * p[1] + 15.812 * p[2]) / 255; // BT.709
+                fail_unless(ABS(y - guint8(luma[0][i])) < 2, "pixel %d is %d, expected %.1f", i,
+                            guint8(luma[0][i]), y);
+            }
+        } else {
+            luma.push_back(bytes.substr(0, 64 * 48));
+        }
+    }
+    fail_unless(luma[0] == luma[1]);
+}
+GST_END_TEST
+
+GST_START_TEST(test_an_image_starts_the_video) {
+    gchar* folder = g_dir_make_tmp("motioncache-XXXXXX", nullptr);
+    gchar* file = g_build_filename(folder, "picture.png", nullptr);
+    GdkPixbuf* picture = gdk_pixbuf_new(GDK_COLORSPACE_RGB, FALSE, 8, 160, 96);
+    gdk_pixbuf_fill(picture, 0x1060c0ff);
+    fail_unless(gdk_pixbuf_save(picture, file, "png", nullptr, nullptr));
+    g_object_unref(picture);
+
+    Player player(red_ball + "seed=11 steps=2 num-frames=5 causal-block-size=3 image=" + file,
+                  "video/x-raw,format=RGB");
+    run_to_end(player);
+    check_error(player, GST_RESOURCE_ERROR_SETTINGS, "causal-block-size");
+
+    g_object_set(player.gen, "causal-block-size", 1, "ar-step", 0, nullptr);
+    run_to_end(player);
+    check_video(player, 5);
+    double mean[3] = {};
+    for (int i = 0; i < 160 * 96; i++)
+        for (int c = 0; c < 3; c++) mean[c] += guint8(player.frames[0].bytes[3 * i + c]) / (160.0 * 96.0);
+    // The VAE is lossy; the colour is still that of the picture.
+    fail_unless(ABS(mean[0] - 0x10) < 40 && ABS(mean[1] - 0x60) < 40 && ABS(mean[2] - 0xc0) < 40,
+                "the first frame is %.0f %.0f %.0f", mean[0], mean[1], mean[2]);
+    g_remove(file);
+    g_rmdir(folder);
+    g_free(file);
+    g_free(folder);
+}
+GST_END_TEST
+
+GST_START_TEST(test_requests_that_cannot_work) {
+    const struct {
+        const char *settings, *text;
+    } cases[] = {
+        {"num-frames=200 base-num-frames=57 overlap-history=57", "overlap-history"},
+        {"steps=0", "steps"},
+        {"shift=0", "shift"},
+        {"causal-block-size=0", "causal-block-size"},
+    };
+    for (const auto& c : cases) {
+        Player player(red_ball + c.settings);
+        run_to_end(player);
+        check_error(player, GST_RESOURCE_ERROR_SETTINGS, c.text);
+    }
+}
+GST_END_TEST
+
+static Suite* demo_model_suite(void) {
+    Suite* suite = suite_create("demo_model");
+    TCase* tests = tcase_create("general");
+    suite_add_tcase(suite, tests);
+    tcase_add_test(tests, test_the_first_frame_leaves_early);
+    tcase_add_test(tests, test_stop_while_loading);
+    tcase_add_test(tests, test_the_same_request_is_the_same_video);
+    tcase_add_test(tests, test_the_formats_show_the_same_picture);
+    tcase_add_test(tests, test_an_image_starts_the_video);
+    tcase_add_test(tests, test_requests_that_cannot_work);
+    return suite;
+}
+
+GST_CHECK_MAIN(demo_model)

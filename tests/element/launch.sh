@@ -1,0 +1,104 @@
+#!/bin/sh
+# launch.sh MODE: the element on gst-launch-1.0's command line, as its users meet it.
+#   file      MP4 of the wanted number of frames, size and colour
+#   demo      the same with the demo model
+#   interrupt Ctrl-C with -e leaves a playable file; Ctrl-C while loading ends at once
+#   leaks     no object is left alive: after EOS, an error, and an interrupt
+set -eu
+skip() { echo "skipped: $1"; exit 77; }
+fail() { echo "FAILED: $1"; exit 1; }
+need() { command -v "$1" >/dev/null || skip "$1 is not installed"; }
+need gst-launch-1.0
+tmp=$(mktemp -d)
+trap 'rm -rf "$tmp"' EXIT
+
+export MOTIONCACHE_ENGINE=testpattern MOTIONCACHE_TESTPATTERN=
+prompt="a red ball bouncing over green hills"
+
+need_mp4() {
+    need ffprobe
+    for element in x264enc mp4mux; do
+        gst-inspect-1.0 --exists $element || skip "the GStreamer element $element is not installed"
+    done
+}
+probe() { # FILE: what ffprobe sees, one value a line: codec, width, height, colour, rate, frames
+    ffprobe -v error -select_streams v -count_frames -of default=noprint_wrappers=1:nokey=1 \
+        -show_entries stream=codec_name,width,height,color_space,r_frame_rate,nb_read_frames "$1" | tr '\n' ' '
+}
+await() { # LOG TEXT: until gst-launch-1.0 has printed it
+    for i in $(seq 600); do
+        grep -q "$2" "$1" 2>/dev/null && return 0
+        sleep 0.1
+    done
+    cat "$1"
+    fail "\"$2\" was not printed within a minute"
+}
+expect() { # FILE VALUES
+    seen=$(probe "$1")
+    [ "$seen" = "$2 " ] || fail "$1 has \"$seen\", expected \"$2 \""
+}
+
+case "$1" in
+file)
+    need_mp4
+    gst-launch-1.0 -e motioncachegen prompt="$prompt" ! x264enc ! mp4mux ! filesink location="$tmp/a.mp4"
+    expect "$tmp/a.mp4" "h264 160 96 bt709 24/1 57"
+    gst-launch-1.0 -e motioncachegen prompt="$prompt" num-frames=10 ! \
+        video/x-raw,format=NV12,width=320,height=176,framerate=16/1 ! x264enc ! mp4mux ! filesink location="$tmp/b.mp4"
+    expect "$tmp/b.mp4" "h264 320 176 bt709 16/1 10"
+    ;;
+demo)
+    need_mp4
+    unset MOTIONCACHE_ENGINE
+    gst-launch-1.0 -e motioncachegen prompt="$prompt" num-frames=7 steps=2 ! x264enc ! mp4mux ! \
+        filesink location="$tmp/a.mp4"
+    expect "$tmp/a.mp4" "h264 160 96 bt709 24/1 7"
+    ;;
+interrupt)
+    need_mp4
+    export MOTIONCACHE_TESTPATTERN=step-ms=100
+    gst-launch-1.0 -em motioncachegen prompt="$prompt" steps=1 num-frames=5000 ! x264enc tune=zerolatency ! mp4mux ! \
+        filesink location="$tmp/a.mp4" >"$tmp/log" &
+    launch=$!
+    await "$tmp/log" "motioncache-chunk, index=(int)5"
+    kill -INT $launch
+    wait $launch || fail "gst-launch-1.0 ended with $?"
+    frames=$(probe "$tmp/a.mp4" | cut -d' ' -f6)
+    [ "$frames" -ge 9 ] && [ "$frames" -lt 2500 ] || fail "$frames frames are in the file"
+
+    export MOTIONCACHE_TESTPATTERN=load-ms=60000
+    gst-launch-1.0 -e motioncachegen prompt="$prompt" ! fakesink >"$tmp/log" &
+    launch=$!
+    await "$tmp/log" "Loading the model"
+    kill -INT $launch
+    ended=no
+    for i in $(seq 200); do # 20 seconds
+        kill -0 $launch 2>/dev/null || { ended=yes; break; }
+        sleep 0.1
+    done
+    [ $ended = yes ] || { kill -KILL $launch; fail "Ctrl-C while loading does not end gst-launch-1.0"; }
+    ;;
+leaks)
+    alive=":0:: object-alive"
+    export GST_TRACERS=leaks GST_DEBUG=GST_TRACER:7 GST_DEBUG_NO_COLOR=1
+    # First of all that the tracer would tell: asked in the middle, it lists what lives.
+    MOTIONCACHE_TESTPATTERN=step-ms=60000 GST_LEAKS_TRACER_SIG=1 \
+        gst-launch-1.0 motioncachegen prompt="$prompt" ! fakesink >"$tmp/out" 2>"$tmp/log" &
+    launch=$!
+    await "$tmp/out" "The model is loaded"
+    kill -USR1 $launch
+    await "$tmp/log" "$alive.*GstMotionCacheGen"
+    kill -INT $launch
+    wait $launch || true
+
+    check() { # what is still alive is told when the process ends
+        "$@" 2>"$tmp/log" || true
+        if grep "$alive" "$tmp/log"; then fail "objects leak from: $*"; fi
+    }
+    check gst-launch-1.0 -q motioncachegen prompt="$prompt" num-frames=500 ! fakesink num-buffers=20
+    check gst-launch-1.0 -q motioncachegen prompt="$prompt" ! fakesink
+    check gst-launch-1.0 -q motioncachegen prompt="$prompt" num-buffers=3 ! fakesink
+    check env MOTIONCACHE_TESTPATTERN=fail=next:1 gst-launch-1.0 -q motioncachegen prompt="$prompt" ! fakesink
+    check gst-launch-1.0 -q motioncachegen ! fakesink
+    ;;
+esac

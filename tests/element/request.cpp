@@ -1,0 +1,150 @@
+// What the properties say arrives in the engine.
+#include <gdk-pixbuf/gdk-pixbuf.h>
+#include <glib/gstdio.h>
+
+#include "tests/element/player.h"
+
+static std::vector<Frame> frames_with(const std::string& settings, const std::string& caps = "") {
+    use_testpattern();
+    Player player("prompt=ball num-frames=12 " + settings, caps);
+    player.play_to_end();
+    fail_unless(player.errors.empty());
+    return player.frames;
+}
+
+GST_START_TEST(test_the_seed_decides) {
+    const auto run = frames_with("seed=5");
+    fail_unless(same_bytes(run, frames_with("seed=5")));
+    fail_unless(!same_bytes(run, frames_with("seed=6")));
+}
+GST_END_TEST
+
+GST_START_TEST(test_a_random_seed_can_be_read_and_repeated) {
+    use_testpattern();
+    Player player("prompt=ball num-frames=12");
+    gint64 seed = 0, used = 0;
+    g_object_get(player.gen, "seed-used", &used, nullptr);
+    fail_unless_equals_int64(used, -1);
+    player.play_to_end();
+    const auto run = player.frames;
+    g_object_get(player.gen, "seed", &seed, "seed-used", &used, nullptr);
+    fail_unless_equals_int64(seed, -1); // the setting stays: the next start draws again
+    fail_unless(used >= 0);
+    fail_unless(same_bytes(run, frames_with("seed=" + std::to_string(used))));
+
+    player.set_state(GST_STATE_READY);
+    player.forget();
+    player.play_to_end();
+    gint64 again = 0;
+    g_object_get(player.gen, "seed-used", &again, nullptr);
+    fail_unless(again != used); // by chance once in 2^32 runs
+    fail_unless(!same_bytes(run, player.frames));
+}
+GST_END_TEST
+
+GST_START_TEST(test_steps_and_guidance_count_as_forwards) {
+    const struct {
+        const char* settings;
+        int forwards_total;
+    } cases[] = {
+        {"steps=4 num-frames=9", 8},
+        {"steps=4 num-frames=9 guidance-scale=1", 4},
+        {"steps=4 num-frames=9 causal-block-size=1", 24},
+    };
+    for (const auto& c : cases) {
+        use_testpattern();
+        Player player(std::string("prompt=ball ") + c.settings);
+        player.play_to_end();
+        fail_unless_equals_int(int(player.chunks.back().forwards_total), c.forwards_total);
+    }
+}
+GST_END_TEST
+
+GST_START_TEST(test_settings_are_copied_at_the_start) {
+    use_testpattern("step-ms=2");
+    Player player("prompt=ball seed=1 num-frames=21 steps=20");
+    player.play();
+    fail_unless(player.wait_log("chunk 0"));
+    g_object_set(player.gen, "seed", G_GINT64_CONSTANT(2), "num-frames", 3, nullptr);
+    fail_unless(player.wait_end() && player.eos);
+    fail_unless_equals_int(int(player.frames.size()), 21);
+    player.set_state(GST_STATE_READY);
+    player.forget();
+    player.play_to_end();
+    fail_unless_equals_int(int(player.frames.size()), 3);
+}
+GST_END_TEST
+
+GST_START_TEST(test_every_property_reads_what_was_set) {
+    GstElement* gen = gst_element_factory_make("motioncachegen", nullptr);
+    guint count = 0;
+    GParamSpec** specs = g_object_class_list_properties(G_OBJECT_GET_CLASS(gen), &count);
+    int seen = 0;
+    for (guint i = 0; i < count; i++) {
+        GParamSpec* spec = specs[i];
+        if (spec->owner_type != G_OBJECT_TYPE(gen) || !(spec->flags & G_PARAM_WRITABLE)) continue;
+        seen++;
+        GValue in = G_VALUE_INIT, out = G_VALUE_INIT;
+        g_value_init(&in, spec->value_type);
+        g_value_init(&out, spec->value_type);
+        if (G_VALUE_HOLDS_STRING(&in)) g_value_set_string(&in, spec->name);
+        if (G_VALUE_HOLDS_INT(&in)) g_value_set_int(&in, 10 + seen);
+        if (G_VALUE_HOLDS_INT64(&in)) g_value_set_int64(&in, G_MAXINT64 - seen);
+        if (G_VALUE_HOLDS_DOUBLE(&in)) g_value_set_double(&in, 1.5 + seen);
+        if (G_VALUE_HOLDS_ENUM(&in)) g_value_set_enum(&in, 2);
+        g_object_set_property(G_OBJECT(gen), spec->name, &in);
+        g_object_get_property(G_OBJECT(gen), spec->name, &out);
+        fail_unless_equals_int(gst_value_compare(&in, &out), GST_VALUE_EQUAL);
+        g_value_unset(&in);
+        g_value_unset(&out);
+        fail_unless(spec->flags & GST_PARAM_MUTABLE_READY, "%s", spec->name);
+    }
+    fail_unless_equals_int(seen, 20);
+    g_free(specs);
+    gst_object_unref(gen);
+}
+GST_END_TEST
+
+GST_START_TEST(test_an_image_arrives) {
+    gchar* folder = g_dir_make_tmp("motioncache-XXXXXX", nullptr);
+    gchar* file = g_build_filename(folder, "picture.png", nullptr);
+    GdkPixbuf* picture = gdk_pixbuf_new(GDK_COLORSPACE_RGB, TRUE, 8, 21, 18);
+    guint8* pixels = gdk_pixbuf_get_pixels(picture);
+    const int stride = gdk_pixbuf_get_rowstride(picture);
+    for (int y = 0; y < 18; y++)
+        for (int x = 0; x < 21; x++) {
+            guint8* p = pixels + y * stride + 4 * x;
+            p[0] = 10 * x, p[1] = 12 * y, p[2] = 77, p[3] = 255;
+        }
+    fail_unless(gdk_pixbuf_save(picture, file, "png", nullptr, nullptr));
+    g_object_unref(picture);
+
+    const auto frames = frames_with(std::string("causal-block-size=1 image=") + file,
+                                    "video/x-raw,format=RGB,width=160,height=96");
+    for (int y = 0; y < 16; y++)
+        for (int x = 0; x < 16; x++) {
+            const auto* p = reinterpret_cast<const guint8*>(frames[0].bytes.data()) + 3 * (160 * y + x);
+            fail_unless(p[0] == 10 * x && p[1] == 12 * y && p[2] == 77, "pixel %d,%d is %d,%d,%d", x, y, p[0],
+                        p[1], p[2]);
+        }
+    g_remove(file);
+    g_rmdir(folder);
+    g_free(file);
+    g_free(folder);
+}
+GST_END_TEST
+
+static Suite* request_suite(void) {
+    Suite* suite = suite_create("request");
+    TCase* tests = tcase_create("general");
+    suite_add_tcase(suite, tests);
+    tcase_add_test(tests, test_the_seed_decides);
+    tcase_add_test(tests, test_a_random_seed_can_be_read_and_repeated);
+    tcase_add_test(tests, test_steps_and_guidance_count_as_forwards);
+    tcase_add_test(tests, test_settings_are_copied_at_the_start);
+    tcase_add_test(tests, test_every_property_reads_what_was_set);
+    tcase_add_test(tests, test_an_image_arrives);
+    return suite;
+}
+
+GST_CHECK_MAIN(request)

@@ -1,0 +1,42 @@
+#!/bin/sh
+# Line coverage of the parsers by the fuzzers, with the number of executions; fails below 80 % of the lines of any
+# parser file. Usage: tests/fuzz/coverage.sh [EXECUTIONS, default 20000]
+set -eu
+cd "$(dirname "$0")/../.."
+executions=${1:-20000}
+for tool in clang++ llvm-profdata llvm-cov; do
+    command -v $tool >/dev/null || { echo "coverage.sh needs $tool (Debian: clang, llvm)" >&2; exit 77; }
+done
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+# What works on bytes. Files and folders are opened by mapped_file, weight_files and folder, which tests/model covers.
+parsers="json_object pickle safetensors tensor_view torch_archive zip_archive
+         skyreels_v2/generation_config skyreels_v2/text_encoder skyreels_v2/transformer skyreels_v2/vae"
+flags="-std=c++20 -g -O0 -I. -fprofile-instr-generate -fcoverage-mapping"
+
+objects=
+for source in engine/model/*.cpp engine/model/skyreels_v2/*.cpp; do
+    object=$work/$(basename "$source").o
+    clang++ $flags -fsanitize=fuzzer-no-link -c "$source" -o "$object"
+    objects="$objects $object"
+done
+binaries=
+for target in safetensors torch_archive config; do
+    clang++ $flags -fsanitize=fuzzer tests/fuzz/fuzz_$target.cpp $objects -o "$work/$target"
+    mkdir "$work/corpus-$target"
+    cp tests/fuzz/corpus/$target/* "$work/corpus-$target"
+    LLVM_PROFILE_FILE="$work/$target.profraw" "$work/$target" -runs="$executions" -seed=1 -print_final_stats=1 \
+        "$work/corpus-$target" 2>&1 |
+        sed -n "s/stat::number_of_executed_units: */$target executions: /p"
+    binaries="$binaries ${binaries:+-object} $work/$target"
+done
+llvm-profdata merge "$work"/*.profraw -o "$work/all.profdata"
+sources=
+for parser in $parsers; do sources="$sources engine/model/$parser.cpp"; done
+llvm-cov report $binaries -instr-profile="$work/all.profdata" $sources >"$work/report"
+# The columns: file, regions (3), functions (3), lines, missed lines, cover, branches (3).
+awk '$1 ~ /\.cpp$|^TOTAL$/ {
+    printf "%-36s %5d lines, %6s covered\n", $1, $8, $10
+    if ($10 + 0 < 80) low = 1
+} END { exit low }' "$work/report"

@@ -1,0 +1,55 @@
+// Any text as one of the JSON files of a model folder: a config whose list of tensors can be made, or an
+// mc::Error. The first byte chooses the reader.
+#include <string_view>
+
+#include "engine/error.h"
+#include "engine/model/skyreels_v2/networks.h"
+#include "engine/model/weight_files.h"
+
+using namespace mc::model;
+using namespace mc::model::skyreels_v2;
+
+// What transformer configs leave to the tensors.
+static TensorMap known_tensors(bool fps) {
+    TensorMap tensors;
+    tensors["text_embedding.0.weight"] = {DType::F32, {32, 32}, nullptr, 0};
+    if (fps) tensors["fps_embedding.weight"] = {DType::F32, {2, 32}, nullptr, 0};
+    return tensors;
+}
+
+// No config may ask for a tensor whose size cannot be told.
+static void require_sizes(const std::vector<ExpectedTensor>& tensors) {
+    for (const ExpectedTensor& tensor : tensors)
+        if (!byte_count(DType::F32, tensor.shape)) __builtin_trap();
+}
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+    if (size == 0) return 0;
+    std::string_view text(reinterpret_cast<const char*>(data + 1), size - 1);
+    try {
+        JsonObject config = JsonObject::parse(text, "fuzz.json");
+        switch (data[0]) {
+        case 't':
+            require_sizes(transformer_tensors(read_transformer_config(config, known_tensors(true))));
+            break;
+        case 'n':
+            require_sizes(transformer_tensors(read_transformer_config(config, known_tensors(false))));
+            break;
+        case 'v':
+            require_sizes(vae_tensors(read_vae_config(config)));
+            break;
+        case 'e':
+            require_sizes(text_encoder_tensors(read_text_encoder_config(config)));
+            break;
+        case 'i':
+            read_weight_index(config);
+            break;
+        default: {
+            GenerationDefaults defaults = series_defaults(data[0] == 'G');
+            read_generation_config(config, defaults);
+        }
+        }
+    } catch (const mc::Error&) {
+    }
+    return 0;
+}

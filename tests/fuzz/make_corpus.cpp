@@ -1,0 +1,132 @@
+// Writes the seeds in corpus/ anew from the golden weights and the demo model: real headers, names and
+// pickles, with a few tensors of few bytes. Usage, from the source root: make-fuzz-corpus tests/fuzz/corpus
+#include <nlohmann/json.hpp>
+
+#include "engine/model/model_folder.h"
+#include "tests/model/published.h"
+
+using namespace mc;
+using namespace mc::test;
+using nlohmann::json;
+
+// The first `count` tensors of a file, each side at most `side`, with bytes where they are small.
+static std::vector<StoredTensor> shrunk(const model::TensorMap& tensors, size_t count, int64_t side) {
+    std::vector<StoredTensor> list;
+    for (const auto& [name, view] : tensors) {
+        if (list.size() == count) break;
+        StoredTensor tensor{name, model::name_of(view.dtype), view.shape, ""};
+        for (int64_t& s : tensor.shape) s = std::min(s, side);
+        tensor.data.assign(reinterpret_cast<const char*>(view.data), bytes_of(tensor));
+        list.push_back(tensor);
+    }
+    return list;
+}
+
+int main(int argc, char** argv) {
+    if (argc != 2) return 2;
+    const std::string corpus = argv[1], golden = source_path("tests/golden/data/weights/");
+    auto tensors = [&](const std::string& file) { return model::open_weight_file(golden + file); };
+
+    const std::string safetensors = corpus + "/safetensors/";
+    write_safetensors(
+        safetensors + "transformer",
+        shrunk(tensors("diffusers/transformer/diffusion_pytorch_model.safetensors").tensors, 4, 3));
+    write_safetensors(
+        safetensors + "bf16",
+        shrunk(tensors("original_nofps/diffusion_pytorch_model-00001-of-00002.safetensors").tensors, 3, 2));
+    write_safetensors(safetensors + "vae",
+                      shrunk(tensors("diffusers/vae/diffusion_pytorch_model.safetensors").tensors, 3, 2));
+    write_safetensors(safetensors + "types", {{"a", "F64", {1}, "12345678"},
+                                              {"b", "I64", {0, 2}, ""},
+                                              {"c", "I32", {1}, "1234"},
+                                              {"d", "I16", {}, "12"},
+                                              {"e", "I8", {1}, "1"},
+                                              {"f", "U8", {2}, "12"},
+                                              {"g", "BOOL", {1}, "1"},
+                                              {"h", "F16", {1, 1}, "12"}});
+    write_safetensors(safetensors + "empty", {});
+
+    const std::string pth = corpus + "/torch_archive/";
+    write_pth(pth + "vae", shrunk(tensors("original/Wan2.1_VAE.pth").tensors, 3, 2));
+    write_pth(pth + "text_encoder",
+              shrunk(tensors("original/models_t5_umt5-xxl-enc-bf16.pth").tensors, 3, 2));
+    // What sizes are inferred from.
+    write_pth(pth + "vae_stages",
+              {{"encoder.conv1.weight", "F32", {1, 1, 1, 1, 1}, "abcd"},
+               {"conv2.weight", "BOOL", {16, 1, 1, 1, 1}, "0123456789abcdef"},
+               {"encoder.downsamples.0.residual.2.weight", "F32", {1, 1, 1, 1, 1}, "abcd"},
+               {"encoder.downsamples.1.resample.1.weight", "U8", {1}, "a"},
+               {"encoder.downsamples.1.time_conv.weight", "U8", {1}, "a"},
+               {"encoder.downsamples.2.residual.2.weight", "U8", {2, 1, 1, 1, 1}, "ab"}});
+    write_pth(pth + "text_sizes", {{"token_embedding.weight", "U8", {4, 2}, "abcdefgh"},
+                                   {"blocks.0.pos_embedding.embedding.weight", "I8", {8, 1}, "01234567"},
+                                   {"blocks.0.ffn.fc1.weight", "U8", {2, 2}, "abcd"},
+                                   {"blocks.0.attn.q.weight", "U8", {2, 2}, "abcd"},
+                                   {"blocks.0.norm1.weight", "F16", {1}, "ab"}});
+    PickleWriter shared;
+    shared.op("}q\x01")
+        .text("a")
+        .tensor("DoubleStorage", "0", 2, 1, {1}, {1})
+        .op("s")
+        .text("b")
+        .tensor("LongStorage", "1", 2, 0, {2, 1}, {1, 7})
+        .op("s");
+    shared.op("(")
+        .text("c")
+        .tensor("IntStorage", "0", 4, 0, {0}, {1})
+        .text("d")
+        .tensor("ShortStorage", "1", 8, 2, {2, 3}, {3, 1})
+        .op("u");
+    shared.op("}").text("_metadata").op("r").op(std::string("\x02\0\0\0", 4)).ordered_dict().op("sb.");
+    write_pth(pth + "shared", shared.bytes, {{"0", "0123456789abcdef"}, {"1", "0123456789abcdef"}});
+    PickleWriter numbers;
+    numbers.op("}NN\x88\x86q\x05h\x05\x85")
+        .integer(70000)
+        .integer(-5)
+        .integer(int64_t(1) << 40)
+        .op("\x87j")
+        .op(std::string("\x05\0\0\0", 4))
+        .op("\x85.");
+    write_pth(pth + "opcodes", numbers.bytes, {});
+    // zip64 records in a small archive: sizes and places beyond 32 bits, written as such.
+    std::string small = read_file(pth + "vae");
+    size_t end = small.find("PK\x05\x06"), directory = small.find("PK\x01\x02");
+    std::string end64(56, '\0'), locator(20, '\0');
+    auto put = [](std::string& text, size_t at, auto value) {
+        std::memcpy(text.data() + at, &value, sizeof value);
+    };
+    put(end64, 0, uint32_t(0x06064b50)), put(end64, 32, uint64_t(uint8_t(small[end + 10]))),
+        put(end64, 40, uint64_t(end - directory)), put(end64, 48, uint64_t(directory));
+    put(locator, 0, uint32_t(0x07064b50)), put(locator, 8, uint64_t(end)), put(locator, 16, uint32_t(1));
+    std::string zip64 = small.substr(0, end) + end64 + locator + small.substr(end);
+    put(zip64, zip64.size() - 22 + 10, uint16_t(0xffff)),
+        put(zip64, zip64.size() - 22 + 12, uint32_t(0xffffffff)),
+        put(zip64, zip64.size() - 22 + 16, uint32_t(0xffffffff));
+    write_file(pth + "zip64", zip64);
+
+    const std::string config = corpus + "/config/";
+    auto seed = [&](const std::string& name, const std::string& kind, const std::string& file) {
+        write_file(config + name, kind + json::parse(read_file(file)).dump());
+    };
+    seed("transformer_original", "t", golden + "original/config.json");
+    seed("transformer_original_nofps", "n", golden + "original_nofps/config.json");
+    seed("transformer_diffusers", "t", golden + "diffusers/transformer/config.json");
+    seed("transformer_diffusers_nofps", "n", golden + "diffusers_nofps/transformer/config.json");
+    auto edited = [&](const std::string& name, const std::string& file, const std::string& key,
+                      const json& value) {
+        json text = json::parse(read_file(golden + file));
+        text[key] = value;
+        write_file(config + name, "t" + text.dump());
+    };
+    edited("transformer_original_i2v", "original/config.json", "in_dim", 36);
+    edited("transformer_diffusers_i2v", "diffusers/transformer/config.json", "image_dim", 1280);
+    seed("vae", "v", golden + "diffusers/vae/config.json");
+    seed("text_encoder", "e", golden + "diffusers/text_encoder/config.json");
+    seed("generation", "g", source_path("models/demo/generation_config.json"));
+    write_file(
+        config + "generation_other",
+        R"(G{"negative_prompt":"\u8272 x","long_video":"latent","attention":"full","addnoise_condition":20})");
+    write_file(
+        config + "index",
+        R"(i{"metadata":{"total_size":8},"weight_map":{"a.weight":"m-00001-of-00002.safetensors","a.bias":"m-00002-of-00002.safetensors"}})");
+}

@@ -1,0 +1,104 @@
+// The judge judged: which differences pass, and that nothing slips through.
+#include "tests/check.h"
+
+#include <ATen/ops/tensor.h>
+#include <cstring>
+
+#include "engine/error.h"
+#include "tests/golden/compare.h"
+
+using namespace mc::golden;
+
+namespace {
+
+// A case that expects `values` under the name "a.b", with memory of its own.
+struct Expectation {
+    std::vector<float> values;
+    CaseFile file;
+    Expectation(std::vector<float> v, const char* json) : values(std::move(v)) {
+        file.json = Json::parse(json);
+        file.expected.tensors["a.b"] = {mc::model::DType::F32,
+                                        {int64_t(values.size())},
+                                        reinterpret_cast<const std::byte*>(values.data()),
+                                        values.size() * 4};
+    }
+    std::vector<Finding> against(std::vector<float> produced) const {
+        Produced p;
+        p.tensors["a.b"] = at::tensor(produced);
+        return compare(file, p);
+    }
+};
+
+bool any_failed(const std::vector<Finding>& findings) {
+    for (const Finding& finding : findings)
+        if (finding.failed()) return true;
+    return false;
+}
+
+constexpr const char* tolerant = R"({"tolerance": {"*": {"atol": 0.1, "rtol": 0.01}}})";
+
+std::vector<Finding> compare_json(const char* file, const char* produced) {
+    CaseFile golden;
+    golden.json = Json::parse(file);
+    Produced p;
+    p.values = Json::parse(produced);
+    return compare(golden, p);
+}
+
+} // namespace
+
+TEST(a_difference_is_divided_by_its_tolerance) {
+    const Expectation golden({0, 10, -10}, tolerant);
+    CHECK(!any_failed(golden.against({0, 10, -10})));
+    CHECK_NEAR(golden.against({0.05f, 10.1f, -10})[0].ratio, 0.5, 1e-4);
+    CHECK(!any_failed(golden.against({0, 10, -10.19f})));
+    CHECK(any_failed(golden.against({0, 10, -10.21f})));
+}
+
+TEST(what_must_fail) {
+    const Expectation golden({1, 2}, tolerant);
+    CHECK(any_failed(compare(golden.file, {})));
+    CHECK(any_failed(golden.against({1, 2, 3})));
+    CHECK(any_failed(golden.against({1, NAN})));
+    CHECK(any_failed(golden.against({1, INFINITY})));
+    CHECK(any_failed(Expectation({1, NAN}, tolerant).against({1, NAN})));
+    CHECK(any_failed(Expectation({1}, "{}").against({1})));
+    CHECK(any_failed(Expectation({1}, R"({"tolerance": {"b": "exact"}})").against({1})));
+    CHECK(
+        any_failed(Expectation({1}, R"({"tolerance": {"*": "exact"}, "expected": {"c": {}}})").against({1})));
+    CHECK(any_failed(compare({}, {})));
+    const Expectation exact({1}, R"({"tolerance": {"a.*": "exact"}})");
+    CHECK(!any_failed(exact.against({1})));
+    CHECK(any_failed(exact.against({1.0000001f})));
+}
+
+TEST(the_first_pattern_counts_and_the_star_last) {
+    const Json patterns = Json::parse(R"({"*": {"atol": 1, "rtol": 0}, "z.*, y": {"atol": 2, "rtol": 0},
+                                          "z.a": "exact", "x": "exact"})");
+    CHECK_NEAR(tolerance_of(patterns, "z.a")->atol, 2, 0);
+    CHECK_NEAR(tolerance_of(patterns, "y")->atol, 2, 0);
+    CHECK_NEAR(tolerance_of(patterns, "other")->atol, 1, 0);
+    CHECK(tolerance_of(patterns, "x")->exact);
+    CHECK(!tolerance_of(Json::object(), "x").has_value());
+}
+
+TEST(fields_of_the_case_file) {
+    const char* file = R"({"tolerance_json": {"t.*.ids": "exact", "slots": {"atol": 0.1, "rtol": 0}},
+                           "t": [{"text": "x", "ids": [1, 2]}], "slots": [[{"mean": 1}, "Rep"]], "free": [1]})";
+    const char* right = R"({"t": [{"ids": [1, 2]}], "slots": [[{"mean": 1.05}, "Rep"]], "free": [1]})";
+    CHECK(!any_failed(compare_json(file, right)));
+    for (const char* wrong : {R"({"t": [{"ids": [1, 2]}]})", R"({"slots": [[{"mean": 1}, "Rep"]]})",
+                              R"({"t": [{"ids": [1, 3]}], "slots": [[{"mean": 1}, "Rep"]]})",
+                              R"({"t": [{"ids": [1]}], "slots": [[{"mean": 1}, "Rep"]]})",
+                              R"({"t": [{}], "slots": [[{"mean": 1}, "Rep"]]})",
+                              R"({"t": [{"ids": [1, 2]}], "slots": [[{"mean": 1.2}, "Rep"]]})",
+                              R"({"t": [{"ids": [1, 2]}], "slots": [[{"mean": 1}, {"mean": 1}]]})",
+                              R"({"t": [{"ids": [1, 2]}], "slots": [[{"mean": 1}, null]]})",
+                              R"({"t": [{"ids": [1, 2]}], "slots": [[{"mean": null}, "Rep"]]})",
+                              R"({"t": [{"ids": [1, 2]}], "slots": [[{"mean": 1}, "Rep"]], "free": [2]})"})
+        CHECK(any_failed(compare_json(file, wrong)));
+}
+
+int main(int argc, char** argv) {
+    return mc::test::run_tests(argc, argv);
+}

@@ -1,0 +1,216 @@
+// Runs golden cases and says how far the engine is from what they expect: `golden --help`.
+#include <algorithm>
+#include <c10/core/InferenceMode.h>
+#include <c10/util/Exception.h>
+#include <cstdio>
+#include <filesystem>
+#include <fnmatch.h>
+#include <iostream>
+
+#include "tests/golden/distance.h"
+#include "tests/golden/runner.h"
+
+namespace mc::golden {
+namespace {
+
+constexpr const char* help = R"(usage: golden [OPTION...] FOLDER...
+Runs every case of each FOLDER (FOLDER/cases/NAME and FOLDER/GROUP/cases/NAME) with every file layout that it names and
+prints the worst difference divided by its tolerance. Ends with 1 when a case fails, 2 when there is nothing to run.
+  --precision P   float32 (default) or bfloat16: then the distance from float32 is printed instead of a verdict
+  --layout L      only this one (original, diffusers)
+  --case PATTERN  only cases whose name matches (shell style)
+  --device D      cpu (default) or cuda:N
+  --complete      a case that is not implemented counts as failed
+  --verbose       every tensor
+)";
+
+struct Options {
+    std::vector<std::string> folders;
+    Precision precision = Precision::FLOAT32;
+    std::string layout, pattern = "*", device = "cpu";
+    bool complete = false, verbose = false;
+};
+
+struct Counts {
+    int passed = 0, failed = 0, absent = 0;
+};
+
+Options parse(const std::vector<std::string>& arguments) {
+    Options options;
+    for (size_t i = 0; i < arguments.size(); i++) {
+        const std::string& name = arguments[i];
+        const auto value = [&]() -> const std::string& {
+            if (i + 1 == arguments.size())
+                throw Error(MC_ERROR_SETTINGS, name + " needs a value; see --help.");
+            return arguments[++i];
+        };
+        if (name == "--precision") {
+            const std::string& wanted = value();
+            if (wanted != "float32" && wanted != "bfloat16")
+                throw Error(MC_ERROR_SETTINGS,
+                            "Precision \"" + wanted + "\" is unknown; take float32 or bfloat16.");
+            options.precision = wanted == "bfloat16" ? Precision::BFLOAT16 : Precision::FLOAT32;
+        } else if (name == "--layout") {
+            options.layout = value();
+        } else if (name == "--case") {
+            options.pattern = value();
+        } else if (name == "--device") {
+            options.device = value();
+        } else if (name == "--complete") {
+            options.complete = true;
+        } else if (name == "--verbose") {
+            options.verbose = true;
+        } else if (name.starts_with("-")) {
+            throw Error(MC_ERROR_SETTINGS, "Option " + name + " is unknown; see --help.");
+        } else {
+            options.folders.push_back(name);
+        }
+    }
+    if (options.folders.empty())
+        throw Error(MC_ERROR_SETTINGS, "No folder of golden cases given; see --help.");
+    return options;
+}
+
+struct Place {
+    std::string folder, name;
+};
+
+void add_cases(const std::string& folder, const std::string& pattern, std::vector<Place>& places) {
+    std::vector<std::string> names;
+    if (std::filesystem::is_directory(folder + "/cases"))
+        for (const auto& entry : std::filesystem::directory_iterator(folder + "/cases"))
+            if (std::filesystem::exists(entry.path() / "case.json")) names.push_back(entry.path().filename());
+    std::sort(names.begin(), names.end());
+    for (const std::string& name : names)
+        if (fnmatch(pattern.c_str(), name.c_str(), 0) == 0) places.push_back({folder, name});
+}
+
+std::vector<Place> find_cases(const Options& options) {
+    std::vector<Place> places;
+    for (const std::string& folder : options.folders) {
+        if (!std::filesystem::is_directory(folder))
+            throw Error(MC_ERROR_NOT_FOUND,
+                        "There is no folder " + folder + "; give one that holds golden cases.");
+        add_cases(folder, options.pattern, places);
+        std::vector<std::string> groups;
+        for (const auto& entry : std::filesystem::directory_iterator(folder))
+            if (entry.is_directory()) groups.push_back(entry.path());
+        std::sort(groups.begin(), groups.end());
+        for (const std::string& group : groups) add_cases(group, options.pattern, places);
+    }
+    return places;
+}
+
+void print_line(const std::string& name, const std::string& layout, const std::string& figure,
+                const std::string& tensor, const std::string& verdict) {
+    std::printf("%-36s %-10s %9s  %-24s %s\n", name.c_str(), layout.c_str(), figure.c_str(), tensor.c_str(),
+                verdict.c_str());
+    std::fflush(stdout);
+}
+
+std::string figure_of(double value) {
+    char text[32];
+    std::snprintf(text, sizeof text, "%.3g", value);
+    return text;
+}
+
+// Failures before passes, larger ratios before smaller ones.
+bool worse(const Finding& a, const Finding& b) {
+    return std::make_pair(!a.failure.empty(), a.ratio) < std::make_pair(!b.failure.empty(), b.ratio);
+}
+
+void judge(const Runner& runner, const Run& run, const Options& options, Counts& counts) {
+    const std::vector<Finding> findings = compare(run.file, runner.run(run));
+    const Finding& worst = *std::max_element(findings.begin(), findings.end(), worse);
+    const bool failed = worst.failed();
+    print_line(run.file.name, run.layout, worst.failure.empty() ? figure_of(worst.ratio) : "-", worst.name,
+               failed ? "FAIL" + (worst.failure.empty() ? "" : ": " + worst.failure) : "pass");
+    if (options.verbose)
+        for (const Finding& finding : findings)
+            print_line("", "", figure_of(finding.ratio), finding.name, finding.failure);
+    (failed ? counts.failed : counts.passed)++;
+}
+
+// Figures, no verdict: how far the case in bfloat16 is from the same case in float32.
+void measure(const Runner& runner, Run run, const Options& options, Counts& counts) {
+    run.precision = Precision::FLOAT32;
+    const Produced exact = runner.run(run);
+    run.precision = Precision::BFLOAT16;
+    const std::vector<Distance> distances = measure_distance(run.file, runner.run(run), exact);
+    for (const Distance& d : distances) {
+        if (!options.verbose && &d != &distances.front()) continue;
+        print_line(run.file.name, run.layout, figure_of(d.relative), d.name,
+                   "largest " + figure_of(d.largest));
+    }
+    counts.passed++;
+}
+
+std::string failure_of(const std::exception& error) {
+    const auto* torch = dynamic_cast<const c10::Error*>(&error);
+    return std::string("FAIL: ") + (torch ? torch->what_without_backtrace() : error.what());
+}
+
+void run_case(const Place& place, const Options& options, Counts& counts) {
+    std::string layout = "-";
+    try {
+        const CaseFile file = CaseFile::open(place.folder, place.name);
+        const Runner& runner = runner_of(file);
+        if (options.precision == Precision::BFLOAT16 && !runner.has_precision) return;
+        for (const std::string& each : layouts_of(file)) {
+            if (!options.layout.empty() && each != "-" && each != options.layout) continue;
+            layout = each;
+            const Run run{file, layout, options.precision, at::Device(options.device)};
+            try {
+                options.precision == Precision::FLOAT32 ? judge(runner, run, options, counts)
+                                                        : measure(runner, run, options, counts);
+            } catch (const std::exception& error) {
+                print_line(place.name, layout, "-", "-", failure_of(error));
+                counts.failed++;
+            }
+        }
+    } catch (const NotImplemented& absent) {
+        print_line(place.name, "-", "-", "-", "not implemented: " + absent.reason);
+        counts.absent++;
+    } catch (const std::exception& error) {
+        print_line(place.name, layout, "-", "-", failure_of(error));
+        counts.failed++;
+    }
+}
+
+int main(const std::vector<std::string>& arguments) {
+    if (std::count(arguments.begin(), arguments.end(), "--help")) {
+        std::cout << help;
+        return 0;
+    }
+    Options options;
+    std::vector<Place> places;
+    try {
+        options = parse(arguments);
+        places = find_cases(options);
+        if (places.empty())
+            throw Error(MC_ERROR_NOT_FOUND, "No case found; give a folder that holds cases/NAME/case.json.");
+    } catch (const Error& error) {
+        std::fprintf(stderr, "golden: %s\n", error.what());
+        return 2;
+    }
+    const c10::InferenceMode inference;
+    Counts counts;
+    if (options.precision == Precision::FLOAT32)
+        print_line("case", "layout", "worst/tol", "tensor", "result");
+    else
+        print_line("case", "layout", "rel. L2", "tensor", "bfloat16 against float32");
+    for (const Place& place : places) run_case(place, options, counts);
+    if (options.precision == Precision::FLOAT32)
+        std::printf("golden: %d passed, %d failed, %d not implemented\n", counts.passed, counts.failed,
+                    counts.absent);
+    else
+        std::printf("golden: %d measured, %d failed\n", counts.passed, counts.failed);
+    return counts.failed || (options.complete && counts.absent) || (!counts.passed && !counts.absent);
+}
+
+} // namespace
+} // namespace mc::golden
+
+int main(int argc, char** argv) {
+    return mc::golden::main({argv + 1, argv + argc});
+}

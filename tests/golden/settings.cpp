@@ -1,0 +1,39 @@
+#include "tests/golden/settings.h"
+
+#include <ATen/ops/tensor.h>
+
+namespace mc::golden {
+
+schedule::Grid grid_of(const Json& settings) {
+    const std::string name = settings.value("grid", "official");
+    if (name == "official") return schedule::Grid::OFFICIAL;
+    if (name == "diffusers_0_37") return schedule::Grid::DIFFUSERS_0_37;
+    throw NotImplemented{"time grid " + name};
+}
+
+model::Attention attention_of(const Json& settings) {
+    const std::string name = settings.value("attention", "bidirectional");
+    if (name == "bidirectional") return model::Attention::FULL;
+    if (name == "block_causal") return model::Attention::CAUSAL;
+    throw NotImplemented{"attention " + name};
+}
+
+std::optional<model::LongVideo> long_video_of(const Json& settings) {
+    const auto name = setting<std::string>(settings, "long_video_conditioning");
+    if (!name) return {};
+    if (*name == "pixel_reencode") return model::LongVideo::PIXEL;
+    if (*name == "latent_reuse") return model::LongVideo::LATENT;
+    throw NotImplemented{"long video by " + *name};
+}
+
+sampler::Image image_of(const at::Tensor& rgb) {
+    const at::Tensor bytes = rgb.to(at::kCPU, at::kByte).contiguous();
+    const uint8_t* data = bytes.const_data_ptr<uint8_t>();
+    return {int(bytes.size(1)), int(bytes.size(0)), {data, data + bytes.numel()}};
+}
+
+at::Tensor tensor_of(const sampler::Image& image) {
+    return at::tensor(image.rgb).view({image.height, image.width, 3});
+}
+
+} // namespace mc::golden

@@ -1,0 +1,28 @@
+#pragma once
+// Values of case.json and pictures, from the words of the golden format into those of the engine.
+#include <ATen/core/Tensor.h>
+#include <optional>
+
+#include "engine/model/config.h"
+#include "engine/sampler/image.h"
+#include "engine/schedule/time_grid.h"
+#include "tests/golden/runner.h"
+
+namespace mc::golden {
+
+// "official" (also when not given), "diffusers_0_37".
+schedule::Grid grid_of(const Json& settings);
+// "bidirectional" (also when not given), "block_causal"; throws NotImplemented for others.
+model::Attention attention_of(const Json& settings);
+// "pixel_reencode", "latent_reuse"; empty when not given.
+std::optional<model::LongVideo> long_video_of(const Json& settings);
+// The value of a setting; empty when it is absent or null.
+template <class T>
+std::optional<T> setting(const Json& settings, const char* name) {
+    if (!settings.contains(name) || settings[name].is_null()) return {};
+    return settings[name].get<T>();
+}
+sampler::Image image_of(const at::Tensor& rgb); // [height, width, 3] bytes
+at::Tensor tensor_of(const sampler::Image& image);
+
+} // namespace mc::golden

@@ -1,0 +1,54 @@
+#pragma once
+// Damage in every place of a small file: whatever a reader makes of it, it must be an mc::Error or a result
+// whose bytes lie inside the file. The reader gets a block of exactly the file's size, so that a sanitizer
+// sees a read beyond it.
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "engine/error.h"
+#include "engine/model/tensor_view.h"
+#include "tests/check.h"
+
+namespace mc::test {
+
+struct DamageCount {
+    size_t refused = 0, read = 0;
+};
+
+using Reader = std::function<model::TensorMap(const std::byte* data, size_t size)>;
+
+inline void read_damaged(const std::string& bytes, const Reader& read, DamageCount& count) {
+    std::vector<std::byte> block(bytes.size());
+    if (!bytes.empty()) std::memcpy(block.data(), bytes.data(), bytes.size());
+    try {
+        for (const auto& [name, view] : read(block.data(), block.size())) {
+            bool inside = view.bytes == 0 || (view.data >= block.data() && view.bytes <= block.size() &&
+                                              size_t(view.data - block.data()) <= block.size() - view.bytes);
+            CHECK(inside);
+            CHECK_EQ(model::byte_count(view.dtype, view.shape).value_or(~uint64_t(0)), uint64_t(view.bytes));
+        }
+        count.read++;
+    } catch (const Error& e) {
+        CHECK(e.status == MC_ERROR_READ);
+        count.refused++;
+    }
+}
+
+// Flips bits of every byte, cuts the file at every length, repeats and drops each byte.
+inline DamageCount damage_everywhere(const std::string& good, const Reader& read) {
+    DamageCount count;
+    for (size_t at = 0; at < good.size(); at++) {
+        for (int bits : {0x01, 0x80, 0xff, 0x20}) {
+            std::string bad = good;
+            bad[at] = char(bad[at] ^ bits);
+            read_damaged(bad, read, count);
+        }
+        read_damaged(good.substr(0, at), read, count);
+        read_damaged(good.substr(0, at) + good.substr(at + 1), read, count);
+        read_damaged(good.substr(0, at) + good.substr(at, 1) + good.substr(at), read, count);
+    }
+    return count;
+}
+
+} // namespace mc::test

@@ -1,0 +1,3 @@
+// Precompiled for test programs of several files: LibTorch's and the JSON library's headers.
+#include <ATen/ATen.h>
+#include <nlohmann/json.hpp>
