@@ -12,6 +12,7 @@ namespace mc::gst {
 namespace {
 
 constexpr size_t QUEUE_CHUNKS = 2;
+constexpr std::chrono::milliseconds APPLICATION_READY{200}; // a generous guess of what its state change takes
 
 [[noreturn]] void raise(const McError& error) {
     throw Error(error.status, error.message, error.detail);
@@ -66,6 +67,7 @@ Generator::ModelKey Generator::key_of(const Job& job) {
 
 void Generator::start(Job job) {
     job_ = std::move(job);
+    started_ = std::chrono::steady_clock::now();
     {
         std::lock_guard lock(mutex_);
         quit_ = ended_ = failed_ = false;
@@ -80,6 +82,11 @@ void Generator::end_early() {
     quit_ = true;
     if (cancel_) engine_->cancel_set(cancel_);
     changed_.notify_all();
+}
+
+void Generator::await_application() {
+    std::unique_lock lock(mutex_);
+    changed_.wait_until(lock, started_ + APPLICATION_READY, [&] { return quit_ || flushing_; });
 }
 
 void Generator::stop() {
@@ -124,6 +131,7 @@ void Generator::run() {
         fault = fault_of(MC_ERROR_INTERNAL, "motioncachegen failed in an unforeseen way; please report it.",
                          e.what());
     }
+    if (fault) await_application();
     // The error comes before the end of the progress, which applications take as its consequence.
     if (fault) post_fault(element_, *fault);
     close_progress(fault ? GST_PROGRESS_TYPE_ERROR : GST_PROGRESS_TYPE_CANCELED,

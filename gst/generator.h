@@ -8,6 +8,7 @@
 //                                                              wait, write, advance   (streaming thread)
 #include <gst/gst.h>
 
+#include <chrono>
 #include <condition_variable>
 #include <deque>
 #include <functional>
@@ -48,6 +49,9 @@ class Generator {
     void drop_model(); // while stopped
     // The stream ends here: the worker gives up what it does, without being waited for.
     void end_early();
+    // Before an error is posted: waits, woken by stop() and set_flushing(), until a moment after start().
+    // gst-launch-1.0 (1.22) misses errors that come before its main loop runs, and then never ends.
+    void await_application();
 
     // ---- streaming thread ----
     void set_picture(const Picture& picture); // the first one counts
@@ -87,6 +91,7 @@ class Generator {
 
     // Worker while it runs, state changes otherwise.
     Job job_{};
+    std::chrono::steady_clock::time_point started_;
     const EngineLibrary* engine_ = nullptr;
     McModel* model_ = nullptr;
     std::optional<ModelKey> model_key_;

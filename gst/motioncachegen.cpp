@@ -272,6 +272,7 @@ static GstCaps* fixate(GstBaseSrc* src, GstCaps* caps) {
 static gboolean negotiate(GstBaseSrc* src) {
     if (GST_BASE_SRC_CLASS(parent_class)->negotiate(src)) return TRUE;
     GstPad* pad = GST_BASE_SRC_PAD(src);
+    state_of(src).generator.await_application();
     if (GST_PAD_IS_FLUSHING(pad)) return FALSE;
     const Picture p = preferred_of(GST_MOTIONCACHE_GEN(src));
     GstCaps* theirs = gst_pad_peer_query_caps(pad, nullptr);

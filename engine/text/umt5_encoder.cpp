@@ -199,7 +199,10 @@ int64_t Umt5Encoder::encode_bytes(int64_t tokens) const {
     // Of each kind at most four live at once: bias, scores, their softmax and its rounding; the input and
     // output of a product with their roundings.
     int64_t floats = 4 * (c.heads * square + tokens * (c.width + c.heads * c.head + c.ffn));
-    return 8 * square + 4 * (floats + impl_->buffer_size());
+    // oneDNN packs the operands of a product of bfloat16 anew, on processors without AMX.
+    bool packs = impl_->precision == Precision::BFLOAT16 && impl_->native;
+    int64_t packed = packs ? 2 * c.width * std::max(c.ffn, c.heads * c.head) + (16 << 10) : 0;
+    return 8 * square + 4 * (floats + impl_->buffer_size()) + packed;
 }
 
 int64_t Umt5Encoder::flop(int64_t tokens) const {

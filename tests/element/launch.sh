@@ -2,7 +2,7 @@
 # launch.sh MODE: the element on gst-launch-1.0's command line, as its users meet it.
 #   file      MP4 of the wanted number of frames, size and colour
 #   demo      the same with the demo model
-#   interrupt Ctrl-C with -e leaves a playable file; Ctrl-C while loading ends at once
+#   interrupt Ctrl-C with -e leaves a playable file; Ctrl-C while loading ends at once; an error at once does too
 #   leaks     no object is left alive: after EOS, an error, and an interrupt
 set -eu
 skip() { echo "skipped: $1"; exit 77; }
@@ -77,6 +77,16 @@ interrupt)
         sleep 0.1
     done
     [ $ended = yes ] || { kill -KILL $launch; fail "Ctrl-C while loading does not end gst-launch-1.0"; }
+
+    # Errors that come while gst-launch-1.0 is still getting ready: it would miss them and never end.
+    for i in 1 2 3 4 5 6 7 8; do
+        timeout 20 gst-launch-1.0 -q motioncachegen prompt="$prompt" image="$tmp/none" causal-block-size=1 ! fakesink \
+            2>"$tmp/log" && fail "a missing image is no error"
+        grep -q "$tmp/none" "$tmp/log" || fail "a missing image ends so: $(cat "$tmp/log")"
+        timeout 20 gst-launch-1.0 -q motioncachegen prompt="$prompt" ! video/x-raw,width=17 ! fakesink 2>"$tmp/log" &&
+            fail "a width of 17 is no error"
+        grep -q "width" "$tmp/log" || fail "a width of 17 ends so: $(cat "$tmp/log")"
+    done
     ;;
 leaks)
     alive=":0:: object-alive"
