@@ -1,0 +1,78 @@
+#pragma once
+// Decides what each chunk computes: a small state machine over numbers, one for a session. Per window:
+//
+//     begin_window(shape)
+//     each row, each branch (0 first):
+//         plans = decide(row, branch, the chunks that take a step)      a plan for each, in order
+//         ... the transformer executes the plans ...
+//         for each chunk with wants_motion(branch, chunk), in order:
+//             motion(branch, chunk, change, has_previous)
+#include <functional>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "engine/cache/settings.h"
+
+namespace mc::cache {
+
+// How far the time embedding of one latent frame moved since the chunk's previous evaluation: mean over channels
+// of |now - before| and of |before|.
+struct FrameDistance {
+    double difference, magnitude;
+};
+
+struct WindowShape {
+    int chunks;        // 1 where the whole window is decided at once
+    int chunk_frames;  // latent frames of a chunk
+    int frame_tokens;  // tokens of a latent frame
+    int branches;      // 1 or 2
+    int steps;         // evaluations of a chunk, from the first to the last of the schedule
+    int rows;          // of the window
+};
+
+struct ChunkStep {
+    int chunk;
+    int step;                                // evaluations of this chunk in this window before this one
+    std::span<const FrameDistance> distance; // [chunk_frames]; empty at step 0
+};
+
+// Everything about one decision, for tests, logs and golden cases. Spans live during the call.
+struct Decision {
+    enum class Kind { WARMUP, FIRST_AFTER_WARMUP, FULL, SPARSE, REUSE, SUPPRESSED };
+    int row, branch, chunk, step;
+    Kind kind;
+    bool forced;      // computed whatever the distance
+    double distance;  // rescaled, what was added for a token of weight 1 (TOKEN: mean over the frames); NaN: none was taken
+    double accumulated; // TeaCache, FlowCache: the sum compared with the threshold; NaN: none
+    // MotionCache, past the first step after warm-up; else empty. One value a token.
+    std::span<const float> weights, token_distance, accumulated_before, accumulated_after;
+    std::span<const uint8_t> due, voted, updated;
+    int coarse_updates; // counted so far, this one included
+    bool fine;          // motion weights are in use from the next step on
+};
+using Observer = std::function<void(const Decision&)>;
+
+class Policy {
+  public:
+    virtual ~Policy() = default;
+    virtual void begin_window(const WindowShape& shape) = 0;
+    virtual std::vector<Plan> decide(int row, int branch, std::span<const ChunkStep> chunks) = 0;
+    // Whether motion() shall be called for this chunk after its plan was executed.
+    virtual bool wants_motion(int branch, int chunk) const;
+    // change[token]: mean |x - x'| / (mean |x'| + 1e-8) over channels, x the output of the last layer at the token,
+    // x' at its position one latent frame earlier. The chunk's first frame is compared with the chunk before; where
+    // nothing of that was kept, has_previous is false and the values of the first frame mean nothing.
+    virtual void motion(int branch, int chunk, std::span<const float> change, bool has_previous);
+    // The weights that motion() made, for the observer of a golden case; empty without.
+    virtual std::span<const float> weights(int branch, int chunk) const;
+    void observe(Observer observer) { observer_ = std::move(observer); }
+
+  protected:
+    Observer observer_;
+};
+
+// NONE: every chunk is computed wholly in every row. Throws MC_ERROR_SETTINGS for values out of their range.
+std::unique_ptr<Policy> make_policy(const Settings& settings);
+
+} // namespace mc::cache
