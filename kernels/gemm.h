@@ -1,23 +1,25 @@
 #pragma once
 // The matrix product of a linear layer, over weights that were laid out for it once:
 //
-//     c[r][o] = (accumulate ? c[r][o] : 0) + sum over i of a[r][i] weight[o][i] + (bias ? bias[o] : 0)
+//     c[r][o] = (accumulate ? c[r][o] : 0) + (bias ? bias[o] : 0) + sum over i of a[r][i] weight[o][i]
 //
-// Sums are float32. One thread works on the rows it is given; whoever calls divides rows among threads. A row's
-// result depends neither on the rows beside it nor on how they were divided: each sum runs over i in order (BF16: over
-// pairs). Any rows, outs and ins; quickest where rows are a multiple of 12 and outs one of 32.
+// Sums are float32. One thread works on the rows it is given; whoever calls divides rows among threads. A
+// row's result depends neither on the rows beside it nor on how they were divided: each sum runs over i in
+// order (BF16: over pairs). Any rows, outs and ins; quickest where rows are a multiple of 12 and outs one
+// of 32.
 #include <cstddef>
 
 #include "kernels/kernels.h"
 
 namespace mc::kernels {
 
-// Whether this processor multiplies pairs of bfloat16 (AVX-512 BF16): what Store::BF16 needs here and in attention.h.
+// Whether this processor multiplies pairs of bfloat16 (AVX-512 BF16): what makes Store::BF16 fast here and in
+// attention.h.
 bool bf16_dot();
 
 // Weights in panels of 32 outs, zeros beyond the last one:
-//     F32: float [panel][in][32]    F32_AS_BF16: bf16 [panel][in][32], widened as it is read
-//     BF16: bf16 [panel][in / 2][32][2], the pair of an odd last in filled with zero
+//     F32: float [panel][in][32]
+//     BF16, F32_AS_BF16: bf16 [panel][in / 2][32][2], the pair of an odd last in filled with zero
 constexpr size_t gemm_panel = 32;
 size_t packed_weight_bytes(size_t out, size_t in, Store store);
 // weight: [out, in] close together; float for F32, bf16 else. packed: packed_weight_bytes, aligned to 64.
@@ -25,14 +27,16 @@ void pack_weight(const void* weight, size_t out, size_t in, Store store, void* p
 void unpack_weight(const void* packed, size_t out, size_t in, Store store, void* weight);
 
 struct Gemm {
-    const void* a;       // [rows, in], rows a_stride elements apart; bf16 for BF16, else float
-    const void* weight;  // packed
-    size_t weight_in;    // ins of the packed weight
+    const void* a;              // [rows, in], rows a_stride elements apart; bf16 for BF16, else float
+    const void* weight;         // packed
+    size_t weight_in;           // ins of the packed weight
     size_t first_out, first_in; // where in it the product begins: multiples of 32 and of 2
-    const float* bias;   // [out] from first_out on, or nullptr
-    float* c;            // [rows, out], rows c_stride floats apart
-    size_t rows, out, in, a_stride, c_stride;
+    const float* bias;          // [out] from first_out on, or nullptr
+    float* c;                   // [rows, out], rows c_stride floats apart
+    size_t rows, out, in, a_stride, c_stride; // in at least 1
     bool accumulate;
+    const void* next; // what the thread will read afterwards, fetched while the last panel is worked on: as much as a panel of
+                      // these ins; nullptr: nothing
     Store store;
 };
 void gemm(const Gemm& a);

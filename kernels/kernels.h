@@ -22,23 +22,23 @@ enum class Store { F32, BF16, F32_AS_BF16 };
 
 // One residual connection and the layer norm behind it, for rows [0, rows) of width `width`:
 //
-//     x[r]   = round(x[r] + (gate ? gate[g(r)] : 1) * (delta[r] + (bias ? bias : 0)))        if delta
+//     x[r]   = round(x[r] + (gate ? gate[g(r)] : 1) * round(delta[r]))                       if delta
 //     out[r] = round((x[r] - mean) / sqrt(var + eps) * mult[g(r)] + add[g(r)])               if out
 //
 // with g(r) = group[r] when `group` is given, else 0: the row's latent frame. `mult` is 1 + scale or the
-// weight of an affine norm, `add` the shift or its bias.
+// weight of an affine norm, `add` the shift or its bias. delta comes from a linear layer: its float32 sums.
 struct ResidualNorm {
     void* x;                   // [rows, width], type of `store`; updated in place
-    const void* delta;         // [rows, width], type of `store`; nullptr: no residual
-    const float* bias;         // [width] or nullptr: of the linear layer that made delta
+    const float* delta;        // [rows, width]; nullptr: no residual
     const float* gate;         // [groups, width] or nullptr
     const float* mult;         // [groups_norm, width]
     const float* add;          // [groups_norm, width]
     const int32_t* group;      // [rows] or nullptr: applies to gate
     const int32_t* group_norm; // [rows] or nullptr: applies to mult and add
     size_t group_stride;       // floats from one group's gate, mult, add row to the next
-    void* out;                 // [rows, width], type of `store`; nullptr: residual only; may be `delta`
+    void* out; // [rows, width], type of `store`; nullptr: residual only; may be `delta` where that is float
     size_t rows, width;
+    size_t x_stride, delta_stride, out_stride; // elements from one row to the next
     float eps;
     Store store;
 };
@@ -46,36 +46,62 @@ void residual_norm(const ResidualNorm& a);
 
 // RMS norm over the whole width (all heads together), then rotary position embedding per head:
 //
-//     y = (in[r] + bias) * rsqrt(mean((in[r] + bias)^2) + eps) * gain
+//     y = round(in[r]) * rsqrt(mean(round(in[r])^2) + eps) * gain
 //     (y[2p], y[2p+1]) -> (y[2p] cos - y[2p+1] sin, y[2p] sin + y[2p+1] cos)    in each head, p < head/2
 //
 // cosine, sine: [positions, head/2]; row r uses position[r] (r when nullptr). cosine == nullptr: no rotation.
 // Rounded (bf16 stores) after the norm and after the rotation, as Diffusers does.
 struct RmsRope {
-    const void* in;    // row r at in + r*in_stride elements
-    const float* bias; // [width] or nullptr
+    const float* in;   // of a linear layer: row r at in + r*in_stride
     const float* gain; // [width]
     const float* cosine;
     const float* sine;
     const int32_t* position; // [rows] or nullptr
-    void* out;               // row r at out + r*out_stride elements; may be `in`
+    void* out; // type of `store`, row r at out + r*out_stride elements; may be `in` where that is float
     size_t rows, width, head, in_stride, out_stride;
     float eps;
     Store store;
 };
 void rms_rope(const RmsRope& a);
 
-// x = round(gelu_tanh(x + bias)), rows of `width`, in place; bias may be nullptr.
+// out = round(gelu_tanh(round(in))), rows of `width`; in: of a linear layer. out: type of `store`; may be
+// `in` where that is float.
 //     gelu_tanh(x) = x/2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3)));   -0 at -infinity, its limit
-void bias_gelu(void* x, const float* bias, size_t rows, size_t width, Store store);
+void gelu(const float* in, size_t in_stride, void* out, size_t out_stride, size_t rows, size_t width,
+          Store store);
 
-// x = round(x + bias); row r at x + r*stride elements.
-void bias_add(void* x, const float* bias, size_t rows, size_t width, size_t stride, Store store);
+// How far each token has moved between two latent frames:
+//     change[r] = mean |x[r] - y[r]| / (mean |y[r]| + 1e-8)
+// x, y: type of `store`, rows so many elements apart.
+void frame_change(const void* x, size_t x_stride, const void* y, size_t y_stride, size_t rows, size_t width,
+                  Store store, float* change);
 
 // The VAE's norm and activation over channels-last rows (one row a position, `channels` wide):
 //     y = x / max(|x|, 1e-12) * sqrt(channels) * gamma;   out = silu ? y * sigmoid(y) : y
 // out may be x.
 void channel_norm(const float* x, const float* gamma, float* out, size_t rows, size_t channels, bool silu);
+
+// The output of a chunk's tokens of which only some went through the layers, and what a later step reuses. For token t:
+//
+//     computed, row[t] >= 0:  out = x[row[t]];  fresh = round(out - in);
+//                             slope = level[t] is a number ? round((fresh - residual) / (level_now - level[t])) : 0
+//                             (0 too where the levels are equal);  residual = fresh;  level[t] = level_now
+//     reused,   row[t] < 0:   out = round(in + residual + slope (level_now - level[t]))
+//
+// Without slope and level: residuals are repeated. Without residual: every token is computed and none kept.
+struct Reuse {
+    const void* in;     // [rows, width], type of `store`: input of the layers
+    const void* x;      // [computed rows, width], type of `store`: output of the layers
+    const int32_t* row; // [rows]
+    void* residual;     // [rows, width], type of `store`, or nullptr
+    void* slope;        // the same
+    float* level;       // [rows]
+    float level_now;
+    void* out;          // [rows, width], type of `store`
+    size_t rows, width;
+    Store store;
+};
+void reuse(const Reuse& a);
 
 // Conversions, n elements.
 void to_bf16(const float* in, bf16* out, size_t n);
@@ -100,9 +126,12 @@ void picture_to_nv12(const Picture& p, uint8_t* const planes[2], const size_t st
 namespace plain {
 void residual_norm(const ResidualNorm& a);
 void rms_rope(const RmsRope& a);
-void bias_gelu(void* x, const float* bias, size_t rows, size_t width, Store store);
-void bias_add(void* x, const float* bias, size_t rows, size_t width, size_t stride, Store store);
+void gelu(const float* in, size_t in_stride, void* out, size_t out_stride, size_t rows, size_t width,
+          Store store);
+void frame_change(const void* x, size_t x_stride, const void* y, size_t y_stride, size_t rows, size_t width,
+                  Store store, float* change);
 void channel_norm(const float* x, const float* gamma, float* out, size_t rows, size_t channels, bool silu);
+void reuse(const Reuse& a);
 void to_bf16(const float* in, bf16* out, size_t n);
 void from_bf16(const bf16* in, float* out, size_t n);
 void round_to_bf16(float* x, size_t n);

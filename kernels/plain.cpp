@@ -4,43 +4,14 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 #include <vector>
 
+#include "kernels/bf16.h"
 #include "kernels/pixel.h"
 
 namespace mc::kernels::plain {
 
 namespace {
-
-bf16 rounded(float x) {
-    uint32_t bits;
-    std::memcpy(&bits, &x, sizeof bits);
-    if (std::isnan(x)) return {static_cast<uint16_t>((bits >> 16) | 0x40)};
-    return {static_cast<uint16_t>((bits + 0x7fff + ((bits >> 16) & 1)) >> 16)};
-}
-
-float widened(bf16 x) {
-    const uint32_t bits = static_cast<uint32_t>(x.bits) << 16;
-    float out;
-    std::memcpy(&out, &bits, sizeof out);
-    return out;
-}
-
-float round_as(float x, Store store) {
-    return store == Store::F32 ? x : widened(rounded(x));
-}
-
-float get(const void* p, size_t i, Store store) {
-    return store == Store::BF16 ? widened(static_cast<const bf16*>(p)[i]) : static_cast<const float*>(p)[i];
-}
-
-void put(double x, void* p, size_t i, Store store) {
-    if (store == Store::BF16)
-        static_cast<bf16*>(p)[i] = rounded(static_cast<float>(x));
-    else
-        static_cast<float*>(p)[i] = round_as(static_cast<float>(x), store);
-}
 
 // -0 is the limit at -infinity, where the formulas would divide infinity by infinity.
 double silu(double x) {
@@ -57,28 +28,28 @@ double gelu_tanh(double x) {
 
 void residual_norm(const ResidualNorm& a) {
     for (size_t r = 0; r < a.rows; r++) {
-        const size_t row = r * a.width;
+        void* const x = element(a.x, r * a.x_stride, a.store);
         if (a.delta) {
             const size_t group = (a.group ? a.group[r] : 0) * a.group_stride;
             for (size_t i = 0; i < a.width; i++) {
-                float step = get(a.delta, row + i, a.store) + (a.bias ? a.bias[i] : 0.f);
+                float step = round_as(a.delta[r * a.delta_stride + i], a.store);
                 if (a.gate) step *= a.gate[group + i];
-                put(get(a.x, row + i, a.store) + step, a.x, row + i, a.store);
+                put(get(x, i, a.store) + step, x, i, a.store);
             }
         }
         if (!a.out) continue;
         const size_t group = (a.group_norm ? a.group_norm[r] : 0) * a.group_stride;
         double mean = 0, variance = 0;
-        for (size_t i = 0; i < a.width; i++) mean += get(a.x, row + i, a.store);
+        for (size_t i = 0; i < a.width; i++) mean += get(x, i, a.store);
         mean /= a.width;
         for (size_t i = 0; i < a.width; i++) {
-            const double off = get(a.x, row + i, a.store) - mean;
+            const double off = get(x, i, a.store) - mean;
             variance += off * off;
         }
         variance /= a.width;
         for (size_t i = 0; i < a.width; i++) {
-            const double y = (get(a.x, row + i, a.store) - mean) / std::sqrt(variance + a.eps);
-            put(y * a.mult[group + i] + a.add[group + i], a.out, row + i, a.store);
+            const double y = (get(x, i, a.store) - mean) / std::sqrt(variance + a.eps);
+            put(y * a.mult[group + i] + a.add[group + i], a.out, r * a.out_stride + i, a.store);
         }
     }
 }
@@ -88,7 +59,7 @@ void rms_rope(const RmsRope& a) {
     for (size_t r = 0; r < a.rows; r++) {
         double squares = 0;
         for (size_t i = 0; i < a.width; i++) {
-            y[i] = get(a.in, r * a.in_stride + i, a.store) + (a.bias ? a.bias[i] : 0.f);
+            y[i] = round_as(a.in[r * a.in_stride + i], a.store);
             squares += static_cast<double>(y[i]) * y[i];
         }
         const double scale = 1 / std::sqrt(squares / a.width + a.eps);
@@ -106,18 +77,24 @@ void rms_rope(const RmsRope& a) {
     }
 }
 
-void bias_gelu(void* x, const float* bias, size_t rows, size_t width, Store store) {
-    for (size_t r = 0; r < rows; r++)
-        for (size_t i = 0; i < width; i++) {
-            const float v = get(x, r * width + i, store) + (bias ? bias[i] : 0.f);
-            put(gelu_tanh(v), x, r * width + i, store);
-        }
-}
-
-void bias_add(void* x, const float* bias, size_t rows, size_t width, size_t stride, Store store) {
+void gelu(const float* in, size_t in_stride, void* out, size_t out_stride, size_t rows, size_t width,
+          Store store) {
     for (size_t r = 0; r < rows; r++)
         for (size_t i = 0; i < width; i++)
-            put(get(x, r * stride + i, store) + bias[i], x, r * stride + i, store);
+            put(gelu_tanh(round_as(in[r * in_stride + i], store)), out, r * out_stride + i, store);
+}
+
+void frame_change(const void* x, size_t x_stride, const void* y, size_t y_stride, size_t rows, size_t width,
+                  Store store, float* change) {
+    for (size_t r = 0; r < rows; r++) {
+        double moved = 0, size = 0;
+        for (size_t i = 0; i < width; i++) {
+            const double before = get(y, r * y_stride + i, store);
+            moved += std::fabs(get(x, r * x_stride + i, store) - before);
+            size += std::fabs(before);
+        }
+        change[r] = static_cast<float>(moved / width / (size / width + 1e-8));
+    }
 }
 
 void channel_norm(const float* x, const float* gamma, float* out, size_t rows, size_t channels,
@@ -131,6 +108,30 @@ void channel_norm(const float* x, const float* gamma, float* out, size_t rows, s
             const double y = x[i] / (norm < 1e-12 ? 1e-12 : norm) * root * gamma[i];
             out[i] = static_cast<float>(with_silu ? silu(y) : y);
         }
+    }
+}
+
+void reuse(const Reuse& a) {
+    for (size_t t = 0; t < a.rows; t++) {
+        const bool computed = a.row[t] >= 0;
+        const float passed = a.level ? a.level_now - a.level[t] : 0; // NaN: never computed before
+        for (size_t i = 0; i < a.width; i++) {
+            const size_t at = t * a.width + i;
+            const float in = get(a.in, at, a.store);
+            if (!computed) {
+                put(in + get(a.residual, at, a.store) + (a.slope ? get(a.slope, at, a.store) * passed : 0), a.out, at,
+                    a.store);
+                continue;
+            }
+            const float x = get(a.x, a.row[t] * a.width + i, a.store);
+            put(x, a.out, at, a.store);
+            if (!a.residual) continue;
+            const float fresh = round_as(x - in, a.store);
+            const bool moved = passed < 0 || passed > 0;
+            if (a.slope) put(moved ? (fresh - get(a.residual, at, a.store)) / passed : 0, a.slope, at, a.store);
+            put(fresh, a.residual, at, a.store);
+        }
+        if (computed && a.level) a.level[t] = a.level_now;
     }
 }
 

@@ -15,13 +15,12 @@ void residual_norm_rows(const ResidualNorm& a) {
     const F d;
     const size_t width = a.width;
     for (size_t r = 0; r < a.rows; r++) {
-        T* x = static_cast<T*>(a.x) + r * width;
+        T* x = static_cast<T*>(a.x) + r * a.x_stride;
         if (a.delta) {
-            const T* delta = static_cast<const T*>(a.delta) + r * width;
+            const float* delta = a.delta + r * a.delta_stride;
             const float* gate = a.gate ? a.gate + (a.group ? a.group[r] : 0) * a.group_stride : nullptr;
             along(width, [&](size_t i, auto lanes) HWY_ATTR {
-                V step = get<S>(delta + i, lanes);
-                if (a.bias) step = hn::Add(step, get<StoreF32>(a.bias + i, lanes));
+                V step = S::round(get<StoreF32>(delta + i, lanes));
                 if (gate) step = hn::Mul(step, get<StoreF32>(gate + i, lanes));
                 put<S>(hn::Add(get<S>(x + i, lanes), step), x + i, lanes);
             });
@@ -43,7 +42,7 @@ void residual_norm_rows(const ResidualNorm& a) {
         const size_t group = (a.group_norm ? a.group_norm[r] : 0) * a.group_stride;
         const float* mult = a.mult + group;
         const float* add = a.add + group;
-        T* out = static_cast<T*>(a.out) + r * width;
+        T* out = static_cast<T*>(a.out) + r * a.out_stride;
         along(width, [&](size_t i, auto lanes) HWY_ATTR {
             const V y = hn::Mul(hn::Sub(get<S>(x + i, lanes), vmean), scale);
             put<S>(hn::MulAdd(y, get<StoreF32>(mult + i, lanes), get<StoreF32>(add + i, lanes)), out + i,

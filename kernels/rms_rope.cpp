@@ -35,19 +35,17 @@ void rms_rope_rows(const RmsRope& a) {
     float* cc = angles.data();
     float* ss = cc + a.head;
     for (size_t r = 0; r < a.rows; r++) {
-        const T* in = static_cast<const T*>(a.in) + r * a.in_stride;
+        const float* in = a.in + r * a.in_stride;
         T* out = static_cast<T*>(a.out) + r * a.out_stride;
-        const auto biased = [&](size_t i, auto lanes) HWY_ATTR {
-            const V v = get<S>(in + i, lanes);
-            return a.bias ? hn::Add(v, get<StoreF32>(a.bias + i, lanes)) : v;
-        };
+        const auto rounded = [&](size_t i, auto lanes)
+                                 HWY_ATTR { return S::round(get<StoreF32>(in + i, lanes)); };
         const float squares = sum_along(a.width, [&](size_t i, auto lanes, V sum) HWY_ATTR {
-            const V v = biased(i, lanes);
+            const V v = rounded(i, lanes);
             return hn::MulAdd(v, v, sum);
         });
         const V scale = hn::Set(d, 1.f / std::sqrt(squares / static_cast<float>(a.width) + a.eps));
         const auto normed = [&](size_t i, auto lanes) HWY_ATTR {
-            return hn::Mul(hn::Mul(biased(i, lanes), scale), get<StoreF32>(a.gain + i, lanes));
+            return hn::Mul(hn::Mul(rounded(i, lanes), scale), get<StoreF32>(a.gain + i, lanes));
         };
         if (!a.cosine) {
             along(a.width, [&](size_t i, auto lanes) HWY_ATTR { put<S>(normed(i, lanes), out + i, lanes); });

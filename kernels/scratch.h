@@ -26,7 +26,7 @@ class Buffer {
 };
 
 struct AttentionScratch {
-    Buffer q, k, v, bias, scores, sums, largest, total;
+    Buffer bias, scores, weights, sums, largest, total;
 };
 
 } // namespace mc::kernels

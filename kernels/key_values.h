@@ -1,0 +1,38 @@
+#pragma once
+// Where keys and values lie in their packed memory, in elements.
+#include <algorithm>
+
+#include "kernels/attention.h"
+#include "kernels/tiles.h"
+
+namespace mc::kernels {
+
+constexpr size_t key_panel = 32;   // keys side by side
+constexpr size_t value_panel = 32; // columns side by side; 16 in the last panel where it needs no more
+constexpr size_t value_round = 16; // columns beyond the head are zero
+
+class KeyValuesLayout {
+  public:
+    explicit KeyValuesLayout(const KeyValues& kv)
+        : pairs(kv.store == Store::BF16), depth(round_up(kv.head, pairs ? 2 : 1)),
+          length(round_up(kv.capacity, pairs ? 2 : 1)), width(round_up(kv.head, value_round)),
+          keys(round_up(kv.capacity, key_panel) * depth), head(keys + length * width) {}
+
+    size_t key(size_t h, size_t slot, size_t channel) const {
+        return h * head + slot / key_panel * key_panel * depth +
+               in_panel(channel, slot % key_panel, key_panel, pairs);
+    }
+    size_t value(size_t h, size_t slot, size_t column) const {
+        const size_t first = column / value_panel * value_panel;
+        return h * head + keys + first * length +
+               in_panel(slot, column - first, std::min(value_panel, width - first), pairs);
+    }
+    size_t elements_of_a_head() const { return head; }
+
+  private:
+    bool pairs;
+    size_t depth, length, width; // channels of a key, keys, columns of a value, as laid out
+    size_t keys, head;           // elements of a head's keys, and of keys and values
+};
+
+} // namespace mc::kernels

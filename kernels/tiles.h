@@ -1,0 +1,101 @@
+#pragma once
+// What gemm and attention are made of: a few rows times one panel of columns, their sums in registers. The
+// loops around choose rows and panels and need no SIMD. The kernels come from tiles.cpp and softmax.cpp
+// (Highway) or, where the processor multiplies pairs of bfloat16, from bf16_dot.cpp.
+#include <cstddef>
+
+#include "kernels/attention.h"
+#include "kernels/gemm.h"
+
+namespace mc::kernels {
+
+inline size_t round_up(size_t n, size_t multiple) {
+    return (n + multiple - 1) / multiple * multiple;
+}
+
+// Where number `in` of a column lies in a panel, in elements: [in][width], or [in / 2][width][2] in pairs.
+inline size_t in_panel(size_t in, size_t column, size_t width, bool pairs) {
+    return pairs ? in / 2 * 2 * width + 2 * column + in % 2 : in * width + column;
+}
+
+// Where weight[out][in] of a packed weight lies, in elements; `ins` are those of the whole weight.
+inline size_t in_packed(size_t out, size_t in, size_t ins, Store store) {
+    const bool pairs = store != Store::F32;
+    const size_t panel = out / gemm_panel * gemm_panel * (pairs ? (ins + 1) / 2 * 2 : ins);
+    return panel + in_panel(in, out % gemm_panel, gemm_panel, pairs);
+}
+
+// c[r][o] = (add ? c[r][o] : 0) + (bias ? bias[o] : 0) + sum over i of a[r][i] panel[i][o]
+//
+// Each sum is one chain of additions in this order, whatever the number of rows.
+struct Tile {
+    const void* a; // rows a_stride elements apart
+    size_t a_stride, in;
+    const void* panel; // aligned to 64
+    const float* bias;
+    float* c; // rows c_stride floats apart
+    size_t c_stride;
+    bool add;
+    // What the next tiles will read, fetched from memory while this one computes: so many bytes of it for
+    // each in, or pair of ins (128 at most, the panel's own). Any address will do where it is 0.
+    const char* ahead;
+    size_t ahead_step;
+};
+using TileKernel = void (*)(const Tile&);
+
+// Between the two products of attention: a tile's scores to weights relative to each row's largest score so
+// far, 2^(scale (s - largest)), as the second product reads them. Earlier sums are corrected when a larger
+// score comes.
+struct ScoreTile {
+    float* scores; // rows score_stride floats apart
+    void* weights; // rows weight_stride elements apart: bf16 for BF16, else the scores themselves
+    size_t score_stride, weight_stride;
+    size_t rows, keys; // keys: a multiple of 32
+    float scale;
+    float* largest;    // of each row
+    float* total;      // of each row's weights, as they were rounded
+    float* sums;       // [rows, sums_width]: of the second product
+    size_t sums_width; // a multiple of 16
+    Store store;
+};
+void softmax(const ScoreTile& t);
+constexpr float least_score =
+    -1e30f; // where `largest` begins: low, and a number when anything is taken from it
+
+// out = round(sum / total), n elements; out: type of `store`.
+void divide(const float* sum, float total, void* out, size_t n, Store store);
+
+// Kernels for one to `most_rows` rows: of n rows at [n - 1].
+struct Tiles {
+    const TileKernel* wide;   // panels of 32 columns
+    const TileKernel* narrow; // panels of 16
+    size_t most_rows;
+    void (*softmax)(const ScoreTile&);
+};
+constexpr size_t tile_rows = 12; // no kernel takes more
+
+// F32: float times float. BF16: bf16 times pairs of bf16. F32_AS_BF16: float times pairs of bf16.
+Tiles tiles(Store store);
+Tiles highway_tiles(Store store);
+Tiles bf16_dot_tiles(); // what highway_tiles(Store::BF16) computes; only where processor_has_bf16_dot()
+bool processor_has_bf16_dot();
+
+// `rows` in as few tiles as will do, none more than a row taller than another, because a short tile waits for
+// its own additions. Calls body(number of the tile, its first row, its rows).
+inline size_t tile_count(size_t rows, size_t most) {
+    return (rows + most - 1) / most;
+}
+template <class Body>
+void in_tiles(size_t rows, size_t most, Body body) {
+    const size_t count = tile_count(rows, most);
+    for (size_t n = 0; n < count; n++) {
+        const size_t first = rows * n / count;
+        body(n, first, rows * (n + 1) / count - first);
+    }
+}
+
+// With these tiles, where tests choose them.
+void gemm(const Gemm& a, const Tiles& tiles);
+void attention(const Attention& a, size_t h, size_t first, size_t last, const Tiles& tiles);
+
+} // namespace mc::kernels
