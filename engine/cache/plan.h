@@ -1,6 +1,6 @@
 #pragma once
-// What the transformer computes of a chunk in one row, for one guidance branch. A policy makes plans and sees no
-// model; the transformer executes them and does not know who made them.
+// What the transformer computes of a chunk in one row, for one guidance branch. A policy makes plans and sees
+// no model; the transformer executes them and does not know who made them.
 #include <cstdint>
 #include <vector>
 
@@ -14,7 +14,8 @@ enum class Action {
 
 struct Plan {
     Action action = Action::ALL;
-    std::vector<int32_t> tokens; // TOKENS: ascending, at least one and not all; token = frame, row, column of the chunk
+    // TOKENS: ascending, at least one and not all; numbered by frame, row, column of the chunk. Else empty.
+    std::vector<int32_t> tokens;
 };
 
 // How a reused token's residual is taken for the step at hand.

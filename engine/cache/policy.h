@@ -7,6 +7,9 @@
 //         ... the transformer executes the plans ...
 //         for each chunk with wants_motion(branch, chunk), in order:
 //             motion(branch, chunk, change, has_previous)
+//
+// A chunk that takes no step in a row (given, not begun, finished) is not passed, and no policy computes it.
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <span>
@@ -16,53 +19,62 @@
 
 namespace mc::cache {
 
-// How far the time embedding of one latent frame moved since the chunk's previous evaluation: mean over channels
-// of |now - before| and of |before|.
+// How far the time embedding of one latent frame moved since the chunk's previous evaluation, computed or
+// reused: mean over channels of |now - before| and of |before|.
 struct FrameDistance {
     double difference, magnitude;
 };
 
 struct WindowShape {
-    int chunks;        // 1 where the whole window is decided at once
-    int chunk_frames;  // latent frames of a chunk
-    int frame_tokens;  // tokens of a latent frame
-    int branches;      // 1 or 2
-    int steps;         // evaluations of a chunk, from the first to the last of the schedule
-    int rows;          // of the window
+    int chunks;       // 1 where the whole window is decided at once
+    int chunk_frames; // latent frames of a chunk
+    int frame_tokens; // tokens of a latent frame
+    int branches;     // 1 or 2
+    int steps;        // evaluations of a chunk, from the first to the last of the schedule; `rows` where the
+                      // whole window is decided at once
+    int rows;         // of the window
 };
 
 struct ChunkStep {
     int chunk;
     int step;                                // evaluations of this chunk in this window before this one
     std::span<const FrameDistance> distance; // [chunk_frames]; empty at step 0
+    double sigma = 1;                        // noise level of this evaluation, 0..1
 };
 
 // Everything about one decision, for tests, logs and golden cases. Spans live during the call.
 struct Decision {
+    // WARMUP, FIRST_AFTER_WARMUP, SPARSE, SUPPRESSED: of MotionCache only. SUPPRESSED reuses.
     enum class Kind { WARMUP, FIRST_AFTER_WARMUP, FULL, SPARSE, REUSE, SUPPRESSED };
     int row, branch, chunk, step;
     Kind kind;
-    bool forced;      // computed whatever the distance
-    double distance;  // rescaled, what was added for a token of weight 1 (TOKEN: mean over the frames); NaN: none was taken
+    bool forced;        // computed whatever the distance
+    double distance;    // rescaled, what was added for a token of weight 1 (TOKEN: mean over the frames);
+                        // NaN: none was taken
     double accumulated; // TeaCache, FlowCache: the sum compared with the threshold; NaN: none
-    // MotionCache, past the first step after warm-up; else empty. One value a token.
+    // MotionCache, past the first step after warm-up; else empty. One value a token. The sums: with this
+    // step's distance, and what is left of them after the decision.
     std::span<const float> weights, token_distance, accumulated_before, accumulated_after;
-    std::span<const uint8_t> due, voted, updated;
-    int coarse_updates; // counted so far, this one included
-    bool fine;          // motion weights are in use from the next step on
+    std::span<const uint8_t> due, voted, updated; // reached the threshold; after the vote; are computed
+    int coarse_updates;                           // counted so far, this one included
+    bool weighted;                                // motion weights were in use in this step
+    bool fine;                                    // motion weights are in use from the next step on
 };
 using Observer = std::function<void(const Decision&)>;
 
 class Policy {
   public:
     virtual ~Policy() = default;
+    // Forgets everything of the window before.
     virtual void begin_window(const WindowShape& shape) = 0;
+    // Called for each row in order; `chunks` in order and at least one.
     virtual std::vector<Plan> decide(int row, int branch, std::span<const ChunkStep> chunks) = 0;
-    // Whether motion() shall be called for this chunk after its plan was executed.
+    // Whether motion() shall be called for this chunk after its plan was executed, be it a reusing one.
     virtual bool wants_motion(int branch, int chunk) const;
-    // change[token]: mean |x - x'| / (mean |x'| + 1e-8) over channels, x the output of the last layer at the token,
-    // x' at its position one latent frame earlier. The chunk's first frame is compared with the chunk before; where
-    // nothing of that was kept, has_previous is false and the values of the first frame mean nothing.
+    // change[token]: mean |x - x'| / (mean |x'| + 1e-8) over channels, x the output of the last layer at the
+    // token, x' at its position one latent frame earlier. The chunk's first frame is compared with the chunk
+    // before; where nothing of that was kept, has_previous is false and the values of the first frame mean
+    // nothing.
     virtual void motion(int branch, int chunk, std::span<const float> change, bool has_previous);
     // The weights that motion() made, for the observer of a golden case; empty without.
     virtual std::span<const float> weights(int branch, int chunk) const;

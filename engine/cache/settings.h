@@ -17,37 +17,55 @@ struct Polynomial {
         for (double c : coefficients) sum = sum * x + c;
         return sum;
     }
+    bool operator==(const Polynomial&) const = default;
 };
 
-// Of the time embedding, what a distance is taken of: E, one vector a timestep, or E0, its projection to the six
-// modulation vectors, with the fps term.
+// Of the time embedding, what a distance is taken of: E, one vector a timestep, or E0, its projection to the
+// six modulation vectors, with the fps term. MotionCache and FlowCache were published with E0.
 enum class Embedding { E, E0 };
 
 enum class Weights { NONE, MEAN, MAX, MAX_RESCALE }; // how motion becomes a token's share of the distance
-enum class Distance { GLOBAL, TOKEN };               // one for the chunk, or one for each token's latent frame
+enum class Distance { GLOBAL, TOKEN }; // one for the chunk, or one for each token's latent frame
 
 struct Settings {
     Kind kind = Kind::NONE;
     Reuse reuse = Reuse::REPEAT;
-    double threshold = 0.1; // accumulated distance at which to compute again; > 0
-    Polynomial polynomial;
+    double threshold = 0.1; // accumulated distance at which to compute again; finite, > 0
+    Polynomial polynomial;  // finite coefficients
 
     // MotionCache. Defaults: the published run.
-    int warmup = 4;          // evaluations of a chunk that are computed wholly at first, and one more; >= 0
-    int coarse_updates = 6;  // recomputations with weight 1 after which motion weights begin; >= 0
-    Weights weights = Weights::MAX_RESCALE;
-    double weight_floor = 0.6; // of MAX_RESCALE: weight of a token that does not move; 0..1
+    int warmup = 4;         // evaluations of a chunk that are computed wholly at first, and one more; >= 0
+    int coarse_updates = 6; // recomputations with weight 1 after which motion weights begin; >= 0
+    Weights weights = Weights::MAX_RESCALE; // NONE: weight 1 to the end
+    double weight_floor = 0.6;              // of MAX_RESCALE: weight of a token that does not move; 0..1
     Distance distance = Distance::GLOBAL;
-    std::optional<double> vote = 0.5; // a position is due in all frames of a chunk when more than this share wants it; unset: each token for itself
-    double min_ratio = 0.4;           // a smaller share of due tokens is put off, their sums kept; 0..1
+    // A position is due in all frames of a chunk when more than this share of them wants it: 0..1, so at 1
+    // never. Unset: each token for itself.
+    std::optional<double> vote = 0.5;
+    double min_ratio = 0.4; // a smaller share of due tokens is put off, their sums kept; 0..1
+    // Ours, switched off by default. A window's first chunk, when it is generated, follows none: its errors are what the
+    // chunks after it build on. Its threshold is this share of the others'; above 0 up to 1.
+    double first_share = 1;
+    // Ours, switched off by default. What a reused velocity v does to the predicted picture x - sigma v shrinks with the
+    // noise: each distance counts sigma to this power; 0..8.
+    double noise_power = 0;
 
     // TeaCache and FlowCache.
     Embedding embedding = Embedding::E0;
-    int forced_first = 5; // evaluations computed at first: rows (TeaCache), evaluations of the chunk (FlowCache)
-    int forced_last = 1;  // and at the end
-    // TeaCache as the official code has it: its count of forwards, both branches counted, falls back to 0 every so
-    // many, and the forced first ones come again. 0: never.
+    // Evaluations that are computed whatever the distance, at the beginning and at the end: rows of the
+    // window (TeaCache), evaluations of the chunk (FlowCache); >= 0. The first evaluation of a chunk always
+    // is.
+    int forced_first = 5, forced_last = 1;
+    // TeaCache as the official code has it: its count of forwards, both branches counted, falls back to 0
+    // every so many, so that the forced first ones come again and the forced last ones never. 0: it does not.
+    // From the official numbers, which count forwards, with guidance (two a row):
+    //     forced_first = ret_steps / 2, forced_last = rows - cutoff_steps / 2, counter_period = num_steps
     int counter_period = 0;
+
+    bool operator==(const Settings&) const = default;
 };
+
+// Throws MC_ERROR_SETTINGS for the first value out of its range, whether its policy is the chosen one or not.
+void check(const Settings& settings);
 
 } // namespace mc::cache

@@ -41,7 +41,9 @@ struct TextEncoderConfig {
     double eps = 1e-6;
 };
 
-enum class Attention { FULL, CAUSAL };
+// Which latent frames see each other: all, or a chunk and those before it; KV is CAUSAL with the keys and values of
+// earlier chunks kept instead of made again.
+enum class Attention { FULL, CAUSAL, KV };
 enum class LongVideo { PIXEL, LATENT };
 
 // Defaults of a request: generation_config.json of the model, else the published defaults of the series,

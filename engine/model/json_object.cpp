@@ -15,25 +15,24 @@ namespace {
 constexpr size_t SIZE_LIMIT = 16 << 20; // the index of the biggest published model has 0.1 MiB
 constexpr int DEPTH_LIMIT = 16;
 constexpr size_t LIST_LIMIT = 4096;
-constexpr const char* CORRECT = "correct the file or download it again";
 
 // The parser itself keeps the last of two equal keys, silently.
 class Limits {
   public:
-    explicit Limits(const std::string& file) : file_(file) {}
+    Limits(const std::string& file, const std::string& remedy) : file_(file), remedy_(remedy) {}
     bool operator()(int depth, json::parse_event_t event, json& value) {
-        if (depth > DEPTH_LIMIT) throw read_error(file_, "its JSON nests too deeply", CORRECT);
+        if (depth > DEPTH_LIMIT) throw read_error(file_, "its JSON nests too deeply", remedy_);
         if (event == json::parse_event_t::object_start)
             keys_.emplace_back();
         else if (event == json::parse_event_t::object_end)
             keys_.pop_back();
         else if (event == json::parse_event_t::key && !keys_.back().insert(value.get<std::string>()).second)
-            throw read_error(file_, "has field " + in_quotes(value.get<std::string>()) + " twice", CORRECT);
+            throw read_error(file_, "has field " + in_quotes(value.get<std::string>()) + " twice", remedy_);
         return true;
     }
 
   private:
-    const std::string& file_;
+    const std::string &file_, &remedy_;
     std::vector<std::set<std::string>> keys_;
 };
 
@@ -44,24 +43,24 @@ std::string range(const char* what, Number least, Number most) {
 
 } // namespace
 
-JsonObject::JsonObject(std::shared_ptr<const json> value, std::string file)
-    : value_(std::move(value)), file_(std::move(file)) {}
+JsonObject::JsonObject(std::shared_ptr<const json> value, std::string file, std::string remedy)
+    : value_(std::move(value)), file_(std::move(file)), remedy_(std::move(remedy)) {}
 
-JsonObject JsonObject::parse(std::string_view text, const std::string& file) {
-    if (text.size() > SIZE_LIMIT) throw read_error(file, "is too long for a JSON config", CORRECT);
+JsonObject JsonObject::parse(std::string_view text, const std::string& file, const std::string& remedy) {
+    if (text.size() > SIZE_LIMIT) throw read_error(file, "is too long for a JSON config", remedy);
     json value;
     try {
-        value = json::parse(text.begin(), text.end(), Limits(file));
+        value = json::parse(text.begin(), text.end(), Limits(file, remedy));
     } catch (const json::exception& e) {
-        throw read_error(file, "is not valid JSON", CORRECT, in_quotes(e.what()));
+        throw read_error(file, "is not valid JSON", remedy, in_quotes(e.what()));
     }
-    if (!value.is_object()) throw read_error(file, "holds no JSON object", CORRECT);
-    return JsonObject(std::make_shared<const json>(std::move(value)), file);
+    if (!value.is_object()) throw read_error(file, "holds no JSON object", remedy);
+    return JsonObject(std::make_shared<const json>(std::move(value)), file, remedy);
 }
 
-JsonObject JsonObject::read(const std::string& file) {
+JsonObject JsonObject::read(const std::string& file, const std::string& remedy) {
     std::shared_ptr<const MappedFile> mapped = MappedFile::open(file);
-    return parse({reinterpret_cast<const char*>(mapped->data), mapped->size}, file);
+    return parse({reinterpret_cast<const char*>(mapped->data), mapped->size}, file, remedy);
 }
 
 bool JsonObject::has(const std::string& key) const {
@@ -75,7 +74,11 @@ void JsonObject::refuse(const std::string& key, const std::string& expected,
     // Strings of a file may hold any UTF-8; in_quotes makes them fit to print.
     std::string what = found == value_->end() ? "field " + in_quotes(key) + " is missing"
                                               : "field " + in_quotes(key) + " is " + in_quotes(found->dump());
-    throw read_error(file_, what + ", expected " + expected, remedy.empty() ? CORRECT : remedy);
+    throw read_error(file_, what + ", expected " + expected, remedy.empty() ? remedy_ : remedy);
+}
+
+void JsonObject::refuse_file(const std::string& what) const {
+    throw read_error(file_, what, remedy_);
 }
 
 const json& JsonObject::field(const std::string& key, const std::string& expected) const {
@@ -152,7 +155,7 @@ std::vector<bool> JsonObject::booleans(const std::string& key) const {
 JsonObject JsonObject::object(const std::string& key) const {
     const json& value = field(key, "an object");
     if (!value.is_object()) refuse(key, "an object");
-    return JsonObject(std::make_shared<const json>(value), file_);
+    return JsonObject(std::make_shared<const json>(value), file_, remedy_);
 }
 
 std::vector<std::string> JsonObject::keys() const {

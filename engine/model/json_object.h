@@ -12,10 +12,14 @@ namespace mc::model {
 
 class JsonObject {
   public:
+    // What to do about a file that is wrong, unless a message knows better.
+    static constexpr const char* CORRECT = "correct the file or download it again";
     // `text` may be anything; `file` is named in messages. Throws MC_ERROR_READ for what is not one JSON
     // object, has a key twice, nests deeper than 16 levels or is longer than 16 MiB.
-    static JsonObject parse(std::string_view text, const std::string& file);
-    static JsonObject read(const std::string& file); // also MC_ERROR_NOT_FOUND
+    static JsonObject parse(std::string_view text, const std::string& file,
+                            const std::string& remedy = CORRECT);
+    // Also MC_ERROR_NOT_FOUND.
+    static JsonObject read(const std::string& file, const std::string& remedy = CORRECT);
 
     const std::string& file() const { return file_; }
     bool has(const std::string& key) const; // there, and not null
@@ -35,11 +39,14 @@ class JsonObject {
     [[noreturn]] void refuse(const std::string& key, const std::string& expected,
                              const std::string& remedy = {}) const;
 
+    // The error for a file that is wrong in another way: "FILE: WHAT; REMEDY".
+    [[noreturn]] void refuse_file(const std::string& what) const;
+
   private:
-    JsonObject(std::shared_ptr<const nlohmann::json> value, std::string file);
+    JsonObject(std::shared_ptr<const nlohmann::json> value, std::string file, std::string remedy);
     const nlohmann::json& field(const std::string& key, const std::string& expected) const;
     std::shared_ptr<const nlohmann::json> value_;
-    std::string file_;
+    std::string file_, remedy_;
 };
 
 } // namespace mc::model

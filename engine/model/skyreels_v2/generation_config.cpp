@@ -46,8 +46,9 @@ const Field FIELDS[] = {
     {"attention",
      [](const JsonObject& c, const char* key, D& into) {
          std::string mode = c.text(key);
-         if (mode != "full" && mode != "causal") c.refuse(key, "\"full\" or \"causal\"");
-         into.attention = mode == "full" ? Attention::FULL : Attention::CAUSAL;
+         if (mode != "full" && mode != "causal" && mode != "kv")
+             c.refuse(key, "\"full\", \"causal\" or \"kv\"");
+         into.attention = mode == "full" ? Attention::FULL : mode == "causal" ? Attention::CAUSAL : Attention::KV;
      }},
     {"long_video",
      [](const JsonObject& c, const char* key, D& into) {

@@ -1,0 +1,50 @@
+// FlowCache: each chunk has a sum of its own (caching.md 5).
+#include "engine/cache/policies.h"
+#include "engine/cache/relative_distance.h"
+
+namespace mc::cache {
+namespace {
+
+class FlowCache final : public WindowPolicy {
+  public:
+    explicit FlowCache(const Settings& settings) : settings_(settings) {}
+
+  private:
+    void forget() override { sums_.assign(states(), 0); }
+
+    bool is_forced(int step) const {
+        return step == 0 || step < settings_.forced_first || step >= shape_.steps - settings_.forced_last;
+    }
+
+    std::vector<Plan> plan(int row, int branch, std::span<const ChunkStep> chunks) override {
+        std::vector<Plan> plans;
+        for (const ChunkStep& chunk : chunks) {
+            double& sum = sums_[state_of(branch, chunk.chunk)];
+            const bool forced = is_forced(chunk.step);
+            bool compute = forced;
+            double distance = none, accumulated = none;
+            if (!forced) {
+                RelativeDistance moved;
+                moved.add(chunk.distance);
+                distance = settings_.polynomial(moved.value());
+                accumulated = sum += distance;
+                compute = !(sum < settings_.threshold); // also when it is no number
+            }
+            if (compute) sum = 0;
+            plans.push_back({compute ? Action::ALL : Action::REUSE, {}});
+            report_chunk(row, branch, chunk, compute, forced, distance, accumulated);
+        }
+        return plans;
+    }
+
+    const Settings settings_;
+    std::vector<double> sums_; // [branch, chunk]
+};
+
+} // namespace
+
+std::unique_ptr<Policy> make_flowcache(const Settings& settings) {
+    return std::make_unique<FlowCache>(settings);
+}
+
+} // namespace mc::cache

@@ -1,0 +1,45 @@
+#include "engine/cache/motion_weights.h"
+
+#include <algorithm>
+
+namespace mc::cache {
+namespace {
+
+constexpr float tiny = 1e-8f;
+
+void normalise(std::span<float> frame, Weights mode, float floor) {
+    const auto [least, most] = std::minmax_element(frame.begin(), frame.end());
+    const float minimum = *least, maximum = *most;
+    if (mode == Weights::MAX_RESCALE) {
+        for (float& value : frame)
+            value = floor + (1 - floor) * ((value - minimum) / (maximum - minimum + tiny));
+    } else if (mode == Weights::MAX) {
+        for (float& value : frame) value /= maximum + tiny;
+    } else {
+        double sum = 0;
+        for (float value : frame) sum += value;
+        const float mean = float(sum / double(frame.size()));
+        for (float& value : frame) value /= mean + tiny;
+    }
+}
+
+} // namespace
+
+std::vector<float> motion_weights(std::span<const float> change, int frames, FirstFrame first, Weights mode,
+                                  double floor) {
+    std::vector<float> weights(change.begin(), change.end());
+    const size_t positions = change.size() / size_t(frames);
+    if (mode == Weights::NONE) {
+        std::fill(weights.begin(), weights.end(), 1.0f);
+        return weights;
+    }
+    if (first == FirstFrame::ONES || (first == FirstFrame::SECOND && frames == 1))
+        std::fill_n(weights.begin(), positions, 1.0f);
+    else if (first == FirstFrame::SECOND)
+        std::copy_n(change.begin() + ptrdiff_t(positions), positions, weights.begin());
+    for (int f = 0; f < frames; f++)
+        normalise(std::span(weights).subspan(size_t(f) * positions, positions), mode, float(floor));
+    return weights;
+}
+
+} // namespace mc::cache

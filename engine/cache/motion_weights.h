@@ -1,0 +1,28 @@
+#pragma once
+// From how much each token differs from the latent frame before to its share of the distance
+// (skyreels_v2.md 6.3).
+#include <span>
+#include <vector>
+
+#include "engine/cache/settings.h"
+
+namespace mc::cache {
+
+// What stands for the change of a chunk's first frame.
+enum class FirstFrame {
+    COMPARED, // what was measured against the last frame of the chunk before
+    SECOND, // the change of the second frame: of the first chunk of a window (1 where a chunk has one frame)
+    ONES,   // 1: of a later chunk, when nothing of the one before was kept
+};
+
+// change: [frames, positions], never negative; its first frame is read only if COMPARED. The weights, in the
+// same order, frame by frame:
+//     MEAN         change / (mean + 1e-8)
+//     MAX          change / (maximum + 1e-8)
+//     MAX_RESCALE  floor + (1 - floor) (change - minimum) / (maximum - minimum + 1e-8)
+//     NONE         1
+// A frame of equal changes has weight 1 in the first two and `floor` in the third.
+std::vector<float> motion_weights(std::span<const float> change, int frames, FirstFrame first, Weights mode,
+                                  double floor);
+
+} // namespace mc::cache

@@ -1,0 +1,168 @@
+// MotionCache: tokens that move are computed again sooner than still ones (caching.md 1, skyreels_v2.md 6.3).
+//
+//     step < warmup    the whole chunk is computed
+//     step = warmup    once more, and the sums start at 0
+//     later            each token's sum grows by distance * weight; tokens that reach the threshold are
+//     computed
+//
+// Weights are 1 in the coarse phase. It ends with the `coarse_updates`-th step past warm-up that computed
+// something (0: with step `warmup`); from the end of that step on they come from the motion, renewed after
+// every step.
+#include <algorithm>
+#include <cmath>
+
+#include "engine/cache/motion_weights.h"
+#include "engine/cache/policies.h"
+#include "engine/cache/relative_distance.h"
+#include "engine/cache/vote.h"
+
+namespace mc::cache {
+namespace {
+
+constexpr double epsilon = 1e-8; // of the reference's quotients
+
+struct ChunkState {
+    std::vector<float> sums, weights; // [token]
+    int coarse_updates = 0;
+    bool fine = false; // motion weights are in use from the next step on
+};
+
+class MotionCache final : public WindowPolicy {
+  public:
+    explicit MotionCache(const Settings& settings) : settings_(settings) {}
+
+    bool wants_motion(int branch, int chunk) const override { return chunks_[state_of(branch, chunk)].fine; }
+    void motion(int branch, int chunk, std::span<const float> change, bool has_previous) override {
+        if (change.size() != chunk_tokens())
+            fault(std::to_string(change.size()) + " changes for a chunk of " +
+                  std::to_string(chunk_tokens()) + " tokens");
+        // Where a previous frame exists it is used, also by the first chunk of a window.
+        const FirstFrame first = has_previous ? FirstFrame::COMPARED
+                                 : chunk == 0 ? FirstFrame::SECOND
+                                              : FirstFrame::ONES;
+        chunks_[state_of(branch, chunk)].weights =
+            motion_weights(change, shape_.chunk_frames, first, settings_.weights, settings_.weight_floor);
+    }
+    std::span<const float> weights(int branch, int chunk) const override {
+        const ChunkState& state = chunks_[state_of(branch, chunk)];
+        return state.fine ? std::span<const float>(state.weights) : std::span<const float>();
+    }
+
+  private:
+    void forget() override {
+        ChunkState state;
+        state.sums.assign(chunk_tokens(), 0);
+        state.weights.assign(chunk_tokens(), 1);
+        chunks_.assign(states(), state);
+    }
+
+    std::vector<Plan> plan(int row, int branch, std::span<const ChunkStep> chunks) override {
+        std::vector<Plan> plans;
+        for (const ChunkStep& chunk : chunks) {
+            ChunkState& state = chunks_[state_of(branch, chunk.chunk)];
+            Decision decision{};
+            decision.row = row;
+            decision.branch = branch;
+            decision.chunk = chunk.chunk;
+            decision.step = chunk.step;
+            decision.distance = decision.accumulated = none;
+            if (chunk.step > settings_.warmup)
+                plans.push_back(plan_tokens(chunk, state, decision));
+            else
+                plans.push_back(plan_warmup(chunk, state, decision));
+        }
+        return plans;
+    }
+
+    Plan plan_warmup(const ChunkStep& chunk, ChunkState& state, Decision& decision) {
+        const bool last = chunk.step == settings_.warmup;
+        if (last) enter_fine_phase(state);
+        decision.kind = last ? Decision::Kind::FIRST_AFTER_WARMUP : Decision::Kind::WARMUP;
+        decision.forced = true;
+        decision.fine = state.fine;
+        report(decision);
+        return {};
+    }
+
+    Plan plan_tokens(const ChunkStep& chunk, ChunkState& state, Decision& decision) {
+        decision.weighted = state.fine;
+        const std::vector<float> weights = state.weights;
+        const std::vector<float> distance = token_distance(chunk, decision.distance);
+        const double threshold = settings_.threshold * (chunk.chunk == 0 ? settings_.first_share : 1);
+        std::vector<uint8_t> due(state.sums.size());
+        for (size_t t = 0; t < due.size(); t++) {
+            state.sums[t] += distance[t] * weights[t];
+            due[t] = !(double(state.sums[t]) < threshold); // also when it is no number
+        }
+        const std::vector<float> sums = state.sums;
+        const std::vector<uint8_t> voted =
+            settings_.vote ? vote(due, shape_.chunk_frames, *settings_.vote) : due;
+        std::vector<uint8_t> updated = voted;
+        const size_t wanted = size_t(std::count(voted.begin(), voted.end(), 1));
+        const bool suppressed = wanted > 0 && double(wanted) / double(voted.size()) < settings_.min_ratio;
+        if (suppressed) std::fill(updated.begin(), updated.end(), 0);
+
+        Plan plan{Action::REUSE, {}};
+        decision.kind = suppressed ? Decision::Kind::SUPPRESSED : Decision::Kind::REUSE;
+        if (wanted == updated.size() && !suppressed) {
+            plan.action = Action::ALL;
+            decision.kind = Decision::Kind::FULL;
+        } else if (wanted && !suppressed) {
+            plan.action = Action::TOKENS;
+            decision.kind = Decision::Kind::SPARSE;
+        }
+        for (size_t t = 0; t < updated.size(); t++) {
+            if (!updated[t]) continue;
+            state.sums[t] = 0;
+            if (plan.action == Action::TOKENS) plan.tokens.push_back(int32_t(t));
+        }
+        if (plan.action != Action::REUSE && !state.fine) {
+            ++state.coarse_updates;
+            enter_fine_phase(state);
+        }
+
+        decision.weights = weights;
+        decision.token_distance = distance;
+        decision.accumulated_before = sums;
+        decision.accumulated_after = state.sums;
+        decision.due = due;
+        decision.voted = voted;
+        decision.updated = updated;
+        decision.coarse_updates = state.coarse_updates;
+        decision.fine = state.fine;
+        report(decision);
+        return plan;
+    }
+
+    // One value a token; `mean` over the frames.
+    std::vector<float> token_distance(const ChunkStep& chunk, double& mean) const {
+        const std::span<const FrameDistance> frames = chunk.distance;
+        const double noise = std::pow(chunk.sigma, settings_.noise_power);
+        std::vector<float> distance;
+        mean = 0;
+        for (size_t f = 0; f < frames.size(); f++) {
+            RelativeDistance moved;
+            moved.add(settings_.distance == Distance::GLOBAL ? frames : frames.subspan(f, 1));
+            double rescaled = noise * settings_.polynomial(moved.value(epsilon));
+            if (!std::isfinite(rescaled)) rescaled = std::numeric_limits<double>::infinity(); // so: compute
+            mean += rescaled / double(frames.size());
+            distance.insert(distance.end(), size_t(shape_.frame_tokens), float(rescaled));
+        }
+        return distance;
+    }
+
+    void enter_fine_phase(ChunkState& state) const {
+        state.fine = settings_.weights != Weights::NONE && state.coarse_updates >= settings_.coarse_updates;
+    }
+
+    const Settings settings_;
+    std::vector<ChunkState> chunks_; // [branch, chunk]
+};
+
+} // namespace
+
+std::unique_ptr<Policy> make_motioncache(const Settings& settings) {
+    return std::make_unique<MotionCache>(settings);
+}
+
+} // namespace mc::cache

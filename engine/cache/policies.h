@@ -1,0 +1,41 @@
+#pragma once
+// The policies behind make_policy, and what they share.
+#include <limits>
+#include <string>
+
+#include "engine/cache/policy.h"
+
+namespace mc::cache {
+
+// Keeps the shape of the window and checks what a sampler passes: a fault of it ends as MC_ERROR_INTERNAL,
+// not in somebody else's memory.
+class WindowPolicy : public Policy {
+  public:
+    void begin_window(const WindowShape& shape) final;
+    std::vector<Plan> decide(int row, int branch, std::span<const ChunkStep> chunks) final;
+
+  protected:
+    virtual void forget() = 0; // shape_ is the new one
+    virtual std::vector<Plan> plan(int row, int branch, std::span<const ChunkStep> chunks) = 0;
+
+    size_t chunk_tokens() const { return size_t(shape_.chunk_frames) * size_t(shape_.frame_tokens); }
+    // Of states that are kept for each branch and chunk: how many, and the place of one.
+    size_t states() const { return size_t(shape_.branches) * size_t(shape_.chunks); }
+    size_t state_of(int branch, int chunk) const;
+    [[noreturn]] static void fault(const std::string& what);
+    void report(const Decision& decision) const {
+        if (observer_) observer_(decision);
+    }
+    // Of a policy that knows chunks only, not tokens.
+    void report_chunk(int row, int branch, const ChunkStep& chunk, bool computed, bool forced,
+                      double distance = none, double accumulated = none) const;
+
+    static constexpr double none = std::numeric_limits<double>::quiet_NaN();
+    WindowShape shape_{};
+};
+
+std::unique_ptr<Policy> make_teacache(const Settings& settings);
+std::unique_ptr<Policy> make_flowcache(const Settings& settings);
+std::unique_ptr<Policy> make_motioncache(const Settings& settings);
+
+} // namespace mc::cache

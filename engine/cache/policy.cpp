@@ -1,0 +1,88 @@
+#include <string>
+
+#include "engine/cache/policies.h"
+#include "engine/error.h"
+
+namespace mc::cache {
+namespace {
+
+class ComputeAll final : public WindowPolicy {
+    void forget() override {}
+    std::vector<Plan> plan(int row, int branch, std::span<const ChunkStep> chunks) override {
+        for (const ChunkStep& chunk : chunks) report_chunk(row, branch, chunk, true, true);
+        return std::vector<Plan>(chunks.size());
+    }
+};
+
+} // namespace
+
+bool Policy::wants_motion(int, int) const {
+    return false;
+}
+void Policy::motion(int, int, std::span<const float>, bool) {}
+std::span<const float> Policy::weights(int, int) const {
+    return {};
+}
+
+void WindowPolicy::fault(const std::string& what) {
+    throw Error(MC_ERROR_INTERNAL, "The sampler gave the cache " + what + "; please report this.");
+}
+
+size_t WindowPolicy::state_of(int branch, int chunk) const {
+    if (branch < 0 || branch >= shape_.branches || chunk < 0 || chunk >= shape_.chunks)
+        fault("branch " + std::to_string(branch) + ", chunk " + std::to_string(chunk) + " beyond its window");
+    return size_t(branch) * size_t(shape_.chunks) + size_t(chunk);
+}
+
+void WindowPolicy::begin_window(const WindowShape& shape) {
+    if (shape.chunks < 1 || shape.chunk_frames < 1 || shape.frame_tokens < 1 || shape.branches < 1 ||
+        shape.steps < 1 || shape.rows < 1)
+        fault("an empty window");
+    shape_ = shape;
+    forget();
+}
+
+std::vector<Plan> WindowPolicy::decide(int row, int branch, std::span<const ChunkStep> chunks) {
+    if (row < 0 || row >= shape_.rows || branch < 0 || branch >= shape_.branches)
+        fault("row " + std::to_string(row) + ", branch " + std::to_string(branch) + " beyond its window");
+    for (const ChunkStep& chunk : chunks) {
+        if (chunk.chunk < 0 || chunk.chunk >= shape_.chunks || chunk.step < 0 || chunk.step >= shape_.steps)
+            fault("step " + std::to_string(chunk.step) + " of chunk " + std::to_string(chunk.chunk) +
+                  " beyond its window");
+        if (chunk.distance.size() != (chunk.step ? size_t(shape_.chunk_frames) : 0))
+            fault(std::to_string(chunk.distance.size()) + " distances for a chunk of " +
+                  std::to_string(shape_.chunk_frames) + " latent frames");
+    }
+    return plan(row, branch, chunks);
+}
+
+void WindowPolicy::report_chunk(int row, int branch, const ChunkStep& chunk, bool computed, bool forced,
+                                double distance, double accumulated) const {
+    Decision decision{};
+    decision.row = row;
+    decision.branch = branch;
+    decision.chunk = chunk.chunk;
+    decision.step = chunk.step;
+    decision.kind = computed ? Decision::Kind::FULL : Decision::Kind::REUSE;
+    decision.forced = forced;
+    decision.distance = distance;
+    decision.accumulated = accumulated;
+    report(decision);
+}
+
+std::unique_ptr<Policy> make_policy(const Settings& settings) {
+    check(settings);
+    switch (settings.kind) {
+    case Kind::NONE:
+        return std::make_unique<ComputeAll>();
+    case Kind::TEACACHE:
+        return make_teacache(settings);
+    case Kind::FLOWCACHE:
+        return make_flowcache(settings);
+    case Kind::MOTIONCACHE:
+        return make_motioncache(settings);
+    }
+    throw Error(MC_ERROR_INTERNAL, "A cache of an unknown kind was asked for; please report this.");
+}
+
+} // namespace mc::cache

@@ -1,0 +1,64 @@
+// TeaCache: one decision for a row, for all chunks that take a step in it (skyreels_v2.md 6.4, 8.3 O15-O19).
+#include "engine/cache/policies.h"
+#include "engine/cache/relative_distance.h"
+
+namespace mc::cache {
+namespace {
+
+class TeaCache final : public WindowPolicy {
+  public:
+    explicit TeaCache(const Settings& settings) : settings_(settings) {}
+
+  private:
+    void forget() override { sums_.assign(size_t(shape_.branches), 0); }
+
+    // The official code counts forwards, not rows, and tells the branches apart by whether the count is odd.
+    // Here a branch keeps its own state whatever the count says.
+    bool is_forced(int row, int branch) const {
+        const int64_t branches = shape_.branches;
+        int64_t forwards = row * branches + branch;
+        if (settings_.counter_period > 0) forwards %= settings_.counter_period;
+        return forwards < settings_.forced_first * branches ||
+               forwards >= (int64_t(shape_.rows) - settings_.forced_last) * branches;
+    }
+
+    std::vector<Plan> plan(int row, int branch, std::span<const ChunkStep> chunks) override {
+        // A chunk that starts has no embedding to compare with and nothing to reuse: it is computed and takes
+        // no part in the decision about the others.
+        RelativeDistance moved;
+        for (const ChunkStep& chunk : chunks) moved.add(chunk.distance);
+
+        double& sum = sums_[size_t(branch)];
+        const bool forced = is_forced(row, branch);
+        bool compute = forced;
+        double distance = none, accumulated = none;
+        if (forced) {
+            sum = 0;
+        } else if (!moved.empty()) {
+            distance = settings_.polynomial(moved.value());
+            accumulated = sum += distance;
+            compute = !(sum < settings_.threshold); // also when it is no number
+            if (compute) sum = 0;
+        }
+
+        std::vector<Plan> plans;
+        for (const ChunkStep& chunk : chunks) {
+            const bool starts = chunk.step == 0;
+            plans.push_back({compute || starts ? Action::ALL : Action::REUSE, {}});
+            report_chunk(row, branch, chunk, compute || starts, forced || starts, starts ? none : distance,
+                         starts ? none : accumulated);
+        }
+        return plans;
+    }
+
+    const Settings settings_;
+    std::vector<double> sums_; // [branch]
+};
+
+} // namespace
+
+std::unique_ptr<Policy> make_teacache(const Settings& settings) {
+    return std::make_unique<TeaCache>(settings);
+}
+
+} // namespace mc::cache

@@ -1,0 +1,12 @@
+#pragma once
+// Frames of a chunk agree on which positions are due, so that a still background does not flicker.
+#include <cstdint>
+#include <span>
+#include <vector>
+
+namespace mc::cache {
+
+// due: [frames, positions]. A position is due in all frames when more than `share` of them wants it.
+std::vector<uint8_t> vote(std::span<const uint8_t> due, int frames, double share);
+
+} // namespace mc::cache

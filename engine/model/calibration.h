@@ -1,0 +1,44 @@
+#pragma once
+// motioncache.json beside a model: what motioncache-calibrate measured of MotionCache on exactly these
+// weights. No Torch.
+#include <cstdint>
+#include <string>
+
+#include "engine/cache/settings.h"
+#include "engine/model/json_object.h"
+
+namespace mc::model {
+
+// Settings of MotionCache and what they gave against the same run without a cache.
+struct CalibratedPreset {
+    cache::Settings settings;
+    double speedup = 0;        // of the denoising: time without / time with
+    double psnr = 0, ssim = 0; // of the decoded frames
+    bool operator==(const CalibratedPreset&) const = default;
+};
+
+struct Calibration {
+    uint64_t fingerprint = 0;     // of the transformer's weights
+    cache::Polynomial polynomial; // of every preset; not negative and nowhere falling between the next two
+    double least = 0, most = 0;   // distances in which it was fitted
+    CalibratedPreset quality, balanced, fast;
+    bool operator==(const Calibration&) const = default;
+};
+
+std::string calibration_file(const std::string& model_folder);
+
+// Throws MC_ERROR_NOT_FOUND when there is no such file; MC_ERROR_READ when it is damaged, lacks a field or
+// has an unknown one, when a value is out of its range or the polynomial falls where it was fitted, and when
+// it belongs to other weights than those of `fingerprint`. The remedy is always to calibrate (again).
+Calibration read_calibration(const std::string& file, uint64_t fingerprint);
+// All but the look at the weights.
+Calibration parse_calibration(const JsonObject& json);
+
+// The file's text: indented, fields in a fixed order, numbers such that reading gives the same ones. Throws
+// MC_ERROR_SETTINGS for what parse_calibration would not give back equal.
+std::string calibration_text(const Calibration& calibration);
+// In one go: whoever reads meanwhile sees the old file or the new one. Throws MC_ERROR_SETTINGS when it
+// cannot be written.
+void write_calibration(const std::string& file, const Calibration& calibration);
+
+} // namespace mc::model
