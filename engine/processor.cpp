@@ -13,16 +13,13 @@ void parallel_for(int64_t begin, int64_t end, int64_t grain, c10::function_ref<v
     at::parallel_for(begin, end, grain, body);
 }
 
-bool native_bfloat16() {
-    static const bool native = [] {
+bool matrix_units() {
+    static const bool found = [] {
         auto capabilities = at::cpu::get_cpu_capabilities();
-        for (const char* name : {"avx512_bf16", "amx_bf16"}) {
-            auto found = capabilities.find(name);
-            if (found != capabilities.end() && found->second.isBool() && found->second.toBool()) return true;
-        }
-        return false;
+        auto amx = capabilities.find("amx_bf16");
+        return amx != capabilities.end() && amx->second.isBool() && amx->second.toBool();
     }();
-    return native;
+    return found;
 }
 
 } // namespace mc

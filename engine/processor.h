@@ -11,7 +11,7 @@ void set_thread_count(int count); // of the calling thread's parallel work
 // body(first, last) over disjoint pieces of [begin, end) of at least `grain`, at once where threads are free.
 void parallel_for(int64_t begin, int64_t end, int64_t grain, c10::function_ref<void(int64_t, int64_t)> body);
 
-// Whether the processor multiplies bfloat16 faster than float32: AVX-512 BF16 or AMX.
-bool native_bfloat16();
+// Whether the processor has units for matrix products of bfloat16 (AMX), which LibTorch's library uses.
+bool matrix_units();
 
 } // namespace mc

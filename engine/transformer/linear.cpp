@@ -1,81 +1,86 @@
 #include "engine/transformer/linear.h"
 
 #include <ATen/ATen.h>
-#include "engine/processor.h"
-#include <algorithm>
+#include <c10/core/InferenceMode.h>
 
-#include "kernels/attention.h"
+#include "engine/processor.h"
+#include "kernels/gemm.h"
 
 namespace mc::transformer {
 
-int64_t CallCount::flop() const {
-    int64_t sum = 0;
-    for (const auto& [call, count] : counts_) sum += call.flop() * count;
-    return sum;
+using kernels::Store;
+
+Store store_for(Precision precision, at::Device device) {
+    if (precision == Precision::FLOAT32) return Store::F32;
+    return !device.is_cpu() || kernels::bf16_dot() ? Store::BF16 : Store::F32_AS_BF16;
 }
 
-kernels::Store store_for(Precision precision, at::Device device) {
-    if (precision == Precision::FLOAT32) return kernels::Store::F32;
-    return !device.is_cpu() || native_bfloat16() ? kernels::Store::BF16 : kernels::Store::F32_AS_BF16;
+bool Linear::library_is_faster(Store store) {
+    return store == Store::BF16 && matrix_units();
+}
+
+Linear::Linear(at::Tensor weight, at::Tensor bias, Layout layout, Store store, HugeArena& arena)
+    : weight_(std::move(weight)), bias_(std::move(bias)), out_(weight_.size(0)), in_(weight_.size(1)), layout_(layout),
+      store_(store) {
+    if (layout == Layout::PLAIN) return;
+    at::Tensor packed = arena.take(static_cast<int64_t>(kernels::packed_weight_bytes(out_, in_, store)));
+    at::Tensor rows = weight_.contiguous();
+    kernels::pack_weight(rows.const_data_ptr(), out_, in_, store, packed.mutable_data_ptr());
+    weight_ = packed;
 }
 
 Linear Linear::load(const Weights& weights, const std::vector<std::string>& names, int64_t out, int64_t in,
-                    Precision precision) {
+                    Precision precision, Layout layout, Store store, HugeArena& arena) {
     at::ScalarType type = precision == Precision::BFLOAT16 ? at::kBFloat16 : at::kFloat;
+    if (!weights.device().is_cpu() || library_is_faster(store)) layout = Layout::PLAIN;
     std::vector<at::Tensor> w, b;
     for (const std::string& name : names) {
         w.push_back(weights.get(name + ".weight", {out, in}, type));
         b.push_back(weights.get(name + ".bias", {out}, type).to(at::kFloat));
     }
-    return names.size() == 1 ? Linear(w[0], b[0]) : Linear(at::cat(w), at::cat(b));
+    return names.size() == 1 ? Linear(w[0], b[0], layout, store, arena)
+                             : Linear(at::cat(w), at::cat(b), layout, store, arena);
 }
 
-void Linear::run(const at::Tensor& x, at::Tensor y, CallCount* count) const {
-    if (count) count->add({Call::GEMM, x.size(0), out(), in(), 0});
-    if (weight_.scalar_type() == x.scalar_type()) {
-        at::mm_out(y, x, weight_.t());
-        return;
-    }
-    // bfloat16 weights beside float32 activations: one matrix at a time is widened, into memory that stays.
-    thread_local at::Tensor scratch;
-    if (!scratch.defined() || scratch.numel() < weight_.numel()) scratch = at::empty({weight_.numel()}, at::kFloat);
-    at::Tensor wide = scratch.narrow(0, 0, weight_.numel()).view(weight_.sizes());
-    wide.copy_(weight_);
-    at::mm_out(y, x, wide.t());
+at::Tensor Linear::weight() const {
+    if (layout_ == Layout::PLAIN) return weight_;
+    at::Tensor rows = at::empty({out_, in_}, store_ == Store::F32 ? at::kFloat : at::kBFloat16);
+    kernels::unpack_weight(weight_.const_data_ptr(), out_, in_, store_, rows.mutable_data_ptr());
+    return rows;
 }
 
-void attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const at::Tensor& key_bias,
-               int64_t heads, at::Tensor out, CallCount* count) {
-    int64_t m = q.size(0), n = k.size(0), width = q.size(1), head = width / heads;
-    if (count) count->add({Call::ATTENTION, m, n, width, heads, key_bias.defined()});
-    if (q.is_cpu() && q.scalar_type() == at::kFloat) {
-        kernels::Attention a{};
-        a.q = q.const_data_ptr<float>();
-        a.k = k.const_data_ptr<float>();
-        a.v = v.const_data_ptr<float>();
-        a.key_bias = key_bias.defined() ? key_bias.const_data_ptr<float>() : nullptr;
-        a.out = out.mutable_data_ptr<float>();
-        a.keys = n;
-        a.head = head;
-        a.q_stride = q.stride(0);
-        a.k_stride = k.stride(0);
-        a.v_stride = v.stride(0);
-        a.out_stride = out.stride(0);
-        // Each task lays out its head's keys anew, so no more tasks than keep every thread busy.
-        const int64_t per_head = std::max<int64_t>(1, std::min((4 * thread_count() + heads - 1) / heads, m / 128));
-        parallel_for(0, heads * per_head, 1, [&](int64_t begin, int64_t end) {
-            for (int64_t task = begin; task < end; task++) {
-                int64_t h = task / per_head, part = task % per_head;
-                kernels::attention(a, h, m * part / per_head, m * (part + 1) / per_head);
-            }
-        });
-        return;
+void Linear::rows(const Part& part, const void* x, int64_t x_stride, int64_t rows, float* y, int64_t y_stride,
+                  const void* next) const {
+    const float* bias = part.accumulate ? nullptr : bias_.const_data_ptr<float>() + part.first_out;
+    if (layout_ == Layout::PACKED) {
+        kernels::Gemm g{};
+        g.a = x;
+        g.weight = weight_.const_data_ptr();
+        g.weight_in = in_;
+        g.first_out = part.first_out;
+        g.first_in = part.first_in;
+        g.bias = bias;
+        g.c = y;
+        g.rows = rows;
+        g.out = part.outs;
+        g.in = part.ins;
+        g.a_stride = x_stride;
+        g.c_stride = y_stride;
+        g.accumulate = part.accumulate;
+        g.next = next;
+        g.store = store_;
+        return kernels::gemm(g);
     }
-    auto by_head = [&](const at::Tensor& t) { return t.unflatten(1, {heads, head}).transpose(0, 1).unsqueeze(0); };
-    std::optional<at::Tensor> mask;
-    if (key_bias.defined()) mask = key_bias.view({1, 1, 1, n}).expand({1, heads, m, n}); // float32: a logarithm needs its digits
-    at::Tensor a = at::scaled_dot_product_attention(by_head(q), by_head(k), by_head(v), mask); // [1, heads, m, head]
-    out.unflatten(1, {heads, head}).copy_(a.squeeze(0).transpose(0, 1));
+    // The library's product rounds to bfloat16 before the bias is added. A worker's thread has no inference mode.
+    c10::InferenceMode guard;
+    at::Tensor a = at::from_blob(const_cast<void*>(x), {rows, part.ins}, {x_stride, 1}, type_of(store_));
+    at::Tensor w = weight_.narrow(0, part.first_out, part.outs).narrow(1, part.first_in, part.ins);
+    at::Tensor c = at::from_blob(y, {rows, part.outs}, {y_stride, 1}, at::kFloat);
+    at::Tensor product = at::mm(a, w.t());
+    if (part.accumulate)
+        c.add_(product);
+    else
+        at::add_out(c, product, bias_.narrow(0, part.first_out, part.outs));
 }
 
 } // namespace mc::transformer

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <map>
 
+#include "engine/huge_memory.h"
 #include "engine/weights.h"
 #include "kernels/kernels.h"
 
@@ -23,15 +24,19 @@ struct Call {
 
 class CallCount {
   public:
-    void add(const Call& call) { counts_[call]++; }
+    void add(const Call& call, int64_t times = 1) {
+        counts_[call] += times;
+        flop_ += call.flop() * times;
+    }
     void add(const CallCount& other) {
-        for (const auto& [call, count] : other.counts_) counts_[call] += count;
+        for (const auto& [call, count] : other.counts_) add(call, count);
     }
     const std::map<Call, int64_t>& counts() const { return counts_; }
-    int64_t flop() const;
+    int64_t flop() const { return flop_; }
 
   private:
     std::map<Call, int64_t> counts_;
+    int64_t flop_ = 0;
 };
 
 // Type of activations in memory for a precision on this processor: float32 that holds bfloat16 numbers where
@@ -41,33 +46,47 @@ inline at::ScalarType type_of(kernels::Store store) {
     return store == kernels::Store::BF16 ? at::kBFloat16 : at::kFloat;
 }
 
-// y = x W^T, W as stored: [out, in]. The bias is added by whoever reads y, in the same pass.
+// y = x W^T + b, W as stored: [out, in].
 class Linear {
   public:
+    // How W lies in memory: as it is, for whole tensors and any device; or packed, for kernels::gemm over a few rows at
+    // a time.
+    enum class Layout { PLAIN, PACKED };
+
     Linear() = default;
-    Linear(at::Tensor weight, at::Tensor bias) : weight_(std::move(weight)), bias_(std::move(bias)) {}
+    // weight: [out, in] float32 or bfloat16, bias: [out] float32. PACKED: float32 for Store::F32, else bfloat16.
+    // The arena gives what PACKED weights lie in.
+    Linear(at::Tensor weight, at::Tensor bias, Layout layout, kernels::Store store, HugeArena& arena);
     // Loads "name.weight" and "name.bias"; several names are put one below the other: [sum of outs, in].
     static Linear load(const Weights& weights, const std::vector<std::string>& names, int64_t out, int64_t in,
-                       Precision precision);
+                       Precision precision, Layout layout, kernels::Store store, HugeArena& arena);
 
-    // x: [m, in], y: [m, out], both float32 or both bfloat16. The rounding to bfloat16 of y is left to the
-    // reader where y is float32.
-    void run(const at::Tensor& x, at::Tensor y, CallCount* count) const;
-    const float* bias() const { return bias_.const_data_ptr<float>(); }
-    const at::Tensor& bias_tensor() const { return bias_; }   // [out] float32
-    const at::Tensor& weight() const { return weight_; } // [out, in]
-    int64_t out() const { return weight_.size(0); }
-    int64_t in() const { return weight_.size(1); }
+    // On the calling thread, PACKED or not: y[r] = x[r] W^T + b for outs [first_out, first_out + outs), with only ins
+    // [first_in, first_in + ins) of x and W. x: type of the store, rows x_stride elements apart; y: float32.
+    // accumulate: y += instead, without b.
+    struct Part {
+        int64_t first_out, outs, first_in, ins;
+        bool accumulate = false;
+    };
+    Part whole() const { return {0, out(), 0, in()}; }
+    // next: what the thread will read afterwards, fetched meanwhile; may be nullptr.
+    void rows(const Part& part, const void* x, int64_t x_stride, int64_t rows, float* y, int64_t y_stride,
+              const void* next = nullptr) const;
+    const void* first_panel() const { return weight_.const_data_ptr(); }
+
+    const at::Tensor& bias() const { return bias_; } // [out] float32
+    at::Tensor weight() const;                       // [out, in]; PACKED: unpacked anew
+    int64_t out() const { return out_; }
+    int64_t in() const { return in_; }
     int64_t bytes() const { return weight_.nbytes() + bias_.nbytes(); }
+    // Whether this processor's library beats kernels::gemm by so much that W stays plain for it: matrix units (AMX).
+    static bool library_is_faster(kernels::Store store);
 
   private:
-    at::Tensor weight_, bias_;
+    at::Tensor weight_, bias_; // PACKED: bytes
+    int64_t out_ = 0, in_ = 0;
+    Layout layout_ = Layout::PLAIN;
+    kernels::Store store_ = kernels::Store::F32;
 };
-
-// out[r, head] = softmax(q[r, head] . k[., head] / sqrt(d) + key_bias) v[., head]
-// q: [m, D] (rows q_stride apart), k, v: [n, D] (rows stride(0) apart), out: [m, D]; D = heads * d.
-// key_bias: [n] float32 or undefined.
-void attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const at::Tensor& key_bias,
-               int64_t heads, at::Tensor out, CallCount* count);
 
 } // namespace mc::transformer

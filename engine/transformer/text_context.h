@@ -7,7 +7,8 @@ namespace mc::transformer {
 
 struct TextContext {
     struct LayerKeys {
-        at::Tensor k, v; // [rows, D], type of the store; k after its norm
+        at::Tensor k, v;   // [rows, D], type of the store; k after its norm
+        at::Tensor packed; // the same as kernels::KeyValues, on the CPU
     };
     std::vector<LayerKeys> layers;
     at::Tensor key_bias; // [rows] float32: 0, for the row that stands for all padding the logarithm of their number

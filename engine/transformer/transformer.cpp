@@ -13,19 +13,29 @@ at::Tensor Transformer::Impl::rounded(const at::Tensor& t) const {
 }
 
 at::Tensor Transformer::Impl::apply(const Linear& linear, const at::Tensor& x, CallCount* count) const {
-    at::Tensor in = linear.weight().scalar_type() == at::kFloat ? x : rounded(x).to(type());
-    at::Tensor out = at::empty({x.size(0), linear.out()}, in.options());
-    linear.run(in, out, count);
-    return out.to(at::kFloat).add_(linear.bias_tensor());
+    if (count) count->add({Call::GEMM, x.size(0), linear.out(), linear.in(), 0});
+    at::Tensor weight = linear.weight();
+    // Float32 weights belong to the parts that are float32 in every precision.
+    at::Tensor in = weight.scalar_type() == at::kFloat ? x : rounded(x).to(type());
+    return at::mm(in, weight.to(in.scalar_type()).t()).to(at::kFloat).add_(linear.bias());
 }
 
-static Layer load_layer(const Weights& w, const model::TransformerConfig& c, int64_t index, Precision precision) {
+kernels::KeyValues Transformer::Impl::key_values(const at::Tensor& memory, int64_t capacity) const {
+    return {const_cast<void*>(memory.const_data_ptr()), static_cast<size_t>(capacity),
+            static_cast<size_t>(config.heads), static_cast<size_t>(config.head()), store};
+}
+
+int64_t Transformer::Impl::key_value_bytes(int64_t capacity) const {
+    return static_cast<int64_t>(kernels::key_value_bytes(capacity, config.heads, config.head(), store));
+}
+
+static Layer load_layer(const Weights& w, Transformer::Impl& m, int64_t index) {
+    const auto& c = m.config;
+    const Precision precision = m.precision;
     std::string p = "blocks." + std::to_string(index) + ".";
     int64_t D = c.width;
-    auto linear = [&](const std::vector<std::string>& names, int64_t out, int64_t in) {
-        std::vector<std::string> full;
-        for (const auto& name : names) full.push_back(p + name);
-        return Linear::load(w, full, out, in, precision);
+    auto linear = [&](const std::string& name, int64_t out, int64_t in) {
+        return Linear::load(w, {p + name}, out, in, precision, Linear::Layout::PACKED, m.store, m.arena);
     };
     // Gains of the q and k norms are rounded with the other weights; norms and modulation stay float32.
     auto gain = [&](const std::string& name) {
@@ -34,19 +44,21 @@ static Layer load_layer(const Weights& w, const model::TransformerConfig& c, int
     };
     Layer l;
     l.modulation = w.get(p + "scale_shift_table", {1, 6, D}, at::kFloat).view({6, D});
-    l.qkv = linear({"attn1.to_q", "attn1.to_k", "attn1.to_v"}, D, D);
-    l.self_out = linear({"attn1.to_out.0"}, D, D);
+    l.self_q = linear("attn1.to_q", D, D);
+    l.self_k = linear("attn1.to_k", D, D);
+    l.self_v = linear("attn1.to_v", D, D);
+    l.self_out = linear("attn1.to_out.0", D, D);
     l.self_norm_q = gain("attn1.norm_q.weight");
     l.self_norm_k = gain("attn1.norm_k.weight");
     l.norm3_weight = w.get(p + "norm2.weight", {D}, at::kFloat);
     l.norm3_bias = w.get(p + "norm2.bias", {D}, at::kFloat);
-    l.cross_q = linear({"attn2.to_q"}, D, D);
-    l.cross_kv = linear({"attn2.to_k", "attn2.to_v"}, D, D);
-    l.cross_out = linear({"attn2.to_out.0"}, D, D);
+    l.cross_q = linear("attn2.to_q", D, D);
+    l.cross_kv = Linear::load(w, {p + "attn2.to_k", p + "attn2.to_v"}, D, D, precision, Linear::Layout::PLAIN, m.store, m.arena);
+    l.cross_out = linear("attn2.to_out.0", D, D);
     l.cross_norm_q = gain("attn2.norm_q.weight");
     l.cross_norm_k = gain("attn2.norm_k.weight");
-    l.ffn_in = linear({"ffn.net.0.proj"}, c.ffn, D);
-    l.ffn_out = linear({"ffn.net.2"}, D, c.ffn);
+    l.ffn_in = linear("ffn.net.0.proj", c.ffn, D);
+    l.ffn_out = linear("ffn.net.2", D, c.ffn);
     return l;
 }
 
@@ -62,23 +74,32 @@ Transformer::Transformer(const Weights& w, const model::TransformerConfig& c, Pr
     int64_t D = c.width, patch = c.patch[0] * c.patch[1] * c.patch[2];
     at::ScalarType type = precision == Precision::BFLOAT16 ? at::kBFloat16 : at::kFloat;
 
+    const auto rows = m.device.is_cpu() && !Linear::library_is_faster(m.store) ? Linear::Layout::PACKED : Linear::Layout::PLAIN;
     m.patch = Linear(w.get("patch_embedding.weight", {D, c.in_channels, c.patch[0], c.patch[1], c.patch[2]}, type)
                          .view({D, c.in_channels * patch}),
-                     w.get("patch_embedding.bias", {D}, type).to(at::kFloat));
+                     w.get("patch_embedding.bias", {D}, type).to(at::kFloat), rows, m.store, m.arena);
     const std::string ce = "condition_embedder.";
-    m.text_in = Linear::load(w, {ce + "text_embedder.linear_1"}, D, c.text_width, precision);
-    m.text_out = Linear::load(w, {ce + "text_embedder.linear_2"}, D, D, precision);
-    m.time_in = Linear::load(w, {ce + "time_embedder.linear_1"}, D, c.frequencies, Precision::FLOAT32);
-    m.time_out = Linear::load(w, {ce + "time_embedder.linear_2"}, D, D, Precision::FLOAT32);
-    m.time_proj = Linear::load(w, {ce + "time_proj"}, 6 * D, D, precision);
+    auto plain = [&](const std::string& name, int64_t out, int64_t in, Precision kept) {
+        return Linear::load(w, {name}, out, in, kept, Linear::Layout::PLAIN, m.store, m.arena);
+    };
+    m.text_in = plain(ce + "text_embedder.linear_1", D, c.text_width, precision);
+    m.text_out = plain(ce + "text_embedder.linear_2", D, D, precision);
+    m.time_in = plain(ce + "time_embedder.linear_1", D, c.frequencies, Precision::FLOAT32);
+    m.time_out = plain(ce + "time_embedder.linear_2", D, D, Precision::FLOAT32);
+    m.time_proj = plain(ce + "time_proj", 6 * D, D, precision);
     if (c.fps_embedding) {
         m.fps_embedding = w.get("fps_embedding.weight", {2, D}, type).to(at::kFloat);
-        m.fps_in = Linear::load(w, {"fps_projection.net.0.proj"}, D, D, precision);
-        m.fps_out = Linear::load(w, {"fps_projection.net.2"}, 6 * D, D, precision);
+        m.fps_in = plain("fps_projection.net.0.proj", D, D, precision);
+        m.fps_out = plain("fps_projection.net.2", 6 * D, D, precision);
     }
-    for (int64_t i = 0; i < c.layers; i++) m.layers.push_back(load_layer(w, c, i, precision));
+    m.modulations = at::empty({c.layers, 6, D}, at::TensorOptions(m.device).dtype(at::kFloat));
+    for (int64_t i = 0; i < c.layers; i++) {
+        m.layers.push_back(load_layer(w, m, i));
+        m.modulations[i].copy_(m.layers[i].modulation);
+        m.layers[i].modulation = m.modulations[i];
+    }
     m.head_modulation = w.get("scale_shift_table", {1, 2, D}, at::kFloat).view({2, D});
-    m.head = Linear::load(w, {"proj_out"}, patch * c.out_channels, D, precision);
+    m.head = Linear::load(w, {"proj_out"}, patch * c.out_channels, D, precision, Linear::Layout::PACKED, m.store, m.arena);
 }
 
 Transformer::~Transformer() = default;
@@ -91,7 +112,7 @@ int64_t Transformer::bytes() const {
         sum += l->bytes();
     if (m.fps_embedding.defined()) sum += m.fps_embedding.nbytes() + m.fps_in.bytes() + m.fps_out.bytes();
     for (const Layer& l : m.layers) {
-        for (const Linear* w : {&l.qkv, &l.self_out, &l.cross_q, &l.cross_kv, &l.cross_out, &l.ffn_in, &l.ffn_out})
+        for (const Linear* w : {&l.self_q, &l.self_k, &l.self_v, &l.self_out, &l.cross_q, &l.cross_kv, &l.cross_out, &l.ffn_in, &l.ffn_out})
             sum += w->bytes();
         for (const at::Tensor* t : {&l.modulation, &l.self_norm_q, &l.self_norm_k, &l.norm3_weight, &l.norm3_bias,
                                     &l.cross_norm_q, &l.cross_norm_k})
@@ -123,33 +144,34 @@ std::shared_ptr<const TextContext> Transformer::text_context(const at::Tensor& e
         at::Tensor kv = m.rounded(m.apply(l.cross_kv, c, &count));
         at::Tensor k = kv.narrow(1, 0, D), v = kv.narrow(1, D, D);
         k = k * at::rsqrt(k.square().mean(1, true) + m.config.eps) * l.cross_norm_k;
-        context->layers.push_back({m.rounded(k).to(m.type()).contiguous(), v.to(m.type()).contiguous()});
+        TextContext::LayerKeys keys{m.rounded(k).to(m.type()).contiguous(), v.to(m.type()).contiguous(), {}};
+        if (m.device.is_cpu()) {
+            keys.packed = at::zeros({m.key_value_bytes(c.size(0))}, at::kByte);
+            at::Tensor wide = v.contiguous();
+            kernels::write_keys(m.key_values(keys.packed, c.size(0)), nullptr, 0, keys.k.const_data_ptr(), D,
+                                wide.const_data_ptr<float>(), D, c.size(0));
+        }
+        context->layers.push_back(std::move(keys));
     }
     context->flop = count.flop();
     return context;
 }
 
-TimeEmbedding time_embedding(const Transformer::Impl& m, const std::vector<int64_t>& timesteps, int fps,
-                             CallCount* count) {
-    int64_t half = m.config.frequencies / 2, D = m.config.width;
-    at::Tensor frequency =
-        at::pow(at::scalar_tensor(10000.0, at::kDouble), -at::arange(half, at::kDouble) / static_cast<double>(half));
-    at::Tensor angle = at::outer(at::tensor(timesteps).to(at::kDouble), frequency); // [groups, half]
-    at::Tensor sinusoid = at::cat({angle.cos(), angle.sin()}, 1).to(at::kFloat).to(m.device);
-    at::Tensor e = m.apply(m.time_out, at::silu(m.apply(m.time_in, sinusoid, count)), count);
-    e = m.rounded(e);
-    at::Tensor e0 = m.rounded(m.apply(m.time_proj, m.rounded(at::silu(e)), count));
-    if (m.fps_embedding.defined()) {
-        at::Tensor row = m.fps_embedding.narrow(0, fps == 16 ? 0 : 1, 1);
-        at::Tensor hidden = m.rounded(at::silu(m.rounded(m.apply(m.fps_in, row, count))));
-        e0 = m.rounded(e0 + m.rounded(m.apply(m.fps_out, hidden, count)));
-    }
-    return {e, e0.view({-1, 6, D})};
-}
-
 at::Tensor patchify(const at::Tensor& x) {
     int64_t C = x.size(0), f = x.size(1), h = x.size(2), w = x.size(3);
     return x.view({C, f, h / 2, 2, w / 2, 2}).permute({1, 2, 4, 0, 3, 5}).reshape({f * (h / 2) * (w / 2), C * 4});
+}
+
+void attend(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const at::Tensor& key_bias, int64_t heads,
+            at::Tensor out, CallCount* count) {
+    int64_t m = q.size(0), n = k.size(0), width = q.size(1), head = width / heads;
+    if (count) count->add({Call::ATTENTION, m, n, width, heads, key_bias.defined()});
+    auto by_head = [&](const at::Tensor& t) { return t.unflatten(1, {heads, head}).transpose(0, 1).unsqueeze(0); };
+    std::optional<at::Tensor> mask;
+    // float32: a logarithm needs its digits
+    if (key_bias.defined()) mask = key_bias.view({1, 1, 1, n}).expand({1, heads, m, n});
+    at::Tensor a = at::scaled_dot_product_attention(by_head(q), by_head(k), by_head(v), mask); // [1, heads, m, head]
+    out.unflatten(1, {heads, head}).copy_(a.squeeze(0).transpose(0, 1));
 }
 
 at::Tensor unpatchify(const at::Tensor& tokens, int64_t C, int64_t f, int64_t h, int64_t w) {
