@@ -30,7 +30,7 @@
 extern "C" {
 #endif
 
-#define MC_ABI_VERSION 1
+#define MC_ABI_VERSION 2
 
 #if defined(__GNUC__)
 #define MC_API __attribute__((visibility("default")))
@@ -95,8 +95,29 @@ MC_API void mc_model_unref (McModel *model); /* a session keeps its model alive 
  * the published defaults of the model's series. */
 #define MC_UNSET INT32_MIN
 
-typedef enum { MC_ATTENTION_AUTO = 0, MC_ATTENTION_FULL, MC_ATTENTION_CAUSAL } McAttention;
+/* full: every latent frame of a window sees every other. causal: a chunk sees itself and the chunks before it. kv: the
+ * same, with the keys and values of earlier chunks kept instead of computed again in every step. */
+typedef enum { MC_ATTENTION_AUTO = 0, MC_ATTENTION_FULL, MC_ATTENTION_CAUSAL, MC_ATTENTION_KV } McAttention;
 typedef enum { MC_LONG_VIDEO_AUTO = 0, MC_LONG_VIDEO_PIXEL, MC_LONG_VIDEO_LATENT } McLongVideo;
+
+/* ---- caching ----
+ * What of the transformer's work is reused from step to step. teacache: whole rows of the schedule, any attention;
+ * flowcache: whole chunks; motioncache: tokens, those that move computed more often. The last two need attention kv.
+ * auto: motioncache where attention is kv and something is known about the model, else none. */
+typedef enum { MC_CACHE_AUTO = 0, MC_CACHE_NONE, MC_CACHE_TEACACHE, MC_CACHE_FLOWCACHE, MC_CACHE_MOTIONCACHE } McCache;
+/* Settings of motioncache that motioncache-calibrate measured for the model, or that were published for it. auto:
+ * balanced. custom: the published run's, to be changed by the fields below, each of which changes any preset. */
+typedef enum { MC_CACHE_PRESET_AUTO = 0, MC_CACHE_PRESET_QUALITY, MC_CACHE_PRESET_BALANCED, MC_CACHE_PRESET_FAST, MC_CACHE_PRESET_CUSTOM } McCachePreset;
+/* How motion (the change of a token against the latent frame before) becomes its weight: divided by the frame's mean or
+ * largest, or rescaled to floor..1. */
+typedef enum { MC_CACHE_WEIGHTS_AUTO = 0, MC_CACHE_WEIGHTS_NONE, MC_CACHE_WEIGHTS_MEAN, MC_CACHE_WEIGHTS_MAX, MC_CACHE_WEIGHTS_MAX_RESCALE } McCacheWeights;
+typedef enum { MC_CACHE_DISTANCE_AUTO = 0, MC_CACHE_DISTANCE_GLOBAL, MC_CACHE_DISTANCE_TOKEN } McCacheDistance;
+/* repeat: a reused token's residual is what it last was; taylor: extrapolated to first order over the noise level. */
+typedef enum { MC_CACHE_REUSE_AUTO = 0, MC_CACHE_REUSE_REPEAT, MC_CACHE_REUSE_TAYLOR } McCacheReuse;
+/* With attention kv, what later chunks see of a finished one. frozen (auto): its last, still noisy step, as the
+ * reference; refreshed: one more pass without noise. */
+typedef enum { MC_FINISHED_AUTO = 0, MC_FINISHED_FROZEN, MC_FINISHED_REFRESHED } McFinished;
+#define MC_NO_VOTE (-2.0)
 
 typedef struct {
   const uint8_t *rgb; /* height x width x 3, 8 bit; NULL: no image */
@@ -124,6 +145,24 @@ typedef struct {
   McAttention attention;
   McImage image, end_image;    /* first and last picture; need causal_block_size 1 */
   McCancel *cancel;            /* may be NULL */
+  McCache cache;
+  McCachePreset cache_preset;
+  double cache_threshold;      /* NAN: unset; > 0: summed distance at which to compute again; higher is faster and coarser */
+  int32_t cache_warmup;        /* >= 0: evaluations of a chunk computed wholly at first */
+  int32_t cache_coarse_updates; /* >= 0: computations of a whole chunk before motion weights begin */
+  McCacheWeights cache_weights;
+  double cache_weight_floor;   /* NAN: unset; 0..1: weight of a token that does not move */
+  McCacheDistance cache_distance;
+  double cache_vote;           /* NAN: unset; 0..1: a position is computed in all frames of a chunk when more than this
+                                  share wants it; MC_NO_VOTE: each token for itself */
+  double cache_min_ratio;      /* NAN: unset; 0..1: a smaller share of tokens is put off */
+  double cache_first_share;    /* NAN: unset; above 0 up to 1: threshold of a window's first generated chunk, as a share of
+                                  cache_threshold; 1 as published */
+  double cache_noise_power;    /* NAN: unset; 0..8: distances count sigma to this power; 0 as published */
+  McCacheReuse cache_reuse;
+  McFinished finished_chunks;
+  int32_t reference_windows;   /* nonzero: overlaps as the reference of motioncache, which computes prefix chunks after the
+                                  first in every step and compares the first motion with the window before */
 } McRequest;
 
 typedef struct McSession McSession;
@@ -144,20 +183,40 @@ MC_API void mc_frames_write (const McFrames *frames, int index, McPixelFormat fo
 MC_API void mc_frames_unref (McFrames *frames);
 
 /* ---- statistics ---- */
+/* What was computed and what reused. A turn: a chunk takes part in a step, a guidance branch each; where attention is
+ * not kv the whole window is one chunk. */
+typedef struct {
+  int64_t turns, turns_whole, turns_partial, turns_reused; /* all tokens computed, some, none; together the turns */
+  int64_t passes_extra;                          /* for keys and values alone: prefixes, refreshed chunks */
+  int64_t tokens_computed, tokens_reused;        /* in turns */
+} McWork;
+
 typedef struct {
   size_t struct_size;     /* set by the caller */
   int64_t seed;           /* the one used */
   int64_t frames;         /* delivered so far */
   int64_t frames_total;
   int64_t chunks, chunks_total;
-  int64_t forwards, forwards_total; /* of the transformer, every guidance branch counted */
+  int64_t forwards, forwards_total; /* of the transformer: steps of the schedule, every guidance branch counted */
   double seconds_text, seconds_transformer, seconds_schedule, seconds_vae;
   int64_t flop_transformer, flop_text, flop_vae; /* counted from the shapes that were run */
   int64_t bytes_weights, bytes_planned;           /* bytes_planned: what the request was checked for, weights included */
   int width, height;
+  McCache cache;          /* the one in use: never auto */
+  McWork work;            /* so far */
+  double seconds_cache;   /* deciding and measuring motion; not in seconds_transformer */
+  int64_t bytes_keys_values, bytes_cache;         /* of bytes_planned: kept keys and values; residuals */
 } McStats;
 /* May be called from any thread. */
 MC_API void mc_session_stats (McSession *session, McStats *stats);
+
+typedef struct {
+  size_t struct_size;     /* set by the caller */
+  int64_t first_frame, frames;
+  McWork work;
+} McChunkStats;
+/* Of delivered chunk `index`, from 0; 0 when it is not delivered yet. May be called from any thread. */
+MC_API int mc_session_chunk_stats (McSession *session, int64_t index, McChunkStats *stats);
 
 MC_API uint32_t mc_abi_version (void); /* MC_ABI_VERSION of the library */
 

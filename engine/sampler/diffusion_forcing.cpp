@@ -7,75 +7,191 @@
 
 namespace mc::sampler {
 
-WindowPlan plan_window(const WindowSettings& s, const schedule::TimeGrid& grid) {
-    WindowPlan plan;
-    int columns = s.frames + (s.end_frame ? 1 : 0);
-    plan.rows = schedule::timestep_matrix({columns, columns, s.ar_step, s.prefix_frames, s.chunk}, grid.timesteps);
-    for (schedule::Row& row : plan.rows) {
-        if (!s.end_frame) break;
-        row.timestep.back() = 0; // the given last frame is clean and stays
-        row.update.back() = false;
-    }
-    // Rows that only the end frame would have needed.
-    std::erase_if(plan.rows, [](const schedule::Row& row) {
-        return std::none_of(row.update.begin(), row.update.end(), [](bool u) { return u; });
-    });
-    plan.steps = schedule::unipc_steps(grid);
-    plan.frames = s.frames;
-    plan.prefix_frames = s.prefix_frames;
-    plan.end_frame = s.end_frame;
-    plan.guidance_scale = s.guidance_scale;
-    plan.addnoise_condition = s.addnoise_condition;
-    return plan;
+using clock = std::chrono::steady_clock;
+static double since(clock::time_point start) { return std::chrono::duration<double>(clock::now() - start).count(); }
+
+ChunkCount& ChunkCount::operator+=(const ChunkCount& o) {
+    turns += o.turns, whole += o.whole, sparse += o.sparse, reused += o.reused, extra += o.extra;
+    tokens_computed += o.tokens_computed, tokens_reused += o.tokens_reused;
+    return *this;
 }
 
-WindowSampler::WindowSampler(transformer::Window& window, const transformer::TextContext& text,
-                             const transformer::TextContext* text_negative, WindowPlan plan, at::Tensor latents,
+WindowSampler::WindowSampler(transformer::Window& window, Guidance guidance, const WindowPlan& plan,
+                             cache::Policy& policy, const cache::Settings& cache, at::Tensor latents,
                              std::function<at::Tensor(int row)> prefix_noise)
-    : window_(window), text_(text), text_negative_(text_negative), plan_(std::move(plan)),
-      prefix_noise_(std::move(prefix_noise)), latents_(std::move(latents)) {
+    : window_(window), guidance_(guidance), plan_(plan), policy_(policy), cache_(cache),
+      prefix_noise_(std::move(prefix_noise)), latents_(std::move(latents)), counts_(window.chunks()) {
     c10::InferenceMode guard;
     x_last_ = at::zeros_like(latents_);
     m0_ = at::zeros_like(latents_);
     m_prev_ = at::zeros_like(latents_);
+
+    std::vector<int64_t> all;
+    for (size_t row = 0; row < plan_.rows.size(); row++)
+        for (int64_t t : plan_.timesteps(row)) all.push_back(t);
+    std::sort(all.begin(), all.end());
+    all.erase(std::unique(all.begin(), all.end()), all.end());
+    window_.prepare(all);
+    // Nothing that a decision needs of the schedule is left for later.
+    if (cache_.kind != cache::Kind::NONE) {
+        for (row_ = 0; row_ < plan_.rows.size(); row_++) distances_of(plan_.turns[row_]);
+        row_ = 0;
+    }
+    const bool whole = window.chunks() == 1 && plan_.chunk_frames == plan_.columns();
+    policy_.begin_window({window.chunks(), plan_.chunk_frames, static_cast<int>(window.frame_tokens()), plan_.branches(),
+                          static_cast<int>(whole ? plan_.rows.size() : plan_.steps.size()),
+                          static_cast<int>(plan_.rows.size())});
 }
 
-void WindowSampler::step(Cancel cancel, const Trace& trace, Timing& timing, const std::function<void()>& forwarded) {
+cache::FrameDistance WindowSampler::distance(int64_t now, int64_t before) {
+    auto [at, fresh] = known_.try_emplace({now, before});
+    if (fresh) {
+        const auto d = window_.distance(cache_.embedding == cache::Embedding::E0, now, before);
+        at->second = {d.difference, d.magnitude};
+    }
+    return at->second;
+}
+
+std::vector<cache::FrameDistance> WindowSampler::schedule_distances() {
+    // Steps of the first frame that takes any.
+    std::vector<cache::FrameDistance> list;
+    const auto& rows = plan_.rows;
+    size_t frame = plan_.prefix_frames;
+    for (size_t row = 1; row < rows.size() && frame < rows[0].update.size(); row++)
+        if (rows[row].update[frame] && rows[row - 1].update[frame])
+            list.push_back(distance(rows[row].timestep[frame], rows[row - 1].timestep[frame]));
+    return list;
+}
+
+// How far the embeddings moved since each stepping chunk's evaluation before: a chunk's evaluations follow each other
+// row by row.
+WindowSampler::Distances WindowSampler::distances_of(const std::vector<ChunkTurn>& turns) {
+    Distances list;
+    const std::vector<int64_t> now = plan_.timesteps(row_),
+                               before = row_ ? plan_.timesteps(row_ - 1) : std::vector<int64_t>();
+    for (const ChunkTurn& turn : turns) {
+        if (turn.kind != ChunkTurn::Kind::STEP) continue;
+        list.emplace_back();
+        for (int f = turn.chunk * plan_.chunk_frames; turn.step > 0 && f < (turn.chunk + 1) * plan_.chunk_frames; f++)
+            list.back().push_back(distance(now[f], before[f]));
+    }
+    return list;
+}
+
+// One row for branches [first, last): decide, execute, look at the motion.
+void WindowSampler::run_branches(const at::Tensor& input, const std::vector<int64_t>& timesteps, int first, int last,
+                                 Cancel cancel, const Trace& trace, Timing& timing,
+                                 const std::function<void(const Turn&)>& observe) {
+    auto start = clock::now();
+    const std::vector<ChunkTurn>& turns = plan_.turns[row_];
+    const bool remembers = cache_.kind != cache::Kind::NONE;
+    const Distances distances = remembers ? distances_of(turns) : Distances(turns.size());
+    const int row = static_cast<int>(row_);
+
+    std::vector<cache::ChunkStep> steps;
+    for (const ChunkTurn& turn : turns)
+        if (turn.kind == ChunkTurn::Kind::STEP) steps.push_back({turn.chunk, turn.step, distances[steps.size()], turn.sigma});
+    std::vector<std::vector<cache::Plan>> plans; // of each branch
+    std::vector<transformer::ChunkWork> work;
+    for (int b = first; b < last; b++) {
+        plans.push_back(remembers ? policy_.decide(row, b, steps) : std::vector<cache::Plan>(steps.size()));
+        size_t step = 0;
+        for (const ChunkTurn& turn : turns) {
+            transformer::ChunkWork w;
+            w.branch = b;
+            w.chunk = turn.chunk;
+            if (turn.kind == ChunkTurn::Kind::STEP) {
+                w.plan = &plans.back()[step++];
+                w.remember = remembers;
+                w.motion = policy_.wants_motion(b, turn.chunk);
+                w.level = turn.sigma;
+            } else {
+                w.output = static_cast<bool>(observe);
+                // The first generated chunk's motion is measured against the prefix.
+                w.motion = turn.kind == ChunkTurn::Kind::PREFIX && cache_.kind == cache::Kind::MOTIONCACHE &&
+                           !plan_.reference_prefix;
+            }
+            work.push_back(w);
+        }
+    }
+    timing.cache += since(start);
+
+    start = clock::now();
+    const transformer::TextContext* const text[] = {guidance_.text, guidance_.negative};
+    window_.forward(input, timesteps, text, work, cancel, trace);
+    timing.transformer += since(start);
+
+    start = clock::now();
+    for (size_t i = 0; i < work.size(); i++) {
+        const transformer::ChunkWork& w = work[i];
+        const ChunkTurn& turn = turns[i % turns.size()];
+        if (w.motion && turn.kind == ChunkTurn::Kind::STEP) {
+            const auto& change = window_.change(i);
+            policy_.motion(w.branch, w.chunk, change.tokens, change.has_previous);
+        }
+        ChunkCount& count = counts_[w.chunk];
+        if (turn.kind != ChunkTurn::Kind::STEP) {
+            count.extra++;
+        } else {
+            const int64_t all = plan_.chunk_frames * window_.frame_tokens();
+            const int64_t computed = w.plan->action == cache::Action::ALL      ? all
+                                     : w.plan->action == cache::Action::TOKENS ? static_cast<int64_t>(w.plan->tokens.size())
+                                                                               : 0;
+            count.turns++;
+            (computed == all ? count.whole : computed ? count.sparse : count.reused)++;
+            count.tokens_computed += computed;
+            count.tokens_reused += all - computed;
+        }
+        if (observe)
+            observe({row, w.branch, turn, window_.velocity(w.branch).narrow(1, w.chunk * plan_.chunk_frames, plan_.chunk_frames),
+                     w.motion && turn.kind == ChunkTurn::Kind::STEP ? policy_.weights(w.branch, w.chunk)
+                                                                    : std::span<const float>()});
+    }
+    timing.cache += since(start);
+}
+
+void WindowSampler::step(Cancel cancel, const Trace& trace, Timing& timing, const std::function<void()>& forwarded,
+                         const std::function<void(const Turn&)>& observe) {
     c10::InferenceMode guard;
-    using clock = std::chrono::steady_clock;
     const schedule::Row& row = plan_.rows[row_];
 
     at::Tensor input = latents_; // [C, frames (+ 1), h, w]
-    std::vector<int64_t> timesteps = row.timestep;
-    if (plan_.addnoise_condition > 0 && plan_.prefix_frames > 0) {
+    const std::vector<int64_t> timesteps = plan_.timesteps(row_);
+    const bool whole = window_.chunks() == 1;
+    const bool sees_prefix = whole || plan_.turns[row_].front().kind == ChunkTurn::Kind::PREFIX;
+    if (plan_.addnoise_condition > 0 && plan_.prefix_frames > 0 && sees_prefix) {
         // The latents stay clean; both branches see the same noise.
         double n = 0.001 * plan_.addnoise_condition;
         input = latents_.clone();
         at::Tensor prefix = input.narrow(1, 0, plan_.prefix_frames);
         prefix.mul_(1 - n).add_(prefix_noise_(static_cast<int>(row_)), n);
-        std::fill_n(timesteps.begin(), plan_.prefix_frames, plan_.addnoise_condition);
     }
 
+    if (trace) trace("steps.timesteps", at::tensor(timesteps));
+    // A whole window takes its branches one after the other: its workspace is the biggest thing in memory. Chunks take
+    // them together, so that their few rows fill the matrix products.
+    const int branches = plan_.branches();
+    if (plan_.chunk_frames == plan_.columns())
+        for (int b = 0; b < branches; b++) {
+            run_branches(input, timesteps, b, b + 1, cancel, {}, timing, observe);
+            forwarded();
+        }
+    else {
+        run_branches(input, timesteps, 0, branches, cancel, {}, timing, observe);
+        for (int b = 0; b < branches; b++) forwarded();
+    }
     auto start = clock::now();
-    at::Tensor velocity = window_.forward(input, timesteps, text_, cancel);
-    forwarded();
-    if (trace) {
-        trace("steps.timesteps", at::tensor(timesteps));
-        trace("steps.v_cond", velocity);
+    at::Tensor velocity = window_.velocity(0);
+    if (trace) trace("steps.v_cond", velocity);
+    if (branches == 2) {
+        const at::Tensor& negative = window_.velocity(1);
+        if (trace) trace("steps.v_uncond", negative);
+        velocity = negative + plan_.guidance_scale * (velocity - negative);
     }
-    if (plan_.guidance_scale > 1) {
-        at::Tensor conditional = velocity.clone();
-        velocity = window_.forward(input, timesteps, *text_negative_, cancel);
-        forwarded();
-        if (trace) trace("steps.v_uncond", velocity);
-        velocity = velocity + plan_.guidance_scale * (conditional - velocity);
-    }
-    auto middle = clock::now();
     take_steps(row, velocity);
     if (trace) trace("steps.latents", latents_);
     row_++;
-    timing.transformer += std::chrono::duration<double>(middle - start).count();
-    timing.schedule += std::chrono::duration<double>(clock::now() - middle).count();
+    timing.schedule += since(start);
 }
 
 // One UniPC update of every frame that takes a step in this row; frames in a run that share a state go together.

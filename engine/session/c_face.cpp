@@ -56,6 +56,15 @@ template <typename F> auto guarded(McError* error, const F& body) -> decltype(bo
 std::optional<int> given(int32_t value) { return value == MC_UNSET ? std::nullopt : std::optional<int>(value); }
 std::optional<double> given(double value) { return std::isnan(value) ? std::nullopt : std::optional<double>(value); }
 
+// Of a C enum whose 0 is auto; the others in order.
+template <typename T> std::optional<T> chosen(int value, std::initializer_list<T> values) {
+    if (value == 0) return std::nullopt;
+    if (value < 0 || value > static_cast<int>(values.size()))
+        throw mc::Error(MC_ERROR_SETTINGS, "A setting has the number " + std::to_string(value) +
+                                               ", which this version does not know: take one of the names in motioncache.h.");
+    return values.begin()[value - 1];
+}
+
 std::optional<mc::sampler::Image> copy_image(const McImage& image, const char* name) {
     if (!image.rgb) return std::nullopt;
     if (image.width < 1 || image.height < 1 || image.width > 32768 || image.height > 32768 ||
@@ -69,6 +78,10 @@ std::optional<mc::sampler::Image> copy_image(const McImage& image, const char* n
         copy.rgb.insert(copy.rgb.end(), row, row + 3 * static_cast<size_t>(image.width));
     }
     return copy;
+}
+
+McWork work_of(const mc::sampler::ChunkCount& c) {
+    return {c.turns, c.whole, c.sparse, c.reused, c.extra, c.tokens_computed, c.tokens_reused};
 }
 
 mc::session::Request translate(const McRequest& r) {
@@ -91,8 +104,26 @@ mc::session::Request translate(const McRequest& r) {
     q.addnoise_condition = given(r.addnoise_condition);
     if (r.long_video != MC_LONG_VIDEO_AUTO)
         q.long_video = r.long_video == MC_LONG_VIDEO_PIXEL ? mc::model::LongVideo::PIXEL : mc::model::LongVideo::LATENT;
-    if (r.attention != MC_ATTENTION_AUTO)
-        q.attention = r.attention == MC_ATTENTION_FULL ? mc::model::Attention::FULL : mc::model::Attention::CAUSAL;
+    using namespace mc::cache;
+    using mc::model::Attention;
+    using mc::session::Preset;
+    using mc::sampler::Finished;
+    q.attention = chosen(r.attention, {Attention::FULL, Attention::CAUSAL, Attention::KV});
+    q.cache.kind = chosen(r.cache, {Kind::NONE, Kind::TEACACHE, Kind::FLOWCACHE, Kind::MOTIONCACHE});
+    q.cache.preset = chosen(r.cache_preset, {Preset::QUALITY, Preset::BALANCED, Preset::FAST, Preset::CUSTOM});
+    q.cache.threshold = given(r.cache_threshold);
+    q.cache.warmup = given(r.cache_warmup);
+    q.cache.coarse_updates = given(r.cache_coarse_updates);
+    q.cache.weights = chosen(r.cache_weights, {Weights::NONE, Weights::MEAN, Weights::MAX, Weights::MAX_RESCALE});
+    q.cache.weight_floor = given(r.cache_weight_floor);
+    q.cache.distance = chosen(r.cache_distance, {Distance::GLOBAL, Distance::TOKEN});
+    q.cache.vote = given(r.cache_vote);
+    q.cache.min_ratio = given(r.cache_min_ratio);
+    q.cache.first_share = given(r.cache_first_share);
+    q.cache.noise_power = given(r.cache_noise_power);
+    q.cache.reuse = chosen(r.cache_reuse, {Reuse::REPEAT, Reuse::TAYLOR});
+    q.finished_chunks = chosen(r.finished_chunks, {Finished::FROZEN, Finished::REFRESHED});
+    q.reference_windows = r.reference_windows != 0;
     q.image = copy_image(r.image, "image");
     q.end_image = copy_image(r.end_image, "end-image");
     q.cancel = mc::Cancel(r.cancel);
@@ -143,9 +174,11 @@ void mc_request_init(McRequest* r) {
     r->seed = -1;
     for (int32_t* field : {&r->width, &r->height, &r->frame_rate_n, &r->frame_rate_d, &r->num_frames, &r->steps,
                            &r->causal_block_size, &r->ar_step, &r->base_num_frames, &r->overlap_history,
-                           &r->addnoise_condition})
+                           &r->addnoise_condition, &r->cache_warmup, &r->cache_coarse_updates})
         *field = MC_UNSET;
-    r->guidance_scale = r->shift = NAN;
+    for (double* field : {&r->guidance_scale, &r->shift, &r->cache_threshold, &r->cache_weight_floor, &r->cache_vote,
+                          &r->cache_min_ratio, &r->cache_first_share, &r->cache_noise_power})
+        *field = NAN;
 }
 
 McSession* mc_session_new(McModel* model, const McRequest* request, McError* error) {
@@ -204,7 +237,21 @@ void mc_session_stats(McSession* session, McStats* out) {
     full.bytes_planned = s.bytes_planned;
     full.width = s.width;
     full.height = s.height;
+    full.cache = static_cast<McCache>(static_cast<int>(s.cache) + 1);
+    full.work = work_of(s.count);
+    full.seconds_cache = s.seconds_cache;
+    full.bytes_keys_values = s.bytes_keys_values;
+    full.bytes_cache = s.bytes_cache;
     std::memcpy(out, &full, std::min(out->struct_size, sizeof full));
+}
+
+int mc_session_chunk_stats(McSession* session, int64_t index, McChunkStats* out) {
+    const std::vector<mc::session::ChunkStats> chunks = session->session->stats().chunk;
+    if (index < 0 || index >= static_cast<int64_t>(chunks.size())) return 0;
+    const mc::session::ChunkStats& chunk = chunks[index];
+    const McChunkStats full{out->struct_size, chunk.first_frame, chunk.frames, work_of(chunk.count)};
+    std::memcpy(out, &full, std::min(out->struct_size, sizeof full));
+    return 1;
 }
 
 } // extern "C"

@@ -1,10 +1,12 @@
 #include "engine/session/loaded_model.h"
 
 #include <c10/core/InferenceMode.h>
+#include <filesystem>
 #include <thread>
 #include <unistd.h>
 
 #include "engine/cuda/load_cuda.h"
+#include "engine/model/fingerprint.h"
 #include "engine/model/tokenizer_json.h"
 #include "engine/session/memory.h"
 #include "engine/processor.h"
@@ -84,8 +86,11 @@ std::shared_ptr<const LoadedModel> LoadedModel::open(const std::string& path, co
     m->vae_config = folder->vae;
     m->text_config = folder->text_encoder;
     m->defaults = folder->defaults;
-    return load(m, *folder->transformer_tensors(), *folder->vae_tensors(), *folder->text_encoder_tensors(),
-                folder->tokenizer_file, options);
+    auto transformer = folder->transformer_tensors();
+    const std::string calibration = model::calibration_file(path);
+    if (options.calibration && std::filesystem::exists(calibration))
+        m->calibration = model::read_calibration(calibration, model::fingerprint(*transformer));
+    return load(m, *transformer, *folder->vae_tensors(), *folder->text_encoder_tensors(), folder->tokenizer_file, options);
 }
 
 std::shared_ptr<const LoadedModel> LoadedModel::open_parts(const Parts& parts, const LoadOptions& options) {

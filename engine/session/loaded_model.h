@@ -6,6 +6,7 @@
 #include <string>
 
 #include "engine/cancel.h"
+#include "engine/model/calibration.h"
 #include "engine/model/model_folder.h"
 #include "engine/text/tokenizer.h"
 #include "engine/text/umt5_encoder.h"
@@ -18,6 +19,7 @@ struct LoadOptions {
     std::string device = "auto"; // "auto", "cpu", "cuda:N"
     std::optional<Precision> precision; // unset: float32 on the CPU, bfloat16 on CUDA
     int threads = 0;             // 0: as many as processors
+    bool calibration = true;     // reads motioncache.json where there is one; not when it is to be made anew
     Cancel cancel;
     std::function<void(double fraction, const char* part)> progress;
     std::function<void(int level, const std::string& text)> log;
@@ -36,6 +38,7 @@ struct LoadedModel {
     model::VaeConfig vae_config;
     model::TextEncoderConfig text_config;
     model::GenerationDefaults defaults;
+    std::optional<model::Calibration> calibration; // of the caches: motioncache.json in the folder
     Precision precision = Precision::FLOAT32;
     at::Device device = at::kCPU;
     int threads = 0;

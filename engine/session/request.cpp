@@ -29,8 +29,10 @@ static int64_t random_seed() {
     return (static_cast<int64_t>(device()) << 31 ^ device()) & INT64_MAX;
 }
 
-Settings complete(const Request& r, const model::GenerationDefaults& d, const model::TransformerConfig& transformer,
-                  const model::VaeConfig& vae) {
+Settings complete(const Request& r, const LoadedModel& model) {
+    const model::GenerationDefaults& d = model.defaults;
+    const model::TransformerConfig& transformer = model.transformer_config;
+    const model::VaeConfig& vae = model.vae_config;
     Settings s;
     s.prompt = text::clean_prompt(r.prompt);
     if (s.prompt.empty()) refuse("No prompt: set the property prompt to a sentence that describes the video.");
@@ -71,6 +73,16 @@ Settings complete(const Request& r, const model::GenerationDefaults& d, const mo
                "): the given picture is a latent frame of its own; set causal-block-size=1 and ar-step=0.");
     if (s.has_end_image && !s.has_image)
         refuse("end-image needs image too: the model was trained with a first picture or with a first and a last one.");
+
+    if (s.has_end_image && s.attention != model::Attention::FULL)
+        refuse("end-image needs attention=full: otherwise no frame sees those after it, and the last picture changes nothing.");
+    s.finished_chunks = r.finished_chunks.value_or(sampler::Finished::FROZEN);
+    s.reference_windows = r.reference_windows;
+    if (r.finished_chunks && s.attention != model::Attention::KV)
+        refuse("finished-chunks is set but attention is not kv, so that finished chunks are computed in every step: set "
+               "attention=kv, or drop it.");
+    s.cache = r.cache_settings ? *r.cache_settings
+                               : choose_cache(r.cache, s.attention, model.calibration ? &*model.calibration : nullptr, transformer);
 
     int base = r.base_num_frames.value_or(d.base_num_frames);
     s.length = schedule::plan_length(s.num_frames, base, s.overlap_history, s.causal_block_size);

@@ -15,12 +15,14 @@ struct Settings {
     double guidance_scale, shift;
     model::LongVideo long_video;
     model::Attention attention;
+    cache::Settings cache;
+    sampler::Finished finished_chunks;
+    bool reference_windows;
     bool has_image, has_end_image;
     schedule::Length length; // windows; frames >= num_frames
 };
 
 // Throws MC_ERROR_SETTINGS with the setting, its value and what to set instead.
-Settings complete(const Request& request, const model::GenerationDefaults& defaults,
-                  const model::TransformerConfig& transformer, const model::VaeConfig& vae);
+Settings complete(const Request& request, const LoadedModel& model);
 
 } // namespace mc::session

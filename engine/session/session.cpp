@@ -5,6 +5,7 @@
 #include <chrono>
 #include <mutex>
 
+#include "engine/cache/coarse_schedule.h"
 #include "engine/sampler/diffusion_forcing.h"
 #include "engine/sampler/noise.h"
 #include "engine/session/memory.h"
@@ -27,7 +28,8 @@ struct Session::Impl {
 
     std::shared_ptr<const transformer::TextContext> text, text_negative;
     std::unique_ptr<transformer::Window> window; // kept while the next one has the same shape
-    int window_frames = 0;
+    transformer::Window::Shape window_shape{};
+    std::unique_ptr<cache::Policy> policy;
     std::unique_ptr<sampler::WindowSampler> sampler;
     std::unique_ptr<vae::DecoderStream> decoder;
     size_t index = 0;        // of the window being sampled
@@ -38,6 +40,7 @@ struct Session::Impl {
     at::Tensor latent_history; // [C, overlap, h, w]
     std::vector<at::Tensor> finished_latents; // for the trace of a whole video
     sampler::Timing timing;
+    sampler::ChunkCount finished_count; // of the windows that are gone
     transformer::CallCount window_calls; // of the windows that are gone
     int64_t decoder_flop = 0;            // of the decoders that are gone
 
@@ -55,6 +58,8 @@ struct Session::Impl {
     at::Tensor encode_picture(const sampler::Image& image, const char* name);
     at::Tensor initial_latents();
     void begin_window();
+    void log_cache_schedule();
+    void trace_keys_values();
     void end_window();
     at::Tensor decode(int begin, int end);
     std::optional<Frames> next();
@@ -68,10 +73,12 @@ struct Session::Impl {
 };
 
 Session::Impl::Impl(std::shared_ptr<const LoadedModel> m, Request r) : model(std::move(m)), request(std::move(r)) {
-    settings = complete(request, model->defaults, model->transformer_config, model->vae_config);
+    settings = complete(request, *model);
     h = settings.height / model->vae_config.spatial_factor;
     w = settings.width / model->vae_config.spatial_factor;
     grid = schedule::time_grid(settings.steps, settings.shift, request.grid);
+    policy = cache::make_policy(settings.cache);
+    policy->observe(request.decisions);
     const auto& windows = settings.length.windows;
     for (size_t i = 0; i < windows.size(); i++) {
         bool end_frame = settings.has_end_image && i + 1 == windows.size();
@@ -82,9 +89,11 @@ Session::Impl::Impl(std::shared_ptr<const LoadedModel> m, Request r) : model(std
         plans.push_back(same ? plans.back()
                              : std::make_shared<const sampler::WindowPlan>(sampler::plan_window(
                                    {windows[i], prefix, settings.causal_block_size, settings.ar_step, end_frame,
-                                    settings.guidance_scale, settings.addnoise_condition},
+                                    settings.guidance_scale, settings.addnoise_condition, settings.attention,
+                                    settings.finished_chunks, settings.reference_windows},
                                    grid)));
         stats.forwards_total += plans.back()->forwards();
+        stats.cache = settings.cache.kind;
         stats.chunks_total += (windows[i] - overlap_latents(i)) / settings.causal_block_size;
     }
     stats.seed = settings.seed;
@@ -92,6 +101,11 @@ Session::Impl::Impl(std::shared_ptr<const LoadedModel> m, Request r) : model(std
     stats.bytes_weights = model->bytes();
     stats.width = settings.width;
     stats.height = settings.height;
+    for (size_t i = 0; i < plans.size(); i++) {
+        const auto bytes = transformer::Window::bytes(model->transformer_config, model->precision, shape(i));
+        stats.bytes_keys_values = std::max(stats.bytes_keys_values, bytes.keys_values);
+        stats.bytes_cache = std::max(stats.bytes_cache, bytes.remembered);
+    }
     int64_t work = planned_bytes();
     stats.bytes_planned = stats.bytes_weights + work;
     if (model->device.is_cpu())
@@ -100,8 +114,14 @@ Session::Impl::Impl(std::shared_ptr<const LoadedModel> m, Request r) : model(std
 }
 
 transformer::Window::Shape Session::Impl::shape(size_t i) const {
-    return {plans[i]->frames + (plans[i]->end_frame ? 1 : 0), static_cast<int>(h), static_cast<int>(w),
-            settings.causal_block_size, settings.attention, settings.fps};
+    const sampler::WindowPlan& plan = *plans[i];
+    transformer::Window::Shape s{plan.columns(), static_cast<int>(h), static_cast<int>(w), settings.causal_block_size,
+                                 settings.attention, settings.fps};
+    s.branches = plan.branches();
+    for (const auto& other : plans) s.chunks_at_once = std::max(s.chunks_at_once, other->chunks_at_once());
+    s.remembers = settings.cache.kind != cache::Kind::NONE;
+    s.reuse = settings.cache.reuse;
+    return s;
 }
 
 // What the request takes beside the weights, at its worst moment: the widest window's workspace, its latents
@@ -110,7 +130,8 @@ int64_t Session::Impl::planned_bytes() const {
     int64_t window_bytes = 0, latents = 0;
     for (size_t i = 0; i < plans.size(); i++) {
         auto s = shape(i);
-        window_bytes = std::max(window_bytes, transformer::Window::bytes(model->transformer_config, model->precision, s));
+        window_bytes = std::max(window_bytes,
+                                transformer::Window::bytes(model->transformer_config, model->precision, s).total());
         latents = std::max<int64_t>(latents, s.frames * h * w * model->transformer_config.out_channels * 4);
     }
     int64_t chunk = std::max(settings.causal_block_size, pixel_windows() ? overlap_latents(1) : 1);
@@ -184,11 +205,14 @@ void Session::Impl::begin_window() {
     if (plan.end_frame) latents = at::cat({latents, encode_picture(*request.end_image, "end_latent")}, 1);
 
     auto s = shape(index);
-    if (!window || window_frames != s.frames) {
+    if (!window || window_shape != s) {
         if (window) window_calls.add(window->calls());
+        window.reset(); // before the next one takes its memory
         window = std::make_unique<transformer::Window>(*model->transformer, s);
-        window_frames = s.frames;
+        window_shape = s;
     }
+    // The reference forgets everything but the last frames that motion is measured against.
+    window->forget(!settings.reference_windows);
     auto prefix_noise = [this, at_window = static_cast<int>(index)](int row) {
         int64_t C = model->transformer_config.out_channels, frames = plans[at_window]->prefix_frames;
         if (request.prefix_noise) return request.prefix_noise(at_window, row, {C, frames, h, w});
@@ -201,22 +225,56 @@ void Session::Impl::begin_window() {
         }
         return noise;
     };
-    sampler = std::make_unique<sampler::WindowSampler>(*window, *text, text_negative.get(), plan, latents.contiguous(),
-                                                       prefix_noise);
+    sampler = std::make_unique<sampler::WindowSampler>(*window, sampler::Guidance{text.get(), text_negative.get()}, plan,
+                                                       *policy, settings.cache, latents.contiguous(), prefix_noise);
+    if (index == 0) log_cache_schedule();
     // Windows joined by latents share one decoder, which has seen the prefix already.
     decoded = index && !pixel_windows() ? plan.prefix_frames : 0;
+}
+
+// What the cache will compute as far as the schedule alone decides, for whoever asks (log level 5).
+void Session::Impl::log_cache_schedule() {
+    if (!model->log || settings.cache.kind == cache::Kind::NONE) return;
+    std::vector<cache::ScheduledStep> steps(1);
+    for (const cache::FrameDistance& d : sampler->schedule_distances()) {
+        const double sigma = plans[0]->steps[steps.size()].sigma;
+        steps.push_back({std::vector<cache::FrameDistance>(settings.causal_block_size, d), sigma});
+    }
+    for (bool first : {true, false})
+        model->log(5, std::string("cache, ") + (first ? "first chunk: " : "other chunks: ") +
+                          cache::text_of(cache::coarse_schedule(settings.cache, steps, first, plans[0]->branches())));
+}
+
+// "kv.{cond,uncond}.layer{i}.{k,v}": [tokens, heads, head] each.
+void Session::Impl::trace_keys_values() {
+    if (settings.attention != model::Attention::KV) return;
+    const auto& c = model->transformer_config;
+    for (int branch = 0; branch < plans[index]->branches(); branch++)
+        for (int64_t layer = 0; layer < c.layers; layer++) {
+            std::vector<at::Tensor> k, v;
+            for (int64_t t = 0; t < plans[index]->frames * window->frame_tokens(); t++) {
+                auto [key, value] = window->key_value(branch, layer, t);
+                k.push_back(key.view({c.heads, c.head()}));
+                v.push_back(value.view({c.heads, c.head()}));
+            }
+            const std::string name = std::string("kv.") + (branch ? "uncond" : "cond") + ".layer" + std::to_string(layer);
+            trace(name + ".k", at::stack(k));
+            trace(name + ".v", at::stack(v));
+        }
 }
 
 void Session::Impl::end_window() {
     at::Tensor latents = sampler->latents().narrow(1, 0, plans[index]->frames);
     if (request.trace) {
         trace("latents.w" + std::to_string(index), latents);
+        trace_keys_values();
         finished_latents.push_back(latents.slice(1, overlap_latents(index)).clone());
         if (index + 1 == plans.size() && !pixel_windows()) trace("latents", at::cat(finished_latents, 1));
     }
     int64_t overlap = schedule::latent_frames(settings.overlap_history);
     if (index + 1 < plans.size() && !pixel_windows())
         latent_history = latents.narrow(1, latents.size(1) - overlap, overlap).clone();
+    for (const sampler::ChunkCount& c : sampler->counts()) finished_count += c;
     sampler.reset();
     index++;
 }
@@ -249,13 +307,18 @@ std::optional<Frames> Session::Impl::next() {
         request.cancel.check();
         if (!text) encode_text();
         if (!sampler) begin_window();
+        std::function<void(const sampler::Turn&)> observe;
+        if (request.turns) observe = [&](const sampler::Turn& turn) { request.turns(static_cast<int>(index), turn); };
         int chunk = settings.causal_block_size;
         int ready = sampler->finished() / chunk * chunk;
         if (ready <= decoded) {
-            sampler->step(request.cancel, request.trace, timing, [this] { update([](Stats& s) { s.forwards++; }); });
+            sampler->step(request.cancel, request.trace, timing, [this] { update([](Stats& s) { s.forwards++; }); }, observe);
             update([&](Stats& s) {
                 s.seconds_transformer = timing.transformer;
+                s.seconds_cache = timing.cache;
                 s.seconds_schedule = timing.schedule;
+                s.count = finished_count;
+                for (const sampler::ChunkCount& c : sampler->counts()) s.count += c;
                 s.flop_transformer = window_calls.flop() + window->flop();
             });
             continue;
@@ -269,6 +332,9 @@ std::optional<Frames> Session::Impl::next() {
             at::Tensor all = history.defined() ? at::cat({history, frames}, 1) : frames;
             history = all.slice(1, std::max<int64_t>(0, all.size(1) - settings.overlap_history)).clone();
         }
+        const auto& counts = sampler->counts();
+        const sampler::ChunkCount count_here =
+            counts[std::min<size_t>(counts.size() - 1, begin / plans[index]->chunk_frames)];
         if (decoded >= plans[index]->frames) end_window();
         int64_t count = std::min(frames.size(1), settings.num_frames - delivered);
         if (count <= 0) continue;
@@ -277,6 +343,7 @@ std::optional<Frames> Session::Impl::next() {
         update([&](Stats& s) {
             s.frames = delivered;
             s.chunks++;
+            s.chunk.push_back({result.first, count, count_here});
         });
         return result;
     }

@@ -284,4 +284,19 @@ void mc_session_stats(McSession* s, McStats* stats) {
     stats->forwards_total = s->chunks_total * s->steps * s->forwards_a_step;
     stats->width = s->width;
     stats->height = s->height;
+    stats->cache = MC_CACHE_NONE;
+    const int64_t tokens = int64_t(s->width / 16) * (s->height / 16) * s->chunk;
+    stats->work.turns = stats->work.turns_whole = s->forwards;
+    stats->work.tokens_computed = s->forwards * tokens;
+}
+
+int mc_session_chunk_stats(McSession* s, int64_t index, McChunkStats* stats) {
+    if (index < 0 || index >= s->chunks) return 0;
+    const size_t size = stats->struct_size;
+    *stats = {};
+    stats->struct_size = size;
+    stats->first_frame = index ? 4 * s->chunk * index - 3 : 0;
+    stats->frames = std::min<int64_t>(index ? 4 * s->chunk : 4 * s->chunk - 3, s->frames_total - stats->first_frame);
+    stats->work.turns = stats->work.turns_whole = s->steps * s->forwards_a_step;
+    return 1;
 }

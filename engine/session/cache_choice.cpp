@@ -1,0 +1,123 @@
+#include "engine/session/cache_choice.h"
+
+#include "engine/error.h"
+#include "engine/model/skyreels_v2/published_caches.h"
+
+namespace mc::session {
+
+using cache::Kind;
+using cache::Settings;
+using model::Attention;
+
+[[noreturn]] static void refuse(const std::string& message) { throw Error(MC_ERROR_SETTINGS, message); }
+
+static const char* name_of(Kind kind) {
+    switch (kind) {
+    case Kind::NONE: return "none";
+    case Kind::TEACACHE: return "teacache";
+    case Kind::FLOWCACHE: return "flowcache";
+    case Kind::MOTIONCACHE: return "motioncache";
+    }
+    return "";
+}
+
+static const char* name_of(Attention attention) {
+    return attention == Attention::FULL ? "full" : attention == Attention::CAUSAL ? "causal" : "kv";
+}
+
+// The first knob that is set, of those that only MotionCache has.
+static const char* motioncache_knob(const CacheRequest& r) {
+    if (r.coarse_updates) return "cache-coarse-updates";
+    if (r.weights) return "cache-weights";
+    if (r.weight_floor) return "cache-weight-floor";
+    if (r.distance) return "cache-distance";
+    if (r.vote) return "cache-vote";
+    if (r.min_ratio) return "cache-min-ratio";
+    if (r.first_share) return "cache-first-share";
+    if (r.noise_power) return "cache-noise-power";
+    if (r.preset) return "cache-preset";
+    return nullptr;
+}
+static const char* any_knob(const CacheRequest& r) {
+    if (r.threshold) return "cache-threshold";
+    if (r.warmup) return "cache-warmup";
+    if (r.reuse) return "cache-reuse";
+    return motioncache_knob(r);
+}
+
+static Settings motioncache_preset(const CacheRequest& r, const model::Calibration* calibration,
+                                   const model::skyreels_v2::PublishedCaches* published) {
+    const Preset preset = r.preset.value_or(Preset::BALANCED);
+    if (calibration) {
+        if (preset == Preset::QUALITY) return calibration->quality.settings;
+        if (preset == Preset::BALANCED) return calibration->balanced.settings;
+        if (preset == Preset::FAST) return calibration->fast.settings;
+    } else if (published) {
+        // The published slow run lies between what a calibration calls quality and balanced.
+        return (preset == Preset::FAST ? published->motioncache_fast : published->motioncache_slow).settings;
+    } else if (preset != Preset::CUSTOM && !r.threshold) {
+        refuse("Nothing is known about caching with this model: run motioncache-calibrate on its folder, or set "
+               "cache-threshold, or cache=none.");
+    }
+    Settings custom;
+    custom.kind = Kind::MOTIONCACHE;
+    if (calibration) custom.polynomial = calibration->polynomial;
+    return custom;
+}
+
+// TeaCache and FlowCache with the model's polynomial and their published thresholds.
+static Settings whole_chunk_cache(Kind kind, const model::Calibration* calibration,
+                                  const model::skyreels_v2::PublishedCaches* published) {
+    if (published) return (kind == Kind::TEACACHE ? published->teacache_retention : published->flowcache_slow).settings;
+    Settings s;
+    s.kind = kind;
+    s.threshold = kind == Kind::TEACACHE ? 0.2 : 0.1;
+    if (calibration) s.polynomial = calibration->polynomial;
+    return s;
+}
+
+Settings choose_cache(const CacheRequest& r, Attention attention, const model::Calibration* calibration,
+                      const model::TransformerConfig& transformer) {
+    const auto* published = model::skyreels_v2::published_caches(transformer);
+    Kind kind = r.kind.value_or(Kind::NONE);
+    // Without being asked for, a cache runs only where it is known what it does to this model's videos.
+    if (!r.kind && attention == Attention::KV && (calibration || published || r.threshold || r.preset == Preset::CUSTOM))
+        kind = Kind::MOTIONCACHE;
+    if (kind == Kind::NONE) {
+        if (const char* knob = any_knob(r))
+            refuse(std::string(knob) + " is set but nothing is cached: " +
+                   (r.kind ? "drop it, or choose another cache than none."
+                           : attention == Attention::KV ? "nothing is known about caching with this model; run "
+                                                          "motioncache-calibrate on its folder, or set cache-threshold."
+                                                        : "set attention=kv for motioncache, or choose a cache."));
+        return {};
+    }
+    if (attention != Attention::KV && kind != Kind::TEACACHE)
+        refuse(std::string("cache=") + name_of(kind) + " works chunk by chunk and needs attention=kv (it is " +
+               name_of(attention) + "): set attention=kv, or take cache=teacache.");
+    if (const char* knob = motioncache_knob(r); knob && kind != Kind::MOTIONCACHE)
+        refuse(std::string(knob) + " belongs to cache=motioncache, not to cache=" + name_of(kind) + ": drop it.");
+    if (r.reuse == cache::Reuse::TAYLOR && attention != Attention::KV)
+        refuse("cache-reuse=taylor extrapolates over a chunk's own noise level and needs attention=kv.");
+
+    Settings s = kind == Kind::MOTIONCACHE ? motioncache_preset(r, calibration, published)
+                                           : whole_chunk_cache(kind, calibration, published);
+    if (r.threshold) s.threshold = *r.threshold;
+    if (r.warmup) (kind == Kind::MOTIONCACHE ? s.warmup : s.forced_first) = *r.warmup;
+    if (r.coarse_updates) s.coarse_updates = *r.coarse_updates;
+    if (r.weights) s.weights = *r.weights;
+    if (r.weight_floor) s.weight_floor = *r.weight_floor;
+    if (r.distance) s.distance = *r.distance;
+    if (r.vote) s.vote = *r.vote == NO_VOTE ? std::nullopt : r.vote;
+    if (r.min_ratio) s.min_ratio = *r.min_ratio;
+    if (r.first_share) s.first_share = *r.first_share;
+    if (r.noise_power) s.noise_power = *r.noise_power;
+    if (r.reuse) s.reuse = *r.reuse;
+    if (s.weights != cache::Weights::MAX_RESCALE && r.weight_floor)
+        refuse("cache-weight-floor is the least weight of cache-weights=max-rescale and means nothing with another: drop "
+               "one of them.");
+    cache::check(s);
+    return s;
+}
+
+} // namespace mc::session
