@@ -25,6 +25,7 @@ struct EngineLibrary {
     decltype(&mc_session_free) session_free;
     decltype(&mc_session_next) session_next;
     decltype(&mc_session_stats) session_stats;
+    decltype(&mc_session_chunk_stats) session_chunk_stats;
     decltype(&mc_frames_count) frames_count;
     decltype(&mc_frames_first) frames_first;
     decltype(&mc_frames_write) frames_write;

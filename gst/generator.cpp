@@ -45,6 +45,21 @@ McRequest request_of(const EngineLibrary& engine, const Settings& s, const Pictu
     rq.long_video = McLongVideo(s.long_video);
     rq.addnoise_condition = whole(s.addnoise_condition);
     rq.attention = McAttention(s.attention);
+    rq.cache = McCache(s.cache);
+    rq.cache_preset = McCachePreset(s.cache_preset);
+    rq.cache_threshold = real(s.cache_threshold);
+    rq.cache_warmup = whole(s.cache_warmup);
+    rq.cache_coarse_updates = whole(s.cache_coarse_updates);
+    rq.cache_weights = McCacheWeights(s.cache_weights);
+    rq.cache_weight_floor = real(s.cache_weight_floor);
+    rq.cache_distance = McCacheDistance(s.cache_distance);
+    rq.cache_vote = real(s.cache_vote);
+    rq.cache_min_ratio = real(s.cache_min_ratio);
+    rq.cache_first_share = real(s.cache_first_share);
+    rq.cache_noise_power = real(s.cache_noise_power);
+    rq.cache_reuse = McCacheReuse(s.cache_reuse);
+    rq.finished_chunks = McFinished(s.finished_chunks);
+    rq.reference_windows = s.reference_windows;
     return rq;
 }
 
@@ -193,18 +208,29 @@ void Generator::sample(const std::optional<ImageFile>& image, const std::optiona
     std::unique_ptr<McSession, void (*)(McSession*)> session(engine_->session_new(model_, &request, &error),
                                                              engine_->session_free);
     if (!session) raise(error);
-    McStats stats{};
-    stats.struct_size = sizeof stats;
-    engine_->session_stats(session.get(), &stats);
-    GST_INFO_OBJECT(element_, "seed %" G_GINT64_FORMAT ", %dx%d, %d frames", gint64(stats.seed),
-                    request.width, request.height, request.num_frames);
-    seed_used_(stats.seed);
+    // Statistics may be asked for while the session lives, and still tell of it afterwards.
+    struct Shown {
+        Generator& g;
+        Shown(Generator& g, McSession* session) : g(g) {
+            std::lock_guard lock(g.mutex_);
+            g.session_ = session;
+        }
+        ~Shown() {
+            std::lock_guard lock(g.mutex_);
+            g.last_stats_ = stats_of(*g.engine_, g.session_);
+            g.session_ = nullptr;
+        }
+    } shown(*this, session.get());
+    const gint64 seed = stats().total.seed;
+    GST_INFO_OBJECT(element_, "seed %" G_GINT64_FORMAT ", %dx%d, %d frames", seed, request.width, request.height,
+                    request.num_frames);
+    seed_used_(seed);
 
     for (int index = 0;; index++) {
         McFrames* frames = engine_->session_next(session.get(), &error);
         if (!frames && error.status != MC_OK) raise(error);
         if (!frames) return;
-        post_chunk(session.get(), frames, index);
+        post_chunk(frames, index);
         if (!put(frames)) return;
     }
 }
@@ -221,10 +247,13 @@ bool Generator::put(McFrames* frames) {
     return true;
 }
 
-void Generator::post_chunk(McSession* session, const McFrames* frames, int index) {
-    McStats stats{};
-    stats.struct_size = sizeof stats;
-    engine_->session_stats(session, &stats);
+Stats Generator::stats() const {
+    std::lock_guard lock(mutex_);
+    return session_ ? stats_of(*engine_, session_) : last_stats_;
+}
+
+void Generator::post_chunk(const McFrames* frames, int index) {
+    const McStats stats = this->stats().total;
     gst_element_post_message(
         element_,
         gst_message_new_element(

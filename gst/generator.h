@@ -21,6 +21,7 @@
 #include "gst/fault.h"
 #include "gst/image_file.h"
 #include "gst/settings.h"
+#include "gst/stats.h"
 
 namespace mc::gst {
 
@@ -63,6 +64,9 @@ class Generator {
     void write(McPixelFormat format, uint8_t* const planes[3], const int strides[3]) const;
     void advance();
 
+    // ---- any thread ----
+    Stats stats() const; // of the session that runs, or else of the last one
+
   private:
     struct ModelKey {
         Engine engine;
@@ -80,7 +84,7 @@ class Generator {
     void post_progress(GstProgressType type, const char* text);
     static void on_progress(void* user, double fraction, const char* part);
     bool put(McFrames* frames); // false: stopped
-    void post_chunk(McSession* session, const McFrames* frames, int index);
+    void post_chunk(const McFrames* frames, int index);
     void forget_frames();
     static ModelKey key_of(const Job& job);
     static void on_log(void* user, int level, const char* text);
@@ -99,11 +103,13 @@ class Generator {
     int percent_ = 0;
 
     // Under the mutex.
-    std::mutex mutex_;
+    mutable std::mutex mutex_;
     std::condition_variable changed_;
     bool quit_ = false, flushing_ = false, ended_ = false, failed_ = false;
     McCancel* cancel_ = nullptr;
     std::optional<Picture> picture_;
+    McSession* session_ = nullptr;
+    Stats last_stats_; // when there is no session
     std::deque<McFrames*> queue_;
 
     // Streaming thread.

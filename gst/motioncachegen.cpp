@@ -128,6 +128,10 @@ static void set_property(GObject* object, guint id, const GValue* value, GParamS
 }
 
 static void get_property(GObject* object, guint id, GValue* value, GParamSpec* spec) {
+    if (id == PROPERTY_STATS) { // takes the generator's own lock
+        g_value_take_boxed(value, structure_of(state_of(object).generator.stats()));
+        return;
+    }
     ObjectLock lock(object);
     if (id == PROPERTY_SEED_USED)
         g_value_set_int64(value, state_of(object).seed_used);

@@ -30,9 +30,84 @@ GType attention_type() {
         {MC_ATTENTION_AUTO, "The model's default", "auto"},
         {MC_ATTENTION_FULL, "Every latent frame sees every other of its window", "full"},
         {MC_ATTENTION_CAUSAL, "A chunk sees itself and the chunks before it", "causal"},
+        {MC_ATTENTION_KV, "As causal, with the keys and values of earlier chunks kept", "kv"},
         {0, nullptr, nullptr},
     };
     static const GType type = enum_type("GstMotionCacheAttention", values);
+    return type;
+}
+
+GType cache_type() {
+    static const GEnumValue values[] = {
+        {MC_CACHE_AUTO, "motioncache where attention is kv and the model is known, else none", "auto"},
+        {MC_CACHE_NONE, "Everything is computed", "none"},
+        {MC_CACHE_TEACACHE, "Whole steps are reused", "teacache"},
+        {MC_CACHE_FLOWCACHE, "Whole chunks are reused; needs attention=kv", "flowcache"},
+        {MC_CACHE_MOTIONCACHE, "Tokens are reused, still ones more than moving ones; needs attention=kv",
+         "motioncache"},
+        {0, nullptr, nullptr},
+    };
+    static const GType type = enum_type("GstMotionCacheCache", values);
+    return type;
+}
+
+GType cache_preset_type() {
+    static const GEnumValue values[] = {
+        {MC_CACHE_PRESET_AUTO, "balanced", "auto"},
+        {MC_CACHE_PRESET_QUALITY, "Nearest to the video without a cache", "quality"},
+        {MC_CACHE_PRESET_BALANCED, "Between the two", "balanced"},
+        {MC_CACHE_PRESET_FAST, "Quickest", "fast"},
+        {MC_CACHE_PRESET_CUSTOM, "The published run's settings, and what a preset is called once a knob is set",
+         "custom"},
+        {0, nullptr, nullptr},
+    };
+    static const GType type = enum_type("GstMotionCachePreset", values);
+    return type;
+}
+
+GType cache_weights_type() {
+    static const GEnumValue values[] = {
+        {MC_CACHE_WEIGHTS_AUTO, "As the preset has it", "auto"},
+        {MC_CACHE_WEIGHTS_NONE, "Every token alike", "none"},
+        {MC_CACHE_WEIGHTS_MEAN, "Motion divided by the frame's mean", "mean"},
+        {MC_CACHE_WEIGHTS_MAX, "Motion divided by the frame's largest", "max"},
+        {MC_CACHE_WEIGHTS_MAX_RESCALE, "Motion of a frame rescaled to cache-weight-floor to 1", "max-rescale"},
+        {0, nullptr, nullptr},
+    };
+    static const GType type = enum_type("GstMotionCacheWeights", values);
+    return type;
+}
+
+GType cache_distance_type() {
+    static const GEnumValue values[] = {
+        {MC_CACHE_DISTANCE_AUTO, "As the preset has it", "auto"},
+        {MC_CACHE_DISTANCE_GLOBAL, "One for the whole chunk", "global"},
+        {MC_CACHE_DISTANCE_TOKEN, "One for each latent frame of the chunk", "token"},
+        {0, nullptr, nullptr},
+    };
+    static const GType type = enum_type("GstMotionCacheDistance", values);
+    return type;
+}
+
+GType cache_reuse_type() {
+    static const GEnumValue values[] = {
+        {MC_CACHE_REUSE_AUTO, "As the preset has it", "auto"},
+        {MC_CACHE_REUSE_REPEAT, "What was last computed", "repeat"},
+        {MC_CACHE_REUSE_TAYLOR, "Extrapolated from what was last computed twice", "taylor"},
+        {0, nullptr, nullptr},
+    };
+    static const GType type = enum_type("GstMotionCacheReuse", values);
+    return type;
+}
+
+GType finished_chunks_type() {
+    static const GEnumValue values[] = {
+        {MC_FINISHED_AUTO, "frozen", "auto"},
+        {MC_FINISHED_FROZEN, "As after the last noisy step", "frozen"},
+        {MC_FINISHED_REFRESHED, "Renewed by one pass without noise", "refreshed"},
+        {0, nullptr, nullptr},
+    };
+    static const GType type = enum_type("GstMotionCacheFinished", values);
     return type;
 }
 
@@ -53,7 +128,10 @@ struct IntProperty {
 };
 struct DoubleProperty {
     double Settings::*field;
-    double maximum;
+    double maximum, minimum = -1;
+};
+struct BoolProperty {
+    bool Settings::*field;
 };
 struct EnumProperty {
     int Settings::*field;
@@ -64,7 +142,7 @@ using OptionalText = std::optional<std::string> Settings::*;
 
 struct Property {
     const char *name, *nick, *blurb;
-    std::variant<IntProperty, DoubleProperty, EnumProperty, Text, OptionalText> kind;
+    std::variant<IntProperty, DoubleProperty, EnumProperty, BoolProperty, Text, OptionalText> kind;
 };
 
 const Property properties[] = {
@@ -139,6 +217,64 @@ const Property properties[] = {
     {"attention", "Attention",
      "Which latent frames see each other in the transformer. Default: auto, what the model was made for.",
      EnumProperty{&Settings::attention, attention_type}},
+    {"cache", "Cache",
+     "What of the transformer's work is reused from step to step. Default: auto, motioncache where attention is kv and "
+     "something is known about the model (motioncache-calibrate, or published), else none. A cache never changes the "
+     "attention.",
+     EnumProperty{&Settings::cache, cache_type}},
+    {"cache-preset", "Cache preset",
+     "How much motioncache may differ from the video without a cache: settings measured for the model. Default: auto, "
+     "balanced. A single knob below changes the preset, which then reads custom.",
+     EnumProperty{&Settings::cache_preset, cache_preset_type}},
+    {"cache-threshold", "Cache threshold",
+     "Summed distance at which a token, chunk or step is computed again, above 0, no unit: the higher, the faster and "
+     "the coarser. -1 (default): the preset's.",
+     DoubleProperty{&Settings::cache_threshold, 1e6}},
+    {"cache-warmup", "Cache warm-up",
+     "Steps of a chunk that are computed wholly at first, from 0. -1 (default): the preset's.",
+     IntProperty{&Settings::cache_warmup, -1, 1000}},
+    {"cache-coarse-updates", "Coarse updates",
+     "Of motioncache: computations of a whole chunk after warm-up before motion tells its tokens apart, from 0. -1 "
+     "(default): the preset's.",
+     IntProperty{&Settings::cache_coarse_updates, -1, 1000}},
+    {"cache-weights", "Motion weights",
+     "Of motioncache: how the motion of a token becomes its share of the distance. Default: auto, the preset's.",
+     EnumProperty{&Settings::cache_weights, cache_weights_type}},
+    {"cache-weight-floor", "Weight floor",
+     "Of motioncache, with cache-weights=max-rescale: the weight of a token that does not move, 0 to 1: the lower, the "
+     "longer it is reused. -1 (default): the preset's.",
+     DoubleProperty{&Settings::cache_weight_floor, 1}},
+    {"cache-distance", "Cache distance",
+     "Of motioncache: over what the distance is taken. Default: auto, the preset's.",
+     EnumProperty{&Settings::cache_distance, cache_distance_type}},
+    {"cache-vote", "Cache vote",
+     "Of motioncache: a position is computed in all latent frames of a chunk when more than this share of them is due, 0 "
+     "to 1; -2: no vote, each token for itself. -1 (default): the preset's.",
+     DoubleProperty{&Settings::cache_vote, 1, -2}},
+    {"cache-min-ratio", "Least share of tokens",
+     "Of motioncache: when a smaller share of a chunk's tokens is due, 0 to 1, they are put off to a later step. -1 "
+     "(default): the preset's.",
+     DoubleProperty{&Settings::cache_min_ratio, 1}},
+    {"cache-first-share", "Share for the first chunk",
+     "Of motioncache: the threshold of a window's first generated chunk, on whose errors the others build, as a share of "
+     "cache-threshold, above 0 up to 1; 1 as published. -1 (default): the preset's.",
+     DoubleProperty{&Settings::cache_first_share, 1}},
+    {"cache-noise-power", "Noise power",
+     "Of motioncache: a distance counts the noise level sigma (1 at first, 0 in the end) to this power, 0 to 8, so that late "
+     "steps are reused longer; 0 as published. -1 (default): the preset's.",
+     DoubleProperty{&Settings::cache_noise_power, 8}},
+    {"cache-reuse", "Cache reuse",
+     "How the output of what is not computed is had; taylor needs the memory of another set of residuals. Default: auto, "
+     "the preset's (repeat without one).",
+     EnumProperty{&Settings::cache_reuse, cache_reuse_type}},
+    {"finished-chunks", "Finished chunks",
+     "With attention=kv: what later chunks see of a finished one. Default: auto, frozen, as the reference.",
+     EnumProperty{&Settings::finished_chunks, finished_chunks_type}},
+    {"reference-windows", "Reference windows",
+     "With attention=kv and several windows: treat overlaps as the reference of motioncache does, which computes all "
+     "chunks of an overlap but the first in every step and measures the first motion against the window before. "
+     "Default: false.",
+     BoolProperty{&Settings::reference_windows}},
     {"device", "Device",
      "Where the model runs: \"auto\" (default), \"cpu\" or \"cuda:N\" with the number of the GPU.",
      &Settings::device},
@@ -153,8 +289,7 @@ const Property properties[] = {
      "by one, never the noise.",
      IntProperty{&Settings::threads, 0, 1024}},
 };
-constexpr guint FIRST = PROPERTY_SEED_USED + 2; // of the table; before it seed, the only 64 bit number
-constexpr guint PROPERTY_SEED = PROPERTY_SEED_USED + 1;
+constexpr guint PROPERTY_SEED = PROPERTY_STATS + 1, FIRST = PROPERTY_SEED + 1; // of the table; seed is its only 64 bit number
 constexpr auto READY = GParamFlags(G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS | GST_PARAM_MUTABLE_READY);
 
 template <class... F>
@@ -173,7 +308,11 @@ GParamSpec* spec_of(const Property& p) {
                                         READY);
             },
             [&](const DoubleProperty& k) {
-                return g_param_spec_double(p.name, p.nick, p.blurb, -1, k.maximum, defaults.*k.field, READY);
+                return g_param_spec_double(p.name, p.nick, p.blurb, k.minimum, k.maximum, defaults.*k.field,
+                                           READY);
+            },
+            [&](const BoolProperty& k) {
+                return g_param_spec_boolean(p.name, p.nick, p.blurb, defaults.*k.field, READY);
             },
             [&](const EnumProperty& k) {
                 return g_param_spec_enum(p.name, p.nick, p.blurb, k.type(), defaults.*k.field, READY);
@@ -196,6 +335,16 @@ std::string default_model_path() {
     return path && *path ? path : DEMO_MODEL_DIR;
 }
 
+// A preset changed by a knob is a custom one.
+static bool any_cache_knob(const Settings& s) {
+    const Settings unset;
+    return s.cache_threshold != unset.cache_threshold || s.cache_warmup != unset.cache_warmup ||
+           s.cache_coarse_updates != unset.cache_coarse_updates || s.cache_weights || s.cache_distance ||
+           s.cache_reuse || s.cache_weight_floor != unset.cache_weight_floor || s.cache_vote != unset.cache_vote ||
+           s.cache_min_ratio != unset.cache_min_ratio || s.cache_first_share != unset.cache_first_share ||
+           s.cache_noise_power != unset.cache_noise_power;
+}
+
 void install_settings(GObjectClass* klass) {
     /**
      * GstMotionCacheGen:seed-used:
@@ -210,6 +359,27 @@ void install_settings(GObjectClass* klass) {
             "Seed of the video that is being made or was made last; set seed to it to get the same "
             "video again. -1: none yet.",
             -1, G_MAXINT64, -1, GParamFlags(G_PARAM_READABLE | G_PARAM_STATIC_STRINGS)));
+    /**
+     * GstMotionCacheGen:stats:
+     *
+     * What the video being made, or made last, has cost so far. Fields, #gint64 unless said otherwise:
+     *
+     * * #gchararray `cache`: the one in use
+     * * `seed`, `frames`, `frames-total`, `forwards`, `forwards-total`
+     * * `turns`: a chunk takes part in a step, each guidance branch counted; of these `turns-whole`, `turns-partial` and
+     *   `turns-reused` computed all, some and none of its tokens
+     * * `tokens-computed`, `tokens-reused` in these turns; `passes-extra`: for keys and values alone
+     * * #gdouble `seconds-text`, `-transformer`, `-cache`, `-schedule`, `-vae`
+     * * `flop-text`, `-transformer`, `-vae`, counted from the shapes that were run
+     * * `bytes-weights`, `-planned` (all that the request may take), `-keys-values` and `-cache` of it
+     * * `chunks`: a list of structures, one a chunk sent: `first-frame`, `frames`, and turns and tokens as above
+     */
+    g_object_class_install_property(
+        klass, PROPERTY_STATS,
+        g_param_spec_boxed("stats", "Statistics",
+                           "What was computed and reused so far, in total and a chunk each: turns, tokens, seconds, FLOP, "
+                           "bytes. Works while the element runs and after.",
+                           GST_TYPE_STRUCTURE, GParamFlags(G_PARAM_READABLE | G_PARAM_STATIC_STRINGS)));
     g_object_class_install_property(
         klass, PROPERTY_SEED,
         g_param_spec_int64(
@@ -233,6 +403,7 @@ void set_setting(Settings& s, guint id, const GValue* value) {
             [&](const IntProperty& k) { s.*k.field = g_value_get_int(value); },
             [&](const DoubleProperty& k) { s.*k.field = g_value_get_double(value); },
             [&](const EnumProperty& k) { s.*k.field = g_value_get_enum(value); },
+            [&](const BoolProperty& k) { s.*k.field = g_value_get_boolean(value); },
             [&](Text field) {
                 if (text)
                     s.*field = text;
@@ -254,7 +425,11 @@ void get_setting(const Settings& s, guint id, GValue* value) {
         Overloaded{
             [&](const IntProperty& k) { g_value_set_int(value, s.*k.field); },
             [&](const DoubleProperty& k) { g_value_set_double(value, s.*k.field); },
-            [&](const EnumProperty& k) { g_value_set_enum(value, s.*k.field); },
+            [&](const EnumProperty& k) {
+                const bool custom = k.field == &Settings::cache_preset && any_cache_knob(s);
+                g_value_set_enum(value, custom ? int(MC_CACHE_PRESET_CUSTOM) : s.*k.field);
+            },
+            [&](const BoolProperty& k) { g_value_set_boolean(value, s.*k.field); },
             [&](Text field) { g_value_set_string(value, (s.*field).c_str()); },
             [&](OptionalText field) { g_value_set_string(value, s.*field ? (s.*field)->c_str() : nullptr); },
         },

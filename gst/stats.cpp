@@ -1,0 +1,74 @@
+#include "gst/stats.h"
+
+namespace mc::gst {
+
+Stats stats_of(const EngineLibrary& engine, McSession* session) {
+    Stats stats;
+    stats.total.struct_size = sizeof stats.total;
+    engine.session_stats(session, &stats.total);
+    McChunkStats chunk{};
+    chunk.struct_size = sizeof chunk;
+    while (engine.session_chunk_stats(session, int64_t(stats.chunks.size()), &chunk)) stats.chunks.push_back(chunk);
+    return stats;
+}
+
+static void put(GstStructure* s, const char* field, int64_t value) {
+    gst_structure_set(s, field, G_TYPE_INT64, gint64(value), nullptr);
+}
+static void put(GstStructure* s, const char* field, double value) {
+    gst_structure_set(s, field, G_TYPE_DOUBLE, value, nullptr);
+}
+static void put(GstStructure* s, const McWork& work) {
+    put(s, "turns", work.turns);
+    put(s, "turns-whole", work.turns_whole);
+    put(s, "turns-partial", work.turns_partial);
+    put(s, "turns-reused", work.turns_reused);
+    put(s, "passes-extra", work.passes_extra);
+    put(s, "tokens-computed", work.tokens_computed);
+    put(s, "tokens-reused", work.tokens_reused);
+}
+
+static const char* name_of(McCache cache) {
+    static const char* const names[] = {"auto", "none", "teacache", "flowcache", "motioncache"};
+    return names[cache];
+}
+
+GstStructure* structure_of(const Stats& stats) {
+    const McStats& t = stats.total;
+    GstStructure* s = gst_structure_new("motioncachegen-stats", "cache", G_TYPE_STRING, name_of(t.cache), nullptr);
+    put(s, "seed", t.seed);
+    put(s, "frames", t.frames);
+    put(s, "frames-total", t.frames_total);
+    put(s, "forwards", t.forwards);
+    put(s, "forwards-total", t.forwards_total);
+    put(s, t.work);
+    put(s, "seconds-text", t.seconds_text);
+    put(s, "seconds-transformer", t.seconds_transformer);
+    put(s, "seconds-cache", t.seconds_cache);
+    put(s, "seconds-schedule", t.seconds_schedule);
+    put(s, "seconds-vae", t.seconds_vae);
+    put(s, "flop-transformer", t.flop_transformer);
+    put(s, "flop-text", t.flop_text);
+    put(s, "flop-vae", t.flop_vae);
+    put(s, "bytes-weights", t.bytes_weights);
+    put(s, "bytes-planned", t.bytes_planned);
+    put(s, "bytes-keys-values", t.bytes_keys_values);
+    put(s, "bytes-cache", t.bytes_cache);
+
+    GValue list = G_VALUE_INIT;
+    g_value_init(&list, GST_TYPE_LIST);
+    for (const McChunkStats& chunk : stats.chunks) {
+        GstStructure* c = gst_structure_new_empty("chunk");
+        put(c, "first-frame", chunk.first_frame);
+        put(c, "frames", chunk.frames);
+        put(c, chunk.work);
+        GValue value = G_VALUE_INIT;
+        g_value_init(&value, GST_TYPE_STRUCTURE);
+        g_value_take_boxed(&value, c);
+        gst_value_list_append_and_take_value(&list, &value);
+    }
+    gst_structure_take_value(s, "chunks", &list);
+    return s;
+}
+
+} // namespace mc::gst

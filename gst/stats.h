@@ -1,0 +1,20 @@
+#pragma once
+// What a session has computed and reused, as the structure of the property "stats".
+#include <gst/gst.h>
+
+#include <vector>
+
+#include "gst/engine_library.h"
+
+namespace mc::gst {
+
+struct Stats {
+    McStats total{};
+    std::vector<McChunkStats> chunks; // delivered ones
+};
+Stats stats_of(const EngineLibrary& engine, McSession* session);
+
+// Fields: see the documentation of the property in motioncachegen.cpp. (transfer full)
+GstStructure* structure_of(const Stats& stats);
+
+} // namespace mc::gst
