@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "kernels/attention.h"
+#include "kernels/gemm.h"
 
 namespace {
 
@@ -36,24 +37,24 @@ void ours(const mc::kernels::Attention& a, int64_t rows, int64_t heads) {
     });
 }
 
-void compare(int64_t rows, int64_t keys, int64_t heads, int64_t head) {
-    // [rows, 3, heads, head], as one linear layer leaves queries, keys and values
-    const at::Tensor qkv = at::randn({std::max(rows, keys), 3, heads, head});
-    const at::Tensor q = qkv.select(1, 0).narrow(0, 0, rows), k = qkv.select(1, 1).narrow(0, 0, keys),
-                     v = qkv.select(1, 2).narrow(0, 0, keys);
-    at::Tensor out = at::empty({rows, heads, head});
-    const size_t stride = qkv.stride(0);
-    const mc::kernels::Attention a{q.const_data_ptr<float>(),
-                                   k.const_data_ptr<float>(),
-                                   v.const_data_ptr<float>(),
-                                   nullptr,
-                                   out.data_ptr<float>(),
-                                   size_t(keys),
-                                   size_t(head),
-                                   stride,
-                                   stride,
-                                   stride,
-                                   size_t(heads * head)};
+void compare(int64_t rows, int64_t keys, int64_t heads, int64_t head, at::ScalarType type) {
+    using namespace mc::kernels;
+    const Store store = type == at::kFloat ? Store::F32 : Store::BF16;
+    const int64_t width = heads * head;
+    const at::Tensor q = at::randn({rows, heads, head}).to(type), k = at::randn({keys, heads, head}).to(type),
+                     v = at::randn({keys, heads, head}).to(type);
+    at::Tensor out = at::empty_like(q);
+    // Ours keeps keys and values as it reads them, so that writing them is none of its time; ATen lays them out anew.
+    at::Tensor memory = at::zeros({int64_t(key_value_bytes(keys, heads, head, store))}, at::kByte);
+    const KeyValues kv{memory.data_ptr(), size_t(keys), size_t(heads), size_t(head), store};
+    const at::Tensor wide = v.to(at::kFloat);
+    write_keys(kv, nullptr, 0, k.const_data_ptr(), width, wide.const_data_ptr<float>(), width, keys);
+    Attention a{};
+    a.q = q.const_data_ptr();
+    a.kv = kv;
+    a.out = out.data_ptr();
+    a.keys = size_t(keys);
+    a.q_stride = a.out_stride = size_t(width);
     const auto by_head = [](const at::Tensor& t) { return t.transpose(0, 1).unsqueeze(0); };
     at::Tensor expected;
     double best = 1e9, best_aten = 1e9;
@@ -65,9 +66,9 @@ void compare(int64_t rows, int64_t keys, int64_t heads, int64_t head) {
         best_aten = std::min(best_aten, theirs);
         spent += mine + theirs;
     }
-    const double difference = (expected.squeeze(0).transpose(0, 1) - out).abs().max().item<double>();
+    const double difference = (expected.squeeze(0).transpose(0, 1) - out).to(at::kFloat).abs().max().item<double>();
     const double gflop = 4e-9 * rows * keys * heads * head;
-    std::printf("%7d %6ld %6ld %5ld %5ld %10.1f %10.1f %7.2f %12.1e\n", at::get_num_threads(), long(rows),
+    std::printf("%8s %7d %6ld %6ld %5ld %5ld %10.1f %10.1f %7.2f %12.1e\n", type == at::kFloat ? "float32" : "bfloat16", at::get_num_threads(), long(rows),
                 long(keys), long(heads), long(head), gflop / best_aten, gflop / best, best_aten / best,
                 difference);
 }
@@ -76,13 +77,16 @@ void compare(int64_t rows, int64_t keys, int64_t heads, int64_t head) {
 
 int main(int argc, char** argv) {
     c10::InferenceMode guard;
-    std::printf("%7s %6s %6s %5s %5s %10s %10s %7s %12s\n", "threads", "rows", "keys", "heads", "head",
+    std::printf("%8s %7s %6s %6s %5s %5s %10s %10s %7s %12s\n", "type", "threads", "rows", "keys", "heads", "head",
                 "ATen", "ours", "ratio", "difference");
     for (int threads : argc > 1 ? std::vector<int>{std::atoi(argv[1])} : std::vector<int>{1, 2}) {
         at::set_num_threads(threads);
-        for (int64_t head : {48, 64, 128})
-            for (int64_t rows : {180, 540, 900}) compare(rows, rows, head == 48 ? 4 : 2, head);
-        compare(540, 77, 4, 48);
-        compare(180, 900, 4, 48);
+        for (at::ScalarType type : {at::kFloat, at::kBFloat16}) {
+            if (type == at::kBFloat16 && !mc::kernels::bf16_dot()) continue;
+            for (int64_t head : {48, 64, 128})
+                for (int64_t rows : {180, 540, 900}) compare(rows, rows, head == 48 ? 4 : 2, head, type);
+            compare(540, 77, 4, 48, type);
+            compare(180, 900, 4, 48, type);
+        }
     }
 }

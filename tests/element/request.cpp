@@ -90,7 +90,11 @@ GST_START_TEST(test_every_property_reads_what_was_set) {
         if (G_VALUE_HOLDS_STRING(&in)) g_value_set_string(&in, spec->name);
         if (G_VALUE_HOLDS_INT(&in)) g_value_set_int(&in, 10 + seen);
         if (G_VALUE_HOLDS_INT64(&in)) g_value_set_int64(&in, G_MAXINT64 - seen);
-        if (G_VALUE_HOLDS_DOUBLE(&in)) g_value_set_double(&in, 1.5 + seen);
+        if (G_VALUE_HOLDS_BOOLEAN(&in)) g_value_set_boolean(&in, TRUE);
+        if (G_VALUE_HOLDS_DOUBLE(&in)) {
+            const auto* range = G_PARAM_SPEC_DOUBLE(spec);
+            g_value_set_double(&in, range->minimum + (range->maximum - range->minimum) / (1.5 + seen));
+        }
         if (G_VALUE_HOLDS_ENUM(&in)) g_value_set_enum(&in, 2);
         g_object_set_property(G_OBJECT(gen), spec->name, &in);
         g_object_get_property(G_OBJECT(gen), spec->name, &out);
@@ -99,9 +103,65 @@ GST_START_TEST(test_every_property_reads_what_was_set) {
         g_value_unset(&out);
         fail_unless(spec->flags & GST_PARAM_MUTABLE_READY, "%s", spec->name);
     }
-    fail_unless_equals_int(seen, 20);
+    fail_unless_equals_int(seen, 35);
     g_free(specs);
     gst_object_unref(gen);
+}
+GST_END_TEST
+
+GST_START_TEST(test_a_knob_makes_the_preset_custom) {
+    GstElement* gen = gst_element_factory_make("motioncachegen", nullptr);
+    const auto preset = [&] {
+        GValue value = G_VALUE_INIT;
+        g_object_get_property(G_OBJECT(gen), "cache-preset", &value);
+        const std::string nick = g_enum_get_value(G_ENUM_CLASS(g_type_class_peek(G_VALUE_TYPE(&value))),
+                                                  g_value_get_enum(&value))
+                                     ->value_nick;
+        g_value_unset(&value);
+        return nick;
+    };
+    fail_unless_equals_string(preset().c_str(), "auto");
+    gst_util_set_object_arg(G_OBJECT(gen), "cache-preset", "fast");
+    fail_unless_equals_string(preset().c_str(), "fast");
+    g_object_set(gen, "cache-threshold", 0.3, nullptr);
+    fail_unless_equals_string(preset().c_str(), "custom");
+    g_object_set(gen, "cache-threshold", -1.0, nullptr);
+    fail_unless_equals_string(preset().c_str(), "fast");
+    gst_object_unref(gen);
+}
+GST_END_TEST
+
+static gint64 number(const GstStructure* s, const char* field) {
+    gint64 value = -1;
+    fail_unless(gst_structure_get_int64(s, field, &value), "%s", field);
+    return value;
+}
+
+GST_START_TEST(test_statistics_tell_while_it_runs_and_after) {
+    use_testpattern("step-ms=2");
+    Player player("prompt=ball num-frames=21 steps=20 seed=9");
+    GstStructure* stats = nullptr;
+    g_object_get(player.gen, "stats", &stats, nullptr);
+    fail_unless_equals_int64(number(stats, "frames"), 0);
+    gst_structure_free(stats);
+    player.play();
+    fail_unless(player.wait_log("chunk 0"));
+    g_object_get(player.gen, "stats", &stats, nullptr);
+    fail_unless(number(stats, "frames") >= 9 && number(stats, "frames-total") == 21);
+    gst_structure_free(stats);
+    fail_unless(player.wait_end() && player.eos);
+    player.set_state(GST_STATE_READY);
+    g_object_get(player.gen, "stats", &stats, nullptr);
+    fail_unless_equals_int64(number(stats, "frames"), 21);
+    fail_unless_equals_int64(number(stats, "seed"), 9);
+    fail_unless_equals_string(gst_structure_get_string(stats, "cache"), "none");
+    const GValue* chunks = gst_structure_get_value(stats, "chunks");
+    fail_unless_equals_int(gst_value_list_get_size(chunks), 2);
+    const GstStructure* last = gst_value_get_structure(gst_value_list_get_value(chunks, 1));
+    fail_unless_equals_int64(number(last, "first-frame"), 9);
+    fail_unless_equals_int64(number(last, "frames"), 12);
+    fail_unless(number(last, "turns-whole") > 0 && number(last, "tokens-reused") == 0);
+    gst_structure_free(stats);
 }
 GST_END_TEST
 
@@ -143,6 +203,8 @@ static Suite* request_suite(void) {
     tcase_add_test(tests, test_steps_and_guidance_count_as_forwards);
     tcase_add_test(tests, test_settings_are_copied_at_the_start);
     tcase_add_test(tests, test_every_property_reads_what_was_set);
+    tcase_add_test(tests, test_a_knob_makes_the_preset_custom);
+    tcase_add_test(tests, test_statistics_tell_while_it_runs_and_after);
     tcase_add_test(tests, test_an_image_arrives);
     return suite;
 }

@@ -11,12 +11,12 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
 # What works on bytes. Files and folders are opened by mapped_file, weight_files and folder, which tests/model covers.
-parsers="json_object pickle safetensors tensor_view torch_archive zip_archive
+parsers="calibration_json json_object pickle safetensors tensor_view torch_archive zip_archive
          skyreels_v2/generation_config skyreels_v2/text_encoder skyreels_v2/transformer skyreels_v2/vae"
 flags="-std=c++20 -g -O0 -I. -fprofile-instr-generate -fcoverage-mapping"
 
 objects=
-for source in engine/model/*.cpp engine/model/skyreels_v2/*.cpp; do
+for source in engine/model/*.cpp engine/model/skyreels_v2/*.cpp engine/cache/*.cpp; do
     object=$work/$(basename "$source").o
     clang++ $flags -fsanitize=fuzzer-no-link -c "$source" -o "$object"
     objects="$objects $object"

@@ -1,8 +1,10 @@
-// Any text as one of the JSON files of a model folder: a config whose list of tensors can be made, or an
-// mc::Error. The first byte chooses the reader.
+// Any text as one of the JSON files of a model folder: a config whose list of tensors can be made, a
+// calibration that policies take, or an mc::Error. The first byte chooses the reader.
 #include <string_view>
 
+#include "engine/cache/policy.h"
 #include "engine/error.h"
+#include "engine/model/calibration.h"
 #include "engine/model/skyreels_v2/networks.h"
 #include "engine/model/weight_files.h"
 
@@ -21,6 +23,14 @@ static TensorMap known_tensors(bool fps) {
 static void require_sizes(const std::vector<ExpectedTensor>& tensors) {
     for (const ExpectedTensor& tensor : tensors)
         if (!byte_count(DType::F32, tensor.shape)) __builtin_trap();
+}
+
+// Whatever was read can be used, and is what is written again.
+static void require_usable(const Calibration& calibration) {
+    for (const CalibratedPreset* preset : {&calibration.quality, &calibration.balanced, &calibration.fast})
+        mc::cache::make_policy(preset->settings);
+    const std::string text = calibration_text(calibration);
+    if (!(parse_calibration(JsonObject::parse(text, "fuzz.json")) == calibration)) __builtin_trap();
 }
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
@@ -44,6 +54,15 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
         case 'i':
             read_weight_index(config);
             break;
+        case 'c': {
+            const Calibration calibration = parse_calibration(config);
+            try {
+                require_usable(calibration);
+            } catch (const mc::Error&) {
+                __builtin_trap();
+            }
+            break;
+        }
         default: {
             GenerationDefaults defaults = series_defaults(data[0] == 'G');
             read_generation_config(config, defaults);

@@ -2,6 +2,7 @@
 // pickles, with a few tensors of few bytes. Usage, from the source root: make-fuzz-corpus tests/fuzz/corpus
 #include <nlohmann/json.hpp>
 
+#include "engine/model/calibration.h"
 #include "engine/model/model_folder.h"
 #include "tests/model/published.h"
 
@@ -129,4 +130,16 @@ int main(int argc, char** argv) {
     write_file(
         config + "index",
         R"(i{"metadata":{"total_size":8},"weight_map":{"a.weight":"m-00001-of-00002.safetensors","a.bias":"m-00002-of-00002.safetensors"}})");
+    model::Calibration calibration;
+    calibration.fingerprint = 0x0123456789abcdef;
+    calibration.least = 0.01, calibration.most = 0.5;
+    for (model::CalibratedPreset* preset : {&calibration.quality, &calibration.balanced, &calibration.fast}) {
+        preset->settings.kind = cache::Kind::MOTIONCACHE;
+        preset->speedup = 2, preset->psnr = 30, preset->ssim = 0.9;
+    }
+    calibration.fast.settings.vote.reset();
+    calibration.fast.settings.reuse = cache::Reuse::TAYLOR;
+    calibration.fast.settings.weights = cache::Weights::MEAN;
+    calibration.fast.settings.distance = cache::Distance::TOKEN;
+    write_file(config + "calibration", "c" + json::parse(model::calibration_text(calibration)).dump());
 }

@@ -65,7 +65,8 @@ Finding compare_tensor(const std::string& name, const at::Tensor& value, const a
     return finding;
 }
 
-// Walks two JSON values; leaves are compared under the tolerance of the longest path that a pattern names.
+// Walks two JSON values; leaves are compared under the tolerance of the longest path that a pattern names. A pattern
+// may leave the indices of arrays out: "events.distance" is that of every event.
 class JsonComparison {
   public:
     JsonComparison(const Json& tolerances, std::vector<Finding>& findings)
@@ -73,18 +74,19 @@ class JsonComparison {
 
     void field(const std::string& name, const Json& value, const Json& expected) {
         finding_ = {name, 0, {}};
-        walk(name, value, expected, tolerance_of(tolerances_, name));
+        walk(name, name, value, expected, tolerance_of(tolerances_, name));
         findings_.push_back(finding_);
     }
 
   private:
-    void walk(const std::string& path, const Json& value, const Json& expected,
+    // bare: the path without the indices of arrays.
+    void walk(const std::string& path, const std::string& bare, const Json& value, const Json& expected,
               std::optional<Tolerance> tolerance) {
         if (!finding_.failure.empty()) return;
         if (expected.is_object()) {
             for (const auto& [key, child] : expected.items())
-                step(path, key, value.is_object() && value.contains(key) ? value[key] : Json(), child,
-                     tolerance);
+                step(path + "." + key, bare + "." + key,
+                     value.is_object() && value.contains(key) ? value[key] : Json(), child, tolerance);
         } else if (expected.is_array()) {
             if (value.is_array() && value.size() != expected.size()) {
                 finding_.failure = path + " has " + std::to_string(value.size()) + " entries, expected " +
@@ -92,7 +94,8 @@ class JsonComparison {
                 return;
             }
             for (size_t i = 0; i < expected.size(); i++)
-                step(path, std::to_string(i), value.is_array() ? value[i] : Json(), expected[i], tolerance);
+                step(path + "." + std::to_string(i), bare, value.is_array() ? value[i] : Json(), expected[i],
+                     tolerance);
         } else if (value.is_null() && !expected.is_null()) {
             if (tolerance) finding_.failure = path + " is missing";
         } else if (value.is_number() && expected.is_number()) {
@@ -104,11 +107,11 @@ class JsonComparison {
             finding_.failure = path + " is " + value.dump() + ", expected " + expected.dump();
         }
     }
-    void step(const std::string& path, const std::string& key, const Json& value, const Json& expected,
+    void step(const std::string& path, const std::string& bare, const Json& value, const Json& expected,
               const std::optional<Tolerance>& inherited) {
-        const std::string child = path + "." + key;
-        const auto own = tolerance_of(tolerances_, child);
-        walk(child, value, expected, own ? own : inherited);
+        auto own = tolerance_of(tolerances_, path);
+        if (!own && bare != path) own = tolerance_of(tolerances_, bare);
+        walk(path, bare, value, expected, own ? own : inherited);
     }
 
     const Json& tolerances_;

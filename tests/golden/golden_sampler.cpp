@@ -6,6 +6,8 @@
 
 #include "engine/error.h"
 #include "engine/session/session.h"
+#include "tests/golden/cache_events.h"
+#include "tests/golden/cache_settings.h"
 #include "tests/golden/settings.h"
 
 namespace mc::golden {
@@ -95,6 +97,11 @@ void add_text(const Run& run, const std::map<std::string, at::Tensor>& traced, P
     }
 }
 
+bool has_cache(const CaseFile& f) {
+    return f.json.contains("decisions") || f.json.contains("events") || f.settings().contains("teacache") ||
+           f.settings().contains("token_cache");
+}
+
 Produced run_sampler(const Run& run) {
     session::Request request = request_of(run);
     std::map<std::string, at::Tensor> traced;
@@ -105,6 +112,13 @@ Produced run_sampler(const Run& run) {
         else if (run.file.expected.has(name))
             rows[name].push_back(value.clone());
     };
+    CacheEvents events(run.file);
+    if (has_cache(run.file)) {
+        request.cache_settings = cache_settings_of(run.file.settings());
+        request.reference_windows = true;
+        request.decisions = [&](const cache::Decision& d) { events.decided(d); };
+        request.turns = [&](int window, const sampler::Turn& turn) { events.took(window, turn); };
+    }
     session::Session session(load(run), request);
     std::vector<at::Tensor> pieces;
     int64_t next = 0;
@@ -126,21 +140,14 @@ Produced run_sampler(const Run& run) {
             ((video / 2 + 0.5).clamp(0, 1) * 255).to(at::kByte).permute({1, 2, 3, 0}).contiguous();
     }
     add_text(run, traced, produced);
+    if (has_cache(run.file)) events.fill(produced);
     return produced;
 }
 
 bool takes(const CaseFile& f) {
     return f.inputs.has("noise.w0") && f.json.contains("settings") && f.settings().contains("prompt");
 }
-bool has_cache(const CaseFile& f) {
-    return f.json.contains("decisions") || f.json.contains("events") || f.settings().contains("teacache") ||
-           f.settings().contains("token_cache");
-}
-
-const Added added{{"session", true, takes, [](const Run& run) -> Produced {
-                       if (has_cache(run.file)) throw NotImplemented{"a cache"};
-                       return run_sampler(run);
-                   }}};
+const Added added{{"session", true, takes, run_sampler}};
 
 } // namespace
 } // namespace mc::golden

@@ -15,6 +15,7 @@ model::Attention attention_of(const Json& settings) {
     const std::string name = settings.value("attention", "bidirectional");
     if (name == "bidirectional") return model::Attention::FULL;
     if (name == "block_causal") return model::Attention::CAUSAL;
+    if (name == "block_causal_kv_cache") return model::Attention::KV;
     throw NotImplemented{"attention " + name};
 }
 

@@ -1,10 +1,14 @@
-// Attention against its plain twin.
+// Attention over packed keys and values against its plain twin.
 #include "kernels/attention.h"
+
+#include <hwy/aligned_allocator.h>
 
 #include <algorithm>
 #include <limits>
+#include <numeric>
 
 #include "fuzz.h"
+#include "kernels/tiles.h"
 
 using namespace mc::kernels;
 using namespace mc::kernels::test;
@@ -13,158 +17,304 @@ namespace {
 
 struct Shape {
     size_t rows, keys, heads, head;
+    size_t capacity = 0; // keys when 0
 };
 
 struct AttentionCase {
     Random random;
+    Store store;
     Shape shape;
-    size_t width, q_stride, kv_stride, out_stride;
-    std::vector<float> q, k, v, key_bias, out;
+    size_t width, q_stride, k_stride, v_stride, out_stride;
+    Activations q, k, out;
+    std::vector<float> v, key_bias;
+    std::vector<int32_t> slots; // of the rows of k and v: every one, in any order
+    hwy::AlignedFreeUniquePtr<uint8_t[]> memory;
     Attention args{};
 
-    AttentionCase(uint64_t seed, Shape s, float score_scale)
-        : random(seed), shape(s), width(s.heads * s.head), q_stride(width + random.size(0, 1) * 2 * width),
-          kv_stride(width + random.size(0, 1) * 3 * width), out_stride(width + random.size(0, 7)),
-          q(random.normals((s.rows - 1) * q_stride + width, score_scale)),
-          k(random.normals((s.keys - 1) * kv_stride + width)),
-          v(random.normals((s.keys - 1) * kv_stride + width)), key_bias(random.normals(s.keys)),
-          out(random.normals((s.rows - 1) * out_stride + width)) {
+    AttentionCase(uint64_t seed, Store store, Shape s, float score_scale)
+        : random(seed), store(store), shape(s), width(s.heads * s.head),
+          q_stride(width + random.size(0, 1) * 2 * width), k_stride(width + random.size(0, 1) * 3 * width),
+          v_stride(width + random.size(0, 5)), out_stride(width + random.size(0, 7)),
+          q(random.normals((s.rows - 1) * q_stride + width, score_scale), store),
+          k(random.normals((capacity() - 1) * k_stride + width), store),
+          out(random.normals((s.rows - 1) * out_stride + width), store),
+          v(random.normals((capacity() - 1) * v_stride + width)), key_bias(random.normals(s.keys)),
+          slots(capacity()) {
         for (float& b : key_bias)
             if (random.size(0, 3) == 0) b = -std::numeric_limits<float>::infinity();
         key_bias[random.size(0, s.keys - 1)] = 1.f; // one key at least
-        args = {q.data(),   k.data(),  v.data(),  random.coin() ? key_bias.data() : nullptr,
-                out.data(), s.keys,    s.head,    q_stride,
-                kv_stride,  kv_stride, out_stride};
+        std::iota(slots.begin(), slots.end(), 0);
+        for (size_t i = slots.size() - 1; i > 0; i--) std::swap(slots[i], slots[random.size(0, i)]);
+        const size_t bytes = key_value_bytes(capacity(), s.heads, s.head, store);
+        memory = hwy::AllocateAligned<uint8_t>(bytes);
+        std::fill_n(memory.get(), bytes, uint8_t{0});
+        args = {q.data(),
+                {memory.get(), capacity(), s.heads, s.head, store},
+                random.coin() ? key_bias.data() : nullptr,
+                out.data(),
+                s.keys,
+                q_stride,
+                out_stride};
     }
-    // The exponent of a weight is a sum of products in float32: 4 ulp of the sum of their sizes, and the
-    // weights multiply values.
-    double tolerance(size_t r, size_t h) const {
-        double exponent = 0, value = 0;
-        for (size_t n = 0; n < shape.keys; n++) {
-            double size = 0;
-            for (size_t i = 0; i < shape.head; i++) {
-                const size_t column = h * shape.head + i;
-                size += std::fabs(q[r * q_stride + column] * k[n * kv_stride + column]);
-                value = std::max<double>(value, std::fabs(v[n * kv_stride + column]));
-            }
-            exponent = std::max(exponent, size / std::sqrt(static_cast<double>(shape.head)));
-        }
-        return ulp * value * (8 + 4 * exponent);
+    size_t capacity() const { return shape.capacity ? shape.capacity : shape.keys; }
+    void write(size_t first, size_t last) {
+        if (first == last) return;
+        write_keys(args.kv, slots.data() + first, 0, element(k.data(), first * k_stride, store), k_stride,
+                   v.data() + first * v_stride, v_stride, last - first);
+    }
+    void write_all() { write(0, capacity()); }
+    Activations with(const std::function<void(const Attention&, size_t, size_t, size_t)>& attention) {
+        Activations result = out;
+        Attention a = args;
+        a.out = result.data();
+        for (size_t h = 0; h < shape.heads; h++) attention(a, h, 0, shape.rows);
+        return result;
     }
 };
 
-void compare_all(const AttentionCase& c, const std::vector<float>& fast, const std::vector<float>& plain) {
-    std::vector<double> allowed(c.shape.rows * c.shape.heads);
-    for (size_t i = 0; i < allowed.size(); i++)
-        allowed[i] = c.tolerance(i / c.shape.heads, i % c.shape.heads);
+// The exponent of a weight is a sum of products in float32: 4 ulp of the sum of their sizes, and the weights
+// multiply values. As bfloat16 a weight and their total are off by half a bfloat16 ulp each.
+std::vector<double> tolerances(const AttentionCase& c) {
+    const Shape& s = c.shape;
+    std::vector<float> keys(s.keys * c.width), values(s.keys * c.width);
+    for (size_t n = 0; n < s.keys; n++) read_key(c.args.kv, n, &keys[n * c.width], &values[n * c.width]);
+    std::vector<double> allowed(s.rows * s.heads);
+    for (size_t r = 0; r < s.rows; r++)
+        for (size_t h = 0; h < s.heads; h++) {
+            double exponent = 0, value = 0;
+            for (size_t n = 0; n < s.keys; n++) {
+                double size = 0;
+                for (size_t i = h * s.head; i < (h + 1) * s.head; i++) {
+                    size += std::fabs(c.q.at(r * c.q_stride + i) * keys[n * c.width + i]);
+                    value = std::max<double>(value, std::fabs(values[n * c.width + i]));
+                }
+                size /= std::sqrt(static_cast<double>(s.head));
+                if (c.args.key_bias && std::isfinite(c.args.key_bias[n]))
+                    size += std::fabs(c.args.key_bias[n]);
+                exponent = std::max(exponent, size);
+            }
+            allowed[r * s.heads + h] =
+                value * (ulp * (8 + 4 * exponent) + (c.store == Store::BF16 ? bf16_ulp : 0));
+        }
+    return allowed;
+}
+
+void compare_all(const AttentionCase& c, const std::vector<double>& allowed, const Activations& fast,
+                 const Activations& plain) {
     compare(
-        "attention", plain.size(), [&](size_t i) { return fast[i]; }, [&](size_t i) { return plain[i]; },
+        "attention", plain.size(), [&](size_t i) { return fast.at(i); },
+        [&](size_t i) { return plain.at(i); },
         [&](size_t i) {
             const size_t r = i / c.out_stride, column = i % c.out_stride;
-            return column < c.width ? allowed[r * c.shape.heads + column / c.shape.head] : 0.;
+            if (column >= c.width) return 0.;
+            return allowed[r * c.shape.heads + column / c.shape.head] +
+                   (c.store == Store::F32 ? 0 : bf16_ulp * std::fabs(plain.at(i)));
         });
 }
 
+void compare_to_plain(AttentionCase& c) {
+    const std::vector<double> allowed = tolerances(c);
+    const Activations plain = c.with(plain::attention);
+    each_target([&] {
+        compare_all(c, allowed, c.with([&](const Attention& a, size_t h, size_t first, size_t last) {
+            const size_t middle = c.random.size(first, last);
+            attention(a, h, first, middle);
+            attention(a, h, middle, last);
+        }),
+                    plain);
+        if (c.store != Store::BF16) return;
+        // What processors with wide vectors but without the pairwise product do
+        compare_all(c, allowed, c.with([](const Attention& a, size_t h, size_t first, size_t last) {
+            attention(a, h, first, last, highway_tiles(Store::BF16));
+        }),
+                    plain);
+    });
+}
+
 TEST(attention) {
-    each_target([] {
+    for (Store store : stores)
         for (uint64_t seed = 0; seed < 60; seed++) {
             Random random(seed);
             const size_t head = random.coin() ? 8 * random.size(1, 32) : random.size(1, 40);
-            const Shape shape{random.size(1, 40), random.coin() ? random.size(1, 70) : random.size(1, 900),
-                              random.size(1, 2), head};
-            AttentionCase c(seed, shape, random.coin() ? 1.f : 20.f);
-            std::vector<float> plain = c.out;
-            for (size_t h = 0; h < shape.heads; h++) {
-                const size_t middle = random.size(0, shape.rows);
-                attention(c.args, h, 0, middle);
-                attention(c.args, h, middle, shape.rows);
-            }
-            std::swap(plain, c.out);
-            c.args.out = c.out.data();
-            for (size_t h = 0; h < shape.heads; h++) plain::attention(c.args, h, 0, shape.rows);
-            compare_all(c, plain, c.out);
+            Shape shape{random.size(1, 40), random.coin() ? random.size(1, 70) : random.size(1, 900),
+                        random.size(1, 2), head};
+            shape.capacity = shape.keys + random.size(0, 70);
+            AttentionCase c(seed, store, shape, random.coin() ? 1.f : 20.f);
+            // what is written after this stays out, as what is never written does not
+            c.write(0, random.size(0, shape.capacity));
+            compare_to_plain(c);
         }
-    });
 }
 
 // More rows and keys than one round of the fast one takes.
 TEST(attention_in_many_blocks) {
-    each_target([] {
-        AttentionCase c(1, {800, 1500, 1, 24}, 3.f);
-        std::vector<float> plain = c.out;
-        attention(c.args, 0, 0, 800);
-        c.args.out = plain.data();
-        plain::attention(c.args, 0, 0, 800);
-        compare_all(c, c.out, plain);
-    });
+    for (Store store : stores) {
+        AttentionCase c(1, store, {300, 1500, 1, 24}, 3.f);
+        c.write_all();
+        compare_to_plain(c);
+    }
+}
+
+// Keys that take no part are no numbers: in the panel of the last one that does, and in its pair.
+TEST(attention_beside_garbage) {
+    for (Store store : stores)
+        for (size_t keys : {1, 31, 32, 33, 63, 99}) {
+            AttentionCase c(keys, store, {13, keys, 1, 20, 128}, 1.f);
+            const std::vector<float> nothing(20, NAN);
+            Activations stored(nothing, store);
+            c.write_all();
+            for (size_t n = keys; n < 128; n++)
+                write_keys(c.args.kv, nullptr, n, stored.data(), 20, nothing.data(), 20, 1);
+            compare_to_plain(c);
+        }
 }
 
 // Largest score last: every earlier block's sums are corrected, by a factor that is 0 in float32.
 TEST(attention_to_a_late_key) {
     each_target([] {
-        AttentionCase c(2, {7, 2000, 1, 16}, 1.f);
-        c.args.key_bias = c.key_bias.data();
-        std::fill(c.key_bias.begin(), c.key_bias.end(), 0.f);
-        c.key_bias.back() = 500.f;
-        attention(c.args, 0, 0, 7);
-        for (size_t r = 0; r < 7; r++)
-            for (size_t i = 0; i < 16; i++)
-                CHECK_EQ(c.out[r * c.out_stride + i], c.v[1999 * c.kv_stride + i]);
+        for (Store store : stores) {
+            AttentionCase c(2, store, {7, 2000, 1, 16}, 1.f);
+            c.write_all();
+            c.args.key_bias = c.key_bias.data();
+            std::fill(c.key_bias.begin(), c.key_bias.end(), 0.f);
+            c.key_bias.back() = 500.f;
+            const Activations out = c.with([](auto&&... a) { attention(a...); });
+            float key[16], value[16];
+            read_key(c.args.kv, 1999, key, value);
+            for (size_t r = 0; r < 7; r++)
+                for (size_t i = 0; i < 16; i++) CHECK_EQ(out.at(r * c.out_stride + i), value[i]);
+        }
     });
 }
 
-TEST(attention_of_a_row_alone) {
+// The same bits whatever the rows around, and wherever they go.
+TEST(attention_of_any_rows) {
     each_target([] {
-        AttentionCase c(3, {50, 300, 1, 40}, 1.f);
-        attention(c.args, 0, 0, 50);
-        const std::vector<float> together = c.out;
-        for (size_t r = 0; r < 50; r++) attention(c.args, 0, r, r + 1);
-        CHECK(c.out == together);
+        for (Store store : stores) {
+            AttentionCase c(3, store, {230, 300, 2, 40}, 1.f);
+            c.write_all();
+            const Activations together = c.with([](auto&&... a) { attention(a...); });
+            Activations apart = c.q;
+            c.args.q = c.args.out = apart.data();
+            c.args.out_stride = c.q_stride;
+            for (size_t h = 0; h < 2; h++)
+                for (size_t r = 0, n; r < 230; r += n) {
+                    n = std::min(230 - r, c.random.size(1, 30));
+                    attention(c.args, h, r, r + n);
+                }
+            for (size_t r = 0; r < 230; r++)
+                for (size_t i = 0; i < c.width; i++)
+                    CHECK_EQ(apart.at(r * c.q_stride + i), together.at(r * c.out_stride + i));
+        }
     });
 }
 
 TEST(attention_keeps_not_a_number) {
     each_target([] {
-        AttentionCase c(4, {9, 40, 1, 16}, 1.f);
-        c.args.key_bias = nullptr;
-        c.q[3 * c.q_stride + 5] = NAN;
-        attention(c.args, 0, 0, 9);
-        for (size_t r = 0; r < 9; r++)
-            for (size_t i = 0; i < 16; i++) CHECK_EQ(std::isnan(c.out[r * c.out_stride + i]), r == 3);
+        for (Store store : stores) {
+            AttentionCase c(4, store, {9, 40, 1, 16}, 1.f);
+            c.write_all();
+            c.args.key_bias = nullptr;
+            std::vector<float> with_nan(c.q.size());
+            for (size_t i = 0; i < with_nan.size(); i++) with_nan[i] = c.q.at(i);
+            with_nan[3 * c.q_stride + 5] = NAN;
+            c.q = Activations(with_nan, store);
+            c.args.q = c.q.data();
+            const Activations out = c.with([](auto&&... a) { attention(a...); });
+            for (size_t r = 0; r < 9; r++)
+                for (size_t i = 0; i < 16; i++) CHECK_EQ(std::isnan(out.at(r * c.out_stride + i)), r == 3);
+        }
     });
+}
+
+// Written in any order, one at a time or together, and over what was there: the last one counts.
+TEST(keys_written_and_read) {
+    for (Store store : stores)
+        for (uint64_t seed = 0; seed < 20; seed++) {
+            Random random(seed);
+            AttentionCase c(seed, store, {1, random.size(1, 100), random.size(1, 3), random.size(1, 70)},
+                            1.f);
+            const size_t keys = c.shape.keys;
+            for (size_t n = 0; n < keys; n++) // first the wrong ones
+                write_keys(c.args.kv, nullptr, n, element(c.k.data(), (keys - 1) / 2 * c.k_stride, store),
+                           c.k_stride, c.v.data(), c.v_stride, 1);
+            const size_t middle = random.size(0, keys);
+            c.write(middle, keys);
+            c.write(0, middle);
+            std::vector<float> key(c.width), value(c.width);
+            for (size_t r = 0; r < keys; r++) {
+                read_key(c.args.kv, c.slots[r], key.data(), value.data());
+                for (size_t i = 0; i < c.width; i++) {
+                    CHECK_EQ(key[i], c.k.at(r * c.k_stride + i));
+                    CHECK_EQ(value[i], round_as(c.v[r * c.v_stride + i], store));
+                }
+            }
+            const size_t bytes = key_value_bytes(keys, c.shape.heads, c.shape.head, store);
+            const std::vector<uint8_t> scattered(c.memory.get(), c.memory.get() + bytes);
+            for (size_t r = 0; r < keys; r++)
+                write_keys(c.args.kv, nullptr, c.slots[r], element(c.k.data(), r * c.k_stride, store), 0,
+                           c.v.data() + r * c.v_stride, 0, 1);
+            CHECK(std::equal(scattered.begin(), scattered.end(), c.memory.get()));
+            CHECK_EQ(bytes / c.shape.heads % 64, size_t{0});
+        }
 }
 
 TEST(attention_by_hand) {
     // scores ln 3 and 0 (head 1, no scaling): weights 3/4 and 1/4
+    auto memory = hwy::AllocateAligned<float>(64);
+    std::fill_n(memory.get(), 64, 0.f);
+    CHECK_EQ(key_value_bytes(2, 1, 1, Store::F32), 64 * sizeof(float));
     const float q = std::log(3.f), k[2] = {1, 0}, v[2] = {8, 4};
     float out;
-    const Attention a{&q, k, v, nullptr, &out, 2, 1, 1, 1, 1, 1};
+    Attention a{&q, {memory.get(), 2, 1, 1, Store::F32}, nullptr, &out, 2, 1, 1};
+    write_keys(a.kv, nullptr, 0, k, 1, v, 1, 2);
     plain::attention(a, 0, 0, 1);
     CHECK_NEAR(out, 7, 1e-6);
     const float left_out[2] = {-INFINITY, 0};
-    Attention biased = a;
-    biased.key_bias = left_out;
-    plain::attention(biased, 0, 0, 1);
+    a.key_bias = left_out;
+    plain::attention(a, 0, 0, 1);
     CHECK_EQ(out, 4.f);
+    a.key_bias = nullptr;
+    a.keys = 1;
+    plain::attention(a, 0, 0, 1);
+    CHECK_EQ(out, 8.f);
 }
 
 void timings() {
-    std::printf("%-44s %9s %9s %8s %9s\n", "attention, GFLOP/s (4 rows keys heads head)", "plain", "fast",
-                "ratio", "");
-    for (Shape s :
-         {Shape{180, 180, 4, 48}, Shape{540, 540, 1, 48}, Shape{540, 77, 2, 48}, Shape{180, 180, 2, 128}}) {
-        AttentionCase c(1, s, 1.f);
-        const double flop = 4. * s.rows * s.keys * s.heads * s.head;
-        const auto all = [&](void (*kernel)(const Attention&, size_t, size_t, size_t)) {
-            return flop / 1e9 / best_seconds([&] {
-                       for (size_t h = 0; h < s.heads; h++) kernel(c.args, h, 0, s.rows);
-                   });
-        };
-        const double slow = all(plain::attention), fast = all(attention);
-        char what[80];
-        std::snprintf(what, sizeof what, "rows %zu keys %zu heads %zu head %zu", s.rows, s.keys, s.heads,
-                      s.head);
-        std::printf("%-44s %9.2f %9.2f %8.1f\n", what, slow, fast, fast / slow);
+    std::printf("%-44s %9s %9s %8s   time of fewer rows, in units of their share\n",
+                "attention, GFLOP/s (4 rows keys heads head)", "plain", "fast", "ratio");
+    std::vector<Shape> shapes = {{96, 900, 1, 48}, {96, 77, 4, 48}, {96, 900, 1, 128}};
+    if (patience() > 0.1) shapes.insert(shapes.end(), {{96, 3200, 1, 128}, {96, 3200, 12, 128}});
+    char what[80];
+    for (Store store : stores)
+        for (Shape s : shapes) {
+            AttentionCase c(1, store, s, 1.f);
+            c.args.key_bias = nullptr;
+            c.write_all();
+            const auto seconds_of_a_row = [&](auto kernel, size_t rows) {
+                return best_seconds([&] {
+                           for (size_t h = 0; h < s.heads; h++) kernel(c.args, h, 0, rows);
+                       }) /
+                       static_cast<double>(rows);
+            };
+            const auto fast_one = [](auto&&... a) { attention(a...); };
+            const double fast = seconds_of_a_row(fast_one, s.rows),
+                         slow = seconds_of_a_row(plain::attention, 1);
+            const double gflop = 4e-9 * static_cast<double>(s.keys * c.width);
+            std::snprintf(what, sizeof what, "%zu to %zu, %zux%zu %s", s.rows, s.keys, s.heads, s.head,
+                          name(store));
+            std::printf("%-44s %9.2f %9.2f %8.1f  ", what, gflop / slow, gflop / fast, slow / fast);
+            for (size_t rows : {36, 18, 12, 6, 1})
+                std::printf(" %zu: %.2f", rows, seconds_of_a_row(fast_one, rows) / fast);
+            std::puts("");
+        }
+    timing_header();
+    for (Store store : stores) {
+        AttentionCase c(1, store, {1, 900, 12, 128}, 1.f);
+        std::snprintf(what, sizeof what, "write_keys 900 12x128 %s", name(store));
+        const double seconds = best_seconds(
+            [&] { write_keys(c.args.kv, nullptr, 0, c.k.data(), c.k_stride, c.v.data(), c.v_stride, 900); });
+        std::printf("%-44s %9s %9.3f\n", what, "", seconds * 1e9 / (2 * 900 * c.width));
     }
 }
 

@@ -52,15 +52,15 @@ TEST(bf16_is_the_nearest) {
         bf16 r;
         plain::to_bf16(&x, &r, 1);
         if (std::isnan(x)) {
-            CHECK(std::isnan(widen(r)));
+            CHECK(std::isnan(widened(r)));
             continue;
         }
         if (std::fabs(x) >= 3.39e38f) continue; // the upper neighbour is infinity: no distance to it
-        const double distance = std::fabs(static_cast<double>(widen(r)) - x);
+        const double distance = std::fabs(static_cast<double>(widened(r)) - x);
         for (int step : {-1, 1}) {
             const bf16 other{static_cast<uint16_t>(r.bits + step)};
             if ((r.bits & 0x7fff) == 0 && step < 0) continue; // of zero: the other sign's largest
-            const double there = std::fabs(static_cast<double>(widen(other)) - x);
+            const double there = std::fabs(static_cast<double>(widened(other)) - x);
             CHECK(distance < there || (distance == there && r.bits % 2 == 0));
         }
     }

@@ -12,7 +12,7 @@
 
 #include <hwy/targets.h>
 
-#include "kernels/kernels.h"
+#include "kernels/bf16.h"
 #include "tests/check.h"
 
 namespace mc::kernels::test {
@@ -44,9 +44,6 @@ inline float from_bits(uint32_t bits) {
     std::memcpy(&x, &bits, sizeof x);
     return x;
 }
-inline float widen(bf16 x) {
-    return from_bits(static_cast<uint32_t>(x.bits) << 16);
-}
 
 constexpr Store stores[] = {Store::F32, Store::BF16, Store::F32_AS_BF16};
 inline const char* name(Store s) {
@@ -64,7 +61,7 @@ class Activations {
         plain::to_bf16(values.data(), halves.data(), values.size());
     }
     void* data() { return store == Store::BF16 ? static_cast<void*>(halves.data()) : floats.data(); }
-    float at(size_t i) const { return store == Store::BF16 ? widen(halves[i]) : floats[i]; }
+    float at(size_t i) const { return store == Store::BF16 ? widened(halves[i]) : floats[i]; }
     size_t size() const { return floats.size(); }
 
   private:

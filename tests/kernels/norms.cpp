@@ -1,4 +1,4 @@
-// Residual and layer norm, RMS norm and rotation, GELU, bias, the VAE's channel norm.
+// Residual and layer norm, RMS norm and rotation, GELU, change between frames, the VAE's channel norm.
 #include "fuzz.h"
 
 using namespace mc::kernels;
@@ -13,18 +13,20 @@ size_t some_width(Random& random) {
 struct ResidualCase {
     Random random;
     Store store;
-    size_t rows, width, groups, stride;
-    std::vector<float> bias, gate, mult, add;
+    size_t rows, width, groups, stride, x_stride, delta_stride, out_stride;
+    std::vector<float> gate, mult, add, delta;
     std::vector<int32_t> group, group_norm;
-    Activations x, delta, out;
+    Activations x, out;
     ResidualNorm args{};
 
-    ResidualCase(uint64_t seed, Store store, size_t rows, size_t width, float mean)
+    ResidualCase(uint64_t seed, Store store, size_t rows, size_t width, float mean, size_t gap = 0)
         : random(seed), store(store), rows(rows), width(width), groups(random.size(1, 3)),
-          stride(width + (random.coin() ? 5 * width : 0)), bias(random.normals(width)),
+          stride(width + (random.coin() ? 5 * width : 0)), x_stride(width + random.size(0, gap)),
+          delta_stride(width + random.size(0, gap)), out_stride(width + random.size(0, gap)),
           gate(random.normals(groups * stride)), mult(random.normals(groups * stride)),
-          add(random.normals(groups * stride)), x(random.normals(rows * width, 2, mean), store),
-          delta(random.normals(rows * width), store), out(random.normals(rows * width), store) {
+          add(random.normals(groups * stride)), delta(random.normals((rows - 1) * delta_stride + width)),
+          x(random.normals((rows - 1) * x_stride + width, 2, mean), store),
+          out(random.normals((rows - 1) * out_stride + width), store) {
         for (size_t r = 0; r < rows; r++) {
             group.push_back(random.size(0, groups - 1));
             group_norm.push_back(random.size(0, groups - 1));
@@ -34,17 +36,19 @@ struct ResidualCase {
         args.group_stride = stride;
         args.rows = rows;
         args.width = width;
+        args.x_stride = x_stride;
+        args.delta_stride = delta_stride;
+        args.out_stride = out_stride;
         args.eps = 1e-6f;
         args.store = store;
-        if (random.coin()) args.bias = bias.data();
         if (random.coin()) args.gate = gate.data();
         if (random.coin()) args.group = group.data();
         if (random.coin()) args.group_norm = group_norm.data();
     }
-    const ResidualNorm& on(Activations& x, Activations* delta, Activations* out) {
+    const ResidualNorm& on(Activations& x, const float* delta, void* out) {
         args.x = x.data();
-        args.delta = delta ? delta->data() : nullptr;
-        args.out = out ? out->data() : nullptr;
+        args.delta = delta;
+        args.out = out;
         return args;
     }
 };
@@ -52,13 +56,13 @@ struct ResidualCase {
 void fuzz_residual_norm(uint64_t seed, Store store) {
     Random random(seed);
     const float mean = random.coin() ? 0.f : 50.f; // far from zero: where a one-pass variance would fail
-    ResidualCase c(seed + 1, store, random.size(1, 5), some_width(random), mean);
+    ResidualCase c(seed + 1, store, random.size(1, 5), some_width(random), mean, 9);
     const bool rounded = store != Store::F32;
     const Activations before = c.x;
     Activations plain_x = c.x, plain_out = c.out;
     const bool only_residual = random.coin();
-    residual_norm(c.on(c.x, &c.delta, only_residual ? nullptr : &c.out));
-    plain::residual_norm(c.on(plain_x, &c.delta, nullptr));
+    residual_norm(c.on(c.x, c.delta.data(), only_residual ? nullptr : c.out.data()));
+    plain::residual_norm(c.on(plain_x, c.delta.data(), nullptr));
     // One addition and one multiplication, perhaps fused: 2 ulp of the terms.
     compare(
         "residual", c.x.size(), [&](size_t i) { return c.x.at(i); }, [&](size_t i) { return plain_x.at(i); },
@@ -74,13 +78,13 @@ void fuzz_residual_norm(uint64_t seed, Store store) {
         return;
     }
     // The norm of the x that the fast one has written, so that a rounding of x does not count again.
-    plain::residual_norm(c.on(c.x, nullptr, &plain_out));
+    plain::residual_norm(c.on(c.x, nullptr, plain_out.data()));
     std::vector<double> reach(c.rows); // the largest |x| of a row in units of its deviation
     for (size_t r = 0; r < c.rows; r++) {
         double sum = 0, squares = 0, largest = 0;
-        for (size_t i = 0; i < c.width; i++) sum += c.x.at(r * c.width + i);
+        for (size_t i = 0; i < c.width; i++) sum += c.x.at(r * c.x_stride + i);
         for (size_t i = 0; i < c.width; i++) {
-            const double v = c.x.at(r * c.width + i), off = v - sum / c.width;
+            const double v = c.x.at(r * c.x_stride + i), off = v - sum / c.width;
             squares += off * off;
             largest = std::max(largest, std::fabs(v));
         }
@@ -91,8 +95,9 @@ void fuzz_residual_norm(uint64_t seed, Store store) {
         "norm", c.out.size(), [&](size_t i) { return c.out.at(i); },
         [&](size_t i) { return plain_out.at(i); },
         [&](size_t i) {
-            const size_t r = i / c.width;
-            const size_t g = (c.args.group_norm ? c.group_norm[r] : 0) * c.stride + i % c.width;
+            const size_t r = i / c.out_stride, column = i % c.out_stride;
+            if (column >= c.width) return 0.;
+            const size_t g = (c.args.group_norm ? c.group_norm[r] : 0) * c.stride + column;
             const double size = reach[r] * std::fabs(c.mult[g]) + std::fabs(c.add[g]);
             return 4 * ulp * size + (rounded ? bf16_ulp * std::fabs(plain_out.at(i)) : 0.);
         },
@@ -108,13 +113,14 @@ TEST(residual_norm) {
 
 TEST(residual_norm_out_may_be_delta) {
     each_target([] {
-        for (Store store : stores) {
+        for (Store store : {Store::F32, Store::F32_AS_BF16}) {
             ResidualCase c(5, store, 4, 77, 0.f);
-            Activations x = c.x, delta = c.delta;
-            residual_norm(c.on(x, &delta, &delta));
-            residual_norm(c.on(c.x, &c.delta, &c.out));
+            Activations x = c.x;
+            std::vector<float> delta = c.delta;
+            residual_norm(c.on(x, delta.data(), delta.data()));
+            residual_norm(c.on(c.x, c.delta.data(), c.out.data()));
             compare(
-                "out in delta", c.out.size(), [&](size_t i) { return delta.at(i); },
+                "out in delta", c.out.size(), [&](size_t i) { return delta[i]; },
                 [&](size_t i) { return c.out.at(i); }, [](size_t) { return 0.; });
         }
     });
@@ -134,28 +140,35 @@ TEST(residual_norm_by_hand) {
     CHECK_NEAR(out[0], -std::sqrt(1.5), 1e-6);
     CHECK_NEAR(out[1], 5, 1e-6);
     CHECK_NEAR(out[2], 2 * std::sqrt(1.5), 1e-6);
-    const float delta[3] = {10, 20, 30}, bias[3] = {1, 1, 1}, gate[3] = {1, 0, -1};
+    const float delta[3] = {10, 20, 30}, gate[3] = {1, 0, -1};
     a.delta = delta;
-    a.bias = bias;
     a.gate = gate;
     a.out = nullptr;
     plain::residual_norm(a);
-    CHECK_EQ(x[0], 12.f);
+    CHECK_EQ(x[0], 11.f);
     CHECK_EQ(x[1], 2.f);
-    CHECK_EQ(x[2], -28.f);
+    CHECK_EQ(x[2], -27.f);
+    // In eight bits 256.9 is 256, and 1 + 256 is 256 again; 1 + 256.9 would be 258.
+    float one[1] = {1}, big[1] = {256.9f};
+    a.x = one;
+    a.delta = big;
+    a.width = 1;
+    a.store = Store::F32_AS_BF16;
+    plain::residual_norm(a);
+    CHECK_EQ(one[0], 256.f);
 }
 
 struct RopeCase {
     Random random;
     size_t rows, head, width, in_stride, out_stride;
-    std::vector<float> bias, gain, cosine, sine;
+    std::vector<float> gain, cosine, sine;
     std::vector<int32_t> position;
     RmsRope args{};
 
     RopeCase(uint64_t seed, Store store, size_t rows, size_t head, size_t heads)
         : random(seed), rows(rows), head(head), width(head * heads),
           in_stride(width * (random.coin() ? 3 : 1)), out_stride(width + random.size(0, 9)),
-          bias(random.normals(width)), gain(random.normals(width)) {
+          gain(random.normals(width)) {
         const size_t positions = rows + 4;
         for (size_t i = 0; i < positions * head / 2; i++) {
             const float angle = random.normal(50);
@@ -163,13 +176,10 @@ struct RopeCase {
             sine.push_back(std::sin(angle));
         }
         for (size_t r = 0; r < rows; r++) position.push_back(random.size(0, positions - 1));
-        args = {nullptr,     random.coin() ? bias.data() : nullptr,
-                gain.data(), cosine.data(),
-                sine.data(), random.coin() ? position.data() : nullptr,
-                nullptr,     rows,
-                width,       head,
-                in_stride,   out_stride,
-                1e-6f,       store};
+        args = {
+            nullptr,    gain.data(), cosine.data(), sine.data(), random.coin() ? position.data() : nullptr,
+            nullptr,    rows,        width,         head,        in_stride,
+            out_stride, 1e-6f,       store};
     }
 };
 
@@ -178,7 +188,7 @@ void fuzz_rms_rope(uint64_t seed, Store store) {
     RopeCase c(seed + 1, store, random.size(1, 5), 2 * random.size(1, 64), random.size(1, 5));
     if (random.coin()) c.args.cosine = c.args.sine = nullptr;
     const bool rounded = store != Store::F32;
-    Activations in(random.normals((c.rows - 1) * c.in_stride + c.width), store);
+    const std::vector<float> in = random.normals((c.rows - 1) * c.in_stride + c.width);
     Activations fast(random.normals((c.rows - 1) * c.out_stride + c.width), store), plain = fast;
     c.args.in = in.data();
     c.args.out = plain.data();
@@ -208,18 +218,16 @@ TEST(rms_rope) {
 
 TEST(rms_rope_in_place) {
     each_target([] {
-        for (Store store : stores) {
+        for (Store store : {Store::F32, Store::F32_AS_BF16}) {
             RopeCase c(8, store, 3, 22, 3);
-            Activations in(c.random.normals(3 * c.in_stride), store), out = in;
+            std::vector<float> in = c.random.normals(3 * c.in_stride), out = in;
             c.args.out_stride = c.args.in_stride;
             c.args.in = in.data();
             c.args.out = out.data();
             rms_rope(c.args);
             c.args.out = in.data();
             rms_rope(c.args);
-            compare(
-                "in place", out.size(), [&](size_t i) { return in.at(i); },
-                [&](size_t i) { return out.at(i); }, [](size_t) { return 0.; });
+            CHECK(in == out);
         }
     });
 }
@@ -228,7 +236,7 @@ TEST(rms_rope_by_hand) {
     // Mean square 12.5; a quarter turn takes (a, b) to (-b, a), in each of two heads.
     const float in[4] = {3, 4, 3, -4}, gain[4] = {1, 1, 1, 1}, cosine[1] = {0}, sine[1] = {1};
     float out[4];
-    RmsRope a{in, nullptr, gain, cosine, sine, nullptr, out, 1, 4, 2, 4, 4, 0, Store::F32};
+    RmsRope a{in, gain, cosine, sine, nullptr, out, 1, 4, 2, 4, 4, 0, Store::F32};
     plain::rms_rope(a);
     const float s = 1 / std::sqrt(12.5f), expected[4] = {-4 * s, 3 * s, 4 * s, 3 * s};
     for (int i = 0; i < 4; i++) CHECK_NEAR(out[i], expected[i], 1e-6);
@@ -252,36 +260,44 @@ double gelu_tolerance(double x, double y) {
                                                  : 0;
 }
 
-TEST(bias_gelu) {
+TEST(gelu) {
     each_target([] {
         for (Store store : stores)
             for (uint64_t seed = 0; seed < 20; seed++) {
                 Random random(seed);
-                const std::vector<float> values = gelu_inputs(random);
-                const bool with_bias = random.coin(), rounded = store != Store::F32;
-                const size_t width = with_bias ? some_width(random) : values.size();
-                const size_t rows = values.size() / width;
-                const std::vector<float> bias = random.normals(width);
-                Activations fast(values, store), plain = fast;
-                const Activations before = fast;
-                bias_gelu(fast.data(), with_bias ? bias.data() : nullptr, rows, width, store);
-                plain::bias_gelu(plain.data(), with_bias ? bias.data() : nullptr, rows, width, store);
+                const std::vector<float> in = gelu_inputs(random);
+                const bool rounded = store != Store::F32;
+                const size_t width = some_width(random), in_stride = width + random.size(0, 9);
+                const size_t rows = (in.size() - width) / in_stride + 1;
+                const size_t out_stride = width + random.size(0, 9);
+                Activations fast(random.normals((rows - 1) * out_stride + width), store), plain = fast;
+                gelu(in.data(), in_stride, fast.data(), out_stride, rows, width, store);
+                plain::gelu(in.data(), in_stride, plain.data(), out_stride, rows, width, store);
                 compare(
-                    "bias_gelu", fast.size(), [&](size_t i) { return fast.at(i); },
+                    "gelu", fast.size(), [&](size_t i) { return fast.at(i); },
                     [&](size_t i) { return plain.at(i); },
                     [&](size_t i) {
-                        const double x = before.at(i) + (with_bias ? bias[i % width] : 0);
+                        if (i % out_stride >= width) return 0.;
+                        const double x = round_as(in[i / out_stride * in_stride + i % out_stride], store);
                         return gelu_tolerance(x, plain.at(i)) +
                                (rounded ? bf16_ulp * std::fabs(plain.at(i)) : 0);
                     },
                     rounded);
+                if (store == Store::BF16) continue;
+                std::vector<float> in_place = in;
+                gelu(in_place.data(), in_stride, in_place.data(), in_stride, rows, width, store);
+                compare(
+                    "gelu in place", rows * width,
+                    [&](size_t i) { return in_place[i / width * in_stride + i % width]; },
+                    [&](size_t i) { return fast.at(i / width * out_stride + i % width); },
+                    [](size_t) { return 0.; });
             }
     });
 }
 
 TEST(gelu_by_hand) {
     float x[6] = {1, -1, 3, -3, -INFINITY, INFINITY};
-    plain::bias_gelu(x, nullptr, 1, 6, Store::F32);
+    plain::gelu(x, 6, x, 6, 1, 6, Store::F32);
     // x/2 (1 + tanh(0.7978845608 (x + 0.044715 x^3))), from a pocket calculator
     CHECK_NEAR(x[0], 0.841191991, 1e-7);
     CHECK_NEAR(x[1], -0.158808009, 1e-7);
@@ -291,23 +307,34 @@ TEST(gelu_by_hand) {
     CHECK_EQ(x[5], INFINITY);
 }
 
-TEST(bias_add) {
+TEST(frame_change) {
     each_target([] {
         for (Store store : stores)
             for (uint64_t seed = 0; seed < 30; seed++) {
                 Random random(seed);
-                const size_t width = some_width(random), stride = width + random.size(0, 20);
-                const size_t rows = random.size(1, 4);
-                const std::vector<float> bias = random.normals(width);
-                Activations fast(random.normals((rows - 1) * stride + width), store), plain = fast;
-                bias_add(fast.data(), bias.data(), rows, width, stride, store);
-                plain::bias_add(plain.data(), bias.data(), rows, width, stride, store);
-                // one addition: the same everywhere
+                const size_t width = some_width(random), rows = random.size(1, 7);
+                const size_t x_stride = width + random.size(0, 20), y_stride = width + random.size(0, 20);
+                std::vector<float> before = random.normals((rows - 1) * y_stride + width);
+                if (random.coin()) std::fill_n(before.begin(), width, 0.f);
+                Activations x(random.normals((rows - 1) * x_stride + width), store), y(before, store);
+                std::vector<float> fast(rows), plain(rows);
+                frame_change(x.data(), x_stride, y.data(), y_stride, rows, width, store, fast.data());
+                plain::frame_change(x.data(), x_stride, y.data(), y_stride, rows, width, store, plain.data());
+                // two sums of nothing negative, each of whose additions rounds by half an ulp
                 compare(
-                    "bias_add", fast.size(), [&](size_t i) { return fast.at(i); },
-                    [&](size_t i) { return plain.at(i); }, [](size_t) { return 0.; });
+                    "frame_change", rows, [&](size_t i) { return fast[i]; },
+                    [&](size_t i) { return plain[i]; },
+                    [&](size_t i) { return ulp * (width / 4 + 8) * plain[i]; });
             }
     });
+}
+
+TEST(frame_change_by_hand) {
+    const float x[6] = {1, -1, 0, 2, 3, 9}, y[5] = {2, 2, 9, -4, 0};
+    float change[2];
+    plain::frame_change(x, 4, y, 3, 2, 2, Store::F32, change);
+    CHECK_NEAR(change[0], 1, 1e-7); // (1 + 3) / (2 + 2)
+    CHECK_NEAR(change[1], 4, 1e-7); // (7 + 9) / (4 + 0)
 }
 
 TEST(channel_norm) {
@@ -368,8 +395,7 @@ TEST(not_a_number_stays_one) {
         two_rows[3] = NAN;
         channel_norm(two_rows.data(), ones.data(), out.data(), 2, 40, true);
         for (int i = 0; i < 80; i++) CHECK_EQ(std::isnan(out[i]), i < 40);
-        RmsRope rope{two_rows.data(), nullptr,   ones.data(), nullptr, nullptr, nullptr,
-                     out.data(),      2,         40,          40,      40,      40,
+        RmsRope rope{two_rows.data(), ones.data(), nullptr, nullptr, nullptr, out.data(), 2, 40, 40, 40, 40,
                      1e-6f,           Store::F32};
         rms_rope(rope);
         for (int i = 0; i < 80; i++) CHECK_EQ(std::isnan(out[i]), i < 40);
@@ -389,30 +415,35 @@ void timings() {
                 return what;
             };
             ResidualCase c(2, store, s.rows, s.width, 0.f);
-            c.args.bias = c.bias.data();
             c.args.gate = c.gate.data();
             c.args.group = c.args.group_norm = nullptr;
             for (float& g : c.gate) g *= 1e-3f; // x is added to again and again
-            const ResidualNorm& args = c.on(c.x, &c.delta, &c.out);
+            const ResidualNorm& args = c.on(c.x, c.delta.data(), c.out.data());
             time_beside(
-                label("residual_norm"), n, 4 * bytes, [&] { residual_norm(args); },
+                label("residual_norm"), n, 4 * n + 3 * bytes, [&] { residual_norm(args); },
                 [&] { plain::residual_norm(args); });
             RopeCase rope(3, store, s.rows, s.width == 192 ? 48 : 128, s.width == 192 ? 4 : s.width / 128);
             rope.args.in_stride = rope.args.out_stride = s.width;
             rope.args.in = c.delta.data();
             rope.args.out = c.out.data();
             time_beside(
-                label("rms_rope"), n, 2 * bytes, [&] { rms_rope(rope.args); },
+                label("rms_rope"), n, 4 * n + bytes, [&] { rms_rope(rope.args); },
                 [&] { plain::rms_rope(rope.args); });
-            const std::vector<float> bias = c.random.normals(s.width);
             time_beside(
-                label("bias_gelu"), n, 2 * bytes,
-                [&] { bias_gelu(c.delta.data(), bias.data(), s.rows, s.width, store); },
-                [&] { plain::bias_gelu(c.delta.data(), bias.data(), s.rows, s.width, store); });
+                label("gelu"), n, 4 * n + bytes,
+                [&] { gelu(c.delta.data(), s.width, c.out.data(), s.width, s.rows, s.width, store); },
+                [&] { plain::gelu(c.delta.data(), s.width, c.out.data(), s.width, s.rows, s.width, store); });
+            std::vector<float> change(s.rows);
             time_beside(
-                label("bias_add"), n, 2 * bytes,
-                [&] { bias_add(c.delta.data(), bias.data(), s.rows, s.width, s.width, store); },
-                [&] { plain::bias_add(c.delta.data(), bias.data(), s.rows, s.width, s.width, store); });
+                label("frame_change"), n, 2 * bytes,
+                [&] {
+                    frame_change(c.x.data(), s.width, c.out.data(), s.width, s.rows, s.width, store,
+                                 change.data());
+                },
+                [&] {
+                    plain::frame_change(c.x.data(), s.width, c.out.data(), s.width, s.rows, s.width, store,
+                                        change.data());
+                });
         }
     Random random(4);
     for (Shape s : {Shape{4000, 24}, Shape{1000, 96}, Shape{300, 384}})

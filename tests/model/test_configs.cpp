@@ -277,7 +277,7 @@ TEST(generation_config_is_strict) {
                 "'steps' is '0', expected an integer from 1 to 1000");
     CHECK_ERROR(generation({{"steps", 20.5}}), MC_ERROR_READ, "expected an integer");
     CHECK_ERROR(generation({{"shift", 0}}), MC_ERROR_READ, "expected a number");
-    CHECK_ERROR(generation({{"attention", "auto"}}), MC_ERROR_READ, "\"full\" or \"causal\"");
+    CHECK_ERROR(generation({{"attention", "auto"}}), MC_ERROR_READ, "\"full\", \"causal\" or \"kv\"");
     CHECK_ERROR(generation({{"long_video", 1}}), MC_ERROR_READ, "expected a string");
     CHECK_ERROR(generation({{"long_video", "both"}}), MC_ERROR_READ, "\"pixel\" or \"latent\"");
     CHECK_ERROR(generation({{"addnoise_condition", 1000}}), MC_ERROR_READ, "from 0 to 999");

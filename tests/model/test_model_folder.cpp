@@ -106,7 +106,7 @@ TEST(both_layouts_give_the_same_sharded_transformer) {
 TEST(demo_model_has_its_own_defaults) {
     auto demo = ModelFolder::open(source_path("models/demo"));
     CHECK(demo->defaults.width == 160 && demo->defaults.height == 96 && demo->defaults.num_frames == 57);
-    CHECK(demo->defaults.attention == Attention::CAUSAL && demo->defaults.causal_block_size == 3);
+    CHECK(demo->defaults.attention == Attention::KV && demo->defaults.causal_block_size == 3);
     CHECK(demo->vae.residual_blocks == 1 && demo->transformer.head() == 48);
 }
 

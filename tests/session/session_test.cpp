@@ -190,6 +190,8 @@ TEST(an_image_starts_the_video) {
     at::Tensor back = m->vae->decoder()->decode(m->vae->encode(picture)).clamp(-1, 1);
     CHECK_NEAR((video.narrow(1, 0, 1) - back).abs().max().item<double>(), 0, 1e-4);
     r.end_image = sampler::Image{64, 48, std::vector<uint8_t>(64 * 48 * 3, 30)};
+    CHECK_ERROR(Session(m, r), MC_ERROR_SETTINGS, "attention=full");
+    r.attention = model::Attention::FULL;
     CHECK_EQ(run(m, r).size(1), 5);
 }
 
