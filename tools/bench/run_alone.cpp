@@ -1,7 +1,6 @@
 #include "tools/bench/run_alone.h"
 
 #include <ATen/ops/empty.h>
-#include <ATen/ops/mm.h>
 #include <ATen/ops/randn.h>
 #include <ATen/ops/zeros.h>
 
@@ -9,45 +8,71 @@
 #include <chrono>
 #include <vector>
 
+#include "engine/transformer/blocks.h"
+#include "kernels/attention.h"
+
 namespace mc::bench {
 namespace {
 
+using transformer::Block;
+using transformer::Blocks;
 using transformer::Call;
+using transformer::Linear;
 
 // Buffers of one call, laid out as the transformer lays them out.
 struct Prepared {
     Call call;
     int64_t count;
-    at::Tensor x, y;                 // GEMM: [m, k], [m, n]
-    std::vector<at::Tensor> weights; // GEMM: [n, k] each
-    at::Tensor q, k, v, out, bias;   // attention: [rows, width]; [n] float32 or undefined
+    kernels::Store store;
+    at::Tensor x, y;              // GEMM: [m, k], [m, n]; attention: q and out, [m, width]
+    std::vector<Linear> weights;  // GEMM: [n, k] each
+    at::Tensor keys, bias;        // attention: packed; [n] float32 or undefined
+    HugeArena arena;
+    Blocks blocks;
+    std::vector<Block> list;
 
-    Prepared(const Call& c, int64_t count, int64_t a_round, at::ScalarType type) : call(c), count(count) {
-        auto random = [&](at::IntArrayRef shape) { return at::randn(shape).to(type); };
+    Prepared(const Call& c, int64_t count, int64_t a_round, kernels::Store store)
+        : call(c), count(count), store(store), blocks(c.k, c.n, 0, store) {
+        const at::ScalarType type = transformer::type_of(store);
+        x = at::randn({c.m, c.k}).to(type);
+        Blocks::cut(0, 0, c.m, blocks.size_for(c.m), list);
         if (c.kind == Call::GEMM) {
-            x = random({c.m, c.k});
-            y = at::empty({c.m, c.n}, x.options());
-            for (int64_t i = 0; i < a_round; i++) weights.push_back(random({c.n, c.k}));
+            const at::ScalarType held = store == kernels::Store::F32 ? at::kFloat : at::kBFloat16;
+            const auto layout = Linear::library_is_faster(store) ? Linear::Layout::PLAIN : Linear::Layout::PACKED;
+            y = at::empty({c.m, c.n}, at::kFloat);
+            for (int64_t i = 0; i < a_round; i++)
+                weights.emplace_back(at::randn({c.n, c.k}).to(held), at::zeros({c.n}), layout, store, arena);
             return;
         }
-        out = at::empty({c.m, c.k}, type);
-        if (c.key_bias) { // to the prompt
-            q = random({c.m, c.k});
-            k = random({c.n, c.k});
-            v = random({c.n, c.k});
-            bias = at::zeros({c.n});
-        } else {
-            at::Tensor qkv = random({std::max(c.m, c.n), 3 * c.k});
-            q = qkv.narrow(1, 0, c.k).narrow(0, 0, c.m);
-            k = qkv.narrow(1, c.k, c.k).narrow(0, 0, c.n);
-            v = qkv.narrow(1, 2 * c.k, c.k).narrow(0, 0, c.n);
-        }
+        y = at::empty({c.m, c.k}, type);
+        if (c.key_bias) bias = at::zeros({c.n});
+        keys = at::zeros({static_cast<int64_t>(kernels::key_value_bytes(c.n, c.heads, c.k / c.heads, store))}, at::kByte);
+        at::Tensor k = at::randn({c.n, c.k}).to(type), v = at::randn({c.n, c.k});
+        kernels::write_keys(key_values(), nullptr, 0, k.const_data_ptr(), c.k, v.const_data_ptr<float>(), c.k, c.n);
+    }
+    kernels::KeyValues key_values() const {
+        return {const_cast<void*>(keys.const_data_ptr()), static_cast<size_t>(call.n), static_cast<size_t>(call.heads),
+                static_cast<size_t>(call.k / call.heads), store};
+    }
+    char* row(const at::Tensor& t, int64_t r) const {
+        return static_cast<char*>(const_cast<void*>(t.const_data_ptr())) + r * t.stride(0) * t.element_size();
     }
     void run(int64_t i) {
-        if (call.kind == Call::GEMM)
-            at::mm_out(y, x, weights[i % weights.size()].t());
-        else
-            transformer::attention(q, k, v, bias, call.heads, out, nullptr);
+        blocks.each(list, [&](const Block& b, const Blocks::Worker&) {
+            if (call.kind == Call::GEMM) {
+                const Linear& w = weights[i % weights.size()];
+                return w.rows(w.whole(), row(x, b.begin), x.stride(0), b.rows(),
+                              reinterpret_cast<float*>(row(y, b.begin)), y.stride(0));
+            }
+            kernels::Attention a{};
+            a.q = row(x, b.begin);
+            a.kv = key_values();
+            a.key_bias = bias.defined() ? bias.const_data_ptr<float>() : nullptr;
+            a.out = row(y, b.begin);
+            a.keys = call.n;
+            a.q_stride = a.out_stride = call.k;
+            for (int64_t h = 0; h < call.heads; h++) kernels::attention(a, h, 0, b.rows());
+        });
     }
 };
 
@@ -56,8 +81,8 @@ struct Prepared {
 Alone run_alone(const transformer::CallCount& calls, kernels::Store store, int64_t forwards) {
     std::vector<Prepared> all;
     for (const auto& [call, count] : calls.counts())
-        all.emplace_back(call, count, (count + forwards - 1) / forwards, transformer::type_of(store));
-    for (Prepared& p : all) p.run(0); // the libraries choose and build their kernels on the first call
+        all.emplace_back(call, count, std::clamp<int64_t>((count + forwards - 1) / forwards, 1, 64), store);
+    for (Prepared& p : all) p.run(0); // working memory is there, and libraries have built their kernels
     Alone seconds;
     for (int64_t round = 0; round < forwards; round++)
         for (Prepared& p : all) {

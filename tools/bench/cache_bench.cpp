@@ -1,0 +1,158 @@
+// Caches against the same videos without one: every prompt with every setting, in turn. Prints one line of JSON:
+//
+//     motioncache-cache-bench MODEL --prompts FILE --run NAME:KEY=VALUE,... [--run ...] [--steps N] [--frames N]
+//                             [--width N] [--height N] [--dtype float32|bfloat16] [--threads N] [--dump FOLDER]
+//
+// A run's keys are the element's properties without "cache-": attention, cache, preset, threshold, warmup,
+// coarse-updates, weights, weight-floor, distance, vote, min-ratio, reuse, finished-chunks. The first two runs must be
+// those that the others are compared with: attention causal without a cache, and kv without one. Seed 0 and up, one a
+// prompt. --dump writes the frames of the first prompt as raw RGB, a file a run.
+#include <c10/core/InferenceMode.h>
+
+#include <fstream>
+#include <iostream>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+#include "engine/error.h"
+#include "engine/schedule/windows.h"
+#include "tools/bench/request_text.h"
+#include "tools/bench/video.h"
+#include "tools/quality/quality.h"
+
+using namespace mc;
+
+namespace {
+
+struct Run {
+    std::string name;
+    std::map<std::string, std::string> keys;
+    nlohmann::json videos = nlohmann::json::array(); // one a prompt
+};
+
+Run parse_run(const std::string& text) {
+    const size_t colon = text.find(':');
+    if (colon == std::string::npos) throw Error(MC_ERROR_SETTINGS, "--run needs NAME:KEY=VALUE,...");
+    Run run{text.substr(0, colon), {}};
+    std::istringstream list(text.substr(colon + 1));
+    for (std::string item; std::getline(list, item, ',');) {
+        const size_t equals = item.find('=');
+        if (equals == std::string::npos) throw Error(MC_ERROR_SETTINGS, "--run: \"" + item + "\" is not KEY=VALUE.");
+        run.keys[item.substr(0, equals)] = item.substr(equals + 1);
+    }
+    return run;
+}
+
+std::vector<std::string> lines_of(const std::string& path) {
+    std::ifstream file(path);
+    if (!file) throw Error(MC_ERROR_NOT_FOUND, "There is no file " + path + ".");
+    std::vector<std::string> lines;
+    for (std::string line; std::getline(file, line);)
+        if (!line.empty() && line[0] != '#') lines.push_back(line);
+    return lines;
+}
+
+nlohmann::json score_of(const quality::Comparison& c, const std::vector<int64_t>& window_ends) {
+    auto json = [](const quality::FrameScores& s) -> nlohmann::json {
+        return {{"psnr", std::min(s.rgb.psnr, quality::psnr_cap)},
+                {"ssim", s.rgb.ssim},
+                {"psnr_luma", std::min(s.luma.psnr, quality::psnr_cap)},
+                {"ssim_luma", s.luma.ssim}};
+    };
+    nlohmann::json score = json(c.mean);
+    if (window_ends.size() < 2) return score;
+    score["windows"] = nlohmann::json::array();
+    size_t begin = 0;
+    for (int64_t end : window_ends) {
+        const size_t stop = std::min<size_t>(end, c.frames.size());
+        score["windows"].push_back(json(quality::mean(std::span(c.frames).subspan(begin, stop - begin))));
+        begin = stop;
+    }
+    return score;
+}
+
+} // namespace
+
+int main(int argc, char** argv) {
+    std::string path, prompts, dump;
+    std::vector<Run> runs;
+    session::LoadOptions options;
+    options.device = "cpu";
+    session::Request base;
+    try {
+        for (int i = 1; i < argc; i++) {
+            const std::string name = argv[i];
+            if (name.rfind("--", 0) != 0) {
+                path = name;
+                continue;
+            }
+            if (++i == argc) throw Error(MC_ERROR_SETTINGS, name + " lacks its value.");
+            const std::string value = argv[i];
+            if (name == "--prompts")
+                prompts = value;
+            else if (name == "--run")
+                runs.push_back(parse_run(value));
+            else if (name == "--dump")
+                dump = value;
+            else if (name == "--dtype")
+                options.precision = value == "bfloat16" ? Precision::BFLOAT16 : Precision::FLOAT32;
+            else if (name == "--threads")
+                options.threads = std::stoi(value);
+            else
+                bench::set(base, name.substr(2), value);
+        }
+        if (path.empty() || prompts.empty() || runs.size() < 2)
+            throw Error(MC_ERROR_SETTINGS, "A model folder, --prompts and at least two --run are needed.");
+        c10::InferenceMode guard;
+        const auto model = session::LoadedModel::open(path, options);
+        const std::vector<std::string> texts = lines_of(prompts);
+        bench::Video last;
+        for (size_t p = 0; p < texts.size(); p++) {
+            std::vector<bench::Video> references;
+            for (size_t r = 0; r < runs.size(); r++) {
+                session::Request request = base;
+                request.prompt = texts[p];
+                request.seed = static_cast<int64_t>(p);
+                for (const auto& [key, value] : runs[r].keys) bench::set(request, key, value);
+                bench::Video video = bench::make_video(model, request);
+                const session::Stats& s = video.stats;
+                nlohmann::json out = {{"denoising", video.denoising()},
+                                      {"seconds", video.seconds},
+                                      {"text", s.seconds_text},
+                                      {"transformer", s.seconds_transformer},
+                                      {"cache", s.seconds_cache},
+                                      {"scheduler", s.seconds_schedule},
+                                      {"vae", s.seconds_vae},
+                                      {"flop", s.flop_transformer},
+                                      {"bytes_keys_values", s.bytes_keys_values},
+                                      {"bytes_cache", s.bytes_cache},
+                                      {"turns", s.count.turns},
+                                      {"turns_whole", s.count.whole},
+                                      {"turns_partial", s.count.sparse},
+                                      {"turns_reused", s.count.reused},
+                                      {"turns_after_warmup", video.turns_after_warmup},
+                                      {"tokens_computed", s.count.tokens_computed},
+                                      {"tokens", s.count.tokens_computed + s.count.tokens_reused}};
+                if (r < 2) references.push_back(video);
+                if (r >= 1) out["against_full"] = score_of(quality::compare(references[0].view(), video.view()), video.window_ends);
+                if (r >= 2) out["against_kv"] = score_of(quality::compare(references[1].view(), video.view()), video.window_ends);
+                runs[r].videos.push_back(out);
+                if (p == 0 && !dump.empty()) {
+                    std::ofstream file(dump + "/" + std::to_string(r) + ".rgb", std::ios::binary);
+                    file.write(reinterpret_cast<const char*>(video.rgb.data()), static_cast<std::streamsize>(video.rgb.size()));
+                }
+                std::cerr << "prompt " << p + 1 << " of " << texts.size() << ", " << runs[r].name << ": " << video.denoising() << " s\n";
+                last = std::move(video);
+            }
+        }
+        nlohmann::json json = {{"prompts", texts}, {"width", last.width}, {"height", last.height}, {"threads", model->threads},
+                               {"dtype", model->precision == Precision::FLOAT32 ? "float32" : "bfloat16"},
+                               {"frames", last.rgb.size() / (3 * last.width * last.height)}, {"runs", nlohmann::json::array()}};
+        for (const Run& run : runs) json["runs"].push_back({{"name", run.name}, {"settings", run.keys}, {"videos", run.videos}});
+        std::cout << json << std::endl;
+    } catch (const std::exception& e) {
+        std::cerr << e.what() << "\n";
+        return 1;
+    }
+}

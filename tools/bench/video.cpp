@@ -1,0 +1,42 @@
+#include "tools/bench/video.h"
+
+#include <ATen/ATen.h>
+
+#include <chrono>
+
+#include "engine/session/request.h"
+#include "kernels/kernels.h"
+
+namespace mc::bench {
+
+Video make_video(const std::shared_ptr<const session::LoadedModel>& model, session::Request request) {
+    Video video;
+    const session::Settings settings = session::complete(request, *model);
+    request.decisions = [&](const cache::Decision& d) {
+        const bool warm = d.kind == cache::Decision::Kind::WARMUP || d.kind == cache::Decision::Kind::FIRST_AFTER_WARMUP;
+        video.turns_after_warmup += !warm;
+    };
+    const auto start = std::chrono::steady_clock::now();
+    session::Session session(model, std::move(request));
+    while (auto frames = session.next()) {
+        const at::Tensor pixels = frames->pixels.contiguous(); // [3, n, H, W]
+        video.height = static_cast<size_t>(pixels.size(2)), video.width = static_cast<size_t>(pixels.size(3));
+        const size_t frame = video.width * video.height;
+        for (int64_t i = 0; i < pixels.size(1); i++) {
+            video.rgb.resize(video.rgb.size() + 3 * frame);
+            kernels::picture_to_rgb({pixels.const_data_ptr<float>() + i * static_cast<int64_t>(frame),
+                                     static_cast<size_t>(pixels.stride(0)), video.width, video.height},
+                                    video.rgb.data() + video.rgb.size() - 3 * frame, 3 * video.width);
+        }
+    }
+    video.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    video.stats = session.stats();
+    int64_t frames = 0;
+    for (size_t i = 0; i < settings.length.windows.size(); i++) {
+        frames += 4 * settings.length.windows[i] - 3 - (i ? settings.overlap_history : 0);
+        video.window_ends.push_back(frames);
+    }
+    return video;
+}
+
+} // namespace mc::bench
