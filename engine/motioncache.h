@@ -112,8 +112,14 @@ typedef enum { MC_CACHE_PRESET_AUTO = 0, MC_CACHE_PRESET_QUALITY, MC_CACHE_PRESE
  * largest, or rescaled to floor..1. */
 typedef enum { MC_CACHE_WEIGHTS_AUTO = 0, MC_CACHE_WEIGHTS_NONE, MC_CACHE_WEIGHTS_MEAN, MC_CACHE_WEIGHTS_MAX, MC_CACHE_WEIGHTS_MAX_RESCALE } McCacheWeights;
 typedef enum { MC_CACHE_DISTANCE_AUTO = 0, MC_CACHE_DISTANCE_GLOBAL, MC_CACHE_DISTANCE_TOKEN } McCacheDistance;
-/* repeat: a reused token's residual is what it last was; taylor: extrapolated to first order over the noise level. */
-typedef enum { MC_CACHE_REUSE_AUTO = 0, MC_CACHE_REUSE_REPEAT, MC_CACHE_REUSE_TAYLOR } McCacheReuse;
+/* repeat: a reused token's residual is what it last was; taylor: extrapolated to first order over the noise
+   level; solver: the solver goes over the reused steps in one, from where the token was last computed. */
+typedef enum {
+    MC_CACHE_REUSE_AUTO = 0,
+    MC_CACHE_REUSE_REPEAT,
+    MC_CACHE_REUSE_TAYLOR,
+    MC_CACHE_REUSE_SOLVER
+} McCacheReuse;
 /* With attention kv, what later chunks see of a finished one. frozen (auto): its last, still noisy step, as the
  * reference; refreshed: one more pass without noise. */
 typedef enum { MC_FINISHED_AUTO = 0, MC_FINISHED_FROZEN, MC_FINISHED_REFRESHED } McFinished;

@@ -94,6 +94,7 @@ GType cache_reuse_type() {
         {MC_CACHE_REUSE_AUTO, "As the preset has it", "auto"},
         {MC_CACHE_REUSE_REPEAT, "What was last computed", "repeat"},
         {MC_CACHE_REUSE_TAYLOR, "Extrapolated from what was last computed twice", "taylor"},
+        {MC_CACHE_REUSE_SOLVER, "One step of the solver from where a token was last computed", "solver"},
         {0, nullptr, nullptr},
     };
     static const GType type = enum_type("GstMotionCacheReuse", values);

@@ -121,7 +121,7 @@ mc::session::Request translate(const McRequest& r) {
     q.cache.min_ratio = given(r.cache_min_ratio);
     q.cache.first_share = given(r.cache_first_share);
     q.cache.noise_power = given(r.cache_noise_power);
-    q.cache.reuse = chosen(r.cache_reuse, {Reuse::REPEAT, Reuse::TAYLOR});
+    q.cache.reuse = chosen(r.cache_reuse, {Reuse::REPEAT, Reuse::TAYLOR, Reuse::SOLVER});
     q.finished_chunks = chosen(r.finished_chunks, {Finished::FROZEN, Finished::REFRESHED});
     q.reference_windows = r.reference_windows != 0;
     q.image = copy_image(r.image, "image");

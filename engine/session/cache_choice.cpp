@@ -97,8 +97,8 @@ Settings choose_cache(const CacheRequest& r, Attention attention, const model::C
                name_of(attention) + "): set attention=kv, or take cache=teacache.");
     if (const char* knob = motioncache_knob(r); knob && kind != Kind::MOTIONCACHE)
         refuse(std::string(knob) + " belongs to cache=motioncache, not to cache=" + name_of(kind) + ": drop it.");
-    if (r.reuse == cache::Reuse::TAYLOR && attention != Attention::KV)
-        refuse("cache-reuse=taylor extrapolates over a chunk's own noise level and needs attention=kv.");
+    if (r.reuse && *r.reuse != cache::Reuse::REPEAT && attention != Attention::KV)
+        refuse("cache-reuse=taylor and solver follow a chunk's own noise level and need attention=kv.");
 
     Settings s = kind == Kind::MOTIONCACHE ? motioncache_preset(r, calibration, published)
                                            : whole_chunk_cache(kind, calibration, published);

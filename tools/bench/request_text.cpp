@@ -78,7 +78,7 @@ void set(session::Request& r, const std::string& name, const std::string& value)
     else if (key == "min-ratio")
         r.cache.min_ratio = real();
     else if (key == "reuse")
-        r.cache.reuse = one_of<cache::Reuse>(key, value, {{"repeat", cache::Reuse::REPEAT}, {"taylor", cache::Reuse::TAYLOR}});
+        r.cache.reuse = one_of<cache::Reuse>(key, value, {{"repeat", cache::Reuse::REPEAT}, {"taylor", cache::Reuse::TAYLOR}, {"solver", cache::Reuse::SOLVER}});
     else if (key == "finished-chunks")
         r.finished_chunks = one_of<sampler::Finished>(key, value, {{"frozen", sampler::Finished::FROZEN}, {"refreshed", sampler::Finished::REFRESHED}});
     else
