@@ -128,7 +128,7 @@ def speed_verdicts(runs, figures):
     condition = f"at PSNR >= {PSNR} dB and SSIM >= {SSIM}"
     verdicts = []
     for key, of, bar in (("faster_than_kv", "kv", OVER_KV), ("faster_than_full", "full", OVER_FULL), ("faster_than_kv", "kv", MARK)):
-        what = f"denoising against {FAMILIES[of]}, {condition}" if bar != MARK else f"the mark, denoising against {FAMILIES[of]}"
+        what = f"denoising against {FAMILIES[of]}, {condition}" if bar != MARK else f"the mark, against {FAMILIES[of]}"
         limit = f">= {bar} x"
         if good:
             best = max(good, key=lambda n: figures[n][key])
