@@ -18,7 +18,8 @@ FAMILIES = {
 }
 PRESETS = ("quality", "balanced", "fast")
 
-THRESHOLDS = {"teacache": (0.1, 0.15, 0.2, 0.25, 0.3, 0.4), "flowcache": (0.1, 0.15, 0.2, 0.25, 0.3, 0.4),
+# The last ones are there to reach as little work as MotionCache does: only what both reach is compared.
+THRESHOLDS = {"teacache": (0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.6), "flowcache": (0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.6, 0.9),
               "published": (0.1, 0.15, 0.2, 0.25, 0.3)}
 PUBLISHED = {"attention": "kv", "cache": "motioncache", "preset": "custom", "warmup": "4", "coarse-updates": "6",
              "weight-floor": "0.6"}

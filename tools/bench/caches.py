@@ -116,6 +116,7 @@ def arguments():
     p.add_argument("--height", type=int, help="default: the model's")
     p.add_argument("--prompts", metavar="FILE", default=str(ROOT / "tools" / "bench" / "prompts.txt"))
     p.add_argument("--json", metavar="FILE", help="write every video's figures, all tables and verdicts here")
+    p.add_argument("--again", metavar="FILE", help="run nothing, print the tables and verdicts of such a file")
     p.add_argument("--pictures", metavar="FOLDER", default="benchmark-caches",
                    help="charts (SVG) and a contact sheet (PNG); default: benchmark-caches in the current folder")
     p.add_argument("--peer", metavar="CMD", help="another program to run in turn, see above")
@@ -131,6 +132,9 @@ def arguments():
 
 def main():
     a = arguments()
+    if a.again:
+        cache_report.report(json.loads(pathlib.Path(a.again).read_text()))
+        return
     bench = Bench(a)
     prompts = cache_runs.read_prompts(a.prompts)
     if a.quick:
