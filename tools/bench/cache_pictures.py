@@ -24,10 +24,13 @@ def chart(path, result, families, x, **texts):
 
 def charts(folder, result):
     """Returns the files."""
-    subtitle = (f"{len(result['prompts'])} prompts, {result['width']}x{result['height']}, {result['frames']} frames, "
-                f"{result['steps']} steps, {result['dtype']}, {result['threads']} threads")
-    work = {"x": lambda f: round(100 * f["flop_of_kv"], 2), "x_title": "FLOP of the run without a cache", "x_unit": " %"}
-    time = {"x": lambda f: round(f["faster_than_kv"], 2), "x_title": "denoising, times as fast as without a cache", "x_unit": " x"}
+    subtitle = (f"{len(result['prompts'])} prompts, {result['width']}x{result['height']}, "
+                f"{result['frames']} frames, {result['steps']} steps, {result['dtype']}, "
+                f"{result['threads']} threads")
+    work = {"x": lambda f: round(100 * f["flop_of_kv"], 2), "x_title": "FLOP of the run without a cache",
+            "x_unit": " %"}
+    time = {"x": lambda f: round(f["faster_than_kv"], 2),
+            "x_title": "denoising, times as fast as without a cache", "x_unit": " x"}
     made = []
     for name, families, axis, title in (("quality-over-flop", METHODS, work, "Quality against work"),
                                         ("quality-over-speed", METHODS, time, "Quality against speed"),
@@ -43,15 +46,16 @@ def nearest(result, family, flop):
 
 
 def sheet_runs(result):
-    """Both uncached runs, MotionCache's balanced preset (or its middle setting), and of each other family the run of
-    most nearly the same FLOP: what is seen side by side has cost the same."""
+    """Both uncached runs, MotionCache's balanced preset (or its middle setting), and of each other family the
+    run of most nearly the same FLOP: what is seen side by side has cost the same."""
     runs = result["runs"]
     ours = [run for run in runs if run["family"] == "presets" and run["label"] == "balanced"]
     if not ours:
         ours = [run for run in runs if run["family"] == "ours"]
     ours = ours[len(ours) // 2]
     flop = result["figures"][ours["name"]]["flop"]
-    return runs[:2] + [ours] + [run for family in ("published", "teacache", "flowcache") for run in [nearest(result, family, flop)] if run]
+    return runs[:2] + [ours] + [run for family in ("published", "teacache", "flowcache")
+                                for run in [nearest(result, family, flop)] if run]
 
 
 def contact_sheet(folder, result, dump):
@@ -62,10 +66,12 @@ def contact_sheet(folder, result, dump):
         label, video = run["name"].replace(", ", "\n"), run["videos"][0]
         if "against_kv" in video:
             faster = result["runs"][1]["videos"][0]["denoising"] / video["denoising"]
-            label += f"\n{video['against_kv']['psnr']:.1f} dB\n{video['flop'] / 1e9:.0f} GFLOP\n{faster:.1f} x"
+            psnr, gflop = video["against_kv"]["psnr"], video["flop"] / 1e9
+            label += f"\n{psnr:.1f} dB\n{gflop:.0f} GFLOP\n{faster:.1f} x"
         rows.append((label, (dump / f"{index[run['name']]}.rgb").read_bytes()))
     last = result["frames"] - 1
     columns = list(dict.fromkeys(round(last * share / 4) for share in range(5)))
     path = folder / "contact-sheet.png"
-    pictures.contact_sheet(str(path), rows, columns, result["width"], result["height"], title=result["prompts"][0])
+    pictures.contact_sheet(str(path), rows, columns, result["width"], result["height"],
+                           title=result["prompts"][0])
     return [path]

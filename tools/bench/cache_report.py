@@ -1,6 +1,6 @@
 """Figures, tables and verdicts of pipelines/benchmark.sh --caches, from what its programs printed.
 
-Every function takes the parts of the JSON file that the benchmark writes, so that a report can be printed again.
+Every function takes parts of the JSON file that the benchmark writes, so that a report can be printed again.
 """
 import math
 import statistics
@@ -23,7 +23,7 @@ def mean(values):
 
 
 def figures_of(run, full, kv, kinds):
-    """A run's figures over its videos, one a prompt; full, kv: the uncached runs' videos; kinds: of each prompt."""
+    """Over a run's videos, one a prompt; full, kv: the uncached runs' videos; kinds: of each prompt."""
     videos = run["videos"]
 
     def median(key):
@@ -50,7 +50,8 @@ def figures_of(run, full, kv, kinds):
         "tokens": share(lambda v: v["tokens_computed"], lambda v: v["tokens"]),
         # Of all turns of a chunk after warm-up, and of those that compute anything.
         "partial": share(lambda v: v["turns_partial"], lambda v: v["turns_after_warmup"]),
-        "partial_of_computed": share(lambda v: v["turns_partial"], lambda v: v["turns_after_warmup"] - v["turns_reused"]),
+        "partial_of_computed": share(lambda v: v["turns_partial"],
+                                     lambda v: v["turns_after_warmup"] - v["turns_reused"]),
         "bytes_cache": max(v["bytes_cache"] for v in videos),
         "bytes_keys_values": max(v["bytes_keys_values"] for v in videos),
     }
@@ -61,7 +62,8 @@ def figures_of(run, full, kv, kinds):
         figures["against_" + reference] = {
             **{key: mean(s[key] for s in scores) for key in SCORES},
             "worst_psnr": min(s["psnr"] for s in scores),
-            "kinds": {kind: mean(s["psnr"] for s, k in zip(scores, kinds) if k == kind) for kind in dict.fromkeys(kinds)}}
+            "kinds": {kind: mean(s["psnr"] for s, k in zip(scores, kinds) if k == kind)
+                      for kind in dict.fromkeys(kinds)}}
     return figures
 
 
@@ -121,14 +123,18 @@ def quality(figures):
 
 
 def speed_verdicts(runs, figures):
-    # What a user picks by name counts; without a calibration there is nothing to pick, and any threshold does.
+    # What a user picks by name counts; without a calibration there is nothing to pick: any threshold does.
     family = "presets" if any(run["family"] == "presets" for run in runs) else "ours"
     names = [run["name"] for run in runs if run["family"] == family]
-    good = [n for n in names if figures[n]["against_kv"]["psnr"] >= PSNR and figures[n]["against_kv"]["ssim"] >= SSIM]
+    good = [n for n in names if figures[n]["against_kv"]["psnr"] >= PSNR
+            and figures[n]["against_kv"]["ssim"] >= SSIM]
     condition = f"at PSNR >= {PSNR} dB and SSIM >= {SSIM}"
     verdicts = []
-    for key, of, bar in (("faster_than_kv", "kv", OVER_KV), ("faster_than_full", "full", OVER_FULL), ("faster_than_kv", "kv", MARK)):
-        what = f"denoising against {FAMILIES[of]}, {condition}" if bar != MARK else f"the mark, against {FAMILIES[of]}"
+    for key, of, bar in (("faster_than_kv", "kv", OVER_KV), ("faster_than_full", "full", OVER_FULL),
+                         ("faster_than_kv", "kv", MARK)):
+        what = f"denoising against {FAMILIES[of]}, {condition}"
+        if bar == MARK:
+            what = f"the mark, against {FAMILIES[of]}"
         limit = f">= {bar} x"
         if good:
             best = max(good, key=lambda n: figures[n][key])
@@ -142,12 +148,15 @@ def speed_verdicts(runs, figures):
 
 def margin_verdicts(runs, figures):
     def points(family):
-        return [(figures[run["name"]]["flop"], figures[run["name"]]["against_kv"]["psnr"]) for run in runs if run["family"] == family]
+        return [(figures[run["name"]]["flop"], figures[run["name"]]["against_kv"]["psnr"]) for run in runs
+                if run["family"] == family]
 
     verdicts = []
-    # With our rule of reuse TeaCache is another program than the published one; its figure is there to compare.
-    for rival, judged in (("teacache", True), ("flowcache", True), ("teacache-solver", False), ("published", False)):
-        what, limit = f"PSNR of MotionCache above {FAMILIES[rival]} at equal FLOP", "> 0 dB" if judged else "no bar"
+    # With our rule of reuse TeaCache is not the published one any more; its figure is there to compare.
+    for rival, judged in (("teacache", True), ("flowcache", True), ("teacache-solver", False),
+                          ("published", False)):
+        what = f"PSNR of MotionCache above {FAMILIES[rival]} at equal FLOP"
+        limit = "> 0 dB" if judged else "no bar"
         if not points("ours") or not points(rival):
             verdicts.append(verdict(what, "not measured", limit, None))
             continue
@@ -155,8 +164,8 @@ def margin_verdicts(runs, figures):
         if over is None:
             verdicts.append(verdict(what, "no FLOP that both reach", limit, False if judged else None))
             continue
-        text = (f"{over['smallest']:+.2f} dB at the least ({gflop(over['at'])} GFLOP), {over['mean']:+.2f} in the mean "
-                f"({gflop(over['low'])} to {gflop(over['high'])} GFLOP)")
+        text = (f"{over['smallest']:+.2f} dB at the least ({gflop(over['at'])} GFLOP), "
+                f"{over['mean']:+.2f} in the mean ({gflop(over['low'])} to {gflop(over['high'])} GFLOP)")
         verdicts.append(verdict(what, text, limit, over["smallest"] > 0 if judged else None))
     return verdicts
 
@@ -164,11 +173,14 @@ def margin_verdicts(runs, figures):
 def partial_verdicts(runs, figures):
     verdicts = []
     for preset in PRESETS:
-        what, limit = f"forwards after warm-up that compute a part of the tokens, preset={preset}", f">= {PARTIAL:.0%}"
-        found = [figures[run["name"]] for run in runs if run["family"] == "presets" and run["label"] == preset]
+        what = f"forwards after warm-up that compute a part of the tokens, preset={preset}"
+        limit = f">= {PARTIAL:.0%}"
+        found = [figures[run["name"]] for run in runs if run["family"] == "presets"
+                 and run["label"] == preset]
         share = found[0]["partial"] if found else None
         if share is None:
-            verdicts.append(verdict(what, "not measured" if found else "the model is not calibrated", limit, None))
+            verdicts.append(verdict(what, "not measured" if found else "the model is not calibrated", limit,
+                                    None))
         else:
             text = f"{share:.1%} of all, {found[0]['partial_of_computed'] or 0:.1%} of those that compute any"
             verdicts.append(verdict(what, text, limit, share >= PARTIAL))
@@ -179,9 +191,9 @@ def sparse_verdicts(sparse):
     verdicts = []
     for bench in sparse or []:
         worst = max(bench["curve"], key=lambda row: row["ratio"] - row["bar"])
-        verdicts.append(verdict(f"time of a sparse step, {sparse_name(bench)}",
-                                f"{worst['ratio']:.3f} at f = {worst['share']:.2f}, where the bar is {worst['bar']:.3f}",
-                                "<= 1.10 f + 0.03", all(row["ratio"] <= row["bar"] for row in bench["curve"])))
+        text = f"{worst['ratio']:.3f} at f = {worst['share']:.2f}, where the bar is {worst['bar']:.3f}"
+        verdicts.append(verdict(f"time of a sparse step, {sparse_name(bench)}", text, "<= 1.10 f + 0.03",
+                                all(row["ratio"] <= row["bar"] for row in bench["curve"])))
     return verdicts
 
 
@@ -196,7 +208,8 @@ def peer_verdicts(peer):
     if calls and calls != peer["ours"][0]["forwards"]:
         what += f" (not equal work: {calls} forwards there, {peer['ours'][0]['forwards']} here)"
     bar = peer.get("bar")
-    return [verdict(what, f"{ratio:.2f} of it ({ours:.2f} s, {theirs:.2f} s)", f"<= {bar:g}" if bar else "no bar",
+    return [verdict(what, f"{ratio:.2f} of it ({ours:.2f} s, {theirs:.2f} s)",
+                    f"<= {bar:g}" if bar else "no bar",
                     ratio <= bar if bar else None)]
 
 
@@ -221,12 +234,14 @@ def mib(value):
 
 
 def work_table(runs, figures):
-    rows = [("run", "GFLOP", "% of kv", "denoising s", "x kv", "x full", "text s", "VAE s", "colour s", "whole s", "tokens %",
+    rows = [("run", "GFLOP", "% of kv", "denoising s", "x kv", "x full", "text s", "VAE s", "colour s",
+             "whole s", "tokens %",
              "partial %", "of computed", "cache MiB", "K/V MiB")]
     for run in runs:
         f = figures[run["name"]]
         rows.append((run["name"], gflop(f["flop"]), percent(f["flop_of_kv"]), number(f["denoising"]),
-                     number(f["faster_than_kv"], 2), number(f["faster_than_full"], 2), number(f["text"]), number(f["vae"]),
+                     number(f["faster_than_kv"], 2), number(f["faster_than_full"], 2), number(f["text"]),
+                     number(f["vae"]),
                      number(f["colour"]), number(f["seconds"]), percent(f["tokens"]), percent(f["partial"]),
                      percent(f["partial_of_computed"]), mib(f["bytes_cache"]), mib(f["bytes_keys_values"])))
     table(rows)
@@ -234,8 +249,10 @@ def work_table(runs, figures):
 
 def quality_table(runs, figures):
     kinds = list(figures[runs[0]["name"]].get("against_kv", {}).get("kinds", {}))
-    kinds = kinds or list(dict.fromkeys(k for f in figures.values() for k in f.get("against_kv", {}).get("kinds", {})))
-    rows = [("run, against", "kv: PSNR", "SSIM", "Y PSNR", "Y SSIM", "worst", *kinds, "full: PSNR", "SSIM", "Y PSNR", "Y SSIM")]
+    kinds = kinds or list(dict.fromkeys(k for f in figures.values()
+                                        for k in f.get("against_kv", {}).get("kinds", {})))
+    rows = [("run, against", "kv: PSNR", "SSIM", "Y PSNR", "Y SSIM", "worst", *kinds, "full: PSNR", "SSIM",
+             "Y PSNR", "Y SSIM")]
     for run in runs[1:]:
         kv, full = figures[run["name"]].get("against_kv"), figures[run["name"]].get("against_full")
         cells = [run["name"]]
@@ -249,9 +266,11 @@ def quality_table(runs, figures):
 
 
 def windows_table(section):
-    rows = [("run", "window", "kv: PSNR", "SSIM", "Y PSNR", "Y SSIM", "full: PSNR", "SSIM", "Y PSNR", "Y SSIM")]
+    rows = [("run", "window", "kv: PSNR", "SSIM", "Y PSNR", "Y SSIM", "full: PSNR", "SSIM", "Y PSNR",
+             "Y SSIM")]
     for run in section["runs"][1:]:
-        scores = {reference: [v.get("against_" + reference) for v in run["videos"]] for reference in ("kv", "full")}
+        scores = {reference: [v.get("against_" + reference) for v in run["videos"]]
+                  for reference in ("kv", "full")}
         windows = len(run["videos"][0]["against_full"].get("windows", []))
         for window in [*range(windows), None]:
             cells = [run["name"], "all" if window is None else str(window + 1)]
@@ -287,9 +306,9 @@ def report(result):
     kinds = result["prompt_kinds"]
     result["figures"] = all_figures(result, kinds)
     result["verdicts"] = verdicts_of(result)
-    print(f"\n{len(result['prompts'])} prompts, {result['width']}x{result['height']}, {result['frames']} frames, "
-          f"{result['steps']} steps, {result['dtype']}, {result['threads']} threads; seconds are medians over the prompts, "
-          "speed-ups medians of pairs, the rest means\n")
+    print(f"\n{len(result['prompts'])} prompts, {result['width']}x{result['height']}, {result['frames']} "
+          f"frames, {result['steps']} steps, {result['dtype']}, {result['threads']} threads; seconds are "
+          "medians over the prompts, speed-ups medians of pairs, the rest means\n")
     work_table(result["runs"], result["figures"])
     print("\nPSNR in dB and SSIM, of RGB and of luma, means over frames\n")
     quality_table(result["runs"], result["figures"])

@@ -3,7 +3,7 @@ import json
 import pathlib
 from typing import NamedTuple
 
-# Family of runs -> how tables and charts call it. A family is one line of a chart: only its threshold differs.
+# Family of runs -> what tables and charts call it. A family is one line of a chart: only thresholds differ.
 FAMILIES = {
     "full": "full window, uncached",
     "kv": "key/value-cached, uncached",
@@ -19,22 +19,26 @@ FAMILIES = {
 PRESETS = ("quality", "balanced", "fast")
 
 # The last ones are there to reach as little work as MotionCache does: only what both reach is compared.
-THRESHOLDS = {"teacache": (0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.6), "flowcache": (0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.6, 0.9),
+THRESHOLDS = {"teacache": (0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.6),
+              "flowcache": (0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.6, 0.9),
               "published": (0.1, 0.15, 0.2, 0.25, 0.3)}
-PUBLISHED = {"attention": "kv", "cache": "motioncache", "preset": "custom", "warmup": "4", "coarse-updates": "6",
+PUBLISHED = {"attention": "kv", "cache": "motioncache", "preset": "custom", "warmup": "4",
+             "coarse-updates": "6",
              "weight-floor": "0.6"}
 # Of the balanced preset's threshold.
 MULTIPLES = (0.5, 0.7, 1, 1.4, 2)
 # Where the model has no motioncache.json: settings of the kind that a calibration finds.
-UNCALIBRATED = {"attention": "kv", "cache": "motioncache", "preset": "custom", "warmup": "0", "coarse-updates": "0",
-                "weight-floor": "0.8", "min-ratio": "0.2", "first-share": "0.4", "noise-power": "2", "reuse": "solver"}
+UNCALIBRATED = {"attention": "kv", "cache": "motioncache", "preset": "custom", "warmup": "0",
+                "coarse-updates": "0",
+                "weight-floor": "0.8", "min-ratio": "0.2", "first-share": "0.4", "noise-power": "2",
+                "reuse": "solver"}
 UNCALIBRATED_THRESHOLDS = (0.06, 0.09, 0.12, 0.18, 0.25)
 
 
 class Run(NamedTuple):
     name: str
     family: str
-    label: str     # at its point in a chart: threshold or preset
+    label: str  # at its point in a chart: threshold or preset
     settings: dict  # as motioncache-cache-bench takes them
 
     def argument(self):
@@ -76,7 +80,8 @@ def choose(balanced, quick=False):
     pick = quick_settings if quick else tuple
 
     def family(key, settings, thresholds):
-        return [Run(f"{FAMILIES[key]} {threshold:.3g}", key, f"{threshold:.3g}", {**settings, "threshold": f"{threshold:.6g}"})
+        return [Run(f"{FAMILIES[key]} {threshold:.3g}", key, f"{threshold:.3g}",
+                    {**settings, "threshold": f"{threshold:.6g}"})
                 for threshold in pick(thresholds)]
 
     if balanced is None:

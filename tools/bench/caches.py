@@ -1,11 +1,12 @@
 """Caches beside each other, on the same prompts and seeds: what they save and what it does to the video.
 
-Run by pipelines/benchmark.sh --caches, which builds first. Runs the full window and the key/value-cached sampler without
-a cache, then TeaCache, FlowCache and MotionCache at several settings each; prints tables of work, seconds and quality,
-the curve of sparse steps, and each bar with its figure. The status is 0 whether bars are met or not.
+Run by pipelines/benchmark.sh --caches, which builds first. Runs the full window and the key/value-cached
+sampler without a cache, then TeaCache, FlowCache and MotionCache at several settings each; prints tables of
+work, seconds and quality, the curve of sparse steps, and each bar with its figure. The status is 0 whether
+bars are met or not.
 
-A peer is a command as --help without --caches describes it, which must understand --steps N too; it is run in turn with
-the full window.
+A peer is a command as --help without --caches describes it, which must understand --steps N too; it is run in
+turn with the full window.
 """
 import argparse
 import json
@@ -54,7 +55,8 @@ class Bench:
         with tempfile.NamedTemporaryFile("w", suffix=".txt", encoding="utf-8") as file:
             file.write("".join(prompt.text + "\n" for prompt in prompts))
             file.flush()
-            command = [str(self.folder / "motioncache-cache-bench"), self.model, "--prompts", file.name, "--seed", str(seed),
+            command = [str(self.folder / "motioncache-cache-bench"), self.model, "--prompts", file.name,
+                       "--seed", str(seed),
                        *self.common, *self.sizes]
             for each in runs:
                 command += ["--run", each.argument()]
@@ -65,12 +67,13 @@ class Bench:
             return run(command)
 
     def section(self, what, prompts, runs, frames=None, dump=None):
-        """A process a prompt, so that there is something to see meanwhile; the model is small or its loading is not timed."""
+        """A process a prompt, so that there is something to see meanwhile; loading is not timed."""
         section = None
         for i, prompt in enumerate(prompts):
             start = time.monotonic()
             part = self.caches([prompt], runs, frames, i, None if i else dump)
-            say(f"{what}: prompt {i + 1} of {len(prompts)}, {len(runs)} videos in {time.monotonic() - start:.0f} s")
+            took = time.monotonic() - start
+            say(f"{what}: prompt {i + 1} of {len(prompts)}, {len(runs)} videos in {took:.0f} s")
             if not section:
                 section = part
                 for mine, each in zip(section["runs"], runs):
@@ -86,7 +89,8 @@ class Bench:
         program = str(self.folder / "motioncache-sparse-bench")
         benches = []
         # The published model's steps are long: a few rounds tell as much as many of the demo's.
-        for model, more in ((self.model, ["--rounds", "1" if quick else "15"]), ("1.3B", ["--rounds", "3", "--layers", "2"])):
+        for model, more in ((self.model, ["--rounds", "1" if quick else "15"]),
+                            ("1.3B", ["--rounds", "3", "--layers", "2"])):
             for dtype in ("float32", "bfloat16"):
                 if quick and (model == "1.3B" or dtype == "bfloat16"):
                     continue
@@ -99,31 +103,38 @@ class Bench:
         for i in range(a.repeat):
             say(f"the peer and the full window in turn: {i + 1} of {a.repeat}")
             runs["ours"].append(self.caches([prompt], [full], a.frames)["runs"][0]["videos"][0])
-            runs["peer"].append(run(f"{a.peer} --dtype {a.dtype} --threads {a.threads} --steps {a.steps}", shell=True))
+            runs["peer"].append(run(f"{a.peer} --dtype {a.dtype} --threads {a.threads} --steps {a.steps}",
+                                    shell=True))
         return runs
 
 
 def arguments():
-    p = argparse.ArgumentParser(prog="benchmark.sh --caches", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("--model", default=str(ROOT / "models" / "demo"), help="a model folder; default: the demo model")
-    p.add_argument("--dtype", choices=("float32", "bfloat16"), default="float32", help="of the videos; default float32")
+    p = argparse.ArgumentParser(prog="benchmark.sh --caches", description=__doc__,
+                                formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("--model", default=str(ROOT / "models" / "demo"),
+                   help="a model folder; default: the demo model")
+    p.add_argument("--dtype", choices=("float32", "bfloat16"), default="float32",
+                   help="of the videos; default float32")
     p.add_argument("--threads", type=int, default=os.cpu_count(), help="default: as many as processors")
     p.add_argument("--steps", type=int, help="default: 50 as published, 12 with --quick")
     p.add_argument("--frames", type=int, help="default: the model's")
-    p.add_argument("--long-frames", type=int, default=97, help="of a video of several windows; default 97, 0 for none")
+    p.add_argument("--long-frames", type=int, default=97,
+                   help="of a video of several windows; default 97, 0 for none")
     p.add_argument("--base-num-frames", type=int, help="of a window; default: the model's")
     p.add_argument("--width", type=int, help="default: the model's")
     p.add_argument("--height", type=int, help="default: the model's")
     p.add_argument("--prompts", metavar="FILE", default=str(ROOT / "tools" / "bench" / "prompts.txt"))
     p.add_argument("--json", metavar="FILE", help="write every video's figures, all tables and verdicts here")
-    p.add_argument("--again", metavar="FILE", help="run nothing, print the tables and verdicts of such a file")
+    p.add_argument("--again", metavar="FILE", help="run nothing, print such a file's tables and verdicts")
     p.add_argument("--pictures", metavar="FOLDER", default="benchmark-caches",
-                   help="charts (SVG) and a contact sheet (PNG); default: benchmark-caches in the current folder")
+                   help="charts (SVG) and a contact sheet (PNG); default: benchmark-caches, here")
     p.add_argument("--peer", metavar="CMD", help="another program to run in turn, see above")
-    p.add_argument("--peer-bar", metavar="X", type=float, help="the full window shall take at most X times the peer's whole seconds")
+    p.add_argument("--peer-bar", metavar="X", type=float,
+                   help="the full window shall take at most X times the peer's whole seconds")
     p.add_argument("--repeat", type=int, default=3, help="runs of the peer; default 3")
     p.add_argument("--no-sparse", action="store_true", help="leave the curve of sparse steps out")
-    p.add_argument("--quick", action="store_true", help="two prompts, two settings each, few steps: to see that it works")
+    p.add_argument("--quick", action="store_true",
+                   help="two prompts, two settings each, few steps: to see that it works")
     p.add_argument("--build", required=True, help=argparse.SUPPRESS)
     a = p.parse_args()
     a.steps = a.steps or (12 if a.quick else 50)
@@ -149,14 +160,16 @@ def main():
         result = {"model": a.model, "steps": a.steps, "calibrated": balanced is not None}
         result.update(bench.section("caches", prompts, runs, a.frames, pathlib.Path(dump)))
         if a.long_frames:
-            result["long"] = bench.section("long video", cache_runs.quick_prompts(prompts)[:1 if a.quick else 2],
+            result["long"] = bench.section("long video",
+                                           cache_runs.quick_prompts(prompts)[:1 if a.quick else 2],
                                            cache_runs.choose_long(runs), a.long_frames)
         if a.peer:
             result["peer"] = bench.peer(a, prompts[0], runs[0])
         if not a.no_sparse:
             result["sparse"] = bench.sparse(a.threads, a.quick)
         cache_report.report(result)
-        made = cache_pictures.charts(folder, result) + cache_pictures.contact_sheet(folder, result, pathlib.Path(dump))
+        made = cache_pictures.charts(folder, result) + cache_pictures.contact_sheet(folder, result,
+                                                                                    pathlib.Path(dump))
     if a.json:
         pathlib.Path(a.json).write_text(json.dumps(result, indent=1) + "\n")
         made.append(pathlib.Path(a.json))
