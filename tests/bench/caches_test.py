@@ -57,7 +57,7 @@ for balanced in (None, 0.2):
               f"five settings of {family}")
     check(all(r.settings["attention"] == "kv" for r in runs[1:]), "caches run on attention=kv")
     presets = [r.label for r in runs if r.family == "presets"]
-    check(presets == ([] if balanced is None else ["quality", "balanced", "fast"]), "presets if there are any")
+    check(presets == ([] if balanced is None else ["quality", "balanced", "fast"]), "presets if any")
     check(all(r in runs for r in cache_runs.choose_long(runs)), "the long video's settings are among them")
     check(len(cache_runs.choose(balanced, quick=True)) < len(runs) / 2, "fewer where it is to be quick")
 thresholds = [r.settings["threshold"] for r in cache_runs.choose(0.2) if r.family == "ours"]
