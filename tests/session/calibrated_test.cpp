@@ -1,10 +1,10 @@
 // motioncache.json beside a model: what a session makes of it, and of one that is damaged or belongs to other weights.
 #include <filesystem>
 #include <fstream>
-#include <unistd.h>
 
 #include "engine/model/fingerprint.h"
 #include "tests/session/demo.h"
+#include "tests/session/model_copy.h"
 #include "tests/check.h"
 
 using namespace mc;
@@ -17,17 +17,9 @@ namespace fs = std::filesystem;
 
 namespace {
 
-// The demo model's files in a folder of their own, where a calibration can lie beside them.
-class Folder {
-  public:
-    Folder() : path(fs::temp_directory_path() / ("motioncache-calibrated-" + std::to_string(::getpid()))) {
-        fs::create_directory(path);
-        for (const auto& entry : fs::directory_iterator(test::root + "/models/demo"))
-            fs::create_symlink(entry.path(), path / entry.path().filename());
-    }
-    ~Folder() { fs::remove_all(path); }
+struct Folder : test::ModelCopy {
+    Folder() : ModelCopy(test::root + "/models/demo") {}
     std::string calibration() const { return model::calibration_file(path.string()); }
-    void write(const std::string& text) const { std::ofstream(calibration(), std::ios::binary) << text; }
     std::shared_ptr<const LoadedModel> open(bool calibration = true) const {
         LoadOptions o;
         o.device = "cpu";
@@ -35,7 +27,6 @@ class Folder {
         o.calibration = calibration;
         return LoadedModel::open(path.string(), o);
     }
-    const fs::path path;
 };
 
 uint64_t demo_fingerprint() {
@@ -114,7 +105,7 @@ TEST(a_calibration_that_cannot_be_used_is_one_clear_error) {
     const Folder folder;
     const std::string good = model::calibration_text(calibration());
     const auto refused = [&](const std::string& text, const std::string& cause) {
-        folder.write(text);
+        folder.write_calibration(text);
         try {
             folder.open();
             test::fail(__FILE__, __LINE__, "opened with a calibration that " + cause);
