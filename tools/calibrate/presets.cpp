@@ -50,7 +50,7 @@ Choice choose_presets(std::span<const Trial> trials) {
             if (reaches(levels[i], goal)) level = i; // the fastest one
         if (level == end) {
             level = nearest(levels, g, end, goal.share);
-            choice.notes.push_back(std::string("No settings reach the goal of ") + goal.name +
+            choice.notes.insert(choice.notes.begin(), std::string("No settings reach the goal of ") + goal.name +
                                    " on this model; it computes about " +
                                    std::to_string(int(std::lround(100 * levels[level].share))) +
                                    " % of the tokens instead.");

@@ -90,9 +90,10 @@ class Searcher {
         return trial.psnr - slope_ * std::log(trial.share / options_.share) -
                60 * std::max(0.0, least_partial - trial.partial);
     }
-    bool hopeless(Settings settings) const { // to the fine alone
+    // The fine alone would outweigh whatever the candidate can gain.
+    bool hopeless(Settings settings, const Trial& best) const {
         settings.threshold = threshold_for(settings, lesson_.recording, options_.share / correction_);
-        return forecast(settings, lesson_.recording).partial < least_partial - 0.12;
+        return forecast(settings, lesson_.recording).partial < std::min(least_partial, best.partial) - 0.1;
     }
     double correction() const { return correction_; }
 
@@ -112,7 +113,7 @@ Found search(const Stage& stage, const Lesson& lesson, const std::optional<Curve
     double best_score = searcher.score(best);
     progress("Searching from %.2f dB at %.1f %% of the tokens: %s", best.psnr, 100 * best.share,
              text_of(best.settings).c_str());
-    std::vector<Settings> seen{best.settings}; // threshold 0
+    std::vector<Settings> seen{best.settings}; // each with threshold 0
     seen.back().threshold = 0;
     for (const Knob& knob : knobs_of(curve, options.quick)) {
         const Settings from = best.settings;
@@ -123,7 +124,7 @@ Found search(const Stage& stage, const Lesson& lesson, const std::optional<Curve
             if (std::find(seen.begin(), seen.end(), candidate) != seen.end()) continue;
             seen.push_back(candidate);
             candidate.threshold = from.threshold;
-            if (searcher.hopeless(candidate)) {
+            if (searcher.hopeless(candidate, best)) {
                 progress("  %s: not tried, it computes chunks wholly or not at all: %s", knob.name,
                          text_of(candidate).c_str());
                 continue;
