@@ -8,6 +8,7 @@
 namespace mc::sampler {
 
 using clock = std::chrono::steady_clock;
+static bool is_reused(const cache::Plan& plan) { return plan.action == cache::Action::REUSE; }
 static double since(clock::time_point start) { return std::chrono::duration<double>(clock::now() - start).count(); }
 
 ChunkCount& ChunkCount::operator+=(const ChunkCount& o) {
@@ -20,11 +21,16 @@ WindowSampler::WindowSampler(transformer::Window& window, Guidance guidance, con
                              cache::Policy& policy, const cache::Settings& cache, at::Tensor latents,
                              std::function<at::Tensor(int row)> prefix_noise)
     : window_(window), guidance_(guidance), plan_(plan), policy_(policy), cache_(cache),
-      prefix_noise_(std::move(prefix_noise)), latents_(std::move(latents)), counts_(window.chunks()) {
+      prefix_noise_(std::move(prefix_noise)), counts_(window.chunks()) {
     c10::InferenceMode guard;
-    x_last_ = at::zeros_like(latents_);
-    m0_ = at::zeros_like(latents_);
-    m_prev_ = at::zeros_like(latents_);
+    if (cache_.kind != cache::Kind::NONE && cache_.reuse == cache::Reuse::SOLVER) {
+        const auto [rows, columns] = window.frame_grid();
+        auto solver = std::make_unique<TokenSolver>(plan_, std::move(latents), rows, columns);
+        token_solver_ = solver.get();
+        solver_ = std::move(solver);
+    } else {
+        solver_ = std::make_unique<Solver>(plan_, std::move(latents));
+    }
 
     std::vector<int64_t> all;
     for (size_t row = 0; row < plan_.rows.size(); row++)
@@ -78,6 +84,26 @@ WindowSampler::Distances WindowSampler::distances_of(const std::vector<ChunkTurn
     return list;
 }
 
+std::vector<cache::Plan> WindowSampler::decide(int branch, std::span<const cache::ChunkStep> steps) {
+    if (cache_.kind == cache::Kind::NONE) return std::vector<cache::Plan>(steps.size());
+    if (!token_solver_) return policy_.decide(static_cast<int>(row_), branch, steps);
+    // What the solver steps is the guided velocity of both.
+    if (branch == 0) shared_plans_ = policy_.decide(static_cast<int>(row_), branch, steps);
+    return shared_plans_;
+}
+
+void WindowSampler::count(int chunk, const cache::Plan& plan) {
+    ChunkCount& count = counts_[chunk];
+    const int64_t all = plan_.chunk_frames * window_.frame_tokens();
+    const int64_t computed = plan.action == cache::Action::ALL      ? all
+                             : plan.action == cache::Action::TOKENS ? static_cast<int64_t>(plan.tokens.size())
+                                                                    : 0;
+    count.turns++;
+    (computed == all ? count.whole : computed ? count.sparse : count.reused)++;
+    count.tokens_computed += computed;
+    count.tokens_reused += all - computed;
+}
+
 // One row for branches [first, last): decide, execute, look at the motion.
 void WindowSampler::run_branches(const at::Tensor& input, const std::vector<int64_t>& timesteps, int first, int last,
                                  Cancel cancel, const Trace& trace, Timing& timing,
@@ -92,9 +118,11 @@ void WindowSampler::run_branches(const at::Tensor& input, const std::vector<int6
     for (const ChunkTurn& turn : turns)
         if (turn.kind == ChunkTurn::Kind::STEP) steps.push_back({turn.chunk, turn.step, distances[steps.size()], turn.sigma});
     std::vector<std::vector<cache::Plan>> plans; // of each branch
+    std::vector<const ChunkTurn*> turn_of;       // of each piece of work
     std::vector<transformer::ChunkWork> work;
     for (int b = first; b < last; b++) {
-        plans.push_back(remembers ? policy_.decide(row, b, steps) : std::vector<cache::Plan>(steps.size()));
+        plans.push_back(decide(b, steps));
+        const bool idle = token_solver_ && std::all_of(plans.back().begin(), plans.back().end(), is_reused);
         size_t step = 0;
         for (const ChunkTurn& turn : turns) {
             transformer::ChunkWork w;
@@ -102,45 +130,37 @@ void WindowSampler::run_branches(const at::Tensor& input, const std::vector<int6
             w.chunk = turn.chunk;
             if (turn.kind == ChunkTurn::Kind::STEP) {
                 w.plan = &plans.back()[step++];
+                count(turn.chunk, *w.plan);
+                if (token_solver_ && is_reused(*w.plan)) continue; // nobody asks for its velocity
                 w.remember = remembers;
-                w.motion = policy_.wants_motion(b, turn.chunk);
+                w.motion = policy_.wants_motion(b, turn.chunk) && !(token_solver_ && b > 0);
                 w.level = turn.sigma;
             } else {
+                if (turn.kind == ChunkTurn::Kind::PREFIX && idle && row_ > 0) continue; // nobody sees it
+                counts_[turn.chunk].extra++;
                 w.output = static_cast<bool>(observe);
                 // The first generated chunk's motion is measured against the prefix.
                 w.motion = turn.kind == ChunkTurn::Kind::PREFIX && cache_.kind == cache::Kind::MOTIONCACHE &&
                            !plan_.reference_prefix;
             }
             work.push_back(w);
+            turn_of.push_back(&turn);
         }
     }
     timing.cache += since(start);
 
     start = clock::now();
     const transformer::TextContext* const text[] = {guidance_.text, guidance_.negative};
-    window_.forward(input, timesteps, text, work, cancel, trace);
+    if (!work.empty()) window_.forward(input, timesteps, text, work, cancel, trace);
     timing.transformer += since(start);
 
     start = clock::now();
     for (size_t i = 0; i < work.size(); i++) {
         const transformer::ChunkWork& w = work[i];
-        const ChunkTurn& turn = turns[i % turns.size()];
+        const ChunkTurn& turn = *turn_of[i];
         if (w.motion && turn.kind == ChunkTurn::Kind::STEP) {
             const auto& change = window_.change(i);
             policy_.motion(w.branch, w.chunk, change.tokens, change.has_previous);
-        }
-        ChunkCount& count = counts_[w.chunk];
-        if (turn.kind != ChunkTurn::Kind::STEP) {
-            count.extra++;
-        } else {
-            const int64_t all = plan_.chunk_frames * window_.frame_tokens();
-            const int64_t computed = w.plan->action == cache::Action::ALL      ? all
-                                     : w.plan->action == cache::Action::TOKENS ? static_cast<int64_t>(w.plan->tokens.size())
-                                                                               : 0;
-            count.turns++;
-            (computed == all ? count.whole : computed ? count.sparse : count.reused)++;
-            count.tokens_computed += computed;
-            count.tokens_reused += all - computed;
         }
         if (observe)
             observe({row, w.branch, turn, window_.velocity(w.branch).narrow(1, w.chunk * plan_.chunk_frames, plan_.chunk_frames),
@@ -155,14 +175,14 @@ void WindowSampler::step(Cancel cancel, const Trace& trace, Timing& timing, cons
     c10::InferenceMode guard;
     const schedule::Row& row = plan_.rows[row_];
 
-    at::Tensor input = latents_; // [C, frames (+ 1), h, w]
+    at::Tensor input = latents(); // [C, frames (+ 1), h, w]
     const std::vector<int64_t> timesteps = plan_.timesteps(row_);
     const bool whole = window_.chunks() == 1;
     const bool sees_prefix = whole || plan_.turns[row_].front().kind == ChunkTurn::Kind::PREFIX;
     if (plan_.addnoise_condition > 0 && plan_.prefix_frames > 0 && sees_prefix) {
         // The latents stay clean; both branches see the same noise.
         double n = 0.001 * plan_.addnoise_condition;
-        input = latents_.clone();
+        input = input.clone();
         at::Tensor prefix = input.narrow(1, 0, plan_.prefix_frames);
         prefix.mul_(1 - n).add_(prefix_noise_(static_cast<int>(row_)), n);
     }
@@ -188,33 +208,17 @@ void WindowSampler::step(Cancel cancel, const Trace& trace, Timing& timing, cons
         if (trace) trace("steps.v_uncond", negative);
         velocity = negative + plan_.guidance_scale * (velocity - negative);
     }
-    take_steps(row, velocity);
-    if (trace) trace("steps.latents", latents_);
+    if (token_solver_) {
+        std::vector<int> chunks;
+        for (const ChunkTurn& turn : plan_.turns[row_])
+            if (turn.kind == ChunkTurn::Kind::STEP) chunks.push_back(turn.chunk);
+        token_solver_->step(row, velocity, chunks, shared_plans_);
+    } else {
+        solver_->step(row, velocity);
+    }
+    if (trace) trace("steps.latents", latents());
     row_++;
     timing.schedule += since(start);
-}
-
-// One UniPC update of every frame that takes a step in this row; frames in a run that share a state go together.
-void WindowSampler::take_steps(const schedule::Row& row, const at::Tensor& velocity) {
-    int columns = static_cast<int>(row.timestep.size());
-    for (int begin = 0, end; begin < columns; begin = end) {
-        end = begin + 1;
-        while (end < columns && row.state[end] == row.state[begin] && row.update[end] == row.update[begin]) end++;
-        if (!row.update[begin]) continue;
-        auto of = [&](const at::Tensor& t) { return t.narrow(1, begin, end - begin); };
-        const schedule::UniPcStep& s = plan_.steps[row.state[begin] - 1];
-        at::Tensor x = of(latents_), x_last = of(x_last_), m0 = of(m0_), m_prev = of(m_prev_);
-
-        at::Tensor x0 = x - s.sigma * of(velocity);
-        at::Tensor corrected = s.correct ? s.c_last * x_last + s.c_m0 * m0 + s.c_prev * m_prev + s.c_x0 * x0 : x;
-        m_prev.copy_(m0);
-        m0.copy_(x0);
-        x_last.copy_(corrected);
-        x.copy_(s.p_x * corrected + s.p_m0 * m0 + s.p_prev * m_prev);
-        // Both references keep the very first sample as a view of the latents, which the first step then overwrites:
-        // their first corrector starts from the step's result. Their videos were made so, and ours equal them.
-        if (!s.correct) x_last.copy_(x);
-    }
 }
 
 int WindowSampler::finished() const {

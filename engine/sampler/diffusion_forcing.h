@@ -4,9 +4,11 @@
 #include <ATen/core/Tensor.h>
 #include <functional>
 #include <map>
+#include <memory>
 #include <vector>
 
 #include "engine/cache/policy.h"
+#include "engine/sampler/solver.h"
 #include "engine/sampler/window_plan.h"
 #include "engine/transformer/transformer.h"
 
@@ -51,7 +53,7 @@ class WindowSampler {
               const std::function<void(const Turn&)>& observe = {});
     // Leading frames that will not change any more, prefix included, the end frame never.
     int finished() const;
-    const at::Tensor& latents() const { return latents_; }                 // [C, frames (+ 1), h, w]
+    const at::Tensor& latents() const { return solver_->latents(); }       // [C, frames (+ 1), h, w]
     const std::vector<ChunkCount>& counts() const { return counts_; }      // of the plan's chunks
     // The distances that a chunk's evaluations will see, all known before the first row: [steps - 1].
     std::vector<cache::FrameDistance> schedule_distances();
@@ -62,7 +64,8 @@ class WindowSampler {
     cache::FrameDistance distance(int64_t now, int64_t before);
     void run_branches(const at::Tensor& input, const std::vector<int64_t>& timesteps, int first, int last, Cancel cancel,
                       const Trace& trace, Timing& timing, const std::function<void(const Turn&)>& observe);
-    void take_steps(const schedule::Row& row, const at::Tensor& velocity);
+    void count(int chunk, const cache::Plan& plan);
+    std::vector<cache::Plan> decide(int branch, std::span<const cache::ChunkStep> steps);
 
     transformer::Window& window_;
     Guidance guidance_;
@@ -71,7 +74,9 @@ class WindowSampler {
     const cache::Settings& cache_;
     std::function<at::Tensor(int row)> prefix_noise_;
     size_t row_ = 0;
-    at::Tensor latents_, x_last_, m0_, m_prev_; // [C, frames (+ 1), h, w]: the solver's state of every frame
+    std::unique_ptr<Solver> solver_;
+    TokenSolver* token_solver_ = nullptr;    // Reuse::SOLVER: the same object
+    std::vector<cache::Plan> shared_plans_;  // of the row, Reuse::SOLVER: the second branch follows the first
     std::map<std::pair<int64_t, int64_t>, cache::FrameDistance> known_; // by (now, before)
     std::vector<ChunkCount> counts_;
 };

@@ -39,6 +39,7 @@ WindowPlan plan_window(const WindowSettings& s, const schedule::TimeGrid& grid) 
     plan.addnoise_condition = s.addnoise_condition;
     plan.reference_prefix = s.reference_prefix;
     plan.chunk_frames = s.attention == Attention::KV ? s.chunk : plan.columns();
+    plan.grid = grid;
     plan.steps = schedule::unipc_steps(grid);
     plan.rows = schedule::timestep_matrix({plan.columns(), plan.columns(), s.ar_step, s.prefix_frames, s.chunk},
                                           grid.timesteps);

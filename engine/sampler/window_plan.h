@@ -42,7 +42,8 @@ struct ChunkTurn {
 struct WindowPlan {
     std::vector<schedule::Row> rows;            // those in which a frame takes a step
     std::vector<std::vector<ChunkTurn>> turns;  // of each row, chunks ascending
-    std::vector<schedule::UniPcStep> steps;     // of every frame
+    schedule::TimeGrid grid;                    // of every frame
+    std::vector<schedule::UniPcStep> steps;     // the same as the solver's
     int frames = 0;             // to sample, prefix included
     int prefix_frames = 0;      // given: finished from the start
     bool end_frame = false;     // one more given frame stands behind them

@@ -24,4 +24,15 @@ struct UniPcStep {
 // few 1e-5 in the first steps of the Diffusers grid, whose first 1 - sigma is 1e-6).
 std::vector<UniPcStep> unipc_steps(const TimeGrid& grid);
 
+// The same between any three steps of the grid, for what takes only some of them: `last` is the one where m0 and x_last
+// come from, `before` the one of m_prev, or -1: order 1.
+struct UniPcCorrector {
+    double last, m0, prev, x0;
+};
+struct UniPcPredictor {
+    double x, m0, prev;
+};
+UniPcCorrector unipc_corrector(const TimeGrid& grid, int before, int last, int now);
+UniPcPredictor unipc_predictor(const TimeGrid& grid, int before, int now, int next); // next: up to the number of steps
+
 } // namespace mc::schedule

@@ -108,6 +108,7 @@ class Window {
 
     int chunks() const;             // 1 where attention is not KV
     int64_t frame_tokens() const;
+    std::pair<int64_t, int64_t> frame_grid() const; // the same as rows and columns
     int64_t flop() const;           // done so far: GEMM and attention, counted from the shapes run
     const CallCount& calls() const; // the same by shape (linear.h)
     // Runs the plain twin from now on: for tests, and what a device other than the CPU gets anyway.

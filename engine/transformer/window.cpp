@@ -117,6 +117,10 @@ Window::Window(const Transformer& transformer, const Shape& shape) {
 Window::~Window() = default;
 int Window::chunks() const { return impl_->chunks; }
 int64_t Window::frame_tokens() const { return impl_->frame_tokens; }
+std::pair<int64_t, int64_t> Window::frame_grid() const {
+    const auto& c = impl_->model.config;
+    return {impl_->shape.height / c.patch[1], impl_->shape.width / c.patch[2]};
+}
 int64_t Window::flop() const { return impl_->count.flop(); }
 const CallCount& Window::calls() const { return impl_->count; }
 const at::Tensor& Window::velocity(int branch) const { return impl_->velocity[branch]; }

@@ -268,6 +268,27 @@ TEST(nan_in_the_weights_is_an_error) {
     fs::remove_all(folder);
 }
 
+// A cache that computes everything changes nothing, whatever its reuse rule; one that reuses does.
+TEST(caches_that_compute_everything_change_nothing) {
+    auto m = demo();
+    Request r = small();
+    r.steps = 6;
+    r.attention = model::Attention::KV;
+    r.cache.kind = cache::Kind::NONE;
+    const at::Tensor video = run(m, r);
+    cache::Settings settings;
+    settings.kind = cache::Kind::MOTIONCACHE;
+    settings.warmup = 0;
+    settings.threshold = 1e-9;
+    for (cache::Reuse reuse : {cache::Reuse::REPEAT, cache::Reuse::TAYLOR, cache::Reuse::SOLVER}) {
+        settings.reuse = reuse;
+        r.cache_settings = settings;
+        CHECK_NEAR((run(m, r) - video).abs().max().item<double>(), 0, 1e-3);
+        r.cache_settings->threshold = 0.5;
+        CHECK((run(m, r) - video).abs().max().item<double>() > 1e-2);
+    }
+}
+
 int main(int argc, char** argv) {
     root = argv[1];
     if (argc == 4 && std::string(argv[2]) == "--digest") {
