@@ -14,6 +14,8 @@
 namespace mc::calibrate {
 namespace {
 
+constexpr size_t RECORDED = 3; // videos of which the motion is kept: a few say enough
+
 // MotionCache that puts nothing off, for the sake of its eye for motion. The floor keeps still tokens due too.
 constexpr double FLOOR = 0.5;
 cache::Settings compute_all() {
@@ -129,10 +131,9 @@ Lesson learn(const std::shared_ptr<const session::LoadedModel>& model, const ses
         Watcher watcher(settings.guidance_scale, steps);
         r.turns = [&](int window, const sampler::Turn& turn) { watcher.see(window, turn); };
         lesson.full.push_back(bench::make_video(model, std::move(r)));
-        // A few videos say enough of motion.
         std::vector<ChunkMotion> motion;
         watcher.add_to(lesson.change, counts, motion);
-        if (i < 2)
+        if (i < RECORDED)
             for (ChunkMotion& m : motion) lesson.recording.chunks.push_back(std::move(m));
         progress("Learning, video %zu of %zu: %.1f s of denoising, \"%s\"", i + 1, prompts.size(),
                  lesson.full.back().denoising(), prompts[i].c_str());

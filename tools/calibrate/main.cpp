@@ -68,7 +68,12 @@ void calibrate_model(const Options& o) {
              s.height, s.num_frames, s.steps, stage.model->threads);
 
     c10::InferenceMode guard;
-    const Lesson lesson = learn(stage.model, stage.request, stage.prompts);
+    SearchOptions options;
+    options.quick = o.quick;
+    // What is searched on is what is learnt from; the rest tell how it does with others.
+    std::vector<std::string> first = stage.prompts;
+    first.resize(std::min(first.size(), options.prompts));
+    const Lesson lesson = learn(stage.model, stage.request, first);
     const std::vector<Point> points = lesson.points();
     const std::optional<Curve> curve = fit_curve(points);
     if (curve)
@@ -77,8 +82,6 @@ void calibrate_model(const Options& o) {
     else
         progress("The model's changes do not rise with the distance: the distance is taken as it is");
 
-    SearchOptions options;
-    options.quick = o.quick;
     const Found found = search(stage, lesson, curve, options);
     const std::vector<double> shares = o.quick ? std::vector<double>{0.35, 0.22, 0.12}
                                                : std::vector<double>{0.35, 0.28, 0.22, 0.18, 0.15, 0.12, 0.10, 0.08};

@@ -7,12 +7,14 @@
 namespace mc::calibrate {
 
 std::vector<std::string> built_in_prompts() {
+    // Moving and still in turn: the search looks at the first few.
     return {"a red ball bouncing over green hills at sunset",
-            "an orange rocket going up in the desert",
-            "a white bird moving left on the sea",
-            "a purple car moving right in the city by night",
             "a green cube, still, underwater",
-            "a pink star, still, in space"};
+            "a purple car moving right in the city by night",
+            "an orange rocket going up in the desert",
+            "a pink star, still, in space",
+            "a white bird moving left on the sea"};
+
 }
 
 std::vector<std::string> read_prompts(const std::string& file) {

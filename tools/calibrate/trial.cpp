@@ -45,7 +45,7 @@ double median(std::vector<double> values) {
 
 Trial run_trial(const Stage& stage, const Lesson& lesson, const cache::Settings& settings, size_t count) {
     Tally tally;
-    for (size_t i = 0; i < std::min(count, stage.prompts.size()); i++)
+    for (size_t i = 0; i < std::min(count, lesson.full.size()); i++)
         tally.add(lesson.full[i], video_of(stage, i, settings));
     return tally.trial(settings);
 }
