@@ -21,8 +21,8 @@ std::vector<Point> sampled(const std::function<double(double)>& f, double least,
 
 double bernstein(const std::array<double, 5>& b, double t) {
     const double s = 1 - t;
-    return b[0] * s * s * s * s + 4 * b[1] * t * s * s * s + 6 * b[2] * t * t * s * s + 4 * b[3] * t * t * t * s +
-           b[4] * t * t * t * t;
+    return b[0] * s * s * s * s + 4 * b[1] * t * s * s * s + 6 * b[2] * t * t * s * s +
+           4 * b[3] * t * t * t * s + b[4] * t * t * t * t;
 }
 
 } // namespace
@@ -34,8 +34,7 @@ TEST(a_rising_quartic_is_found_again) {
     if (!curve) return;
     CHECK_NEAR(curve->least, 0.01, 0);
     CHECK_NEAR(curve->most, 0.6, 0);
-    for (size_t i = 0; i < 5; i++)
-        CHECK_NEAR(curve->polynomial.coefficients[i], truth.coefficients[i], 1e-6);
+    for (size_t i = 0; i < 5; i++) CHECK_NEAR(curve->polynomial.coefficients[i], truth.coefficients[i], 1e-6);
 }
 
 TEST(one_that_bends_both_ways_but_rises_is_found_again) {

@@ -15,8 +15,8 @@ static Options parsed(std::vector<const char*> arguments) {
 }
 
 TEST(options_are_read) {
-    const Options o = parsed({"models/demo/", "--steps", "20", "--frames", "17", "--dtype", "bfloat16", "--quick",
-                              "--seed", "7", "--output", "x.json"});
+    const Options o = parsed({"models/demo/", "--steps", "20", "--frames", "17", "--dtype", "bfloat16",
+                              "--quick", "--seed", "7", "--output", "x.json"});
     CHECK_EQ(o.model, "models/demo");
     CHECK_EQ(o.steps, 20);
     CHECK_EQ(*o.frames, 17);
@@ -39,7 +39,8 @@ TEST(options_that_cannot_be_are_refused) {
 
 TEST(prompts_come_from_a_file_or_are_built_in) {
     CHECK(built_in_prompts().size() >= 6);
-    const std::string file = std::filesystem::temp_directory_path() / ("mc-prompts-" + std::to_string(getpid()));
+    const std::string file =
+        std::filesystem::temp_directory_path() / ("mc-prompts-" + std::to_string(getpid()));
     std::ofstream(file) << "# comment\n\na cat\r\n  \na dog";
     const std::vector<std::string> prompts = read_prompts(file);
     CHECK_EQ(prompts.size(), size_t(2));

@@ -13,7 +13,7 @@ Trial level(double share, double psnr, double speedup, double ssim = 0.99, doubl
 }
 
 std::vector<Trial> levels() {
-    return {level(0.35, 41, 2), level(0.28, 39, 2.5), level(0.22, 37, 3),  level(0.18, 36, 3.5),
+    return {level(0.35, 41, 2), level(0.28, 39, 2.5), level(0.22, 37, 3), level(0.18, 36, 3.5),
             level(0.15, 34, 4), level(0.12, 32, 5),   level(0.10, 30, 6), level(0.08, 28, 7)};
 }
 

@@ -57,7 +57,8 @@ TEST(learning_computes_what_an_uncached_run_does) {
     session::LoadOptions load;
     load.device = "cpu", load.threads = 1, load.calibration = false;
     const auto model = session::LoadedModel::open(demo(), load);
-    const std::vector<std::string> prompts = {"a red ball going up over green hills", "a white car, still, in the city"};
+    const std::vector<std::string> prompts = {"a red ball going up over green hills",
+                                              "a white car, still, in the city"};
     const Lesson lesson = learn(model, small(), prompts);
     for (size_t i = 0; i < prompts.size(); i++) {
         CHECK_EQ(lesson.full[i].stats.count.tokens_reused, 0);
@@ -82,7 +83,8 @@ TEST(the_file_it_writes_belongs_to_the_model) {
     const std::string file = folder.path + "/motioncache.json";
     int status = -1;
     const std::string text =
-        run(demo() + " --quick --steps 8 --frames 17 --width 64 --height 48 --threads 2 --output " + file, status);
+        run(demo() + " --quick --steps 8 --frames 17 --width 64 --height 48 --threads 2 --output " + file,
+            status);
     CHECK_EQ(status, 0);
     CHECK(text.find("written: " + file) != std::string::npos);
     const auto model = model::ModelFolder::open(demo());

@@ -39,17 +39,20 @@ bool solve(const std::array<Row, N>& matrix, const Row& right, unsigned chosen, 
     for (int column = 0; column < n; column++) {
         int pivot = column;
         for (int i = column + 1; i < n; i++)
-            if (std::fabs(m[size_t(i)][size_t(column)]) > std::fabs(m[size_t(pivot)][size_t(column)])) pivot = i;
+            if (std::fabs(m[size_t(i)][size_t(column)]) > std::fabs(m[size_t(pivot)][size_t(column)]))
+                pivot = i;
         std::swap(m[size_t(column)], m[size_t(pivot)]);
         if (!(std::fabs(m[size_t(column)][size_t(column)]) > 1e-14 * largest)) return false;
         for (int i = 0; i < n; i++) {
             if (i == column) continue;
             const double factor = m[size_t(i)][size_t(column)] / m[size_t(column)][size_t(column)];
-            for (int j = column; j <= n; j++) m[size_t(i)][size_t(j)] -= factor * m[size_t(column)][size_t(j)];
+            for (int j = column; j <= n; j++)
+                m[size_t(i)][size_t(j)] -= factor * m[size_t(column)][size_t(j)];
         }
     }
     solution = {};
-    for (int i = 0; i < n; i++) solution[size_t(unknown[i])] = m[size_t(i)][size_t(n)] / m[size_t(i)][size_t(i)];
+    for (int i = 0; i < n; i++)
+        solution[size_t(unknown[i])] = m[size_t(i)][size_t(n)] / m[size_t(i)][size_t(i)];
     return true;
 }
 
@@ -66,8 +69,8 @@ std::array<double, 5> fit_rising(std::span<const Point> points, double least, do
             for (size_t j = 0; j < N; j++) matrix[i][j] += rows.back()[i] * rows.back()[j];
         }
     }
-    // Increments that must not be negative: the best fit is the plain one of those that are not 0. Five unknowns have
-    // few enough sets of them to try each.
+    // Increments that must not be negative: the best fit is the plain one of those that are not 0. Five
+    // unknowns have few enough sets of them to try each.
     Row best{};
     double best_error = 0;
     for (const Point& p : points) best_error += p.y * p.y;

@@ -20,7 +20,8 @@ Forecast forecast(const cache::Settings& settings, const Recording& r) {
         const int chunk = motion.first ? 0 : 1;
         policy->begin_window({2, r.chunk_frames, r.frame_tokens, 1, steps, steps});
         for (int step = 0; step < steps; step++) {
-            const cache::ChunkStep at{chunk, step, r.steps[size_t(step)].distance, r.steps[size_t(step)].sigma};
+            const cache::ChunkStep at{chunk, step, r.steps[size_t(step)].distance,
+                                      r.steps[size_t(step)].sigma};
             const cache::Plan plan = policy->decide(step, 0, {&at, 1}).front();
             computed += plan.action == cache::Action::ALL      ? tokens
                         : plan.action == cache::Action::TOKENS ? int64_t(plan.tokens.size())
@@ -31,7 +32,8 @@ Forecast forecast(const cache::Settings& settings, const Recording& r) {
             // The solver's rule leaves a reused chunk alone, so its motion stays as it was last seen.
             const bool seen = settings.reuse != cache::Reuse::SOLVER || plan.action != cache::Action::REUSE;
             const bool known = size_t(step) < motion.change.size() && !motion.change[size_t(step)].empty();
-            if (seen && known && policy->wants_motion(0, chunk)) policy->motion(0, chunk, motion.change[size_t(step)], true);
+            if (seen && known && policy->wants_motion(0, chunk))
+                policy->motion(0, chunk, motion.change[size_t(step)], true);
         }
     }
     Forecast f;
@@ -47,7 +49,8 @@ double threshold_for(cache::Settings settings, const Recording& recording, doubl
         if (step.distance.empty()) continue;
         cache::RelativeDistance moved;
         moved.add(step.distance);
-        high += std::max(0.0, std::pow(step.sigma, settings.noise_power) * settings.polynomial(moved.value(1e-8)));
+        high += std::max(0.0,
+                         std::pow(step.sigma, settings.noise_power) * settings.polynomial(moved.value(1e-8)));
     }
     high = std::max(high * 1.01 / settings.first_share, 1e-6);
     double low = high * 1e-5;

@@ -1,6 +1,7 @@
 #pragma once
-// What a policy will compute, without running the model: distances are known from the schedule, and how tokens move was
-// recorded once from a run that computed everything. So a threshold is found in a moment, not in a dozen videos.
+// What a policy will compute, without running the model: distances are known from the schedule, and how
+// tokens move was recorded once from a run that computed everything. So a threshold is found in a moment, not
+// in a dozen videos.
 #include <vector>
 
 #include "engine/cache/coarse_schedule.h"
@@ -11,8 +12,8 @@ namespace mc::calibrate {
 // Of one chunk of one video, with the prompt.
 struct ChunkMotion {
     bool first = false;                     // the first one of its window
-    std::vector<std::vector<float>> change; // [step][token]: 0 for the stillest token of its frame, 1 for the fastest;
-                                            // empty: unknown
+    std::vector<std::vector<float>> change; // [step][token]: 0 for the stillest token of its frame, 1 for the
+                                            // fastest; empty: unknown
 };
 struct Recording {
     std::vector<cache::ScheduledStep> steps; // of every chunk

@@ -16,7 +16,8 @@ namespace {
 
 constexpr size_t RECORDED = 3; // videos of which the motion is kept: a few say enough
 
-// MotionCache that puts nothing off, for the sake of its eye for motion. The floor keeps still tokens due too.
+// MotionCache that puts nothing off, for the sake of its eye for motion. The floor keeps still tokens due
+// too.
 constexpr double FLOOR = 0.5;
 cache::Settings compute_all() {
     cache::Settings s;
@@ -30,8 +31,8 @@ cache::Settings compute_all() {
     return s;
 }
 
-std::vector<cache::ScheduledStep> scheduled_steps(const session::LoadedModel& model, const session::Settings& s,
-                                                  schedule::Grid kind) {
+std::vector<cache::ScheduledStep> scheduled_steps(const session::LoadedModel& model,
+                                                  const session::Settings& s, schedule::Grid kind) {
     const schedule::TimeGrid grid = schedule::time_grid(s.steps, s.shift, kind);
     // Distances do not depend on the picture: the smallest window knows them.
     const auto& patch = model.transformer_config.patch;
@@ -74,7 +75,8 @@ class Watcher {
 
   private:
     struct Chunk {
-        at::Tensor with_prompt, before; // velocities: of the first branch in this step, guided in the step before
+        at::Tensor with_prompt,
+            before; // velocities: of the first branch in this step, guided in the step before
         ChunkMotion motion;
     };
     void record_motion(ChunkMotion& motion, const sampler::Turn& turn) {
@@ -99,7 +101,8 @@ class Watcher {
 
 } // namespace
 
-session::Request request_of(const session::Request& request, const std::vector<std::string>& prompts, size_t i) {
+session::Request request_of(const session::Request& request, const std::vector<std::string>& prompts,
+                            size_t i) {
     session::Request r = request;
     r.prompt = prompts[i];
     r.seed = request.seed + static_cast<int64_t>(i);
@@ -143,7 +146,8 @@ Lesson learn(const std::shared_ptr<const session::LoadedModel>& model, const ses
     for (const ChunkMotion& m : lesson.recording.chunks)
         for (const auto& change : m.change)
             if (!change.empty())
-                lesson.recording.frame_tokens = static_cast<int>(change.size()) / lesson.recording.chunk_frames;
+                lesson.recording.frame_tokens =
+                    static_cast<int>(change.size()) / lesson.recording.chunk_frames;
     return lesson;
 }
 

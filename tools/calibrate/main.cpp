@@ -1,5 +1,5 @@
-// motioncache-calibrate: runs a model without a cache, learns how its output changes, searches settings of MotionCache,
-// and writes motioncache.json. See usage in options.cpp.
+// motioncache-calibrate: runs a model without a cache, learns how its output changes, searches settings of
+// MotionCache, and writes motioncache.json. See usage in options.cpp.
 #include <c10/core/InferenceMode.h>
 #include <unistd.h>
 
@@ -27,9 +27,11 @@ void check_writable(const std::string& file) {
     std::error_code ignored;
     const std::string folder = fs::path(file).has_parent_path() ? fs::path(file).parent_path().string() : ".";
     if (!fs::is_directory(folder, ignored))
-        throw Error(MC_ERROR_SETTINGS, folder + ": there is no such folder to write to; make it, or give another --output.");
+        throw Error(MC_ERROR_SETTINGS,
+                    folder + ": there is no such folder to write to; make it, or give another --output.");
     if (::access(folder.c_str(), W_OK) != 0 || fs::is_directory(file, ignored))
-        throw Error(MC_ERROR_SETTINGS, file + ": cannot be written; give --output a file in a folder that you may write to.");
+        throw Error(MC_ERROR_SETTINGS,
+                    file + ": cannot be written; give --output a file in a folder that you may write to.");
 }
 
 session::Request base_request(const Options& o) {
@@ -64,8 +66,8 @@ void calibrate_model(const Options& o) {
     stage.model = session::LoadedModel::open(o.model, load);
     stage.request = base_request(o);
     const session::Settings s = session::complete(request_of(stage.request, stage.prompts, 0), *stage.model);
-    progress("%s: %zu prompts, %d x %d, %d frames, %d steps, %d threads", o.model.c_str(), stage.prompts.size(), s.width,
-             s.height, s.num_frames, s.steps, stage.model->threads);
+    progress("%s: %zu prompts, %d x %d, %d frames, %d steps, %d threads", o.model.c_str(),
+             stage.prompts.size(), s.width, s.height, s.num_frames, s.steps, stage.model->threads);
 
     c10::InferenceMode guard;
     SearchOptions options;
@@ -83,8 +85,9 @@ void calibrate_model(const Options& o) {
         progress("The model's changes do not rise with the distance: the distance is taken as it is");
 
     const Found found = search(stage, lesson, curve, options);
-    const std::vector<double> shares = o.quick ? std::vector<double>{0.35, 0.22, 0.12}
-                                               : std::vector<double>{0.35, 0.28, 0.22, 0.18, 0.15, 0.12, 0.10, 0.08};
+    const std::vector<double> shares =
+        o.quick ? std::vector<double>{0.35, 0.22, 0.12}
+                : std::vector<double>{0.35, 0.28, 0.22, 0.18, 0.15, 0.12, 0.10, 0.08};
     const std::vector<Trial> trials = run_levels(stage, settings_for_shares(found, lesson.recording, shares));
     const Choice choice = choose_presets(trials);
     print_table(trials, choice);

@@ -9,9 +9,9 @@ namespace mc::calibrate {
 const char* const usage =
     R"(motioncache-calibrate MODEL [options]
 
-Measures what MotionCache can leave out with the model in the folder MODEL and writes motioncache.json beside it:
-the distance polynomial and the presets quality, balanced and fast. It generates videos without a cache and with many
-settings, so it takes as long as some hundred videos; do it once, on an idle machine.
+Measures what MotionCache can leave out with the model in the folder MODEL and writes motioncache.json beside
+it: the distance polynomial and the presets quality, balanced and fast. It generates videos without a cache and
+with many settings, so it takes as long as a hundred videos with one; do it once, on an idle machine.
 
   --output FILE     where to write; default MODEL/motioncache.json
   --prompts FILE    one prompt a line; default: six built-in ones
@@ -61,9 +61,9 @@ Options parse_options(std::span<const char* const> arguments) {
             o.model = name;
             continue;
         }
-        const bool known = name == "--output" || name == "--prompts" || name == "--steps" || name == "--frames" ||
-                           name == "--width" || name == "--height" || name == "--device" || name == "--threads" ||
-                           name == "--dtype" || name == "--seed";
+        const bool known = name == "--output" || name == "--prompts" || name == "--steps" ||
+                           name == "--frames" || name == "--width" || name == "--height" ||
+                           name == "--device" || name == "--threads" || name == "--dtype" || name == "--seed";
         if (!known) refuse("There is no option " + name + ".");
         if (++i == arguments.size()) refuse(name + " lacks its value.");
         const std::string value = arguments[i];

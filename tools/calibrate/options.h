@@ -10,9 +10,9 @@ namespace mc::calibrate {
 
 struct Options {
     std::string model;
-    std::string output;  // empty: motioncache.json in the model's folder
-    std::string prompts; // empty: the built-in ones
-    int steps = 50;      // as the published numbers; 5..1000
+    std::string output;                       // empty: motioncache.json in the model's folder
+    std::string prompts;                      // empty: the built-in ones
+    int steps = 50;                           // as the published numbers; 5..1000
     std::optional<int> frames, width, height; // unset: the model's
     int threads = 0;                          // 0: as many as processors
     std::optional<Precision> precision;       // unset: the device's own

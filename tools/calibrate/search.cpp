@@ -36,7 +36,9 @@ Knob polynomial_knob(const std::optional<Curve>& curve) {
 std::vector<Knob> knobs_of(const std::optional<Curve>& curve, bool quick) {
     const Knob reuse = knob<Reuse>("reuse", &Settings::reuse, {Reuse::REPEAT, Reuse::TAYLOR, Reuse::SOLVER});
     const Knob noise = knob<double>("noise power", &Settings::noise_power, {0, 1, 2, 3});
-    if (quick) return {reuse, polynomial_knob(curve), knob<double>("noise power", &Settings::noise_power, {1, 2, 3})};
+    if (quick)
+        return {reuse, polynomial_knob(curve),
+                knob<double>("noise power", &Settings::noise_power, {1, 2, 3})};
     return {reuse,
             noise,
             polynomial_knob(curve),
@@ -62,28 +64,40 @@ Settings start_of(const std::optional<Curve>& curve) {
     return s;
 }
 
+// A trial on the first prompt, and on all of them; both the same where there is only one.
+struct Attempt {
+    Trial first, all;
+    bool complete = true; // false: the first prompt was enough to drop it
+};
+
 class Searcher {
   public:
     Searcher(const Stage& stage, const Lesson& lesson, const SearchOptions& options)
         : stage_(stage), lesson_(lesson), options_(options) {}
 
-    // At about this share; a forecast that is far off is corrected, once.
-    Trial run(Settings settings, double share) {
-        for (int attempt = 0;; attempt++) {
-            settings.threshold = threshold_for(settings, lesson_.recording, std::min(1.0, share / correction_));
-            const Trial trial = run_trial(stage_, lesson_, settings, options_.prompts);
-            if (attempt || std::fabs(std::log(trial.share / share)) < 0.06) return trial;
-            const double predicted = forecast(settings, lesson_.recording).share;
-            const double ratio = std::clamp(trial.share / predicted, 0.5, 2.0);
-            if (std::fabs(std::log(ratio / correction_)) < 0.03) return trial; // the threshold cannot come nearer
-            correction_ = ratio;
-        }
+    // At about this share. The rest of the prompts are spared where the first falls far behind the best
+    // one's.
+    Attempt run(Settings settings, double share, const Attempt* best) {
+        Attempt attempt;
+        attempt.first = run_first(settings, share);
+        attempt.all = attempt.first;
+        const size_t n = lesson_.full.size();
+        attempt.complete = !best || score(attempt.first) > score(best->first) - FAR_BEHIND;
+        if (n == 1 || !attempt.complete) return attempt;
+        const Trial rest = run_trial(stage_, lesson_, attempt.first.settings, 1, n);
+        auto mean = [&](double Trial::*value) {
+            return (attempt.first.*value + double(n - 1) * rest.*value) / double(n);
+        };
+        for (double Trial::*value : {&Trial::psnr, &Trial::ssim, &Trial::share, &Trial::partial})
+            attempt.all.*value = mean(value);
+        return attempt;
     }
-    // dB a factor e of the tokens, near the share at hand: what a candidate owes to computing a bit more or less.
-    void measure_slope(const Trial& start) {
-        const Trial more = run(start.settings, options_.share * 1.4);
-        const double way = std::log(more.share / start.share);
-        if (way > 0.05) slope_ = std::clamp((more.psnr - start.psnr) / way, 0.0, 20.0);
+    // dB a factor e of the tokens, near the share at hand: what a candidate owes to computing a bit more or
+    // less.
+    void measure_slope(const Attempt& start) {
+        const Trial more = run_first(start.first.settings, options_.share * 1.4);
+        const double way = std::log(more.share / start.first.share);
+        if (way > 0.05) slope_ = std::clamp((more.psnr - start.first.psnr) / way, 0.0, 20.0);
     }
     // PSNR as it would be at the share that is compared, less a fine for too few partial turns.
     double score(const Trial& trial) const {
@@ -98,6 +112,22 @@ class Searcher {
     double correction() const { return correction_; }
 
   private:
+    static constexpr double FAR_BEHIND = 0.7; // dB; prompts differ by less in what they favour
+
+    // A forecast that is far off is corrected, once.
+    Trial run_first(Settings settings, double share) {
+        for (int attempt = 0;; attempt++) {
+            settings.threshold =
+                threshold_for(settings, lesson_.recording, std::min(1.0, share / correction_));
+            const Trial trial = run_trial(stage_, lesson_, settings, 0, 1);
+            if (attempt || std::fabs(std::log(trial.share / share)) < 0.1) return trial;
+            const double ratio =
+                std::clamp(trial.share / forecast(settings, lesson_.recording).share, 0.5, 2.0);
+            if (std::fabs(std::log(ratio / correction_)) < 0.05) return trial; // no threshold comes nearer
+            correction_ = ratio;
+        }
+    }
+
     const Stage& stage_;
     const Lesson& lesson_;
     const SearchOptions& options_;
@@ -106,17 +136,17 @@ class Searcher {
 
 } // namespace
 
-Found search(const Stage& stage, const Lesson& lesson, const std::optional<Curve>& curve, const SearchOptions& options) {
+Found search(const Stage& stage, const Lesson& lesson, const std::optional<Curve>& curve,
+             const SearchOptions& options) {
     Searcher searcher(stage, lesson, options);
-    Trial best = searcher.run(start_of(curve), options.share);
+    Attempt best = searcher.run(start_of(curve), options.share, nullptr);
     searcher.measure_slope(best);
-    double best_score = searcher.score(best);
-    progress("Searching from %.2f dB at %.1f %% of the tokens: %s", best.psnr, 100 * best.share,
-             text_of(best.settings).c_str());
-    std::vector<Settings> seen{best.settings}; // each with threshold 0
+    progress("Searching from %.2f dB at %.1f %% of the tokens: %s", best.all.psnr, 100 * best.all.share,
+             text_of(best.all.settings).c_str());
+    std::vector<Settings> seen{best.all.settings}; // each with threshold 0
     seen.back().threshold = 0;
     for (const Knob& knob : knobs_of(curve, options.quick)) {
-        const Settings from = best.settings;
+        const Settings from = best.all.settings;
         for (const auto& set : knob.values) {
             Settings candidate = from;
             set(candidate);
@@ -124,24 +154,31 @@ Found search(const Stage& stage, const Lesson& lesson, const std::optional<Curve
             if (std::find(seen.begin(), seen.end(), candidate) != seen.end()) continue;
             seen.push_back(candidate);
             candidate.threshold = from.threshold;
-            if (searcher.hopeless(candidate, best)) {
+            if (searcher.hopeless(candidate, best.all)) {
                 progress("  %s: not tried, it computes chunks wholly or not at all: %s", knob.name,
                          text_of(candidate).c_str());
                 continue;
             }
-            const Trial trial = searcher.run(candidate, options.share);
-            const double score = searcher.score(trial);
-            const bool better = score > best_score + 0.03; // less is chance
-            progress("  %s: %.2f dB at %.1f %%, %.0f %% in part%s: %s", knob.name, trial.psnr, 100 * trial.share,
-                     100 * trial.partial, better ? ", the best so far" : "", text_of(trial.settings).c_str());
-            if (better) best = trial, best_score = score;
+            const Attempt attempt = searcher.run(candidate, options.share, &best);
+            const Trial& trial = attempt.all;
+            const bool better = // less is chance
+                attempt.complete && searcher.score(trial) > searcher.score(best.all) + 0.03;
+            progress("  %s: %.2f dB at %.1f %%, %.0f %% in part%s: %s", knob.name, trial.psnr,
+                     100 * trial.share, 100 * trial.partial,
+                     better              ? ", the best so far"
+                     : !attempt.complete ? ", dropped after a prompt"
+                                         : "",
+                     text_of(trial.settings).c_str());
+            if (better) best = attempt;
         }
     }
-    progress("Found %.2f dB at %.1f %% of the tokens: %s", best.psnr, 100 * best.share, text_of(best.settings).c_str());
-    return {best, searcher.correction()};
+    progress("Found %.2f dB at %.1f %% of the tokens: %s", best.all.psnr, 100 * best.all.share,
+             text_of(best.all.settings).c_str());
+    return {best.all, searcher.correction()};
 }
 
-std::vector<Settings> settings_for_shares(const Found& found, const Recording& recording, std::span<const double> shares) {
+std::vector<Settings> settings_for_shares(const Found& found, const Recording& recording,
+                                          std::span<const double> shares) {
     std::vector<Settings> list;
     for (double share : shares) {
         Settings chosen = found.best.settings;
@@ -150,7 +187,8 @@ std::vector<Settings> settings_for_shares(const Found& found, const Recording& r
             for (double floor : {chosen.weight_floor, 0.6, 0.4}) {
                 if (most >= least_partial + 0.02) break;
                 Settings s = found.best.settings;
-                s.min_ratio = std::min(min_ratio, s.min_ratio), s.weight_floor = std::min(floor, s.weight_floor);
+                s.min_ratio = std::min(min_ratio, s.min_ratio),
+                s.weight_floor = std::min(floor, s.weight_floor);
                 s.threshold = threshold_for(s, recording, std::min(1.0, share / found.correction));
                 const double partial = forecast(s, recording).partial;
                 if (partial > most) most = partial, chosen = s;

@@ -17,12 +17,13 @@ struct Found {
     Trial best;            // its threshold is the one for the share above
     double correction = 1; // share measured / share forecast
 };
-// One knob after the other; each keeps the value that gave the best videos. The polynomial is one of the knobs: the
-// fitted one or, without or where it is better, the distance as it is.
-Found search(const Stage& stage, const Lesson& lesson, const std::optional<Curve>& curve, const SearchOptions& options);
+// One knob after the other; each keeps the value that gave the best videos. The polynomial is one of the
+// knobs: the fitted one or, without or where it is better, the distance as it is.
+Found search(const Stage& stage, const Lesson& lesson, const std::optional<Curve>& curve,
+             const SearchOptions& options);
 
-// The found knobs at thresholds for these shares. Where a share would leave too few turns partial, the knobs that join
-// tokens to whole chunks are eased.
+// The found knobs at thresholds for these shares. Where a share would leave too few turns partial, the knobs
+// that join tokens to whole chunks are eased.
 std::vector<cache::Settings> settings_for_shares(const Found& found, const Recording& recording,
                                                  std::span<const double> shares);
 

@@ -43,10 +43,10 @@ double median(std::vector<double> values) {
 
 } // namespace
 
-Trial run_trial(const Stage& stage, const Lesson& lesson, const cache::Settings& settings, size_t count) {
+Trial run_trial(const Stage& stage, const Lesson& lesson, const cache::Settings& settings, size_t first,
+                size_t last) {
     Tally tally;
-    for (size_t i = 0; i < std::min(count, lesson.full.size()); i++)
-        tally.add(lesson.full[i], video_of(stage, i, settings));
+    for (size_t i = first; i < last; i++) tally.add(lesson.full[i], video_of(stage, i, settings));
     return tally.trial(settings);
 }
 
@@ -60,8 +60,10 @@ std::vector<Trial> run_levels(const Stage& stage, std::span<const cache::Setting
             tallies[l].add(full, video);
             ratios[l].push_back(full.denoising() / std::max(video.denoising(), 1e-9));
         }
-        progress("Measuring, prompt %zu of %zu: %.1f s uncached, with %zu thresholds %.1f to %.1f times as fast", i + 1,
-                 stage.prompts.size(), full.denoising(), levels.size(), ratios.front().back(), ratios.back().back());
+        progress(
+            "Measuring, prompt %zu of %zu: %.1f s uncached, with %zu thresholds %.1f to %.1f times as fast",
+            i + 1, stage.prompts.size(), full.denoising(), levels.size(), ratios.front().back(),
+            ratios.back().back());
     }
     std::vector<Trial> trials;
     for (size_t l = 0; l < levels.size(); l++) {

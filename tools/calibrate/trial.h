@@ -23,10 +23,12 @@ struct Stage {
     std::vector<std::string> prompts;
 };
 
-// On the first `count` prompts. No time is taken: runs that are far apart on the clock do not compare.
-Trial run_trial(const Stage& stage, const Lesson& lesson, const cache::Settings& settings, size_t count);
-// On all prompts, each uncached and then with every settings in turn: the speed-up is the median over prompts of time
-// without / time with, so that what else the machine does meets both.
+// On prompts [first, last) of the lesson's. No time is taken: runs that are far apart on the clock do not
+// compare.
+Trial run_trial(const Stage& stage, const Lesson& lesson, const cache::Settings& settings, size_t first,
+                size_t last);
+// On all prompts, each uncached and then with every settings in turn: the speed-up is the median over prompts
+// of time without / time with, so that what else the machine does meets both.
 std::vector<Trial> run_levels(const Stage& stage, std::span<const cache::Settings> levels);
 
 } // namespace mc::calibrate
