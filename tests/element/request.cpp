@@ -128,12 +128,13 @@ GST_START_TEST(test_a_knob_makes_the_preset_custom) {
     int knobs = 0;
     GParamSpec** specs = g_object_class_list_properties(G_OBJECT_GET_CLASS(gen), &count);
     for (guint i = 0; i < count; i++) {
-        if (!g_str_has_prefix(specs[i]->name, "cache-") || g_str_equal(specs[i]->name, "cache-preset")) continue;
+        const char* name = specs[i]->name;
+        if (!g_str_has_prefix(name, "cache-") || g_str_equal(name, "cache-preset")) continue;
         knobs++;
-        gst_util_set_object_arg(G_OBJECT(gen), specs[i]->name, "1"); // of an enumeration: its first value that is not auto
-        fail_unless(preset() == "custom", "%s", specs[i]->name);
-        g_object_set_property(G_OBJECT(gen), specs[i]->name, g_param_spec_get_default_value(specs[i]));
-        fail_unless(preset() == "fast", "%s", specs[i]->name);
+        gst_util_set_object_arg(G_OBJECT(gen), name, "1"); // of an enumeration: the first that is not auto
+        fail_unless(preset() == "custom", "%s", name);
+        g_object_set_property(G_OBJECT(gen), name, g_param_spec_get_default_value(specs[i]));
+        fail_unless(preset() == "fast", "%s", name);
     }
     fail_unless_equals_int(knobs, 11);
     g_free(specs);

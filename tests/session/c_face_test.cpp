@@ -1,5 +1,5 @@
-// The C face as a program sees it: the header and the library, nothing else. What the statistics say of what was
-// computed and reused, and that a bad value is one sentence with the setting's name.
+// The C face as a program sees it: the header and the library, nothing else. What the statistics say of what
+// was computed and reused, and that a bad value is one sentence with the setting's name.
 #include <cmath>
 #include <limits>
 
@@ -137,7 +137,8 @@ TEST(chunks_add_up_to_the_whole) {
             CHECK_EQ(sum.turns_reused, all.turns_reused);
             CHECK_EQ(sum.tokens_computed, all.tokens_computed);
             CHECK_EQ(sum.tokens_reused, all.tokens_reused);
-            // Every chunk but the last is passed once more when it is finished, which is after it was delivered.
+            // Every chunk but the last is passed once more when it is finished, which is after it was
+            // delivered.
             CHECK_EQ(all.passes_extra, finished == MC_FINISHED_REFRESHED ? 2 * 2 : 0);
             CHECK_EQ(sum.passes_extra, all.passes_extra);
             CHECK_EQ(all.turns, 3 * 6 * 2); // chunks, steps, branches
@@ -248,12 +249,13 @@ TEST(shorter_structs_are_filled_as_far_as_they_go) {
 }
 
 TEST(a_bad_value_is_one_sentence_with_its_name) {
-    const auto refused = [](const char* name, const std::function<void(McRequest&)>& change, McRequest r) {
+    const auto refused = [](const std::string& name, McRequest r,
+                            const std::function<void(McRequest&)>& change) {
         change(r);
         McError error;
         McSession* session = mc_session_new(demo(), &r, &error);
-        if (session || error.status != MC_ERROR_SETTINGS || !std::strstr(error.message, name))
-            test::fail(__FILE__, __LINE__, std::string("not refused by name: ") + name + ": " + error.message);
+        if (session || error.status != MC_ERROR_SETTINGS || !std::strstr(error.message, name.c_str()))
+            test::fail(__FILE__, __LINE__, "not refused by name: " + name + ": " + error.message);
         const std::string message = error.message;
         CHECK(message.empty() || message.back() == '.');
         mc_session_free(session);
@@ -272,31 +274,29 @@ TEST(a_bad_value_is_one_sentence_with_its_name) {
         {"cache-noise-power", &McRequest::cache_noise_power, {-1, 9, infinite}},
     };
     for (const auto& n : numbers)
-        for (double bad : n.bad) refused(n.name, [&](McRequest& r) { r.*n.field = bad; }, motioncache());
+        for (double bad : n.bad) refused(n.name, motioncache(), [&](McRequest& r) { r.*n.field = bad; });
     for (int bad : {-5, -1}) {
-        refused("cache-warmup", [&](McRequest& r) { r.cache_warmup = bad; }, motioncache());
-        refused("cache-coarse-updates", [&](McRequest& r) { r.cache_coarse_updates = bad; }, motioncache());
+        refused("cache-warmup", motioncache(), [&](McRequest& r) { r.cache_warmup = bad; });
+        refused("cache-coarse-updates", motioncache(), [&](McRequest& r) { r.cache_coarse_updates = bad; });
     }
     McRequest teacache = request();
     teacache.cache = MC_CACHE_TEACACHE;
-    refused("cache-warmup", [](McRequest& r) { r.cache_warmup = -5; }, teacache);
-    refused("cache-threshold", [](McRequest& r) { r.cache_threshold = 0; }, teacache);
-    for (int bad : {-1, 99}) {
-        const std::string number = std::to_string(bad);
-        refused(number.c_str(), [&](McRequest& r) { r.cache = static_cast<McCache>(bad); }, motioncache());
-        refused(number.c_str(), [&](McRequest& r) { r.cache_reuse = static_cast<McCacheReuse>(bad); }, motioncache());
-        refused(number.c_str(), [&](McRequest& r) { r.finished_chunks = static_cast<McFinished>(bad); }, motioncache());
-    }
-    refused("finished-chunks", [](McRequest& r) { r.attention = MC_ATTENTION_CAUSAL, r.finished_chunks = MC_FINISHED_FROZEN; },
-            request());
+    refused("cache-warmup", teacache, [](McRequest& r) { r.cache_warmup = -5; });
+    refused("cache-threshold", teacache, [](McRequest& r) { r.cache_threshold = 0; });
+    // A number of a later version; no larger than what a C++ program may read from the enumeration.
+    refused("the number 7", motioncache(), [](McRequest& r) { r.cache = static_cast<McCache>(7); });
+    refused("the number 3", motioncache(),
+            [](McRequest& r) { r.finished_chunks = static_cast<McFinished>(3); });
+    refused("finished-chunks", request(),
+            [](McRequest& r) { r.attention = MC_ATTENTION_CAUSAL, r.finished_chunks = MC_FINISHED_FROZEN; });
 }
 
 TEST(not_a_number_is_unset) {
     McRequest r = request(9);
     r.attention = MC_ATTENTION_CAUSAL; // where a knob without a cache would be refused
-    for (double McRequest::*field : {&McRequest::cache_threshold, &McRequest::cache_weight_floor, &McRequest::cache_vote,
-                                     &McRequest::cache_min_ratio, &McRequest::cache_first_share,
-                                     &McRequest::cache_noise_power})
+    for (double McRequest::*field :
+         {&McRequest::cache_threshold, &McRequest::cache_weight_floor, &McRequest::cache_vote,
+          &McRequest::cache_min_ratio, &McRequest::cache_first_share, &McRequest::cache_noise_power})
         r.*field = std::numeric_limits<double>::quiet_NaN();
     r.cache_warmup = r.cache_coarse_updates = MC_UNSET;
     McError error;

@@ -1,5 +1,5 @@
-// From what a request says about caching to a policy's settings: what is chosen where nothing is said, what a knob
-// changes, and what cannot work.
+// From what a request says about caching to a policy's settings: what is chosen where nothing is said, what a
+// knob changes, and what cannot work.
 #include <functional>
 
 #include "engine/error.h"
@@ -76,7 +76,8 @@ struct Knob {
 };
 const std::vector<Knob>& knobs() {
     static const std::vector<Knob> list = {
-        {"cache-threshold", false, [](CacheRequest& r) { r.threshold = 0.9; }, [](Settings& s) { s.threshold = 0.9; }},
+        {"cache-threshold", false, [](CacheRequest& r) { r.threshold = 0.9; },
+         [](Settings& s) { s.threshold = 0.9; }},
         {"cache-warmup", false, [](CacheRequest& r) { r.warmup = 7; }, [](Settings& s) { s.warmup = 7; }},
         {"cache-reuse", false, [](CacheRequest& r) { r.reuse = Reuse::REPEAT; },
          [](Settings& s) { s.reuse = Reuse::REPEAT; }},
@@ -89,7 +90,8 @@ const std::vector<Knob>& knobs() {
         {"cache-distance", true, [](CacheRequest& r) { r.distance = Distance::GLOBAL; },
          [](Settings& s) { s.distance = Distance::GLOBAL; }},
         {"cache-vote", true, [](CacheRequest& r) { r.vote = 0.75; }, [](Settings& s) { s.vote = 0.75; }},
-        {"cache-min-ratio", true, [](CacheRequest& r) { r.min_ratio = 0; }, [](Settings& s) { s.min_ratio = 0; }},
+        {"cache-min-ratio", true, [](CacheRequest& r) { r.min_ratio = 0; },
+         [](Settings& s) { s.min_ratio = 0; }},
         {"cache-first-share", true, [](CacheRequest& r) { r.first_share = 0.9; },
          [](Settings& s) { s.first_share = 0.9; }},
         {"cache-noise-power", true, [](CacheRequest& r) { r.noise_power = 3; },
@@ -102,7 +104,8 @@ const std::vector<Knob>& knobs() {
 
 TEST(auto_caches_where_something_is_known) {
     CHECK(choose({}) == calibration().balanced.settings);
-    CHECK(choose({}, Attention::KV, true, published_model()) == calibration().balanced.settings); // ours before theirs
+    CHECK(choose({}, Attention::KV, true, published_model()) ==
+          calibration().balanced.settings); // ours before theirs
     CHECK(choose({}, Attention::KV, false, published_model()) ==
           model::skyreels_v2::published_caches(published_model())->motioncache_slow.settings);
     CHECK(choose({}, Attention::KV, false) == Settings{});
@@ -161,7 +164,8 @@ TEST(a_knob_changes_the_preset_and_nothing_else) {
             Settings expected = preset == Preset::FAST ? c.fast.settings : c.quality.settings;
             CHECK(choose(asking(preset)) == expected);
             knob.expected(expected);
-            if (!(choose(r) == expected)) test::fail(__FILE__, __LINE__, std::string(knob.name) + " changes something else");
+            if (!(choose(r) == expected))
+                test::fail(__FILE__, __LINE__, std::string(knob.name) + " changes something else");
             CHECK(!(choose(r) == choose(asking(preset))));
         }
     CacheRequest r;
@@ -194,20 +198,24 @@ TEST(a_knob_without_a_cache_is_refused) {
     for (const Knob& knob : all) {
         CacheRequest r = asking(Kind::NONE);
         knob.set(r);
-        refused(r, std::string(knob.name) + " is set but nothing is cached: drop it, or choose another cache than none.");
+        refused(r, std::string(knob.name) +
+                       " is set but nothing is cached: drop it, or choose another cache than none.");
         r.kind.reset();
         for (Attention whole : {Attention::FULL, Attention::CAUSAL})
             refused(r, std::string(knob.name) + " is set but nothing is cached: set attention=kv", whole);
         if (!r.threshold) // which makes a cache of its own
-            refused(r, std::string(knob.name) + " is set but nothing is cached: nothing is known", Attention::KV, false);
+            refused(r, std::string(knob.name) + " is set but nothing is cached: nothing is known",
+                    Attention::KV, false);
     }
 }
 
 TEST(caches_that_the_attention_cannot_serve_are_refused) {
     for (Kind kind : {Kind::FLOWCACHE, Kind::MOTIONCACHE}) {
         const std::string name = kind == Kind::FLOWCACHE ? "cache=flowcache" : "cache=motioncache";
-        refused(asking(kind), name + " works chunk by chunk and needs attention=kv (it is full)", Attention::FULL);
-        refused(asking(kind), name + " works chunk by chunk and needs attention=kv (it is causal)", Attention::CAUSAL);
+        refused(asking(kind), name + " works chunk by chunk and needs attention=kv (it is full)",
+                Attention::FULL);
+        refused(asking(kind), name + " works chunk by chunk and needs attention=kv (it is causal)",
+                Attention::CAUSAL);
     }
     for (Attention whole : {Attention::FULL, Attention::CAUSAL}) {
         CacheRequest r = asking(Kind::TEACACHE);
@@ -259,4 +267,6 @@ TEST(a_weight_floor_with_other_weights_is_refused) {
     CHECK_ERROR(choose_cache(r, Attention::KV, &c, unknown_model()), MC_ERROR_SETTINGS, "cache-weight-floor");
 }
 
-int main(int argc, char** argv) { return mc::test::run_tests(argc, argv); }
+int main(int argc, char** argv) {
+    return mc::test::run_tests(argc, argv);
+}

@@ -1,11 +1,11 @@
-// motioncache.json beside a model: what a session makes of it, and of one that is damaged or belongs to other weights.
+// motioncache.json beside a model: what a session makes of it, and of one that is damaged or belongs to other
+// weights.
 #include <filesystem>
 #include <fstream>
 
 #include "engine/model/fingerprint.h"
 #include "tests/session/demo.h"
 #include "tests/session/model_copy.h"
-#include "tests/check.h"
 
 using namespace mc;
 using namespace mc::session;
@@ -33,8 +33,8 @@ uint64_t demo_fingerprint() {
     return model::fingerprint(*model::ModelFolder::open(test::root + "/models/demo")->transformer_tensors());
 }
 
-// A polynomial that gives 0.125 for every distance that a schedule can have, and presets that compute all evaluations,
-// the first two, the first one.
+// A polynomial that gives 0.125 for every distance that a schedule can have, and presets that compute all
+// evaluations, the first two, the first one.
 Calibration calibration() {
     Calibration c;
     c.fingerprint = demo_fingerprint();
@@ -110,9 +110,10 @@ TEST(a_calibration_that_cannot_be_used_is_one_clear_error) {
             folder.open();
             test::fail(__FILE__, __LINE__, "opened with a calibration that " + cause);
         } catch (const Error& e) {
-            const std::string message = e.what(), remedy = "; run motioncache-calibrate " + folder.path.string() + ".";
-            if (e.status != MC_ERROR_READ || !message.starts_with(folder.calibration() + ": ") || !message.ends_with(remedy) ||
-                message.find(cause) == std::string::npos)
+            const std::string message = e.what(),
+                              remedy = "; run motioncache-calibrate " + folder.path.string() + ".";
+            if (e.status != MC_ERROR_READ || !message.starts_with(folder.calibration() + ": ") ||
+                !message.ends_with(remedy) || message.find(cause) == std::string::npos)
                 test::fail(__FILE__, __LINE__, message);
         }
         CHECK(!folder.open(false)->calibration.has_value());
@@ -142,7 +143,8 @@ TEST(a_calibration_of_other_weights_comes_in_with_the_weights) {
     model::write_calibration(folder.calibration(), calibration());
     CHECK(folder.open()->calibration.has_value());
     fs::remove(folder.path / "transformer");
-    fs::copy(test::root + "/models/demo/transformer", folder.path / "transformer", fs::copy_options::recursive);
+    fs::copy(test::root + "/models/demo/transformer", folder.path / "transformer",
+             fs::copy_options::recursive);
     CHECK(folder.open()->calibration.has_value());
     const fs::path file = folder.path / "transformer/diffusion_pytorch_model.safetensors";
     fs::permissions(file, fs::perms::owner_write, fs::perm_options::add);

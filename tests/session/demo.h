@@ -1,14 +1,16 @@
 #pragma once
-// The demo model and a request small enough for a test. Include it before tests/check.h, which undoes c10's CHECK.
+// The demo model and a request small enough for a test; check.h behind Torch's headers, as it must be.
 #include <ATen/ATen.h>
 
 #include "engine/session/session.h"
+#include "tests/check.h"
 
 namespace mc::test {
 
 inline std::string root; // of the source tree: the first argument
 
-inline std::shared_ptr<const session::LoadedModel> demo(int threads = 1, Precision precision = Precision::FLOAT32) {
+inline std::shared_ptr<const session::LoadedModel> demo(int threads = 1,
+                                                        Precision precision = Precision::FLOAT32) {
     session::LoadOptions o;
     o.device = "cpu";
     o.threads = threads;

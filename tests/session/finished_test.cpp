@@ -1,7 +1,6 @@
-// What chunks see of those before them that are finished: with refreshed ones the kept keys and values give the video
-// that computing everything in every row gives, with frozen ones another.
+// What chunks see of those before them that are finished: with refreshed ones the kept keys and values give
+// the video that computing everything in every row gives, with frozen ones another.
 #include "tests/session/demo.h"
-#include "tests/check.h"
 
 using namespace mc;
 using namespace mc::session;
@@ -41,7 +40,9 @@ Run kept(const std::shared_ptr<const LoadedModel>& model, Request r, Finished fi
     return run(model, r);
 }
 
-double relative(const at::Tensor& a, const at::Tensor& b) { return ((a - b).norm() / b.norm()).item<double>(); }
+double relative(const at::Tensor& a, const at::Tensor& b) {
+    return ((a - b).norm() / b.norm()).item<double>();
+}
 
 // Of any row.
 double farthest(const Run& a, const Run& b) {
@@ -52,7 +53,8 @@ double farthest(const Run& a, const Run& b) {
     return most;
 }
 
-// Four chunks that begin two rows after each other, so that the first are finished while the last are sampled.
+// Four chunks that begin two rows after each other, so that the first are finished while the last are
+// sampled.
 Request staggered() {
     Request r = small();
     r.num_frames = 45;
@@ -114,7 +116,8 @@ TEST(refreshed_windows_equal_causal_recomputation) {
         }
 }
 
-// With noise on the prefix they differ: recomputed it is noised anew in every row, kept it has the first row's.
+// With noise on the prefix they differ: recomputed it is noised anew in every row, kept it has the first
+// row's.
 TEST(a_noised_prefix_is_kept_as_it_was_first) {
     auto m = demo();
     Request r = windows(9);

@@ -1,5 +1,6 @@
 #pragma once
-// The demo model in a folder of its own, by links, without any calibration that it may have: tests put theirs there.
+// The demo model in a folder of its own, by links, without any calibration that it may have: tests put theirs
+// there.
 #include <filesystem>
 #include <fstream>
 #include <string>

@@ -5,7 +5,6 @@
 
 #include "engine/session/memory.h"
 #include "tests/session/demo.h"
-#include "tests/check.h"
 
 using namespace mc;
 using namespace mc::session;
