@@ -377,4 +377,10 @@ Stats Session::stats() const {
     return impl_->stats;
 }
 
+std::optional<ChunkStats> Session::chunk_stats(size_t index) const {
+    std::lock_guard lock(impl_->mutex);
+    const std::vector<ChunkStats>& chunks = impl_->stats.chunk;
+    return index < chunks.size() ? std::optional(chunks[index]) : std::nullopt;
+}
+
 } // namespace mc::session
