@@ -190,7 +190,7 @@ check(of("preset=quality")["met"] is True and of("preset=balanced")["met"] is Fa
       and of("preset=fast")["met"] is True,
       "a fifth of the forwards: 31, 10 and exactly 20 per cent")
 check(of("the model, float32")["met"] is True and of("1.3B sizes")["met"] is False, "curves of sparse steps")
-check("0.600 at f = 0.50, where the bar is 0.580" in of("1.3B sizes")["figure"], "the worst point of a curve")
+check("0.6000 at f = 0.50, where the bar is 0.5800" in of("1.3B sizes")["figure"], "the worst point of a curve")
 check(of("against the peer")["met"] is True and of("against the peer")["figure"].startswith("0.40 of it"),
       "the median of pairs")
 check(text.count("NOT met") == sum(v["met"] is False for v in result["verdicts"]) == 4,
