@@ -1,0 +1,98 @@
+#include "tests/check.h"
+#include "tools/calibrate/forecast.h"
+#include "tools/calibrate/search.h"
+
+using namespace mc;
+using namespace mc::calibrate;
+
+namespace {
+
+// Steps that are all alike; half of each frame's tokens stand still.
+Recording recording(int steps = 40) {
+    Recording r;
+    r.chunk_frames = 3, r.frame_tokens = 8;
+    r.steps.resize(static_cast<size_t>(steps));
+    for (int i = 0; i < steps; i++) {
+        r.steps[i].sigma = 1 - double(i) / steps;
+        if (i) r.steps[i].distance.assign(3, {0.1, 1.0});
+    }
+    for (bool first : {true, false}) {
+        ChunkMotion m{first, {}};
+        for (int i = 0; i < steps; i++) {
+            m.change.emplace_back();
+            for (int t = 0; t < 24; t++) m.change.back().push_back(t % 8 < 4 ? 0.0f : float(t % 8) / 7);
+        }
+        r.chunks.push_back(m);
+    }
+    return r;
+}
+
+cache::Settings settings() {
+    cache::Settings s;
+    s.kind = cache::Kind::MOTIONCACHE;
+    s.warmup = s.coarse_updates = 0;
+    s.weight_floor = 0.5;
+    s.min_ratio = 0;
+    s.threshold = 0.3;
+    return s;
+}
+
+} // namespace
+
+TEST(forecast_counts_what_the_policy_decides) {
+    const Recording r = recording(4);
+    cache::Settings s = settings();
+    s.threshold = 0.25; // three steps for weight 1 and none for the others, after the first step's 24 tokens
+    const Forecast f = forecast(s, r);
+    // At step 3 the fastest token of each frame, and those of weight 6/7 and 13/14, have come to 0.25.
+    CHECK(f.share > 0.25 && f.share < 0.5);
+    CHECK_NEAR(f.partial, 1.0 / 3, 1e-12);
+    s.threshold = 1e-6;
+    CHECK_NEAR(forecast(s, r).share, 1, 0);
+    s.threshold = 1e6;
+    CHECK_NEAR(forecast(s, r).share, 0.25, 0);
+}
+
+TEST(a_higher_threshold_computes_no_more) {
+    const Recording r = recording();
+    cache::Settings s = settings();
+    double before = 2;
+    for (s.threshold = 0.01; s.threshold < 10; s.threshold *= 1.5) {
+        const double share = forecast(s, r).share;
+        CHECK(share <= before + 0.02);
+        before = share;
+    }
+}
+
+TEST(the_threshold_for_a_share_gives_it) {
+    const Recording r = recording();
+    for (double power : {0.0, 2.0})
+        for (double first : {1.0, 0.4})
+            for (double share : {0.35, 0.2, 0.12}) {
+                cache::Settings s = settings();
+                s.noise_power = power, s.first_share = first;
+                s.threshold = threshold_for(s, r, share);
+                CHECK_NEAR(forecast(s, r).share, share, 0.04);
+            }
+}
+
+TEST(shares_out_of_reach_give_the_ends) {
+    const Recording r = recording(10);
+    cache::Settings s = settings();
+    s.threshold = threshold_for(s, r, 0.01);
+    CHECK_NEAR(forecast(s, r).share, 0.1, 1e-12); // the first step is always computed
+    s.threshold = threshold_for(s, r, 1);
+    CHECK_NEAR(forecast(s, r).share, 1, 1e-12);
+}
+
+TEST(settings_for_shares_keep_turns_partial) {
+    const Recording r = recording();
+    Found found;
+    found.best.settings = settings();
+    found.best.settings.min_ratio = 0.9; // joins everything to whole chunks
+    const double shares[] = {0.35, 0.2};
+    for (const cache::Settings& s : settings_for_shares(found, r, shares)) {
+        CHECK(s.min_ratio < 0.9);
+        CHECK(forecast(s, r).partial >= 0.22);
+    }
+}

@@ -1,0 +1,154 @@
+#include "tools/calibrate/learning.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <map>
+
+#include "engine/cache/relative_distance.h"
+#include "engine/schedule/time_grid.h"
+#include "engine/schedule/unipc.h"
+#include "engine/session/request.h"
+#include "tools/calibrate/report.h"
+
+namespace mc::calibrate {
+namespace {
+
+constexpr size_t RECORDED = 3; // videos of which the motion is kept: a few say enough
+
+// MotionCache that puts nothing off, for the sake of its eye for motion. The floor keeps still tokens due
+// too.
+constexpr double FLOOR = 0.5;
+cache::Settings compute_all() {
+    cache::Settings s;
+    s.kind = cache::Kind::MOTIONCACHE;
+    s.threshold = 1e-30;
+    s.warmup = s.coarse_updates = 0;
+    s.weights = cache::Weights::MAX_RESCALE;
+    s.weight_floor = FLOOR;
+    s.vote.reset();
+    s.min_ratio = 0;
+    return s;
+}
+
+std::vector<cache::ScheduledStep> scheduled_steps(const session::LoadedModel& model,
+                                                  const session::Settings& s, schedule::Grid kind) {
+    const schedule::TimeGrid grid = schedule::time_grid(s.steps, s.shift, kind);
+    // Distances do not depend on the picture: the smallest window knows them.
+    const auto& patch = model.transformer_config.patch;
+    transformer::Window window(*model.transformer, {s.causal_block_size, static_cast<int>(2 * patch[1]),
+                                                    static_cast<int>(2 * patch[2]), s.causal_block_size,
+                                                    model::Attention::KV, s.fps});
+    window.prepare(grid.timesteps);
+    std::vector<cache::ScheduledStep> steps(grid.timesteps.size());
+    for (size_t i = 0; i < steps.size(); i++) {
+        steps[i].sigma = grid.sigmas[i];
+        if (i == 0) continue;
+        const auto d = window.distance(true, grid.timesteps[i], grid.timesteps[i - 1]);
+        steps[i].distance.assign(static_cast<size_t>(s.causal_block_size), {d.difference, d.magnitude});
+    }
+    return steps;
+}
+
+// Follows the turns of one video.
+class Watcher {
+  public:
+    Watcher(double guidance, size_t steps) : guidance_(guidance), sums_(steps), counts_(steps) {}
+    void see(int window, const sampler::Turn& turn) {
+        if (turn.turn.kind != sampler::ChunkTurn::Kind::STEP) return;
+        Chunk& chunk = chunks_[{window, turn.turn.chunk}];
+        if (turn.branch == 0) {
+            record_motion(chunk.motion, turn);
+            chunk.with_prompt = turn.velocity.clone();
+            if (guidance_ <= 1) measure(chunk, chunk.with_prompt, turn.turn);
+        } else {
+            measure(chunk, turn.velocity + guidance_ * (chunk.with_prompt - turn.velocity), turn.turn);
+        }
+    }
+    void add_to(std::vector<double>& sums, std::vector<double>& counts, std::vector<ChunkMotion>& motion) {
+        for (size_t i = 0; i < sums_.size(); i++) sums[i] += sums_[i], counts[i] += counts_[i];
+        for (auto& [place, chunk] : chunks_) {
+            chunk.motion.first = place.second == 0;
+            motion.push_back(std::move(chunk.motion));
+        }
+    }
+
+  private:
+    struct Chunk {
+        at::Tensor with_prompt,
+            before; // velocities: of the first branch in this step, guided in the step before
+        ChunkMotion motion;
+    };
+    void record_motion(ChunkMotion& motion, const sampler::Turn& turn) {
+        motion.change.resize(sums_.size());
+        std::vector<float>& change = motion.change[static_cast<size_t>(turn.turn.step)];
+        for (float weight : turn.weights) change.push_back((weight - float(FLOOR)) / float(1 - FLOOR));
+        for (float& c : change) c = std::max(c, 0.0f);
+    }
+    void measure(Chunk& chunk, at::Tensor velocity, const sampler::ChunkTurn& turn) {
+        if (chunk.before.defined()) {
+            const double moved = (velocity - chunk.before).abs().mean().item<double>();
+            const double size = velocity.abs().mean().item<double>();
+            sums_[static_cast<size_t>(turn.step)] += turn.sigma * moved / (size + 1e-12);
+            counts_[static_cast<size_t>(turn.step)] += 1;
+        }
+        chunk.before = velocity.clone();
+    }
+    const double guidance_;
+    std::map<std::pair<int, int>, Chunk> chunks_; // by window and chunk
+    std::vector<double> sums_, counts_;           // [steps]
+};
+
+} // namespace
+
+session::Request request_of(const session::Request& request, const std::vector<std::string>& prompts,
+                            size_t i) {
+    session::Request r = request;
+    r.prompt = prompts[i];
+    r.seed = request.seed + static_cast<int64_t>(i);
+    return r;
+}
+
+std::vector<Point> Lesson::points() const {
+    std::vector<Point> list;
+    for (size_t i = 1; i < change.size(); i++) {
+        cache::RelativeDistance moved;
+        moved.add(recording.steps[i].distance);
+        list.push_back({moved.value(1e-8), change[i]});
+    }
+    return list;
+}
+
+Lesson learn(const std::shared_ptr<const session::LoadedModel>& model, const session::Request& request,
+             const std::vector<std::string>& prompts) {
+    const session::Settings settings = session::complete(request_of(request, prompts, 0), *model);
+    Lesson lesson;
+    lesson.recording.steps = scheduled_steps(*model, settings, request.grid);
+    lesson.recording.chunk_frames = settings.causal_block_size;
+    const size_t steps = lesson.recording.steps.size();
+    std::vector<double> counts(steps);
+    lesson.change.resize(steps);
+    for (size_t i = 0; i < prompts.size(); i++) {
+        session::Request r = request_of(request, prompts, i);
+        r.cache_settings = compute_all();
+        Watcher watcher(settings.guidance_scale, steps);
+        r.turns = [&](int window, const sampler::Turn& turn) { watcher.see(window, turn); };
+        lesson.full.push_back(bench::make_video(model, std::move(r)));
+        std::vector<ChunkMotion> motion;
+        watcher.add_to(lesson.change, counts, motion);
+        if (i < RECORDED)
+            for (ChunkMotion& m : motion) lesson.recording.chunks.push_back(std::move(m));
+        progress("Learning, video %zu of %zu: %.1f s of denoising, \"%s\"", i + 1, prompts.size(),
+                 lesson.full.back().denoising(), prompts[i].c_str());
+    }
+    for (size_t i = 0; i < steps; i++)
+        if (counts[i] > 0) lesson.change[i] /= counts[i];
+    for (const ChunkMotion& m : lesson.recording.chunks)
+        for (const auto& change : m.change)
+            if (!change.empty())
+                lesson.recording.frame_tokens =
+                    static_cast<int>(change.size()) / lesson.recording.chunk_frames;
+    return lesson;
+}
+
+} // namespace mc::calibrate

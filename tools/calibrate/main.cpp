@@ -1,0 +1,120 @@
+// motioncache-calibrate: runs a model without a cache, learns how its output changes, searches settings of
+// MotionCache, and writes motioncache.json. See usage in options.cpp.
+#include <c10/core/InferenceMode.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <filesystem>
+
+#include "engine/error.h"
+#include "engine/model/calibration.h"
+#include "engine/model/fingerprint.h"
+#include "engine/session/request.h"
+#include "tools/calibrate/options.h"
+#include "tools/calibrate/presets.h"
+#include "tools/calibrate/prompts.h"
+#include "tools/calibrate/report.h"
+#include "tools/calibrate/search.h"
+
+using namespace mc;
+using namespace mc::calibrate;
+
+namespace {
+
+// Before hours of work, not after.
+void check_writable(const std::string& file) {
+    namespace fs = std::filesystem;
+    std::error_code ignored;
+    const std::string folder = fs::path(file).has_parent_path() ? fs::path(file).parent_path().string() : ".";
+    if (!fs::is_directory(folder, ignored))
+        throw Error(MC_ERROR_SETTINGS,
+                    folder + ": there is no such folder to write to; make it, or give another --output.");
+    if (::access(folder.c_str(), W_OK) != 0 || fs::is_directory(file, ignored))
+        throw Error(MC_ERROR_SETTINGS,
+                    file + ": cannot be written; give --output a file in a folder that you may write to.");
+}
+
+session::Request base_request(const Options& o) {
+    session::Request r;
+    r.seed = o.seed;
+    r.width = o.width, r.height = o.height, r.num_frames = o.frames;
+    r.steps = o.steps;
+    r.attention = model::Attention::KV;
+    r.cache.kind = cache::Kind::NONE;
+    return r;
+}
+
+model::CalibratedPreset preset_of(const Trial& trial) {
+    return {trial.settings, trial.speedup, trial.psnr, trial.ssim};
+}
+
+void calibrate_model(const Options& o) {
+    const auto folder = model::ModelFolder::open(o.model);
+    const std::string output = o.output.empty() ? model::calibration_file(o.model) : o.output;
+    check_writable(output);
+    Stage stage;
+    stage.prompts = o.prompts.empty() ? built_in_prompts() : read_prompts(o.prompts);
+    if (o.quick && stage.prompts.size() > 2) stage.prompts.resize(2);
+    model::Calibration calibration;
+    calibration.fingerprint = model::fingerprint(*folder->transformer_tensors());
+
+    session::LoadOptions load;
+    load.device = o.device;
+    load.threads = o.threads;
+    load.precision = o.precision;
+    load.calibration = false; // it is to be made anew
+    stage.model = session::LoadedModel::open(o.model, load);
+    stage.request = base_request(o);
+    const session::Settings s = session::complete(request_of(stage.request, stage.prompts, 0), *stage.model);
+    progress("%s: %zu prompts, %d x %d, %d frames, %d steps, %d threads", o.model.c_str(),
+             stage.prompts.size(), s.width, s.height, s.num_frames, s.steps, stage.model->threads);
+
+    c10::InferenceMode guard;
+    SearchOptions options;
+    options.quick = o.quick;
+    // What is searched on is what is learnt from; the rest tell how it does with others.
+    std::vector<std::string> first = stage.prompts;
+    first.resize(std::min(first.size(), options.prompts));
+    const Lesson lesson = learn(stage.model, stage.request, first);
+    const std::vector<Point> points = lesson.points();
+    const std::optional<Curve> curve = fit_curve(points);
+    if (curve)
+        progress("The polynomial rises from %.4f to %.4f over distances from %.4f to %.4f",
+                 curve->polynomial(curve->least), curve->polynomial(curve->most), curve->least, curve->most);
+    else
+        progress("The model's changes do not rise with the distance: the distance is taken as it is");
+
+    const Found found = search(stage, lesson, curve, options);
+    const std::vector<double> shares =
+        o.quick ? std::vector<double>{0.35, 0.22, 0.12}
+                : std::vector<double>{0.35, 0.28, 0.22, 0.18, 0.15, 0.12, 0.10, 0.08};
+    const std::vector<Trial> trials = run_levels(stage, settings_for_shares(found, lesson.recording, shares));
+    const Choice choice = choose_presets(trials);
+    print_table(trials, choice);
+
+    calibration.polynomial = found.best.settings.polynomial;
+    for (const Point& p : points) {
+        calibration.least = &p == points.data() ? p.x : std::min(calibration.least, p.x);
+        calibration.most = std::max(calibration.most, p.x);
+    }
+    calibration.quality = preset_of(choice.presets[0]);
+    calibration.balanced = preset_of(choice.presets[1]);
+    calibration.fast = preset_of(choice.presets[2]);
+    model::write_calibration(output, calibration);
+    std::printf("written: %s\n", output.c_str());
+}
+
+} // namespace
+
+int main(int argc, char** argv) {
+    try {
+        const Options o = parse_options(std::span(argv + 1, static_cast<size_t>(argc - 1)));
+        if (o.help)
+            std::fputs(usage, stdout);
+        else
+            calibrate_model(o);
+    } catch (const std::exception& e) {
+        std::fprintf(stderr, "motioncache-calibrate: %s\n", e.what());
+        return 1;
+    }
+}

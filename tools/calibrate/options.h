@@ -1,0 +1,28 @@
+#pragma once
+// The command line.
+#include <optional>
+#include <span>
+#include <string>
+
+#include "engine/weights.h"
+
+namespace mc::calibrate {
+
+struct Options {
+    std::string model;
+    std::string output;                       // empty: motioncache.json in the model's folder
+    std::string prompts;                      // empty: the built-in ones
+    int steps = 50;                           // as the published numbers; 5..1000
+    std::optional<int> frames, width, height; // unset: the model's
+    int threads = 0;                          // 0: as many as processors
+    std::optional<Precision> precision;       // unset: the device's own
+    std::string device = "auto";
+    int seed = 0; // of the first prompt; the others count on; >= 0
+    bool quick = false, help = false;
+};
+
+// Throws MC_ERROR_SETTINGS for what it does not know.
+Options parse_options(std::span<const char* const> arguments);
+extern const char* const usage;
+
+} // namespace mc::calibrate

@@ -1,0 +1,54 @@
+#include "tools/calibrate/report.h"
+
+#include <chrono>
+#include <cstdarg>
+#include <cstdio>
+
+#include "tools/calibrate/presets.h"
+
+namespace mc::calibrate {
+
+void progress(const char* format, ...) {
+    static const auto start = std::chrono::steady_clock::now();
+    const auto seconds =
+        std::chrono::duration_cast<std::chrono::seconds>(std::chrono::steady_clock::now() - start).count();
+    std::fprintf(stderr, "%3lld:%02lld  ", static_cast<long long>(seconds / 60),
+                 static_cast<long long>(seconds % 60));
+    va_list arguments;
+    va_start(arguments, format);
+    std::vfprintf(stderr, format, arguments);
+    va_end(arguments);
+    std::fputc('\n', stderr);
+}
+
+std::string text_of(const cache::Settings& s) {
+    const char* const reuse[] = {"repeat", "taylor", "solver"};
+    const bool identity = s.polynomial == cache::Polynomial{};
+    char text[256];
+    std::snprintf(text, sizeof text,
+                  "reuse %s, noise power %g, first share %g, warmup %d, coarse updates %d, weight floor %g, "
+                  "min ratio %g, ",
+                  reuse[int(s.reuse)], s.noise_power, s.first_share, s.warmup, s.coarse_updates,
+                  s.weight_floor, s.min_ratio);
+    std::string line = text;
+    if (s.vote)
+        std::snprintf(text, sizeof text, "vote %g", *s.vote), line += text;
+    else
+        line += "no vote";
+    return line + (identity ? ", distance as it is" : ", distance through the polynomial");
+}
+
+void print_table(std::span<const Trial> trials, const Choice& choice) {
+    std::printf("%-9s %9s %9s %9s %8s %9s %8s\n", "preset", "threshold", "computed", "in part", "PSNR",
+                "SSIM", "faster");
+    for (const Trial& t : trials) {
+        const char* name = "";
+        for (size_t g = 0; g < goals.size(); g++)
+            if (choice.presets[g].settings == t.settings) name = goals[g].name;
+        std::printf("%-9s %9.5f %7.1f %% %7.1f %% %8.2f %9.4f %7.2fx\n", name, t.settings.threshold,
+                    100 * t.share, 100 * t.partial, t.psnr, t.ssim, t.speedup);
+    }
+    for (const std::string& note : choice.notes) std::printf("%s\n", note.c_str());
+}
+
+} // namespace mc::calibrate

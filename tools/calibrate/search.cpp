@@ -1,0 +1,202 @@
+#include "tools/calibrate/search.h"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <functional>
+
+#include "tools/calibrate/presets.h"
+#include "tools/calibrate/report.h"
+
+namespace mc::calibrate {
+
+using cache::Reuse;
+using cache::Settings;
+
+namespace {
+
+struct Knob {
+    const char* name;
+    std::vector<std::function<void(Settings&)>> values;
+};
+
+template <class T, class Member>
+Knob knob(const char* name, Member Settings::*member, std::initializer_list<T> values) {
+    Knob k{name, {}};
+    for (const T& value : values) k.values.push_back([=](Settings& s) { s.*member = value; });
+    return k;
+}
+
+Knob polynomial_knob(const std::optional<Curve>& curve) {
+    Knob k{"distance", {[](Settings& s) { s.polynomial = {}; }}};
+    if (curve) k.values.push_back([p = curve->polynomial](Settings& s) { s.polynomial = p; });
+    return k;
+}
+
+std::vector<Knob> knobs_of(const std::optional<Curve>& curve, bool quick) {
+    const Knob reuse = knob<Reuse>("reuse", &Settings::reuse, {Reuse::REPEAT, Reuse::TAYLOR, Reuse::SOLVER});
+    const Knob noise = knob<double>("noise power", &Settings::noise_power, {0, 1, 2, 3});
+    if (quick)
+        return {reuse, polynomial_knob(curve),
+                knob<double>("noise power", &Settings::noise_power, {1, 2, 3})};
+    return {reuse,
+            noise,
+            polynomial_knob(curve),
+            noise, // the best one depends on the polynomial
+            knob<double>("first share", &Settings::first_share, {0.3, 0.5, 1}),
+            knob<int>("warmup", &Settings::warmup, {0, 1, 2}),
+            knob<double>("weight floor", &Settings::weight_floor, {0.6, 0.8}),
+            knob<std::optional<double>>("vote", &Settings::vote, {0.3, 0.5, std::nullopt}),
+            knob<double>("min ratio", &Settings::min_ratio, {0, 0.2, 0.4}),
+            knob<int>("coarse updates", &Settings::coarse_updates, {0, 2})};
+}
+
+Settings start_of(const std::optional<Curve>& curve) {
+    Settings s;
+    s.kind = cache::Kind::MOTIONCACHE;
+    s.reuse = Reuse::SOLVER;
+    if (curve) s.polynomial = curve->polynomial;
+    s.warmup = 0, s.coarse_updates = 0;
+    s.weights = cache::Weights::MAX_RESCALE, s.weight_floor = 0.8;
+    s.distance = cache::Distance::GLOBAL;
+    s.vote = 0.5, s.min_ratio = 0.2;
+    s.first_share = 0.4, s.noise_power = 2;
+    return s;
+}
+
+// A trial on the first prompt, and on all of them; both the same where there is only one.
+struct Attempt {
+    Trial first, all;
+    bool complete = true; // false: the first prompt was enough to drop it
+};
+
+class Searcher {
+  public:
+    Searcher(const Stage& stage, const Lesson& lesson, const SearchOptions& options)
+        : stage_(stage), lesson_(lesson), options_(options) {}
+
+    // At about this share. The rest of the prompts are spared where the first falls far behind the best
+    // one's.
+    Attempt run(Settings settings, double share, const Attempt* best) {
+        Attempt attempt;
+        attempt.first = run_first(settings, share);
+        attempt.all = attempt.first;
+        const size_t n = lesson_.full.size();
+        attempt.complete = !best || score(attempt.first) > score(best->first) - FAR_BEHIND;
+        if (n == 1 || !attempt.complete) return attempt;
+        const Trial rest = run_trial(stage_, lesson_, attempt.first.settings, 1, n);
+        auto mean = [&](double Trial::*value) {
+            return (attempt.first.*value + double(n - 1) * rest.*value) / double(n);
+        };
+        for (double Trial::*value : {&Trial::psnr, &Trial::ssim, &Trial::share, &Trial::partial})
+            attempt.all.*value = mean(value);
+        return attempt;
+    }
+    // dB a factor e of the tokens, near the share at hand: what a candidate owes to computing a bit more or
+    // less.
+    void measure_slope(const Attempt& start) {
+        const Trial more = run_first(start.first.settings, options_.share * 1.4);
+        const double way = std::log(more.share / start.first.share);
+        if (way > 0.05) slope_ = std::clamp((more.psnr - start.first.psnr) / way, 0.0, 20.0);
+    }
+    // PSNR as it would be at the share that is compared, less a fine for too few partial turns.
+    double score(const Trial& trial) const {
+        return trial.psnr - slope_ * std::log(trial.share / options_.share) -
+               60 * std::max(0.0, least_partial - trial.partial);
+    }
+    // The fine alone would outweigh whatever the candidate can gain.
+    bool hopeless(Settings settings, const Trial& best) const {
+        settings.threshold = threshold_for(settings, lesson_.recording, options_.share / correction_);
+        return forecast(settings, lesson_.recording).partial < std::min(least_partial, best.partial) - 0.1;
+    }
+    double correction() const { return correction_; }
+
+  private:
+    static constexpr double FAR_BEHIND = 0.7; // dB; prompts differ by less in what they favour
+
+    // A forecast that is far off is corrected, once.
+    Trial run_first(Settings settings, double share) {
+        for (int attempt = 0;; attempt++) {
+            settings.threshold =
+                threshold_for(settings, lesson_.recording, std::min(1.0, share / correction_));
+            const Trial trial = run_trial(stage_, lesson_, settings, 0, 1);
+            if (attempt || std::fabs(std::log(trial.share / share)) < 0.1) return trial;
+            const double ratio =
+                std::clamp(trial.share / forecast(settings, lesson_.recording).share, 0.5, 2.0);
+            if (std::fabs(std::log(ratio / correction_)) < 0.05) return trial; // no threshold comes nearer
+            correction_ = ratio;
+        }
+    }
+
+    const Stage& stage_;
+    const Lesson& lesson_;
+    const SearchOptions& options_;
+    double correction_ = 1, slope_ = 8;
+};
+
+} // namespace
+
+Found search(const Stage& stage, const Lesson& lesson, const std::optional<Curve>& curve,
+             const SearchOptions& options) {
+    Searcher searcher(stage, lesson, options);
+    Attempt best = searcher.run(start_of(curve), options.share, nullptr);
+    searcher.measure_slope(best);
+    progress("Searching from %.2f dB at %.1f %% of the tokens: %s", best.all.psnr, 100 * best.all.share,
+             text_of(best.all.settings).c_str());
+    std::vector<Settings> seen{best.all.settings}; // each with threshold 0
+    seen.back().threshold = 0;
+    for (const Knob& knob : knobs_of(curve, options.quick)) {
+        const Settings from = best.all.settings;
+        for (const auto& set : knob.values) {
+            Settings candidate = from;
+            set(candidate);
+            candidate.threshold = 0;
+            if (std::find(seen.begin(), seen.end(), candidate) != seen.end()) continue;
+            seen.push_back(candidate);
+            candidate.threshold = from.threshold;
+            if (searcher.hopeless(candidate, best.all)) {
+                progress("  %s: not tried, it computes chunks wholly or not at all: %s", knob.name,
+                         text_of(candidate).c_str());
+                continue;
+            }
+            const Attempt attempt = searcher.run(candidate, options.share, &best);
+            const Trial& trial = attempt.all;
+            const bool better = // less is chance
+                attempt.complete && searcher.score(trial) > searcher.score(best.all) + 0.03;
+            progress("  %s: %.2f dB at %.1f %%, %.0f %% in part%s: %s", knob.name, trial.psnr,
+                     100 * trial.share, 100 * trial.partial,
+                     better              ? ", the best so far"
+                     : !attempt.complete ? ", dropped after a prompt"
+                                         : "",
+                     text_of(trial.settings).c_str());
+            if (better) best = attempt;
+        }
+    }
+    progress("Found %.2f dB at %.1f %% of the tokens: %s", best.all.psnr, 100 * best.all.share,
+             text_of(best.all.settings).c_str());
+    return {best.all, searcher.correction()};
+}
+
+std::vector<Settings> settings_for_shares(const Found& found, const Recording& recording,
+                                          std::span<const double> shares) {
+    std::vector<Settings> list;
+    for (double share : shares) {
+        Settings chosen = found.best.settings;
+        double most = -1;
+        for (double min_ratio : {chosen.min_ratio, chosen.min_ratio / 2, 0.0}) {
+            for (double floor : {chosen.weight_floor, 0.6, 0.4}) {
+                if (most >= least_partial + 0.02) break;
+                Settings s = found.best.settings;
+                s.min_ratio = std::min(min_ratio, s.min_ratio),
+                s.weight_floor = std::min(floor, s.weight_floor);
+                s.threshold = threshold_for(s, recording, std::min(1.0, share / found.correction));
+                const double partial = forecast(s, recording).partial;
+                if (partial > most) most = partial, chosen = s;
+            }
+        }
+        list.push_back(chosen);
+    }
+    return list;
+}
+
+} // namespace mc::calibrate

@@ -1,0 +1,30 @@
+#pragma once
+// Looks for the knobs that keep videos nearest to uncached ones at the same share of computed tokens.
+#include <optional>
+#include <vector>
+
+#include "tools/calibrate/curve.h"
+#include "tools/calibrate/trial.h"
+
+namespace mc::calibrate {
+
+struct SearchOptions {
+    size_t prompts = 3;  // that the search looks at, the first ones
+    double share = 0.14; // of computed tokens at which knobs are compared
+    bool quick = false;  // fewer knobs and values
+};
+struct Found {
+    Trial best;            // its threshold is the one for the share above
+    double correction = 1; // share measured / share forecast
+};
+// One knob after the other; each keeps the value that gave the best videos. The polynomial is one of the
+// knobs: the fitted one or, without or where it is better, the distance as it is.
+Found search(const Stage& stage, const Lesson& lesson, const std::optional<Curve>& curve,
+             const SearchOptions& options);
+
+// The found knobs at thresholds for these shares. Where a share would leave too few turns partial, the knobs
+// that join tokens to whole chunks are eased.
+std::vector<cache::Settings> settings_for_shares(const Found& found, const Recording& recording,
+                                                 std::span<const double> shares);
+
+} // namespace mc::calibrate

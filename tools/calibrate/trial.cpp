@@ -1,0 +1,76 @@
+#include "tools/calibrate/trial.h"
+
+#include <algorithm>
+
+#include "tools/calibrate/report.h"
+#include "tools/quality/quality.h"
+
+namespace mc::calibrate {
+namespace {
+
+// Sums over the videos of one trial.
+class Tally {
+  public:
+    void add(const bench::Video& reference, const bench::Video& video) {
+        const quality::FrameScores score = quality::compare(reference.view(), video.view()).mean;
+        psnr_ += std::min(score.rgb.psnr, quality::psnr_cap);
+        ssim_ += score.rgb.ssim;
+        const sampler::ChunkCount& c = video.stats.count;
+        computed_ += double(c.tokens_computed), tokens_ += double(c.tokens_computed + c.tokens_reused);
+        partial_ += double(c.sparse), turns_ += double(video.turns_after_warmup);
+        videos_++;
+    }
+    Trial trial(const cache::Settings& settings) const {
+        return {settings, psnr_ / videos_, ssim_ / videos_, tokens_ > 0 ? computed_ / tokens_ : 1,
+                turns_ > 0 ? partial_ / turns_ : 0};
+    }
+
+  private:
+    double psnr_ = 0, ssim_ = 0, computed_ = 0, tokens_ = 0, partial_ = 0, turns_ = 0, videos_ = 0;
+};
+
+bench::Video video_of(const Stage& stage, size_t i, const cache::Settings& settings) {
+    session::Request r = request_of(stage.request, stage.prompts, i);
+    r.cache_settings = settings;
+    return bench::make_video(stage.model, std::move(r));
+}
+
+double median(std::vector<double> values) {
+    std::sort(values.begin(), values.end());
+    const size_t n = values.size();
+    return n ? (values[(n - 1) / 2] + values[n / 2]) / 2 : 0;
+}
+
+} // namespace
+
+Trial run_trial(const Stage& stage, const Lesson& lesson, const cache::Settings& settings, size_t first,
+                size_t last) {
+    Tally tally;
+    for (size_t i = first; i < last; i++) tally.add(lesson.full[i], video_of(stage, i, settings));
+    return tally.trial(settings);
+}
+
+std::vector<Trial> run_levels(const Stage& stage, std::span<const cache::Settings> levels) {
+    std::vector<Tally> tallies(levels.size());
+    std::vector<std::vector<double>> ratios(levels.size());
+    for (size_t i = 0; i < stage.prompts.size(); i++) {
+        const bench::Video full = video_of(stage, i, {});
+        for (size_t l = 0; l < levels.size(); l++) {
+            const bench::Video video = video_of(stage, i, levels[l]);
+            tallies[l].add(full, video);
+            ratios[l].push_back(full.denoising() / std::max(video.denoising(), 1e-9));
+        }
+        progress(
+            "Measuring, prompt %zu of %zu: %.1f s uncached, with %zu thresholds %.1f to %.1f times as fast",
+            i + 1, stage.prompts.size(), full.denoising(), levels.size(), ratios.front().back(),
+            ratios.back().back());
+    }
+    std::vector<Trial> trials;
+    for (size_t l = 0; l < levels.size(); l++) {
+        trials.push_back(tallies[l].trial(levels[l]));
+        trials.back().speedup = median(ratios[l]);
+    }
+    return trials;
+}
+
+} // namespace mc::calibrate
