@@ -64,6 +64,23 @@ Settings start_of(const std::optional<Curve>& curve) {
     return s;
 }
 
+// With the threshold for this share as forecast. Where too few turns would be partial, the knobs that join
+// tokens to whole chunks are eased, no further than it takes.
+Settings at_share(const Settings& settings, const Recording& recording, double share) {
+    Settings chosen = settings;
+    double most = -1;
+    for (double floor : {settings.weight_floor, 0.6, 0.4})
+        for (double min_ratio : {settings.min_ratio, settings.min_ratio / 2, 0.0}) {
+            if (most >= least_partial + 0.02) return chosen;
+            Settings s = settings;
+            s.min_ratio = min_ratio, s.weight_floor = std::min(floor, s.weight_floor);
+            s.threshold = threshold_for(s, recording, share);
+            const double partial = forecast(s, recording).partial;
+            if (partial > most) most = partial, chosen = s;
+        }
+    return chosen;
+}
+
 // A trial on the first prompt, and on all of them; both the same where there is only one.
 struct Attempt {
     Trial first, all;
@@ -82,7 +99,7 @@ class Searcher {
         attempt.first = run_first(settings, share);
         attempt.all = attempt.first;
         const size_t n = lesson_.full.size();
-        attempt.complete = !best || score(attempt.first) > score(best->first) - FAR_BEHIND;
+        attempt.complete = !best || first_score(attempt.first) > first_score(best->first) - FAR_BEHIND;
         if (n == 1 || !attempt.complete) return attempt;
         const Trial rest = run_trial(stage_, lesson_, attempt.first.settings, 1, n);
         auto mean = [&](double Trial::*value) {
@@ -104,10 +121,19 @@ class Searcher {
         return trial.psnr - slope_ * std::log(trial.share / options_.share) -
                60 * std::max(0.0, least_partial - trial.partial);
     }
+    // The same of the first prompt alone. How many turns are partial depends much on the prompt: all are
+    // asked.
+    double first_score(Trial trial) const {
+        trial.partial = forecast(trial.settings, lesson_.recording).partial;
+        return score(trial);
+    }
+    // Settings as they would be run: some candidates come to the same.
+    Settings prepared(const Settings& settings) const {
+        return at_share(settings, lesson_.recording, std::min(1.0, options_.share / correction_));
+    }
     // The fine alone would outweigh whatever the candidate can gain.
-    bool hopeless(Settings settings, const Trial& best) const {
-        settings.threshold = threshold_for(settings, lesson_.recording, options_.share / correction_);
-        return forecast(settings, lesson_.recording).partial < std::min(least_partial, best.partial) - 0.1;
+    bool hopeless(const Settings& prepared, const Trial& best) const {
+        return forecast(prepared, lesson_.recording).partial < std::min(least_partial, best.partial) - 0.1;
     }
     double correction() const { return correction_; }
 
@@ -117,8 +143,7 @@ class Searcher {
     // A forecast that is far off is corrected, once.
     Trial run_first(Settings settings, double share) {
         for (int attempt = 0;; attempt++) {
-            settings.threshold =
-                threshold_for(settings, lesson_.recording, std::min(1.0, share / correction_));
+            settings = at_share(settings, lesson_.recording, std::min(1.0, share / correction_));
             const Trial trial = run_trial(stage_, lesson_, settings, 0, 1);
             if (attempt || std::fabs(std::log(trial.share / share)) < 0.1) return trial;
             const double ratio =
@@ -150,10 +175,11 @@ Found search(const Stage& stage, const Lesson& lesson, const std::optional<Curve
         for (const auto& set : knob.values) {
             Settings candidate = from;
             set(candidate);
-            candidate.threshold = 0;
-            if (std::find(seen.begin(), seen.end(), candidate) != seen.end()) continue;
-            seen.push_back(candidate);
-            candidate.threshold = from.threshold;
+            candidate = searcher.prepared(candidate);
+            Settings known = candidate;
+            known.threshold = 0;
+            if (std::find(seen.begin(), seen.end(), known) != seen.end()) continue;
+            seen.push_back(known);
             if (searcher.hopeless(candidate, best.all)) {
                 progress("  %s: not tried, it computes chunks wholly or not at all: %s", knob.name,
                          text_of(candidate).c_str());
@@ -166,7 +192,7 @@ Found search(const Stage& stage, const Lesson& lesson, const std::optional<Curve
             progress("  %s: %.2f dB at %.1f %%, %.0f %% in part%s: %s", knob.name, trial.psnr,
                      100 * trial.share, 100 * trial.partial,
                      better              ? ", the best so far"
-                     : !attempt.complete ? ", dropped after a prompt"
+                     : !attempt.complete ? " of the first prompt, where it falls behind"
                                          : "",
                      text_of(trial.settings).c_str());
             if (better) best = attempt;
@@ -180,22 +206,8 @@ Found search(const Stage& stage, const Lesson& lesson, const std::optional<Curve
 std::vector<Settings> settings_for_shares(const Found& found, const Recording& recording,
                                           std::span<const double> shares) {
     std::vector<Settings> list;
-    for (double share : shares) {
-        Settings chosen = found.best.settings;
-        double most = -1;
-        for (double min_ratio : {chosen.min_ratio, chosen.min_ratio / 2, 0.0}) {
-            for (double floor : {chosen.weight_floor, 0.6, 0.4}) {
-                if (most >= least_partial + 0.02) break;
-                Settings s = found.best.settings;
-                s.min_ratio = std::min(min_ratio, s.min_ratio),
-                s.weight_floor = std::min(floor, s.weight_floor);
-                s.threshold = threshold_for(s, recording, std::min(1.0, share / found.correction));
-                const double partial = forecast(s, recording).partial;
-                if (partial > most) most = partial, chosen = s;
-            }
-        }
-        list.push_back(chosen);
-    }
+    for (double share : shares)
+        list.push_back(at_share(found.best.settings, recording, std::min(1.0, share / found.correction)));
     return list;
 }
 
