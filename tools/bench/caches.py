@@ -129,8 +129,8 @@ def arguments():
     p.add_argument("--pictures", metavar="FOLDER", default="benchmark-caches",
                    help="charts (SVG) and a contact sheet (PNG); default: benchmark-caches, here")
     p.add_argument("--peer", metavar="CMD", help="another program to run in turn, see above")
-    p.add_argument("--peer-bar", metavar="X", type=float,
-                   help="the full window shall take at most X times the peer's whole seconds")
+    p.add_argument("--peer-bar", metavar="X", type=float, default=0.6,
+                   help="the full window shall take at most X times the peer's whole seconds; default 0.6")
     p.add_argument("--repeat", type=int, default=3, help="runs of the peer; default 3")
     p.add_argument("--no-sparse", action="store_true", help="leave the curve of sparse steps out")
     p.add_argument("--quick", action="store_true",
