@@ -10,26 +10,37 @@ namespace mc {
 
 static constexpr int64_t HUGE_PAGE = 2 << 20, BLOCK = 16 << 20;
 
-at::Tensor huge_zeros(at::IntArrayRef shape, at::ScalarType type) {
-    int64_t bytes = static_cast<int64_t>(c10::elementSize(type));
-    for (int64_t side : shape) bytes *= side;
-    if (bytes < HUGE_PAGE) return at::zeros(shape, type);
+// Of huge pages as far as the system gives them, with whatever was there before.
+static at::Tensor huge_space(at::IntArrayRef shape, at::ScalarType type, int64_t bytes) {
     const size_t size = (bytes + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE;
     void* memory = std::aligned_alloc(HUGE_PAGE, size);
     if (!memory) throw std::bad_alloc();
     madvise(memory, size, MADV_HUGEPAGE); // advice: where it is not taken nothing is lost but time
-    std::memset(memory, 0, bytes);
     return at::from_blob(memory, shape, [](void* m) { std::free(m); }, at::TensorOptions(type));
 }
 
+at::Tensor huge_zeros(at::IntArrayRef shape, at::ScalarType type) {
+    int64_t bytes = static_cast<int64_t>(c10::elementSize(type));
+    for (int64_t side : shape) bytes *= side;
+    if (bytes < HUGE_PAGE) return at::zeros(shape, type);
+    at::Tensor space = huge_space(shape, type, bytes);
+    std::memset(space.mutable_data_ptr(), 0, bytes);
+    return space;
+}
+
+// Pieces mostly come in many of one size: a block ends where one of them does. What of a block nobody took is never
+// written, and so takes no memory.
 at::Tensor HugeArena::take(int64_t bytes) {
     const int64_t size = (bytes + 63) / 64 * 64;
     if (!block_.defined() || used_ + size > block_.numel()) {
-        block_ = huge_zeros({std::max(size, BLOCK)}, at::kByte);
+        const int64_t block = size ? (BLOCK + size - 1) / size * size : BLOCK;
+        block_ = huge_space({block}, at::kByte, block);
         used_ = 0;
     }
     used_ += size;
-    return block_.narrow(0, used_ - size, bytes);
+    at::Tensor piece = block_.narrow(0, used_ - size, bytes);
+    std::memset(piece.mutable_data_ptr(), 0, bytes);
+    return piece;
 }
 
 } // namespace mc

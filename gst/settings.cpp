@@ -265,8 +265,8 @@ const Property properties[] = {
      "steps are reused longer; 0 as published. -1 (default): the preset's.",
      DoubleProperty{&Settings::cache_noise_power, 8}},
     {"cache-reuse", "Cache reuse",
-     "How the output of what is not computed is had; taylor needs the memory of another set of residuals. Default: auto, "
-     "the preset's (repeat without one).",
+     "How a step is made with what is not computed: repeat is what was published; taylor needs the memory of another set "
+     "of residuals; solver is closest to the video without a cache. Default: auto, the preset's (repeat without one).",
      EnumProperty{&Settings::cache_reuse, cache_reuse_type}},
     {"finished-chunks", "Finished chunks",
      "With attention=kv: what later chunks see of a finished one. Default: auto, frozen, as the reference.",

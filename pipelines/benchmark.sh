@@ -2,6 +2,9 @@
 # Where the time of a generation goes, and how it compares:
 #
 #   pipelines/benchmark.sh [--json FILE] [--peer CMD] [--help for the rest]
+#   pipelines/benchmark.sh --caches [--json FILE] [--pictures FOLDER] [--peer CMD] [--quick] [--help for the rest]
+#
+# --caches: what MotionCache and other caches save, and what it does to the video; ten minutes on two cores.
 #
 # Sets up and builds like quickstart.sh; the measuring is in tools/bench/.
 set -euo pipefail
@@ -12,7 +15,11 @@ source tools/setup.sh
 need_packages "${packages_build[@]}" "${packages_play[@]}"
 need_torch
 configure build -Dtests=false
-ninja -C build --quiet all tools/bench/motioncache-session-bench tools/bench/motioncache-element-bench
+report=benchmark.py programs=(tools/bench/motioncache-{session,element}-bench) arguments=()
+for argument; do
+    if [ "$argument" = --caches ]; then report=caches.py programs=(tools/bench/motioncache-{cache,sparse}-bench); else arguments+=("$argument"); fi
+done
+ninja -C build --quiet all "${programs[@]}"
 root=$PWD
 cd "$here"
-exec meson devenv -C "$root/build" --workdir "$here" python3 "$root/tools/bench/benchmark.py" --build "$root/build" "$@"
+exec meson devenv -C "$root/build" --workdir "$here" python3 "$root/tools/bench/$report" --build "$root/build" ${arguments[@]+"${arguments[@]}"}

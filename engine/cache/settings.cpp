@@ -26,25 +26,26 @@ void count(const char* what, int value, const char* usual) {
 
 } // namespace
 
+// By the names that a user sets them under, as far as they have any.
 void check(const Settings& settings) {
     if (!(settings.threshold > 0) || !std::isfinite(settings.threshold))
-        refuse("The cache's threshold", settings.threshold, "be a number above 0; 0.1 is usual");
+        refuse("cache-threshold", settings.threshold, "be a number above 0; 0.1 is usual");
     for (double coefficient : settings.polynomial.coefficients)
         if (!std::isfinite(coefficient))
             refuse("A coefficient of the cache's polynomial", coefficient,
                    "be a number; take those that were published or calibrated for the model");
-    count("The cache's number of warm-up steps", settings.warmup, "4");
-    count("The cache's number of coarse updates", settings.coarse_updates, "6");
-    share("The cache's weight floor", settings.weight_floor, "0.6");
-    if (settings.vote) share("The cache's vote", *settings.vote, "0.5");
-    share("The cache's least ratio of tokens", settings.min_ratio, "0.4");
+    count("cache-warmup", settings.warmup, "4");
+    count("cache-coarse-updates", settings.coarse_updates, "6");
+    share("cache-weight-floor", settings.weight_floor, "0.6");
+    if (settings.vote) share("cache-vote", *settings.vote, "0.5");
+    share("cache-min-ratio", settings.min_ratio, "0.4");
     if (!(settings.first_share > 0 && settings.first_share <= 1))
-        refuse("The cache's share of the threshold for the first chunk", settings.first_share,
+        refuse("cache-first-share", settings.first_share,
                "lie above 0 and be at most 1; 1 switches it off");
     if (!(settings.noise_power >= 0 && settings.noise_power <= 8))
-        refuse("The cache's power of the noise level", settings.noise_power,
+        refuse("cache-noise-power", settings.noise_power,
                "lie between 0 and 8; 0 switches it off");
-    count("The cache's number of forced first evaluations", settings.forced_first, "5");
+    count("cache-warmup (the number of forced first evaluations)", settings.forced_first, "5");
     count("The cache's number of forced last evaluations", settings.forced_last, "1");
     count("The cache's period of its counter", settings.counter_period, "0");
 }

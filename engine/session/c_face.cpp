@@ -246,10 +246,9 @@ void mc_session_stats(McSession* session, McStats* out) {
 }
 
 int mc_session_chunk_stats(McSession* session, int64_t index, McChunkStats* out) {
-    const std::vector<mc::session::ChunkStats> chunks = session->session->stats().chunk;
-    if (index < 0 || index >= static_cast<int64_t>(chunks.size())) return 0;
-    const mc::session::ChunkStats& chunk = chunks[index];
-    const McChunkStats full{out->struct_size, chunk.first_frame, chunk.frames, work_of(chunk.count)};
+    const auto chunk = index < 0 ? std::nullopt : session->session->chunk_stats(static_cast<size_t>(index));
+    if (!chunk) return 0;
+    const McChunkStats full{out->struct_size, chunk->first_frame, chunk->frames, work_of(chunk->count)};
     std::memcpy(out, &full, std::min(out->struct_size, sizeof full));
     return 1;
 }

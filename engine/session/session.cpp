@@ -34,6 +34,7 @@ struct Session::Impl {
     std::unique_ptr<vae::DecoderStream> decoder;
     size_t index = 0;        // of the window being sampled
     int decoded = 0;         // leading latent frames of it that were decoded
+    std::vector<std::pair<size_t, size_t>> shown; // its chunks among those delivered: index there, index in counts()
     int64_t skip = 0;        // frames of the window's decoder still to drop: the overlap
     int64_t delivered = 0;
     at::Tensor history;      // [3, n, H, W]: the last overlap_history frames delivered, when the next window needs them
@@ -276,6 +277,7 @@ void Session::Impl::end_window() {
         latent_history = latents.narrow(1, latents.size(1) - overlap, overlap).clone();
     for (const sampler::ChunkCount& c : sampler->counts()) finished_count += c;
     sampler.reset();
+    shown.clear();
     index++;
 }
 
@@ -319,6 +321,8 @@ std::optional<Frames> Session::Impl::next() {
                 s.seconds_schedule = timing.schedule;
                 s.count = finished_count;
                 for (const sampler::ChunkCount& c : sampler->counts()) s.count += c;
+                // One that is delivered may still be passed for its keys and values.
+                for (auto [at, chunk] : shown) s.chunk[at].count = sampler->counts()[chunk];
                 s.flop_transformer = window_calls.flop() + window->flop();
             });
             continue;
@@ -333,9 +337,10 @@ std::optional<Frames> Session::Impl::next() {
             history = all.slice(1, std::max<int64_t>(0, all.size(1) - settings.overlap_history)).clone();
         }
         const auto& counts = sampler->counts();
-        const sampler::ChunkCount count_here =
-            counts[std::min<size_t>(counts.size() - 1, begin / plans[index]->chunk_frames)];
-        if (decoded >= plans[index]->frames) end_window();
+        const size_t chunk_here = std::min<size_t>(counts.size() - 1, begin / plans[index]->chunk_frames);
+        const sampler::ChunkCount count_here = counts[chunk_here];
+        const bool last = decoded >= plans[index]->frames;
+        if (last) end_window();
         int64_t count = std::min(frames.size(1), settings.num_frames - delivered);
         if (count <= 0) continue;
         Frames result{frames.narrow(1, 0, count), delivered};
@@ -343,6 +348,7 @@ std::optional<Frames> Session::Impl::next() {
         update([&](Stats& s) {
             s.frames = delivered;
             s.chunks++;
+            if (!last) shown.emplace_back(s.chunk.size(), chunk_here);
             s.chunk.push_back({result.first, count, count_here});
         });
         return result;
@@ -369,6 +375,12 @@ transformer::CallCount Session::calls() const {
 Stats Session::stats() const {
     std::lock_guard lock(impl_->mutex);
     return impl_->stats;
+}
+
+std::optional<ChunkStats> Session::chunk_stats(size_t index) const {
+    std::lock_guard lock(impl_->mutex);
+    const std::vector<ChunkStats>& chunks = impl_->stats.chunk;
+    return index < chunks.size() ? std::optional(chunks[index]) : std::nullopt;
 }
 
 } // namespace mc::session

@@ -85,6 +85,7 @@ class Session {
     ~Session();
     std::optional<Frames> next(); // empty: all were delivered
     Stats stats() const;          // from any thread
+    std::optional<ChunkStats> chunk_stats(size_t index) const; // the same; without the copy of all others
     // What the transformer has run so far, by shape: for a benchmark that runs the same alone. From the thread of next().
     transformer::CallCount calls() const;
 

@@ -30,22 +30,22 @@ void refused(const Settings& settings, const char* text) {
 
 TEST(settings_out_of_range) {
     for (double bad : {0.0, -0.1, not_a_number, infinite, -infinite})
-        refused(with(&Settings::threshold, bad), "threshold is ");
+        refused(with(&Settings::threshold, bad), "cache-threshold is ");
     refused(with(&Settings::threshold, -0.5),
-            "threshold is -0.5 but must be a number above 0; 0.1 is usual.");
+            "cache-threshold is -0.5 but must be a number above 0; 0.1 is usual.");
     for (double bad : {-0.01, 1.01, not_a_number, infinite}) {
-        refused(with(&Settings::weight_floor, bad), "weight floor is ");
-        refused(with(&Settings::min_ratio, bad), "least ratio of tokens is ");
-        refused(with(&Settings::vote, bad), "vote is ");
+        refused(with(&Settings::weight_floor, bad), "cache-weight-floor is ");
+        refused(with(&Settings::min_ratio, bad), "cache-min-ratio is ");
+        refused(with(&Settings::vote, bad), "cache-vote is ");
     }
-    for (double bad : {0.0, -0.5, 1.01, not_a_number}) refused(with(&Settings::first_share, bad), "for the first chunk is ");
+    for (double bad : {0.0, -0.5, 1.01, not_a_number}) refused(with(&Settings::first_share, bad), "cache-first-share is ");
     for (double bad : {-0.01, 8.01, not_a_number, infinite})
-        refused(with(&Settings::noise_power, bad), "power of the noise level is ");
+        refused(with(&Settings::noise_power, bad), "cache-noise-power is ");
     refused(with(&Settings::weight_floor, 2.0),
-            "weight floor is 2 but must lie between 0 and 1; 0.6 is usual.");
-    refused(with(&Settings::warmup, -1), "warm-up steps is -1 but must be 0 or more; 4 is usual.");
-    refused(with(&Settings::coarse_updates, -1), "coarse updates is -1");
-    refused(with(&Settings::forced_first, -1), "forced first evaluations is -1");
+            "cache-weight-floor is 2 but must lie between 0 and 1; 0.6 is usual.");
+    refused(with(&Settings::warmup, -1), "cache-warmup is -1 but must be 0 or more; 4 is usual.");
+    refused(with(&Settings::coarse_updates, -1), "cache-coarse-updates is -1");
+    refused(with(&Settings::forced_first, -1), "cache-warmup (the number of forced first evaluations) is -1");
     refused(with(&Settings::forced_last, -2), "forced last evaluations is -2");
     refused(with(&Settings::counter_period, -1), "period of its counter is -1");
     for (double bad : {not_a_number, infinite, -infinite})

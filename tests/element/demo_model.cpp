@@ -161,6 +161,106 @@ GST_START_TEST(test_requests_that_cannot_work) {
 }
 GST_END_TEST
 
+static GstStructure* stats_of(const Player& player) {
+    GstStructure* stats = nullptr;
+    g_object_get(player.gen, "stats", &stats, nullptr);
+    return stats;
+}
+static gint64 number(const GstStructure* s, const char* field) {
+    gint64 value = -1;
+    fail_unless(gst_structure_get_int64(s, field, &value), "%s", field);
+    return value;
+}
+
+// Three chunks of three latent frames, of each of which the first evaluation is computed and three are reused.
+GST_START_TEST(test_statistics_of_a_cache) {
+    Player player(red_ball + "seed=11 steps=4 ar-step=2 num-frames=33 attention=kv finished-chunks=refreshed "
+                             "cache=motioncache cache-threshold=1000 cache-warmup=0",
+                  "video/x-raw,width=64,height=48");
+    player.play();
+    fail_unless(player.wait_log("chunk 0", LOADING));
+    GstStructure* stats = stats_of(player); // while it runs
+    fail_unless(number(stats, "turns") >= 2 * 4 && number(stats, "frames") >= 9);
+    fail_unless(number(stats, "bytes-keys-values") > 0 && number(stats, "bytes-cache") > 0);
+    gst_structure_free(stats);
+    fail_unless(player.wait_end(LOADING));
+    check_video(player, 33);
+    player.set_state(GST_STATE_READY); // after the session is gone
+    stats = stats_of(player);
+    fail_unless_equals_string(gst_structure_get_string(stats, "cache"), "motioncache");
+    fail_unless_equals_int64(number(stats, "frames"), 33);
+    fail_unless_equals_int64(number(stats, "forwards"), number(stats, "forwards-total"));
+    fail_unless_equals_int64(number(stats, "turns"), 3 * 4 * 2);
+    fail_unless_equals_int64(number(stats, "turns-whole"), 3 * 2);
+    fail_unless_equals_int64(number(stats, "turns-reused"), 3 * 3 * 2);
+    fail_unless_equals_int64(number(stats, "turns-partial"), 0);
+    fail_unless_equals_int64(number(stats, "passes-extra"), 2 * 2);
+    const gint64 tokens = 3 * 4 * 3; // of a chunk
+    fail_unless_equals_int64(number(stats, "tokens-computed"), 3 * 2 * tokens);
+    fail_unless_equals_int64(number(stats, "tokens-reused"), 3 * 3 * 2 * tokens);
+    const GValue* chunks = gst_structure_get_value(stats, "chunks");
+    fail_unless_equals_int(gst_value_list_get_size(chunks), 3);
+    for (const char* field : {"turns", "turns-whole", "turns-partial", "turns-reused", "passes-extra",
+                              "tokens-computed", "tokens-reused"}) {
+        gint64 sum = 0;
+        for (guint i = 0; i < 3; i++)
+            sum += number(gst_value_get_structure(gst_value_list_get_value(chunks, i)), field);
+        fail_unless(sum == number(stats, field), "%s", field);
+    }
+    const GstStructure* last = gst_value_get_structure(gst_value_list_get_value(chunks, 2));
+    fail_unless_equals_int64(number(last, "first-frame"), 21);
+    fail_unless_equals_int64(number(last, "frames"), 12);
+    gst_structure_free(stats);
+}
+GST_END_TEST
+
+// Each is one error that names the property; without them the next start works.
+GST_START_TEST(test_caches_that_cannot_work) {
+    const struct {
+        const char *settings, *text;
+    } cases[] = {
+        {"attention=causal cache=motioncache", "cache=motioncache works chunk by chunk"},
+        {"attention=full cache=flowcache", "cache=flowcache works chunk by chunk"},
+        {"cache=none cache-threshold=0.2", "cache-threshold is set but nothing is cached"},
+        {"cache=none cache-preset=fast", "cache-preset is set but nothing is cached"},
+        {"cache=teacache cache-vote=0.5", "cache-vote belongs to cache=motioncache"},
+        {"cache=teacache attention=full cache-reuse=taylor", "cache-reuse=taylor and solver"},
+        {"cache=motioncache cache-threshold=0", "cache-threshold is 0"},
+        {"cache=motioncache cache-threshold=0.2 cache-first-share=0", "cache-first-share is 0"},
+        {"cache=motioncache cache-threshold=0.2 cache-vote=-0.5", "cache-vote is -0.5"},
+        {"cache=motioncache cache-threshold=0.2 cache-weights=mean cache-weight-floor=0.5",
+         "cache-weight-floor is the"},
+        {"attention=causal finished-chunks=refreshed", "finished-chunks is set but attention is not kv"},
+    };
+    Player player(red_ball + "num-frames=9 steps=2", "video/x-raw,width=64,height=48");
+    for (const auto& c : cases) {
+        gchar** words = g_strsplit(c.settings, " ", 0);
+        const auto each = [&](const auto& body) {
+            for (gchar** word = words; *word; word++) {
+                gchar** pair = g_strsplit(*word, "=", 2);
+                body(pair[0], pair[1]);
+                g_strfreev(pair);
+            }
+        };
+        each([&](const char* name, const char* value) {
+            gst_util_set_object_arg(G_OBJECT(player.gen), name, value);
+        });
+        run_to_end(player);
+        sleep_ms(20); // for a second one
+        player.set_state(GST_STATE_READY);
+        check_error(player, GST_RESOURCE_ERROR_SETTINGS, c.text);
+        fail_unless(player.frames.empty() && !player.eos, "%s", c.settings);
+        each([&](const char* name, const char*) {
+            GParamSpec* spec = g_object_class_find_property(G_OBJECT_GET_CLASS(player.gen), name);
+            g_object_set_property(G_OBJECT(player.gen), name, g_param_spec_get_default_value(spec));
+        });
+        g_strfreev(words);
+    }
+    run_to_end(player);
+    check_video(player, 9);
+}
+GST_END_TEST
+
 static Suite* demo_model_suite(void) {
     Suite* suite = suite_create("demo_model");
     TCase* tests = tcase_create("general");
@@ -171,6 +271,8 @@ static Suite* demo_model_suite(void) {
     tcase_add_test(tests, test_the_formats_show_the_same_picture);
     tcase_add_test(tests, test_an_image_starts_the_video);
     tcase_add_test(tests, test_requests_that_cannot_work);
+    tcase_add_test(tests, test_statistics_of_a_cache);
+    tcase_add_test(tests, test_caches_that_cannot_work);
     return suite;
 }
 

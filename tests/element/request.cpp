@@ -123,9 +123,24 @@ GST_START_TEST(test_a_knob_makes_the_preset_custom) {
     fail_unless_equals_string(preset().c_str(), "auto");
     gst_util_set_object_arg(G_OBJECT(gen), "cache-preset", "fast");
     fail_unless_equals_string(preset().c_str(), "fast");
-    g_object_set(gen, "cache-threshold", 0.3, nullptr);
-    fail_unless_equals_string(preset().c_str(), "custom");
-    g_object_set(gen, "cache-threshold", -1.0, nullptr);
+    // Each by itself; and with its default the preset is what it was.
+    guint count = 0;
+    int knobs = 0;
+    GParamSpec** specs = g_object_class_list_properties(G_OBJECT_GET_CLASS(gen), &count);
+    for (guint i = 0; i < count; i++) {
+        const char* name = specs[i]->name;
+        if (!g_str_has_prefix(name, "cache-") || g_str_equal(name, "cache-preset")) continue;
+        knobs++;
+        gst_util_set_object_arg(G_OBJECT(gen), name, "1"); // of an enumeration: the first that is not auto
+        fail_unless(preset() == "custom", "%s", name);
+        g_object_set_property(G_OBJECT(gen), name, g_param_spec_get_default_value(specs[i]));
+        fail_unless(preset() == "fast", "%s", name);
+    }
+    fail_unless_equals_int(knobs, 11);
+    g_free(specs);
+    // What is no knob of a preset leaves it.
+    gst_util_set_object_arg(G_OBJECT(gen), "cache", "motioncache");
+    gst_util_set_object_arg(G_OBJECT(gen), "finished-chunks", "refreshed");
     fail_unless_equals_string(preset().c_str(), "fast");
     gst_object_unref(gen);
 }

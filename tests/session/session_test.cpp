@@ -4,34 +4,13 @@
 #include <fstream>
 
 #include "engine/session/memory.h"
-#include "engine/session/session.h"
-#include "tests/check.h"
+#include "tests/session/demo.h"
 
 using namespace mc;
 using namespace mc::session;
-
-static std::string root;
-
-static std::shared_ptr<const LoadedModel> demo(int threads = 1, Precision precision = Precision::FLOAT32) {
-    LoadOptions o;
-    o.device = "cpu";
-    o.threads = threads;
-    o.precision = precision;
-    return LoadedModel::open(root + "/models/demo", o);
-}
-
-// Small enough for a test: two chunks at 64 x 48, three steps.
-static Request small() {
-    Request r;
-    r.prompt = "a red ball bouncing over green hills";
-    r.seed = 5;
-    r.width = 64;
-    r.height = 48;
-    r.num_frames = 17;
-    r.steps = 3;
-    r.ar_step = 1;
-    return r;
-}
+using test::demo;
+using test::root;
+using test::small;
 
 static at::Tensor run(std::shared_ptr<const LoadedModel> model, Request request) {
     Session s(model, std::move(request));

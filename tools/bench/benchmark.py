@@ -6,6 +6,9 @@ every run.
 
 A peer is a command that understands `--dtype float32|bfloat16 --threads N`, loads, generates, and prints a line of
 JSON with "seconds" in all, loading apart, and what it knows of "text", "transformer", "vae", "transformer_calls".
+A peer without a key/value cache does the work of --attention causal or full.
+
+With --caches first, this is another benchmark: --caches --help.
 """
 import argparse
 import json
@@ -101,6 +104,7 @@ def main():
     p.add_argument("--prompt", default="a red balloon rising over green hills")
     p.add_argument("--frames", type=int, help="default: the model's")
     p.add_argument("--steps", type=int, help="default: the model's")
+    p.add_argument("--attention", choices=("full", "causal", "kv"), help="default: the model's")
     p.add_argument("--json", metavar="FILE", help="write every run and the figures here")
     p.add_argument("--peer", metavar="CMD", help="another program to run in turn, see above")
     p.add_argument("--no-element", action="store_true", help="leave the element out")
@@ -119,6 +123,9 @@ def main():
         if a.steps:
             session += ["--steps", str(a.steps)]
             stream += [f"steps={a.steps}"]
+        if a.attention:
+            session += ["--attention", a.attention]
+            stream += [f"attention={a.attention}"]
         for i in range(a.repeat):
             print(f"{dtype}: run {i + 1} of {a.repeat}", file=sys.stderr)
             ours.append(run(session))

@@ -1,12 +1,15 @@
 // Caches against the same videos without one: every prompt with every setting, in turn. Prints one line of JSON:
 //
 //     motioncache-cache-bench MODEL --prompts FILE --run NAME:KEY=VALUE,... [--run ...] [--steps N] [--frames N]
-//                             [--width N] [--height N] [--dtype float32|bfloat16] [--threads N] [--dump FOLDER]
+//                             [--width N] [--height N] [--base-num-frames N] [--seed N] [--dtype float32|bfloat16]
+//                             [--threads N] [--dump FOLDER]
 //
 // A run's keys are the element's properties without "cache-": attention, cache, preset, threshold, warmup,
-// coarse-updates, weights, weight-floor, distance, vote, min-ratio, reuse, finished-chunks. The first two runs must be
-// those that the others are compared with: attention causal without a cache, and kv without one. Seed 0 and up, one a
-// prompt. --dump writes the frames of the first prompt as raw RGB, a file a run.
+// coarse-updates, weights, weight-floor, distance, vote, min-ratio, first-share, noise-power, reuse, finished-chunks. The
+// first two runs must be those that the others are compared with: attention causal without a cache, and kv without one;
+// a single run is only timed. Seeds count up from --seed (0), one a prompt. --dump writes the frames of the first prompt
+// as raw RGB, a file a run. Both references run once before anything is timed: they come first, and what a process does
+// for the first time would otherwise be their cost and the others' gain.
 #include <c10/core/InferenceMode.h>
 
 #include <fstream>
@@ -102,18 +105,25 @@ int main(int argc, char** argv) {
             else
                 bench::set(base, name.substr(2), value);
         }
-        if (path.empty() || prompts.empty() || runs.size() < 2)
-            throw Error(MC_ERROR_SETTINGS, "A model folder, --prompts and at least two --run are needed.");
+        if (path.empty() || prompts.empty() || runs.empty())
+            throw Error(MC_ERROR_SETTINGS, "A model folder, --prompts and a --run are needed.");
         c10::InferenceMode guard;
         const auto model = session::LoadedModel::open(path, options);
         const std::vector<std::string> texts = lines_of(prompts);
+        for (size_t r = 0; r < runs.size() && r < 2; r++) {
+            session::Request request = base;
+            request.prompt = texts.at(0);
+            request.steps = std::min(base.steps.value_or(12), 12); // enough for all chunks to be at work at once
+            for (const auto& [key, value] : runs[r].keys) bench::set(request, key, value);
+            bench::make_video(model, request);
+        }
         bench::Video last;
         for (size_t p = 0; p < texts.size(); p++) {
             std::vector<bench::Video> references;
             for (size_t r = 0; r < runs.size(); r++) {
                 session::Request request = base;
                 request.prompt = texts[p];
-                request.seed = static_cast<int64_t>(p);
+                request.seed = std::max<int64_t>(base.seed, 0) + static_cast<int64_t>(p);
                 for (const auto& [key, value] : runs[r].keys) bench::set(request, key, value);
                 bench::Video video = bench::make_video(model, request);
                 const session::Stats& s = video.stats;
@@ -124,6 +134,7 @@ int main(int argc, char** argv) {
                                       {"cache", s.seconds_cache},
                                       {"scheduler", s.seconds_schedule},
                                       {"vae", s.seconds_vae},
+                                      {"forwards", s.forwards},
                                       {"flop", s.flop_transformer},
                                       {"bytes_keys_values", s.bytes_keys_values},
                                       {"bytes_cache", s.bytes_cache},

@@ -1,7 +1,7 @@
 // One run of a bare session, measured part by part. Prints one line of JSON:
 //
 //     motioncache-session-bench MODEL [--dtype float32|bfloat16] [--threads N] [--prompt TEXT] [--frames N]
-//                               [--width N] [--height N] [--steps N] [--seed N]
+//                               [--width N] [--height N] [--steps N] [--seed N] [--attention full|causal|kv]
 //
 // What is not given takes the model's default. Seconds are wall-clock, from the request to the last frame in
 // I420, loading apart. tools/bench/benchmark.py runs this and makes a table of it.
@@ -155,6 +155,10 @@ int main(int argc, char** argv) {
                 request.steps = number();
             else if (name == "--seed")
                 request.seed = number();
+            else if (name == "--attention" && (value == "full" || value == "causal" || value == "kv"))
+                request.attention = value == "full"     ? model::Attention::FULL
+                                    : value == "causal" ? model::Attention::CAUSAL
+                                                        : model::Attention::KV;
             else
                 throw Error(MC_ERROR_SETTINGS, "Unknown argument " + name + " " + value + ".");
         }

@@ -1,0 +1,318 @@
+// The C face as a program sees it: the header and the library, nothing else. What the statistics say of what
+// was computed and reused, and that a bad value is one sentence with the setting's name.
+#include <cmath>
+#include <limits>
+
+#include "engine/motioncache.h"
+#include "tests/check.h"
+#include "tests/session/model_copy.h"
+
+using namespace mc;
+
+static std::string root;
+
+namespace {
+
+constexpr int FRAME_TOKENS = 4 * 3, CHUNK_TOKENS = 3 * FRAME_TOKENS; // at 64 x 48
+
+// Without a calibration, which would change what the knobs below mean.
+McModel* demo() {
+    static McModel* model = [] {
+        const test::ModelCopy copy(root + "/models/demo"); // read to its end when it is opened
+        const std::string path = copy.path.string();
+        McModelOptions options;
+        mc_model_options_init(&options);
+        options.path = path.c_str();
+        options.device = "cpu";
+        options.threads = 1;
+        McError error;
+        McModel* opened = mc_model_open(&options, &error);
+        if (!opened) test::fail(__FILE__, __LINE__, error.message);
+        return opened;
+    }();
+    return model;
+}
+
+McRequest request(int frames = 33) {
+    McRequest r;
+    mc_request_init(&r);
+    r.prompt = "a red ball bouncing over green hills";
+    r.seed = 5;
+    r.width = 64, r.height = 48;
+    r.num_frames = frames;
+    r.steps = 6;
+    r.ar_step = 2;
+    return r;
+}
+// With half of each chunk's evaluations reused by and by.
+McRequest motioncache(int frames = 33) {
+    McRequest r = request(frames);
+    r.attention = MC_ATTENTION_KV;
+    r.cache = MC_CACHE_MOTIONCACHE;
+    r.cache_threshold = 0.3;
+    r.cache_warmup = 0;
+    r.cache_coarse_updates = 0;
+    r.cache_min_ratio = 0;
+    return r;
+}
+
+struct Result {
+    McStats stats{};
+    std::vector<McChunkStats> chunks;
+    std::vector<int64_t> first, frames; // as delivered
+};
+
+void add(McWork& sum, const McWork& w) {
+    sum.turns += w.turns, sum.turns_whole += w.turns_whole, sum.turns_partial += w.turns_partial;
+    sum.turns_reused += w.turns_reused, sum.passes_extra += w.passes_extra;
+    sum.tokens_computed += w.tokens_computed, sum.tokens_reused += w.tokens_reused;
+}
+
+McStats stats_of(McSession* session) {
+    McStats s{};
+    s.struct_size = sizeof s;
+    mc_session_stats(session, &s);
+    return s;
+}
+
+Result run(const McRequest& r) {
+    Result result;
+    McError error;
+    McSession* session = mc_session_new(demo(), &r, &error);
+    if (!session) {
+        test::fail(__FILE__, __LINE__, error.message);
+        return result;
+    }
+    McChunkStats chunk{};
+    chunk.struct_size = sizeof chunk;
+    chunk.frames = -1;
+    CHECK_EQ(mc_session_chunk_stats(session, 0, &chunk), 0); // none yet
+    while (McFrames* frames = mc_session_next(session, &error)) {
+        result.first.push_back(mc_frames_first(frames));
+        result.frames.push_back(mc_frames_count(frames));
+        mc_frames_unref(frames);
+        const int64_t delivered = static_cast<int64_t>(result.first.size());
+        for (int64_t beyond : {int64_t(-1), delivered, delivered + 1, std::numeric_limits<int64_t>::max()})
+            CHECK_EQ(mc_session_chunk_stats(session, beyond, &chunk), 0);
+        CHECK_EQ(chunk.frames, -1); // not touched
+    }
+    CHECK_EQ(error.status, MC_OK);
+    result.stats = stats_of(session);
+    for (int64_t i = 0; mc_session_chunk_stats(session, i, &chunk); i++) result.chunks.push_back(chunk);
+    mc_session_free(session);
+
+    CHECK_EQ(result.chunks.size(), result.first.size());
+    CHECK_EQ(result.stats.chunks, int64_t(result.first.size()));
+    for (size_t i = 0; i < result.chunks.size(); i++) {
+        CHECK_EQ(result.chunks[i].first_frame, result.first[i]);
+        CHECK_EQ(result.chunks[i].frames, result.frames[i]);
+    }
+    const McWork& w = result.stats.work;
+    CHECK_EQ(w.turns, w.turns_whole + w.turns_partial + w.turns_reused);
+    CHECK(w.turns > 0 && w.tokens_computed > 0);
+    return result;
+}
+
+McWork sum_of(const std::vector<McChunkStats>& chunks) {
+    McWork sum{};
+    for (const McChunkStats& c : chunks) add(sum, c.work);
+    return sum;
+}
+
+} // namespace
+
+TEST(chunks_add_up_to_the_whole) {
+    for (bool cached : {false, true})
+        for (McFinished finished : {MC_FINISHED_FROZEN, MC_FINISHED_REFRESHED}) {
+            McRequest r = cached ? motioncache() : request();
+            r.attention = MC_ATTENTION_KV;
+            r.cache = cached ? MC_CACHE_MOTIONCACHE : MC_CACHE_NONE;
+            r.finished_chunks = finished;
+            const Result result = run(r);
+            const McWork &all = result.stats.work, sum = sum_of(result.chunks);
+            CHECK_EQ(result.chunks.size(), size_t(3));
+            CHECK_EQ(sum.turns, all.turns);
+            CHECK_EQ(sum.turns_whole, all.turns_whole);
+            CHECK_EQ(sum.turns_partial, all.turns_partial);
+            CHECK_EQ(sum.turns_reused, all.turns_reused);
+            CHECK_EQ(sum.tokens_computed, all.tokens_computed);
+            CHECK_EQ(sum.tokens_reused, all.tokens_reused);
+            // Every chunk but the last is passed once more when it is finished, which is after it was
+            // delivered.
+            CHECK_EQ(all.passes_extra, finished == MC_FINISHED_REFRESHED ? 2 * 2 : 0);
+            CHECK_EQ(sum.passes_extra, all.passes_extra);
+            CHECK_EQ(all.turns, 3 * 6 * 2); // chunks, steps, branches
+            CHECK_EQ(all.tokens_computed + all.tokens_reused, all.turns * CHUNK_TOKENS);
+            for (const McChunkStats& c : result.chunks) {
+                CHECK_EQ(c.work.turns, 6 * 2);
+                CHECK_EQ(c.work.turns, c.work.turns_whole + c.work.turns_partial + c.work.turns_reused);
+                CHECK_EQ(c.work.tokens_computed + c.work.tokens_reused, c.work.turns * CHUNK_TOKENS);
+                if (cached) CHECK(c.work.turns_reused > 0 && c.work.turns_whole > 0);
+            }
+        }
+}
+
+// The prefix of a window belongs to no delivered chunk of it: its passes are in the totals alone.
+TEST(chunks_of_windows_add_up_to_the_whole) {
+    for (McLongVideo joint : {MC_LONG_VIDEO_LATENT, MC_LONG_VIDEO_PIXEL}) {
+        McRequest r = motioncache(45);
+        r.base_num_frames = 21;
+        r.overlap_history = 9;
+        r.long_video = joint;
+        const Result result = run(r);
+        const McWork &all = result.stats.work, sum = sum_of(result.chunks);
+        CHECK_EQ(sum.turns, all.turns);
+        CHECK_EQ(sum.tokens_computed, all.tokens_computed);
+        CHECK_EQ(sum.tokens_reused, all.tokens_reused);
+        CHECK_EQ(all.tokens_computed + all.tokens_reused, all.turns * CHUNK_TOKENS);
+        CHECK_EQ(all.turns, result.stats.chunks_total * 6 * 2);
+        CHECK_EQ(sum.passes_extra, 0);
+        CHECK(all.passes_extra > 0);
+    }
+}
+
+// Where attention is not kv the window is one chunk, whose work each of its frames' chunks names.
+TEST(a_whole_window_is_one_chunk) {
+    McRequest r = request();
+    r.attention = MC_ATTENTION_CAUSAL;
+    const Result result = run(r);
+    const McWork& all = result.stats.work;
+    CHECK_EQ(all.turns, (6 + 2 * 2) * 2); // rows, branches
+    CHECK_EQ(all.turns_whole, all.turns);
+    CHECK_EQ(all.tokens_computed, all.turns * 3 * CHUNK_TOKENS);
+    CHECK_EQ(all.turns, result.stats.forwards);
+    for (const McChunkStats& c : result.chunks) CHECK_EQ(c.work.turns, all.turns);
+}
+
+TEST(statistics_with_and_without_a_cache) {
+    McRequest none = request();
+    none.attention = MC_ATTENTION_KV;
+    none.cache = MC_CACHE_NONE;
+    const McStats without = run(none).stats, with = run(motioncache()).stats;
+    CHECK_EQ(without.cache, MC_CACHE_NONE);
+    CHECK_EQ(without.work.turns_whole, without.work.turns);
+    CHECK_EQ(without.work.tokens_reused, 0);
+    CHECK_EQ(without.bytes_cache, 0);
+
+    CHECK_EQ(with.cache, MC_CACHE_MOTIONCACHE);
+    CHECK(with.work.turns_partial > 0 && with.work.turns_reused > 0);
+    CHECK_EQ(with.work.turns, without.work.turns);
+    CHECK_EQ(with.forwards, without.forwards);
+    // Work falls with the tokens; what a reused token still costs is little.
+    const double tokens = double(with.work.tokens_computed) / without.work.tokens_computed;
+    const double flop = double(with.flop_transformer) / without.flop_transformer;
+    std::printf("     tokens %.3f, FLOP %.3f\n", tokens, flop);
+    CHECK(tokens < 0.9);
+    CHECK_NEAR(flop, tokens, 0.1);
+    CHECK(with.seconds_cache > 0 && with.seconds_cache < with.seconds_transformer);
+
+    // Float32: a residual of 192 numbers a token and branch, and each chunk's last frame.
+    CHECK_EQ(with.bytes_cache, 2 * (3 * CHUNK_TOKENS + 3 * FRAME_TOKENS) * 192 * 4);
+    for (const McStats& s : {without, with}) {
+        // Keys and values of 8 layers, at least.
+        CHECK(s.bytes_keys_values >= 2 * 8 * 2 * 3 * CHUNK_TOKENS * 192 * 4);
+        CHECK(s.bytes_planned > s.bytes_weights + s.bytes_keys_values + s.bytes_cache);
+    }
+    CHECK_EQ(with.bytes_keys_values, without.bytes_keys_values);
+    McRequest taylor = motioncache();
+    taylor.cache_reuse = MC_CACHE_REUSE_TAYLOR;
+    CHECK(run(taylor).stats.bytes_cache > with.bytes_cache * 3 / 2);
+}
+
+// A caller built against a shorter struct gets what it knows, and nothing is written behind it.
+TEST(shorter_structs_are_filled_as_far_as_they_go) {
+    McError error;
+    const McRequest r = request(9);
+    McSession* session = mc_session_new(demo(), &r, &error);
+    CHECK(session != nullptr);
+    if (!session) return;
+    McFrames* frames = mc_session_next(session, &error);
+    CHECK(frames != nullptr);
+    if (frames) mc_frames_unref(frames);
+    McStats stats{};
+    stats.struct_size = offsetof(McStats, cache);
+    stats.cache = static_cast<McCache>(77);
+    stats.work.turns = 77;
+    mc_session_stats(session, &stats);
+    CHECK_EQ(stats.frames, 9);
+    CHECK_EQ(stats.height, 48);
+    CHECK_EQ(static_cast<int>(stats.cache), 77);
+    CHECK_EQ(stats.work.turns, 77);
+    McChunkStats chunk{};
+    chunk.struct_size = offsetof(McChunkStats, work);
+    chunk.work.turns = 77;
+    CHECK_EQ(mc_session_chunk_stats(session, 0, &chunk), 1);
+    CHECK_EQ(chunk.frames, 9);
+    CHECK_EQ(chunk.work.turns, 77);
+    CHECK_EQ(chunk.struct_size, offsetof(McChunkStats, work));
+    mc_session_free(session);
+}
+
+TEST(a_bad_value_is_one_sentence_with_its_name) {
+    const auto refused = [](const std::string& name, McRequest r,
+                            const std::function<void(McRequest&)>& change) {
+        change(r);
+        McError error;
+        McSession* session = mc_session_new(demo(), &r, &error);
+        if (session || error.status != MC_ERROR_SETTINGS || !std::strstr(error.message, name.c_str()))
+            test::fail(__FILE__, __LINE__, "not refused by name: " + name + ": " + error.message);
+        const std::string message = error.message;
+        CHECK(message.empty() || message.back() == '.');
+        mc_session_free(session);
+    };
+    const double infinite = std::numeric_limits<double>::infinity();
+    const struct {
+        const char* name;
+        double McRequest::*field;
+        std::vector<double> bad;
+    } numbers[] = {
+        {"cache-threshold", &McRequest::cache_threshold, {0, -0.1, infinite, -infinite}},
+        {"cache-weight-floor", &McRequest::cache_weight_floor, {-0.01, 2, infinite}},
+        {"cache-vote", &McRequest::cache_vote, {-1, -0.01, 1.5, infinite}},
+        {"cache-min-ratio", &McRequest::cache_min_ratio, {-0.01, 1.01}},
+        {"cache-first-share", &McRequest::cache_first_share, {0, -1, 2}},
+        {"cache-noise-power", &McRequest::cache_noise_power, {-1, 9, infinite}},
+    };
+    for (const auto& n : numbers)
+        for (double bad : n.bad) refused(n.name, motioncache(), [&](McRequest& r) { r.*n.field = bad; });
+    for (int bad : {-5, -1}) {
+        refused("cache-warmup", motioncache(), [&](McRequest& r) { r.cache_warmup = bad; });
+        refused("cache-coarse-updates", motioncache(), [&](McRequest& r) { r.cache_coarse_updates = bad; });
+    }
+    McRequest teacache = request();
+    teacache.cache = MC_CACHE_TEACACHE;
+    refused("cache-warmup", teacache, [](McRequest& r) { r.cache_warmup = -5; });
+    refused("cache-threshold", teacache, [](McRequest& r) { r.cache_threshold = 0; });
+    // A number of a later version; no larger than what a C++ program may read from the enumeration.
+    refused("the number 7", motioncache(), [](McRequest& r) { r.cache = static_cast<McCache>(7); });
+    refused("the number 3", motioncache(),
+            [](McRequest& r) { r.finished_chunks = static_cast<McFinished>(3); });
+    refused("finished-chunks", request(),
+            [](McRequest& r) { r.attention = MC_ATTENTION_CAUSAL, r.finished_chunks = MC_FINISHED_FROZEN; });
+}
+
+TEST(not_a_number_is_unset) {
+    McRequest r = request(9);
+    r.attention = MC_ATTENTION_CAUSAL; // where a knob without a cache would be refused
+    for (double McRequest::*field :
+         {&McRequest::cache_threshold, &McRequest::cache_weight_floor, &McRequest::cache_vote,
+          &McRequest::cache_min_ratio, &McRequest::cache_first_share, &McRequest::cache_noise_power})
+        r.*field = std::numeric_limits<double>::quiet_NaN();
+    r.cache_warmup = r.cache_coarse_updates = MC_UNSET;
+    McError error;
+    McSession* session = mc_session_new(demo(), &r, &error);
+    CHECK(session != nullptr && error.status == MC_OK);
+    if (!session) return;
+    CHECK_EQ(stats_of(session).cache, MC_CACHE_NONE);
+    mc_session_free(session);
+    McRequest vote = motioncache(9);
+    vote.cache_vote = MC_NO_VOTE;
+    CHECK_EQ(run(vote).stats.cache, MC_CACHE_MOTIONCACHE);
+}
+
+int main(int argc, char** argv) {
+    root = argv[1];
+    const int failed = test::run_tests(argc - 1, argv + 1);
+    mc_model_unref(demo());
+    return failed;
+}

@@ -1,0 +1,272 @@
+// From what a request says about caching to a policy's settings: what is chosen where nothing is said, what a
+// knob changes, and what cannot work.
+#include <functional>
+
+#include "engine/error.h"
+#include "engine/model/skyreels_v2/published_caches.h"
+#include "engine/session/cache_choice.h"
+#include "tests/check.h"
+
+using namespace mc;
+using namespace mc::session;
+using cache::Distance;
+using cache::Kind;
+using cache::Reuse;
+using cache::Settings;
+using cache::Weights;
+using model::Attention;
+
+namespace {
+
+// Of a model that nobody has published anything about, and of the published 1.3B.
+model::TransformerConfig unknown_model() {
+    model::TransformerConfig c{};
+    c.width = 192, c.heads = 4, c.ffn = 768, c.layers = 8, c.in_channels = 16, c.fps_embedding = true;
+    return c;
+}
+model::TransformerConfig published_model() {
+    model::TransformerConfig c = unknown_model();
+    c.width = 1536, c.heads = 12, c.ffn = 8960, c.layers = 30;
+    return c;
+}
+
+// No knob of a preset has its default, so that one which gets lost shows.
+model::Calibration calibration() {
+    model::Calibration c;
+    c.polynomial.coefficients = {0, 0, 0.5, 1.25, 0.01};
+    double threshold = 0;
+    for (model::CalibratedPreset* preset : {&c.quality, &c.balanced, &c.fast}) {
+        Settings& s = preset->settings;
+        s.kind = Kind::MOTIONCACHE;
+        s.polynomial = c.polynomial;
+        s.threshold = threshold += 0.07;
+        s.warmup = 3, s.coarse_updates = 2, s.weight_floor = 0.3, s.distance = Distance::TOKEN;
+        s.vote = 0.25, s.min_ratio = 0.2, s.first_share = 0.5, s.noise_power = 1, s.reuse = Reuse::TAYLOR;
+    }
+    return c;
+}
+
+Settings choose(const CacheRequest& request, Attention attention = Attention::KV, bool calibrated = true,
+                const model::TransformerConfig& config = unknown_model()) {
+    const model::Calibration c = calibration();
+    return choose_cache(request, attention, calibrated ? &c : nullptr, config);
+}
+void refused(const CacheRequest& request, const std::string& text, Attention attention = Attention::KV,
+             bool calibrated = true) {
+    CHECK_ERROR(choose(request, attention, calibrated), MC_ERROR_SETTINGS, text);
+}
+
+CacheRequest asking(Kind kind) {
+    CacheRequest r;
+    r.kind = kind;
+    return r;
+}
+CacheRequest asking(Preset preset) {
+    CacheRequest r;
+    r.preset = preset;
+    return r;
+}
+
+// Each knob: its name, how a request sets it, and what of the settings it is.
+struct Knob {
+    const char* name;
+    bool motioncache_only;
+    std::function<void(CacheRequest&)> set;
+    std::function<void(Settings&)> expected;
+};
+const std::vector<Knob>& knobs() {
+    static const std::vector<Knob> list = {
+        {"cache-threshold", false, [](CacheRequest& r) { r.threshold = 0.9; },
+         [](Settings& s) { s.threshold = 0.9; }},
+        {"cache-warmup", false, [](CacheRequest& r) { r.warmup = 7; }, [](Settings& s) { s.warmup = 7; }},
+        {"cache-reuse", false, [](CacheRequest& r) { r.reuse = Reuse::REPEAT; },
+         [](Settings& s) { s.reuse = Reuse::REPEAT; }},
+        {"cache-coarse-updates", true, [](CacheRequest& r) { r.coarse_updates = 9; },
+         [](Settings& s) { s.coarse_updates = 9; }},
+        {"cache-weights", true, [](CacheRequest& r) { r.weights = Weights::MEAN; },
+         [](Settings& s) { s.weights = Weights::MEAN; }},
+        {"cache-weight-floor", true, [](CacheRequest& r) { r.weight_floor = 0.8; },
+         [](Settings& s) { s.weight_floor = 0.8; }},
+        {"cache-distance", true, [](CacheRequest& r) { r.distance = Distance::GLOBAL; },
+         [](Settings& s) { s.distance = Distance::GLOBAL; }},
+        {"cache-vote", true, [](CacheRequest& r) { r.vote = 0.75; }, [](Settings& s) { s.vote = 0.75; }},
+        {"cache-min-ratio", true, [](CacheRequest& r) { r.min_ratio = 0; },
+         [](Settings& s) { s.min_ratio = 0; }},
+        {"cache-first-share", true, [](CacheRequest& r) { r.first_share = 0.9; },
+         [](Settings& s) { s.first_share = 0.9; }},
+        {"cache-noise-power", true, [](CacheRequest& r) { r.noise_power = 3; },
+         [](Settings& s) { s.noise_power = 3; }},
+    };
+    return list;
+}
+
+} // namespace
+
+TEST(auto_caches_where_something_is_known) {
+    CHECK(choose({}) == calibration().balanced.settings);
+    CHECK(choose({}, Attention::KV, true, published_model()) ==
+          calibration().balanced.settings); // ours before theirs
+    CHECK(choose({}, Attention::KV, false, published_model()) ==
+          model::skyreels_v2::published_caches(published_model())->motioncache_slow.settings);
+    CHECK(choose({}, Attention::KV, false) == Settings{});
+    for (Attention whole : {Attention::FULL, Attention::CAUSAL})
+        for (const auto& config : {unknown_model(), published_model()})
+            CHECK(choose({}, whole, true, config) == Settings{});
+    CHECK(choose(asking(Kind::NONE)) == Settings{});
+}
+
+// A knob by itself asks for MotionCache, where the attention allows it.
+TEST(a_threshold_or_custom_begins_with_nothing_known) {
+    CacheRequest r;
+    r.threshold = 0.4;
+    Settings expected;
+    expected.kind = Kind::MOTIONCACHE;
+    CHECK(choose(asking(Preset::CUSTOM), Attention::KV, false) == expected);
+    expected.threshold = 0.4;
+    CHECK(choose(r, Attention::KV, false) == expected);
+    r.kind = Kind::MOTIONCACHE;
+    CHECK(choose(r, Attention::KV, false) == expected);
+}
+
+TEST(presets_are_the_calibrated_ones) {
+    CHECK(choose(asking(Preset::QUALITY)) == calibration().quality.settings);
+    CHECK(choose(asking(Preset::BALANCED)) == calibration().balanced.settings);
+    CHECK(choose(asking(Preset::FAST)) == calibration().fast.settings);
+    Settings custom; // the published run's knobs with the model's polynomial
+    custom.kind = Kind::MOTIONCACHE;
+    custom.polynomial = calibration().polynomial;
+    CHECK(choose(asking(Preset::CUSTOM)) == custom);
+}
+
+TEST(published_settings_by_what_the_model_is) {
+    const auto* published = model::skyreels_v2::published_caches(published_model());
+    const auto of = [&](const CacheRequest& r, Attention attention = Attention::KV) {
+        return choose(r, attention, false, published_model());
+    };
+    for (Preset slow : {Preset::QUALITY, Preset::BALANCED, Preset::CUSTOM})
+        CHECK(of(asking(slow)) == published->motioncache_slow.settings);
+    CHECK(of(asking(Preset::FAST)) == published->motioncache_fast.settings);
+    CHECK(of(asking(Kind::FLOWCACHE)) == published->flowcache_slow.settings);
+    for (Attention any : {Attention::FULL, Attention::CAUSAL, Attention::KV})
+        CHECK(of(asking(Kind::TEACACHE), any) == published->teacache_retention.settings);
+    // One layer more is another model.
+    model::TransformerConfig other = published_model();
+    other.layers++;
+    CHECK(choose({}, Attention::KV, false, other) == Settings{});
+}
+
+TEST(a_knob_changes_the_preset_and_nothing_else) {
+    for (Preset preset : {Preset::QUALITY, Preset::FAST})
+        for (const Knob& knob : knobs()) {
+            CacheRequest r = asking(preset);
+            knob.set(r);
+            const model::Calibration c = calibration();
+            Settings expected = preset == Preset::FAST ? c.fast.settings : c.quality.settings;
+            CHECK(choose(asking(preset)) == expected);
+            knob.expected(expected);
+            if (!(choose(r) == expected))
+                test::fail(__FILE__, __LINE__, std::string(knob.name) + " changes something else");
+            CHECK(!(choose(r) == choose(asking(preset))));
+        }
+    CacheRequest r;
+    r.vote = NO_VOTE;
+    Settings expected = calibration().balanced.settings;
+    expected.vote.reset();
+    CHECK(choose(r) == expected);
+}
+
+// The other caches have a polynomial, a threshold and evaluations that are computed at first.
+TEST(knobs_of_the_other_caches) {
+    for (Kind kind : {Kind::TEACACHE, Kind::FLOWCACHE}) {
+        Settings expected;
+        expected.kind = kind;
+        expected.threshold = kind == Kind::TEACACHE ? 0.2 : 0.1;
+        CHECK(choose(asking(kind), Attention::KV, false) == expected);
+        expected.polynomial = calibration().polynomial;
+        CHECK(choose(asking(kind)) == expected);
+        CacheRequest r = asking(kind);
+        r.threshold = expected.threshold = 0.6;
+        r.warmup = expected.forced_first = 2; // and not MotionCache's own
+        r.reuse = expected.reuse = Reuse::TAYLOR;
+        CHECK(choose(r) == expected);
+    }
+}
+
+TEST(a_knob_without_a_cache_is_refused) {
+    auto all = knobs();
+    all.push_back({"cache-preset", true, [](CacheRequest& r) { r.preset = Preset::FAST; }, {}});
+    for (const Knob& knob : all) {
+        CacheRequest r = asking(Kind::NONE);
+        knob.set(r);
+        refused(r, std::string(knob.name) +
+                       " is set but nothing is cached: drop it, or choose another cache than none.");
+        r.kind.reset();
+        for (Attention whole : {Attention::FULL, Attention::CAUSAL})
+            refused(r, std::string(knob.name) + " is set but nothing is cached: set attention=kv", whole);
+        if (!r.threshold) // which makes a cache of its own
+            refused(r, std::string(knob.name) + " is set but nothing is cached: nothing is known",
+                    Attention::KV, false);
+    }
+}
+
+TEST(caches_that_the_attention_cannot_serve_are_refused) {
+    for (Kind kind : {Kind::FLOWCACHE, Kind::MOTIONCACHE}) {
+        const std::string name = kind == Kind::FLOWCACHE ? "cache=flowcache" : "cache=motioncache";
+        refused(asking(kind), name + " works chunk by chunk and needs attention=kv (it is full)",
+                Attention::FULL);
+        refused(asking(kind), name + " works chunk by chunk and needs attention=kv (it is causal)",
+                Attention::CAUSAL);
+    }
+    for (Attention whole : {Attention::FULL, Attention::CAUSAL}) {
+        CacheRequest r = asking(Kind::TEACACHE);
+        for (Reuse reuse : {Reuse::TAYLOR, Reuse::SOLVER}) {
+            r.reuse = reuse;
+            refused(r, "need attention=kv", whole);
+        }
+        r.reuse = Reuse::REPEAT;
+        CHECK(choose(r, whole).reuse == Reuse::REPEAT);
+    }
+}
+
+TEST(knobs_of_motioncache_with_another_cache_are_refused) {
+    auto all = knobs();
+    all.push_back({"cache-preset", true, [](CacheRequest& r) { r.preset = Preset::BALANCED; }, {}});
+    for (Kind kind : {Kind::TEACACHE, Kind::FLOWCACHE})
+        for (const Knob& knob : all) {
+            if (!knob.motioncache_only) continue;
+            CacheRequest r = asking(kind);
+            knob.set(r);
+            refused(r, std::string(knob.name) + " belongs to cache=motioncache, not to cache=" +
+                           (kind == Kind::TEACACHE ? "teacache" : "flowcache") + ": drop it.");
+        }
+}
+
+TEST(a_preset_of_an_unknown_model_is_refused) {
+    refused(asking(Kind::MOTIONCACHE), "run motioncache-calibrate on its folder", Attention::KV, false);
+    for (Preset preset : {Preset::QUALITY, Preset::BALANCED, Preset::FAST}) {
+        CacheRequest r = asking(preset);
+        refused(r, "run motioncache-calibrate on its folder", Attention::KV, false);
+        r.kind = Kind::MOTIONCACHE;
+        refused(r, "Nothing is known about caching with this model", Attention::KV, false);
+    }
+}
+
+TEST(a_weight_floor_with_other_weights_is_refused) {
+    CacheRequest r;
+    r.weight_floor = 0.5;
+    r.weights = Weights::MAX_RESCALE;
+    CHECK_EQ(choose(r).weight_floor, 0.5);
+    for (Weights other : {Weights::NONE, Weights::MEAN, Weights::MAX}) {
+        r.weights = other;
+        refused(r, "cache-weight-floor is the least weight of cache-weights=max-rescale");
+    }
+    // Be the weights the request's or the preset's.
+    model::Calibration c = calibration();
+    c.balanced.settings.weights = Weights::MAX;
+    r.weights.reset();
+    CHECK_ERROR(choose_cache(r, Attention::KV, &c, unknown_model()), MC_ERROR_SETTINGS, "cache-weight-floor");
+}
+
+int main(int argc, char** argv) {
+    return mc::test::run_tests(argc, argv);
+}

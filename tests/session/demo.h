@@ -1,0 +1,34 @@
+#pragma once
+// The demo model and a request small enough for a test; check.h behind Torch's headers, as it must be.
+#include <ATen/ATen.h>
+
+#include "engine/session/session.h"
+#include "tests/check.h"
+
+namespace mc::test {
+
+inline std::string root; // of the source tree: the first argument
+
+inline std::shared_ptr<const session::LoadedModel> demo(int threads = 1,
+                                                        Precision precision = Precision::FLOAT32) {
+    session::LoadOptions o;
+    o.device = "cpu";
+    o.threads = threads;
+    o.precision = precision;
+    return session::LoadedModel::open(root + "/models/demo", o);
+}
+
+// Two chunks at 64 x 48, three steps.
+inline session::Request small() {
+    session::Request r;
+    r.prompt = "a red ball bouncing over green hills";
+    r.seed = 5;
+    r.width = 64;
+    r.height = 48;
+    r.num_frames = 17;
+    r.steps = 3;
+    r.ar_step = 1;
+    return r;
+}
+
+} // namespace mc::test
