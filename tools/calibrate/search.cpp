@@ -39,16 +39,18 @@ std::vector<Knob> knobs_of(const std::optional<Curve>& curve, bool quick) {
     if (quick)
         return {reuse, polynomial_knob(curve),
                 knob<double>("noise power", &Settings::noise_power, {1, 2, 3})};
+    const Knob first = knob<double>("first share", &Settings::first_share, {0.3, 0.5, 1});
     return {reuse,
             noise,
             polynomial_knob(curve),
-            noise, // the best one depends on the polynomial
-            knob<double>("first share", &Settings::first_share, {0.3, 0.5, 1}),
+            first,
             knob<int>("warmup", &Settings::warmup, {0, 1, 2}),
             knob<double>("weight floor", &Settings::weight_floor, {0.6, 0.8}),
             knob<std::optional<double>>("vote", &Settings::vote, {0.3, 0.5, std::nullopt}),
             knob<double>("min ratio", &Settings::min_ratio, {0, 0.2, 0.4}),
-            knob<int>("coarse updates", &Settings::coarse_updates, {0, 2})};
+            knob<int>("coarse updates", &Settings::coarse_updates, {0, 2}),
+            noise, // when the computing is done depends on all of these: once more what matters most
+            first};
 }
 
 Settings start_of(const std::optional<Curve>& curve) {
@@ -71,7 +73,7 @@ Settings at_share(const Settings& settings, const Recording& recording, double s
     double most = -1;
     for (double floor : {settings.weight_floor, 0.6, 0.4})
         for (double min_ratio : {settings.min_ratio, settings.min_ratio / 2, 0.0}) {
-            if (most >= least_partial + 0.02) return chosen;
+            if (most >= least_partial) return chosen;
             Settings s = settings;
             s.min_ratio = min_ratio, s.weight_floor = std::min(floor, s.weight_floor);
             s.threshold = threshold_for(s, recording, share);
@@ -138,7 +140,7 @@ class Searcher {
     double correction() const { return correction_; }
 
   private:
-    static constexpr double FAR_BEHIND = 0.7; // dB; prompts differ by less in what they favour
+    static constexpr double FAR_BEHIND = 2.5; // dB; prompts differ by less in what they favour
 
     // A forecast that is far off is corrected, once.
     Trial run_first(Settings settings, double share) {
