@@ -55,7 +55,7 @@ static Settings motioncache_preset(const CacheRequest& r, const model::Calibrati
     } else if (published) {
         // The published slow run lies between what a calibration calls quality and balanced.
         return (preset == Preset::FAST ? published->motioncache_fast : published->motioncache_slow).settings;
-    } else if (preset != Preset::CUSTOM && !r.threshold) {
+    } else if (r.preset ? preset != Preset::CUSTOM : !r.threshold) {
         refuse("Nothing is known about caching with this model: run motioncache-calibrate on its folder, or set "
                "cache-threshold, or cache=none.");
     }

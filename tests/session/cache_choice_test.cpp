@@ -248,7 +248,12 @@ TEST(a_preset_of_an_unknown_model_is_refused) {
         refused(r, "run motioncache-calibrate on its folder", Attention::KV, false);
         r.kind = Kind::MOTIONCACHE;
         refused(r, "Nothing is known about caching with this model", Attention::KV, false);
+        r.threshold = 0.2; // does not make up for what is not known
+        refused(r, "Nothing is known about caching with this model", Attention::KV, false);
     }
+    CacheRequest r;
+    r.threshold = 0.2;
+    CHECK(choose_cache(r, Attention::KV, nullptr, unknown_model()).kind == Kind::MOTIONCACHE);
 }
 
 TEST(a_weight_floor_with_other_weights_is_refused) {
