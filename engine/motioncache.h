@@ -107,10 +107,22 @@ typedef enum { MC_LONG_VIDEO_AUTO = 0, MC_LONG_VIDEO_PIXEL, MC_LONG_VIDEO_LATENT
 typedef enum { MC_CACHE_AUTO = 0, MC_CACHE_NONE, MC_CACHE_TEACACHE, MC_CACHE_FLOWCACHE, MC_CACHE_MOTIONCACHE } McCache;
 /* Settings of motioncache that motioncache-calibrate measured for the model, or that were published for it. auto:
  * balanced. custom: the published run's, to be changed by the fields below, each of which changes any preset. */
-typedef enum { MC_CACHE_PRESET_AUTO = 0, MC_CACHE_PRESET_QUALITY, MC_CACHE_PRESET_BALANCED, MC_CACHE_PRESET_FAST, MC_CACHE_PRESET_CUSTOM } McCachePreset;
+typedef enum {
+    MC_CACHE_PRESET_AUTO = 0,
+    MC_CACHE_PRESET_QUALITY,
+    MC_CACHE_PRESET_BALANCED,
+    MC_CACHE_PRESET_FAST,
+    MC_CACHE_PRESET_CUSTOM
+} McCachePreset;
 /* How motion (the change of a token against the latent frame before) becomes its weight: divided by the frame's mean or
  * largest, or rescaled to floor..1. */
-typedef enum { MC_CACHE_WEIGHTS_AUTO = 0, MC_CACHE_WEIGHTS_NONE, MC_CACHE_WEIGHTS_MEAN, MC_CACHE_WEIGHTS_MAX, MC_CACHE_WEIGHTS_MAX_RESCALE } McCacheWeights;
+typedef enum {
+    MC_CACHE_WEIGHTS_AUTO = 0,
+    MC_CACHE_WEIGHTS_NONE,
+    MC_CACHE_WEIGHTS_MEAN,
+    MC_CACHE_WEIGHTS_MAX,
+    MC_CACHE_WEIGHTS_MAX_RESCALE
+} McCacheWeights;
 typedef enum { MC_CACHE_DISTANCE_AUTO = 0, MC_CACHE_DISTANCE_GLOBAL, MC_CACHE_DISTANCE_TOKEN } McCacheDistance;
 /* repeat: a reused token's residual is what it last was; taylor: extrapolated to first order over the noise
    level; solver: the solver goes over the reused steps in one, from where the token was last computed. */
@@ -162,8 +174,8 @@ typedef struct {
   double cache_vote;           /* NAN: unset; 0..1: a position is computed in all frames of a chunk when more than this
                                   share wants it; MC_NO_VOTE: each token for itself */
   double cache_min_ratio;      /* NAN: unset; 0..1: a smaller share of tokens is put off */
-  double cache_first_share;    /* NAN: unset; above 0 up to 1: threshold of a window's first generated chunk, as a share of
-                                  cache_threshold; 1 as published */
+  double cache_first_share;    /* NAN: unset; above 0 up to 1: threshold of a window's first chunk where nothing is
+                                  given before it, as a share of cache_threshold; 1 as published */
   double cache_noise_power;    /* NAN: unset; 0..8: distances count sigma to this power; 0 as published */
   McCacheReuse cache_reuse;
   McFinished finished_chunks;

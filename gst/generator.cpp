@@ -221,7 +221,7 @@ void Generator::sample(const std::optional<ImageFile>& image, const std::optiona
             g.session_ = nullptr;
         }
     } shown(*this, session.get());
-    const gint64 seed = stats().total.seed;
+    const gint64 seed = total_of(*engine_, session.get()).seed;
     GST_INFO_OBJECT(element_, "seed %" G_GINT64_FORMAT ", %dx%d, %d frames", seed, request.width, request.height,
                     request.num_frames);
     seed_used_(seed);
@@ -230,7 +230,7 @@ void Generator::sample(const std::optional<ImageFile>& image, const std::optiona
         McFrames* frames = engine_->session_next(session.get(), &error);
         if (!frames && error.status != MC_OK) raise(error);
         if (!frames) return;
-        post_chunk(frames, index);
+        post_chunk(session.get(), frames, index);
         if (!put(frames)) return;
     }
 }
@@ -252,8 +252,8 @@ Stats Generator::stats() const {
     return session_ ? stats_of(*engine_, session_) : last_stats_;
 }
 
-void Generator::post_chunk(const McFrames* frames, int index) {
-    const McStats stats = this->stats().total;
+void Generator::post_chunk(McSession* session, const McFrames* frames, int index) {
+    const McStats stats = total_of(*engine_, session);
     gst_element_post_message(
         element_,
         gst_message_new_element(

@@ -84,7 +84,7 @@ class Generator {
     void post_progress(GstProgressType type, const char* text);
     static void on_progress(void* user, double fraction, const char* part);
     bool put(McFrames* frames); // false: stopped
-    void post_chunk(const McFrames* frames, int index);
+    void post_chunk(McSession* session, const McFrames* frames, int index);
     void forget_frames();
     static ModelKey key_of(const Job& job);
     static void on_log(void* user, int level, const char* text);

@@ -257,8 +257,9 @@ const Property properties[] = {
      "(default): the preset's.",
      DoubleProperty{&Settings::cache_min_ratio, 1}},
     {"cache-first-share", "Share for the first chunk",
-     "Of motioncache: the threshold of a window's first generated chunk, on whose errors the others build, as a share of "
-     "cache-threshold, above 0 up to 1; 1 as published. -1 (default): the preset's.",
+     "Of motioncache: the threshold of a window's first chunk where nothing is given before it, neither picture nor "
+     "overlap; the others build on its errors. A share of cache-threshold, above 0 up to 1; 1 as published. -1 (default): "
+     "the preset's.",
      DoubleProperty{&Settings::cache_first_share, 1}},
     {"cache-noise-power", "Noise power",
      "Of motioncache: a distance counts the noise level sigma (1 at first, 0 in the end) to this power, 0 to 8, so that late "

@@ -2,10 +2,15 @@
 
 namespace mc::gst {
 
+McStats total_of(const EngineLibrary& engine, McSession* session) {
+    McStats total{};
+    total.struct_size = sizeof total;
+    engine.session_stats(session, &total);
+    return total;
+}
+
 Stats stats_of(const EngineLibrary& engine, McSession* session) {
-    Stats stats;
-    stats.total.struct_size = sizeof stats.total;
-    engine.session_stats(session, &stats.total);
+    Stats stats{total_of(engine, session), {}};
     McChunkStats chunk{};
     chunk.struct_size = sizeof chunk;
     while (engine.session_chunk_stats(session, int64_t(stats.chunks.size()), &chunk)) stats.chunks.push_back(chunk);

@@ -56,8 +56,8 @@ static Settings motioncache_preset(const CacheRequest& r, const model::Calibrati
         // The published slow run lies between what a calibration calls quality and balanced.
         return (preset == Preset::FAST ? published->motioncache_fast : published->motioncache_slow).settings;
     } else if (r.preset ? preset != Preset::CUSTOM : !r.threshold) {
-        refuse("Nothing is known about caching with this model: run motioncache-calibrate on its folder, or set "
-               "cache-threshold, or cache=none.");
+        refuse(std::string("Nothing is known about caching with this model: run motioncache-calibrate on its folder, or ") +
+               (r.preset ? "set cache-preset=custom and a cache-threshold" : "set cache-threshold") + ", or cache=none.");
     }
     Settings custom;
     custom.kind = Kind::MOTIONCACHE;

@@ -249,7 +249,7 @@ TEST(a_preset_of_an_unknown_model_is_refused) {
         r.kind = Kind::MOTIONCACHE;
         refused(r, "Nothing is known about caching with this model", Attention::KV, false);
         r.threshold = 0.2; // does not make up for what is not known
-        refused(r, "Nothing is known about caching with this model", Attention::KV, false);
+        refused(r, "or set cache-preset=custom and a cache-threshold", Attention::KV, false);
     }
     CacheRequest r;
     r.threshold = 0.2;

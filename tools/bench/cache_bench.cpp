@@ -98,7 +98,7 @@ int main(int argc, char** argv) {
                 runs.push_back(parse_run(value));
             else if (name == "--dump")
                 dump = value;
-            else if (name == "--dtype")
+            else if (name == "--dtype" && (value == "float32" || value == "bfloat16"))
                 options.precision = value == "bfloat16" ? Precision::BFLOAT16 : Precision::FLOAT32;
             else if (name == "--threads")
                 options.threads = std::stoi(value);

@@ -153,7 +153,7 @@ int main(int argc, char** argv) {
                 rounds = std::stoi(argv[i]);
             else if (name == "--threads")
                 set_thread_count(std::stoi(argv[i]));
-            else if (name == "--dtype")
+            else if (name == "--dtype" && (argv[i] == std::string("float32") || argv[i] == std::string("bfloat16")))
                 dtype = argv[i];
             else
                 throw Error(MC_ERROR_SETTINGS, "Unknown argument " + name + ".");
