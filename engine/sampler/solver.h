@@ -13,6 +13,7 @@ class Solver {
   public:
     // latents: [C, frames (+ 1), h, w] float32, changed in place. Plan outlives the solver.
     Solver(const WindowPlan& plan, at::Tensor latents);
+    virtual ~Solver() = default; // whoever owns one may own a TokenSolver
     // One UniPC update of every frame that takes a step in this row. velocity: as latents.
     void step(const schedule::Row& row, const at::Tensor& velocity);
     const at::Tensor& latents() const { return latents_; }
