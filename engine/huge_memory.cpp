@@ -16,7 +16,8 @@ static at::Tensor huge_space(at::IntArrayRef shape, at::ScalarType type, int64_t
     void* memory = std::aligned_alloc(HUGE_PAGE, size);
     if (!memory) throw std::bad_alloc();
     madvise(memory, size, MADV_HUGEPAGE); // advice: where it is not taken nothing is lost but time
-    return at::from_blob(memory, shape, [](void* m) { std::free(m); }, at::TensorOptions(type));
+    return at::from_blob(
+        memory, shape, [](void* m) { std::free(m); }, at::TensorOptions(type));
 }
 
 at::Tensor huge_zeros(at::IntArrayRef shape, at::ScalarType type) {

@@ -1,4 +1,5 @@
-/* motioncache.h: the C face of the engine.
+/* clang-format off */
+/* motioncache.h: the C face of the engine, laid out as GLib lays out C.
  *
  *     McCancel *cancel = mc_cancel_new ();
  *     McModelOptions mo; mc_model_options_init (&mo); mo.path = "models/demo"; mo.cancel = cancel;

@@ -6,8 +6,12 @@
 
 namespace mc {
 
-int thread_count() { return at::get_num_threads(); }
-void set_thread_count(int count) { at::set_num_threads(count); }
+int thread_count() {
+    return at::get_num_threads();
+}
+void set_thread_count(int count) {
+    at::set_num_threads(count);
+}
 
 void parallel_for(int64_t begin, int64_t end, int64_t grain, c10::function_ref<void(int64_t, int64_t)> body) {
     at::parallel_for(begin, end, grain, body);

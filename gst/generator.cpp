@@ -222,8 +222,8 @@ void Generator::sample(const std::optional<ImageFile>& image, const std::optiona
         }
     } shown(*this, session.get());
     const gint64 seed = total_of(*engine_, session.get()).seed;
-    GST_INFO_OBJECT(element_, "seed %" G_GINT64_FORMAT ", %dx%d, %d frames", seed, request.width, request.height,
-                    request.num_frames);
+    GST_INFO_OBJECT(element_, "seed %" G_GINT64_FORMAT ", %dx%d, %d frames", seed, request.width,
+                    request.height, request.num_frames);
     seed_used_(seed);
 
     for (int index = 0;; index++) {

@@ -57,8 +57,8 @@ GType cache_preset_type() {
         {MC_CACHE_PRESET_QUALITY, "Nearest to the video without a cache", "quality"},
         {MC_CACHE_PRESET_BALANCED, "Between the two", "balanced"},
         {MC_CACHE_PRESET_FAST, "Quickest", "fast"},
-        {MC_CACHE_PRESET_CUSTOM, "The published run's settings, and what a preset is called once a knob is set",
-         "custom"},
+        {MC_CACHE_PRESET_CUSTOM,
+         "The published run's settings, and what a preset is called once a knob is set", "custom"},
         {0, nullptr, nullptr},
     };
     static const GType type = enum_type("GstMotionCachePreset", values);
@@ -71,7 +71,8 @@ GType cache_weights_type() {
         {MC_CACHE_WEIGHTS_NONE, "Every token alike", "none"},
         {MC_CACHE_WEIGHTS_MEAN, "Motion divided by the frame's mean", "mean"},
         {MC_CACHE_WEIGHTS_MAX, "Motion divided by the frame's largest", "max"},
-        {MC_CACHE_WEIGHTS_MAX_RESCALE, "Motion of a frame rescaled to cache-weight-floor to 1", "max-rescale"},
+        {MC_CACHE_WEIGHTS_MAX_RESCALE, "Motion of a frame rescaled to cache-weight-floor to 1",
+         "max-rescale"},
         {0, nullptr, nullptr},
     };
     static const GType type = enum_type("GstMotionCacheWeights", values);
@@ -291,7 +292,8 @@ const Property properties[] = {
      "by one, never the noise.",
      IntProperty{&Settings::threads, 0, 1024}},
 };
-constexpr guint PROPERTY_SEED = PROPERTY_STATS + 1, FIRST = PROPERTY_SEED + 1; // of the table; seed is its only 64 bit number
+constexpr guint PROPERTY_SEED = PROPERTY_STATS + 1,
+                FIRST = PROPERTY_SEED + 1; // of the table; seed is its only 64 bit number
 constexpr auto READY = GParamFlags(G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS | GST_PARAM_MUTABLE_READY);
 
 template <class... F>
@@ -342,9 +344,9 @@ static bool any_cache_knob(const Settings& s) {
     const Settings unset;
     return s.cache_threshold != unset.cache_threshold || s.cache_warmup != unset.cache_warmup ||
            s.cache_coarse_updates != unset.cache_coarse_updates || s.cache_weights || s.cache_distance ||
-           s.cache_reuse || s.cache_weight_floor != unset.cache_weight_floor || s.cache_vote != unset.cache_vote ||
-           s.cache_min_ratio != unset.cache_min_ratio || s.cache_first_share != unset.cache_first_share ||
-           s.cache_noise_power != unset.cache_noise_power;
+           s.cache_reuse || s.cache_weight_floor != unset.cache_weight_floor ||
+           s.cache_vote != unset.cache_vote || s.cache_min_ratio != unset.cache_min_ratio ||
+           s.cache_first_share != unset.cache_first_share || s.cache_noise_power != unset.cache_noise_power;
 }
 
 void install_settings(GObjectClass* klass) {
@@ -378,10 +380,11 @@ void install_settings(GObjectClass* klass) {
      */
     g_object_class_install_property(
         klass, PROPERTY_STATS,
-        g_param_spec_boxed("stats", "Statistics",
-                           "What was computed and reused so far, in total and a chunk each: turns, tokens, seconds, FLOP, "
-                           "bytes. Works while the element runs and after.",
-                           GST_TYPE_STRUCTURE, GParamFlags(G_PARAM_READABLE | G_PARAM_STATIC_STRINGS)));
+        g_param_spec_boxed(
+            "stats", "Statistics",
+            "What was computed and reused so far, in total and a chunk each: turns, tokens, seconds, FLOP, "
+            "bytes. Works while the element runs and after.",
+            GST_TYPE_STRUCTURE, GParamFlags(G_PARAM_READABLE | G_PARAM_STATIC_STRINGS)));
     g_object_class_install_property(
         klass, PROPERTY_SEED,
         g_param_spec_int64(

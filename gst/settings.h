@@ -20,7 +20,8 @@ struct Settings {
         addnoise_condition = -1;
     int long_video = 0, attention = 0, precision = 0; // McLongVideo, McAttention, McPrecision
     // McCache, McCachePreset, McCacheWeights, McCacheDistance, McCacheReuse, McFinished
-    int cache = 0, cache_preset = 0, cache_weights = 0, cache_distance = 0, cache_reuse = 0, finished_chunks = 0;
+    int cache = 0, cache_preset = 0, cache_weights = 0, cache_distance = 0, cache_reuse = 0,
+        finished_chunks = 0;
     double cache_threshold = -1, cache_weight_floor = -1, cache_vote = -1, cache_min_ratio = -1,
            cache_first_share = -1, cache_noise_power = -1;
     int cache_warmup = -1, cache_coarse_updates = -1;
@@ -32,7 +33,8 @@ struct Settings {
 // MOTIONCACHE_MODEL, else the demo model where `meson install` puts it.
 std::string default_model_path();
 
-constexpr guint PROPERTY_SEED_USED = 1, PROPERTY_STATS = 2; // read-only, answered by the element; settings follow
+constexpr guint PROPERTY_SEED_USED = 1,
+                PROPERTY_STATS = 2; // read-only, answered by the element; settings follow
 void install_settings(GObjectClass* klass);
 void set_setting(Settings& settings, guint id, const GValue* value);
 void get_setting(const Settings& settings, guint id, GValue* value);

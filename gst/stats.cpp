@@ -13,7 +13,8 @@ Stats stats_of(const EngineLibrary& engine, McSession* session) {
     Stats stats{total_of(engine, session), {}};
     McChunkStats chunk{};
     chunk.struct_size = sizeof chunk;
-    while (engine.session_chunk_stats(session, int64_t(stats.chunks.size()), &chunk)) stats.chunks.push_back(chunk);
+    while (engine.session_chunk_stats(session, int64_t(stats.chunks.size()), &chunk))
+        stats.chunks.push_back(chunk);
     return stats;
 }
 
@@ -40,7 +41,8 @@ static const char* name_of(McCache cache) {
 
 GstStructure* structure_of(const Stats& stats) {
     const McStats& t = stats.total;
-    GstStructure* s = gst_structure_new("motioncachegen-stats", "cache", G_TYPE_STRING, name_of(t.cache), nullptr);
+    GstStructure* s =
+        gst_structure_new("motioncachegen-stats", "cache", G_TYPE_STRING, name_of(t.cache), nullptr);
     put(s, "seed", t.seed);
     put(s, "frames", t.frames);
     put(s, "frames-total", t.frames_total);

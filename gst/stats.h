@@ -12,7 +12,8 @@ struct Stats {
     McStats total{};
     std::vector<McChunkStats> chunks; // delivered ones
 };
-McStats total_of(const EngineLibrary& engine, McSession* session); // without the chunks, of which a stream has many
+McStats total_of(const EngineLibrary& engine,
+                 McSession* session); // without the chunks, of which a stream has many
 Stats stats_of(const EngineLibrary& engine, McSession* session);
 
 // Fields: see the documentation of the property in motioncachegen.cpp. (transfer full)

@@ -35,8 +35,9 @@ struct Gemm {
     float* c;                   // [rows, out], rows c_stride floats apart
     size_t rows, out, in, a_stride, c_stride; // in at least 1
     bool accumulate;
-    const void* next; // what the thread will read afterwards, fetched while the last panel is worked on: as much as a panel of
-                      // these ins; nullptr: nothing
+    const void*
+        next; // what the thread will read afterwards, fetched while the last panel is worked on: as much as a panel of
+    // these ins; nullptr: nothing
     Store store;
 };
 void gemm(const Gemm& a);

@@ -97,7 +97,7 @@ struct Reuse {
     void* slope;        // the same
     float* level;       // [rows]
     float level_now;
-    void* out;          // [rows, width], type of `store`
+    void* out; // [rows, width], type of `store`
     size_t rows, width;
     Store store;
 };

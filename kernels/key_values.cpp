@@ -52,7 +52,8 @@ void write_keys(const KeyValues& kv, const int32_t* slot, size_t first, const vo
 
 void expect_keys(const KeyValues& kv, const int32_t* slot, size_t first, size_t rows) {
     const KeyValuesLayout layout(kv);
-    const size_t bytes = element_bytes(kv.store), step = kv.store == Store::BF16 ? 2 : 1, line = 64 / (bytes * step);
+    const size_t bytes = element_bytes(kv.store), step = kv.store == Store::BF16 ? 2 : 1,
+                 line = 64 / (bytes * step);
     const char* const memory = static_cast<const char*>(kv.memory);
     size_t before = ~size_t(0);
     for (size_t r = 0; r < rows; r++) {
@@ -60,7 +61,8 @@ void expect_keys(const KeyValues& kv, const int32_t* slot, size_t first, size_t 
         if (n / line == before) continue; // in the same lines as its neighbour
         before = n / line;
         for (size_t h = 0; h < kv.heads; h++)
-            for (size_t i = 0; i < kv.head; i += step) __builtin_prefetch(memory + layout.key(h, n, i) * bytes, 1, 2);
+            for (size_t i = 0; i < kv.head; i += step)
+                __builtin_prefetch(memory + layout.key(h, n, i) * bytes, 1, 2);
     }
 }
 

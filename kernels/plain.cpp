@@ -119,8 +119,8 @@ void reuse(const Reuse& a) {
             const size_t at = t * a.width + i;
             const float in = get(a.in, at, a.store);
             if (!computed) {
-                put(in + get(a.residual, at, a.store) + (a.slope ? get(a.slope, at, a.store) * passed : 0), a.out, at,
-                    a.store);
+                put(in + get(a.residual, at, a.store) + (a.slope ? get(a.slope, at, a.store) * passed : 0),
+                    a.out, at, a.store);
                 continue;
             }
             const float x = get(a.x, a.row[t] * a.width + i, a.store);
@@ -128,7 +128,8 @@ void reuse(const Reuse& a) {
             if (!a.residual) continue;
             const float fresh = round_as(x - in, a.store);
             const bool moved = passed < 0 || passed > 0;
-            if (a.slope) put(moved ? (fresh - get(a.residual, at, a.store)) / passed : 0, a.slope, at, a.store);
+            if (a.slope)
+                put(moved ? (fresh - get(a.residual, at, a.store)) / passed : 0, a.slope, at, a.store);
             put(fresh, a.residual, at, a.store);
         }
         if (computed && a.level) a.level[t] = a.level_now;

@@ -106,4 +106,7 @@ inline int run_tests(int argc, char** argv) {
                 mc::test::fail(__FILE__, __LINE__, std::string("wrong error: ") + e.what());                 \
         }                                                                                                    \
     } while (0)
-#define SKIP(reason) throw mc::test::Skip{reason}
+#define SKIP(reason)                                                                                         \
+    throw mc::test::Skip {                                                                                   \
+        reason                                                                                               \
+    }

@@ -20,8 +20,8 @@ std::string steps_with(const CoarseSchedule& schedule, Action action) {
 
 } // namespace
 
-CoarseSchedule coarse_schedule(const Settings& settings, std::span<const ScheduledStep> steps, bool first_chunk,
-                               int branches) {
+CoarseSchedule coarse_schedule(const Settings& settings, std::span<const ScheduledStep> steps,
+                               bool first_chunk, int branches) {
     CoarseSchedule schedule;
     schedule.steps = int(steps.size());
     if (steps.empty()) return schedule;

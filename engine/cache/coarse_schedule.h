@@ -20,8 +20,8 @@ struct ScheduledStep {
 };
 // Of the window's first chunk, or of those after it. TeaCache decides rows: its schedule is that of a window whose
 // chunks step together.
-CoarseSchedule coarse_schedule(const Settings& settings, std::span<const ScheduledStep> steps, bool first_chunk,
-                               int branches = 2);
+CoarseSchedule coarse_schedule(const Settings& settings, std::span<const ScheduledStep> steps,
+                               bool first_chunk, int branches = 2);
 
 // One line: "12 steps: computed 0-2 6, reused 3-5; 7-11 depend on motion".
 std::string text_of(const CoarseSchedule& schedule);

@@ -40,11 +40,9 @@ void check(const Settings& settings) {
     if (settings.vote) share("cache-vote", *settings.vote, "0.5");
     share("cache-min-ratio", settings.min_ratio, "0.4");
     if (!(settings.first_share > 0 && settings.first_share <= 1))
-        refuse("cache-first-share", settings.first_share,
-               "lie above 0 and be at most 1; 1 switches it off");
+        refuse("cache-first-share", settings.first_share, "lie above 0 and be at most 1; 1 switches it off");
     if (!(settings.noise_power >= 0 && settings.noise_power <= 8))
-        refuse("cache-noise-power", settings.noise_power,
-               "lie between 0 and 8; 0 switches it off");
+        refuse("cache-noise-power", settings.noise_power, "lie between 0 and 8; 0 switches it off");
     count("cache-warmup (the number of forced first evaluations)", settings.forced_first, "5");
     count("The cache's number of forced last evaluations", settings.forced_last, "1");
     count("The cache's period of its counter", settings.counter_period, "0");

@@ -22,8 +22,8 @@ struct Named {
     T value;
     const char* name;
 };
-constexpr Named<cache::Reuse> REUSES[] = {{cache::Reuse::REPEAT, "repeat"}, {cache::Reuse::TAYLOR, "taylor"},
-                                          {cache::Reuse::SOLVER, "solver"}};
+constexpr Named<cache::Reuse> REUSES[] = {
+    {cache::Reuse::REPEAT, "repeat"}, {cache::Reuse::TAYLOR, "taylor"}, {cache::Reuse::SOLVER, "solver"}};
 constexpr Named<cache::Weights> WEIGHTS[] = {{cache::Weights::NONE, "none"},
                                              {cache::Weights::MEAN, "mean"},
                                              {cache::Weights::MAX, "max"},

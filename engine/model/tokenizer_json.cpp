@@ -50,7 +50,8 @@ bool tokenizer_byte_fallback(const std::string& spiece) {
     if (!file) return true;
     Reader reader;
     if (!nlohmann::json::sax_parse(file, &reader))
-        throw Error(MC_ERROR_READ, path + " is not JSON; fetch the file again, or remove it to use spiece.model alone.",
+        throw Error(MC_ERROR_READ,
+                    path + " is not JSON; fetch the file again, or remove it to use spiece.model alone.",
                     reader.fault);
     return reader.byte_fallback;
 }

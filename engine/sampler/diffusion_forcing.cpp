@@ -8,8 +8,12 @@
 namespace mc::sampler {
 
 using clock = std::chrono::steady_clock;
-static bool is_reused(const cache::Plan& plan) { return plan.action == cache::Action::REUSE; }
-static double since(clock::time_point start) { return std::chrono::duration<double>(clock::now() - start).count(); }
+static bool is_reused(const cache::Plan& plan) {
+    return plan.action == cache::Action::REUSE;
+}
+static double since(clock::time_point start) {
+    return std::chrono::duration<double>(clock::now() - start).count();
+}
 
 ChunkCount& ChunkCount::operator+=(const ChunkCount& o) {
     turns += o.turns, whole += o.whole, sparse += o.sparse, reused += o.reused, extra += o.extra;
@@ -44,8 +48,8 @@ WindowSampler::WindowSampler(transformer::Window& window, Guidance guidance, con
         row_ = 0;
     }
     const bool whole = window.chunks() == 1 && plan_.chunk_frames == plan_.columns();
-    policy_.begin_window({window.chunks(), plan_.chunk_frames, static_cast<int>(window.frame_tokens()), plan_.branches(),
-                          static_cast<int>(whole ? plan_.rows.size() : plan_.steps.size()),
+    policy_.begin_window({window.chunks(), plan_.chunk_frames, static_cast<int>(window.frame_tokens()),
+                          plan_.branches(), static_cast<int>(whole ? plan_.rows.size() : plan_.steps.size()),
                           static_cast<int>(plan_.rows.size())});
 }
 
@@ -78,7 +82,8 @@ WindowSampler::Distances WindowSampler::distances_of(const std::vector<ChunkTurn
     for (const ChunkTurn& turn : turns) {
         if (turn.kind != ChunkTurn::Kind::STEP) continue;
         list.emplace_back();
-        for (int f = turn.chunk * plan_.chunk_frames; turn.step > 0 && f < (turn.chunk + 1) * plan_.chunk_frames; f++)
+        for (int f = turn.chunk * plan_.chunk_frames;
+             turn.step > 0 && f < (turn.chunk + 1) * plan_.chunk_frames; f++)
             list.back().push_back(distance(now[f], before[f]));
     }
     return list;
@@ -105,8 +110,8 @@ void WindowSampler::count(int chunk, const cache::Plan& plan) {
 }
 
 // One row for branches [first, last): decide, execute, look at the motion.
-void WindowSampler::run_branches(const at::Tensor& input, const std::vector<int64_t>& timesteps, int first, int last,
-                                 Cancel cancel, const Trace& trace, Timing& timing,
+void WindowSampler::run_branches(const at::Tensor& input, const std::vector<int64_t>& timesteps, int first,
+                                 int last, Cancel cancel, const Trace& trace, Timing& timing,
                                  const std::function<void(const Turn&)>& observe) {
     auto start = clock::now();
     const std::vector<ChunkTurn>& turns = plan_.turns[row_];
@@ -116,7 +121,8 @@ void WindowSampler::run_branches(const at::Tensor& input, const std::vector<int6
 
     std::vector<cache::ChunkStep> steps;
     for (const ChunkTurn& turn : turns)
-        if (turn.kind == ChunkTurn::Kind::STEP) steps.push_back({turn.chunk, turn.step, distances[steps.size()], turn.sigma});
+        if (turn.kind == ChunkTurn::Kind::STEP)
+            steps.push_back({turn.chunk, turn.step, distances[steps.size()], turn.sigma});
     std::vector<std::vector<cache::Plan>> plans; // of each branch
     std::vector<const ChunkTurn*> turn_of;       // of each piece of work
     std::vector<transformer::ChunkWork> work;
@@ -163,14 +169,16 @@ void WindowSampler::run_branches(const at::Tensor& input, const std::vector<int6
             policy_.motion(w.branch, w.chunk, change.tokens, change.has_previous);
         }
         if (observe)
-            observe({row, w.branch, turn, window_.velocity(w.branch).narrow(1, w.chunk * plan_.chunk_frames, plan_.chunk_frames),
+            observe({row, w.branch, turn,
+                     window_.velocity(w.branch).narrow(1, w.chunk * plan_.chunk_frames, plan_.chunk_frames),
                      w.motion && turn.kind == ChunkTurn::Kind::STEP ? policy_.weights(w.branch, w.chunk)
                                                                     : std::span<const float>()});
     }
     timing.cache += since(start);
 }
 
-void WindowSampler::step(Cancel cancel, const Trace& trace, Timing& timing, const std::function<void()>& forwarded,
+void WindowSampler::step(Cancel cancel, const Trace& trace, Timing& timing,
+                         const std::function<void()>& forwarded,
                          const std::function<void(const Turn&)>& observe) {
     c10::InferenceMode guard;
     const schedule::Row& row = plan_.rows[row_];

@@ -15,14 +15,15 @@
 namespace mc::sampler {
 
 struct Timing {
-    double transformer = 0, cache = 0, schedule = 0; // seconds; cache: policies and motion, apart from the transformer
+    double transformer = 0, cache = 0,
+           schedule = 0; // seconds; cache: policies and motion, apart from the transformer
 };
 
 // What became of one chunk, both branches together.
 struct ChunkCount {
-    int64_t turns = 0;    // times that the chunk took part in a row, a branch each
-    int64_t whole = 0, sparse = 0, reused = 0; // of these: all tokens computed, some, none
-    int64_t extra = 0;    // passes for keys and values alone
+    int64_t turns = 0;                              // times that the chunk took part in a row, a branch each
+    int64_t whole = 0, sparse = 0, reused = 0;      // of these: all tokens computed, some, none
+    int64_t extra = 0;                              // passes for keys and values alone
     int64_t tokens_computed = 0, tokens_reused = 0; // in turns
     ChunkCount& operator+=(const ChunkCount& other);
 };
@@ -45,16 +46,17 @@ class WindowSampler {
     // latents: [C, frames (+ 1), h, w] float32, prefix and end frame in place, noise elsewhere; on the
     // transformer's device. prefix_noise(row): [C, prefix, h, w], asked for at most once a row when the prefix is noised.
     // Everything given must outlive the sampler.
-    WindowSampler(transformer::Window& window, Guidance guidance, const WindowPlan& plan, cache::Policy& policy,
-                  const cache::Settings& cache, at::Tensor latents, std::function<at::Tensor(int row)> prefix_noise);
+    WindowSampler(transformer::Window& window, Guidance guidance, const WindowPlan& plan,
+                  cache::Policy& policy, const cache::Settings& cache, at::Tensor latents,
+                  std::function<at::Tensor(int row)> prefix_noise);
     bool done() const { return row_ == plan_.rows.size(); }
     // Takes the next row. `forwarded` is called for each branch that was run.
     void step(Cancel cancel, const Trace& trace, Timing& timing, const std::function<void()>& forwarded,
               const std::function<void(const Turn&)>& observe = {});
     // Leading frames that will not change any more, prefix included, the end frame never.
     int finished() const;
-    const at::Tensor& latents() const { return solver_->latents(); }       // [C, frames (+ 1), h, w]
-    const std::vector<ChunkCount>& counts() const { return counts_; }      // of the plan's chunks
+    const at::Tensor& latents() const { return solver_->latents(); }  // [C, frames (+ 1), h, w]
+    const std::vector<ChunkCount>& counts() const { return counts_; } // of the plan's chunks
     // The distances that a chunk's evaluations will see, all known before the first row: [steps - 1].
     std::vector<cache::FrameDistance> schedule_distances();
 
@@ -62,8 +64,9 @@ class WindowSampler {
     using Distances = std::vector<std::vector<cache::FrameDistance>>; // of the row's steps, a frame each
     Distances distances_of(const std::vector<ChunkTurn>& turns);
     cache::FrameDistance distance(int64_t now, int64_t before);
-    void run_branches(const at::Tensor& input, const std::vector<int64_t>& timesteps, int first, int last, Cancel cancel,
-                      const Trace& trace, Timing& timing, const std::function<void(const Turn&)>& observe);
+    void run_branches(const at::Tensor& input, const std::vector<int64_t>& timesteps, int first, int last,
+                      Cancel cancel, const Trace& trace, Timing& timing,
+                      const std::function<void(const Turn&)>& observe);
     void count(int chunk, const cache::Plan& plan);
     std::vector<cache::Plan> decide(int branch, std::span<const cache::ChunkStep> steps);
 
@@ -75,8 +78,8 @@ class WindowSampler {
     std::function<at::Tensor(int row)> prefix_noise_;
     size_t row_ = 0;
     std::unique_ptr<Solver> solver_;
-    TokenSolver* token_solver_ = nullptr;    // Reuse::SOLVER: the same object
-    std::vector<cache::Plan> shared_plans_;  // of the row, Reuse::SOLVER: the second branch follows the first
+    TokenSolver* token_solver_ = nullptr;   // Reuse::SOLVER: the same object
+    std::vector<cache::Plan> shared_plans_; // of the row, Reuse::SOLVER: the second branch follows the first
     std::map<std::pair<int64_t, int64_t>, cache::FrameDistance> known_; // by (now, before)
     std::vector<ChunkCount> counts_;
 };

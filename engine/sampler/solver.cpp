@@ -17,14 +17,16 @@ void Solver::step(const schedule::Row& row, const at::Tensor& velocity) {
     const int columns = static_cast<int>(row.timestep.size());
     for (int begin = 0, end; begin < columns; begin = end) {
         end = begin + 1;
-        while (end < columns && row.state[end] == row.state[begin] && row.update[end] == row.update[begin]) end++;
+        while (end < columns && row.state[end] == row.state[begin] && row.update[end] == row.update[begin])
+            end++;
         if (!row.update[begin]) continue;
         auto of = [&](const at::Tensor& t) { return t.narrow(1, begin, end - begin); };
         const schedule::UniPcStep& s = plan_.steps[row.state[begin] - 1];
         at::Tensor x = of(latents_), x_last = of(x_last_), m0 = of(m0_), m_prev = of(m_prev_);
 
         at::Tensor x0 = x - s.sigma * of(velocity);
-        at::Tensor corrected = s.correct ? s.c_last * x_last + s.c_m0 * m0 + s.c_prev * m_prev + s.c_x0 * x0 : x;
+        at::Tensor corrected =
+            s.correct ? s.c_last * x_last + s.c_m0 * m0 + s.c_prev * m_prev + s.c_x0 * x0 : x;
         m_prev.copy_(m0);
         m0.copy_(x0);
         x_last.copy_(corrected);
@@ -48,7 +50,8 @@ void TokenSolver::step(const schedule::Row& row, const at::Tensor& velocity, con
         for (int32_t t : plans[i].tokens) computed[static_cast<size_t>(t)] = 1;
         for (int f = 0; f < plan_.chunk_frames; f++) {
             const int frame = chunks[i] * plan_.chunk_frames + f;
-            if (row.update[frame]) step_frame(frame, row.state[frame] - 1, velocity, computed.data() + f * tokens);
+            if (row.update[frame])
+                step_frame(frame, row.state[frame] - 1, velocity, computed.data() + f * tokens);
         }
     }
 }
@@ -68,13 +71,15 @@ void TokenSolver::step_frame(int frame, int state, const at::Tensor& velocity, c
         auto [at, fresh] = known.try_emplace({before[t], last[t], computed[t]});
         if (fresh) {
             schedule::UniPcCorrector c{1, 0, 0, 0}; // stays where it was computed
-            if (computed[t] && state > 0) c = schedule::unipc_corrector(plan_.grid, before[t], last[t], state);
+            if (computed[t] && state > 0)
+                c = schedule::unipc_corrector(plan_.grid, before[t], last[t], state);
             if (computed[t] && state == 1) { // from the first step's result, as in Solver::step
                 const schedule::UniPcPredictor p = schedule::unipc_predictor(plan_.grid, -1, 0, 1);
                 c.m0 += c.last * p.m0;
                 c.last *= p.x;
             }
-            const schedule::UniPcPredictor p = schedule::unipc_predictor(plan_.grid, new_before, new_last, state + 1);
+            const schedule::UniPcPredictor p =
+                schedule::unipc_predictor(plan_.grid, new_before, new_last, state + 1);
             at->second = {float(c.last), float(c.m0), float(c.prev), float(c.x0),
                           float(p.x),    float(p.m0), float(p.prev), float(computed[t])};
         }
@@ -88,7 +93,8 @@ void TokenSolver::step_frame(int frame, int state, const at::Tensor& velocity, c
                m_prev = m_prev_.select(1, frame); // [C, h, w]
 
     const at::Tensor fresh = of(COMPUTED) > 0;
-    const at::Tensor x0 = at::where(fresh, x - double(plan_.grid.sigmas[state]) * velocity.select(1, frame), m0);
+    const at::Tensor x0 =
+        at::where(fresh, x - double(plan_.grid.sigmas[state]) * velocity.select(1, frame), m0);
     const bool first = state == 0;
     // The first step has nothing to correct.
     if (first)

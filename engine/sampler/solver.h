@@ -35,9 +35,11 @@ class TokenSolver : public Solver {
               const std::vector<cache::Plan>& plans);
 
   private:
-    void step_frame(int frame, int state, const at::Tensor& velocity, const uint8_t* computed); // [rows * columns]
+    void step_frame(int frame, int state, const at::Tensor& velocity,
+                    const uint8_t* computed); // [rows * columns]
     const int64_t rows_, columns_;
-    std::vector<int16_t> last_, before_; // [frames (+ 1), rows, columns]: steps at which it was computed; -1: none
+    std::vector<int16_t> last_,
+        before_; // [frames (+ 1), rows, columns]: steps at which it was computed; -1: none
 };
 
 } // namespace mc::sampler

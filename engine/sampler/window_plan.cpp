@@ -7,7 +7,9 @@ namespace mc::sampler {
 using model::Attention;
 
 // The whole window is one chunk that takes a step in every row.
-static std::vector<ChunkTurn> whole_window(int row) { return {{ChunkTurn::Kind::STEP, 0, row, 0}}; }
+static std::vector<ChunkTurn> whole_window(int row) {
+    return {{ChunkTurn::Kind::STEP, 0, row, 0}};
+}
 
 // Chunks that have not started do not exist, finished ones are left alone.
 static std::vector<ChunkTurn> key_value_turns(const WindowSettings& s, const WindowPlan& plan, size_t row) {
@@ -22,8 +24,8 @@ static std::vector<ChunkTurn> key_value_turns(const WindowSettings& s, const Win
             turns.push_back({ChunkTurn::Kind::STEP, c, step, plan.steps[step].sigma});
         } else if (prefix && (row == 0 || (s.reference_prefix && c > 0))) {
             turns.push_back({ChunkTurn::Kind::PREFIX, c, 0, 0});
-        } else if (!prefix && s.finished == Finished::REFRESHED && row > 0 && plan.rows[row - 1].update[frame] &&
-                   c + 1 < chunks) {
+        } else if (!prefix && s.finished == Finished::REFRESHED && row > 0 &&
+                   plan.rows[row - 1].update[frame] && c + 1 < chunks) {
             turns.push_back({ChunkTurn::Kind::REFRESH, c, 0, 0});
         }
     }
@@ -41,8 +43,8 @@ WindowPlan plan_window(const WindowSettings& s, const schedule::TimeGrid& grid) 
     plan.chunk_frames = s.attention == Attention::KV ? s.chunk : plan.columns();
     plan.grid = grid;
     plan.steps = schedule::unipc_steps(grid);
-    plan.rows = schedule::timestep_matrix({plan.columns(), plan.columns(), s.ar_step, s.prefix_frames, s.chunk},
-                                          grid.timesteps);
+    plan.rows = schedule::timestep_matrix(
+        {plan.columns(), plan.columns(), s.ar_step, s.prefix_frames, s.chunk}, grid.timesteps);
     for (schedule::Row& row : plan.rows) {
         if (!s.end_frame) break;
         row.timestep.back() = 0; // the given last frame is clean and stays

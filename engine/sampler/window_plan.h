@@ -40,15 +40,15 @@ struct ChunkTurn {
 };
 
 struct WindowPlan {
-    std::vector<schedule::Row> rows;            // those in which a frame takes a step
-    std::vector<std::vector<ChunkTurn>> turns;  // of each row, chunks ascending
-    schedule::TimeGrid grid;                    // of every frame
-    std::vector<schedule::UniPcStep> steps;     // the same as the solver's
-    int frames = 0;             // to sample, prefix included
-    int prefix_frames = 0;      // given: finished from the start
-    bool end_frame = false;     // one more given frame stands behind them
-    int chunk_frames = 0;       // latent frames of a chunk as in `turns`
-    double guidance_scale = 1;  // 1 or less: one forward a row
+    std::vector<schedule::Row> rows;           // those in which a frame takes a step
+    std::vector<std::vector<ChunkTurn>> turns; // of each row, chunks ascending
+    schedule::TimeGrid grid;                   // of every frame
+    std::vector<schedule::UniPcStep> steps;    // the same as the solver's
+    int frames = 0;                            // to sample, prefix included
+    int prefix_frames = 0;                     // given: finished from the start
+    bool end_frame = false;                    // one more given frame stands behind them
+    int chunk_frames = 0;                      // latent frames of a chunk as in `turns`
+    double guidance_scale = 1;                 // 1 or less: one forward a row
     int addnoise_condition = 0; // timestep to which the prefix is noised in every row; 0: left clean
     bool reference_prefix = false;
     int columns() const { return frames + (end_frame ? 1 : 0); }

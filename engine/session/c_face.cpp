@@ -29,16 +29,19 @@ void set_error(McError* error, McStatus status, const std::string& message, cons
 }
 
 // Runs `body` and turns whatever it throws into `error`; its value, or a null one.
-template <typename F> auto guarded(McError* error, const F& body) -> decltype(body()) {
+template <typename F>
+auto guarded(McError* error, const F& body) -> decltype(body()) {
     set_error(error, MC_OK, "");
     try {
         return body();
     } catch (const mc::Error& e) {
         set_error(error, e.status, e.what(), e.detail);
     } catch (const std::bad_alloc&) {
-        set_error(error, MC_ERROR_MEMORY, "Out of memory; ask for a smaller picture, fewer frames or a smaller model.");
+        set_error(error, MC_ERROR_MEMORY,
+                  "Out of memory; ask for a smaller picture, fewer frames or a smaller model.");
     } catch (const c10::OutOfMemoryError& e) {
-        set_error(error, MC_ERROR_MEMORY, "Out of device memory; ask for a smaller picture, fewer frames or a smaller model.",
+        set_error(error, MC_ERROR_MEMORY,
+                  "Out of device memory; ask for a smaller picture, fewer frames or a smaller model.",
                   e.what_without_backtrace());
     } catch (const c10::Error& e) {
         std::string what = e.what_without_backtrace();
@@ -48,20 +51,27 @@ template <typename F> auto guarded(McError* error, const F& body) -> decltype(bo
                          : "LibTorch refused an operation; please report this with the detail.",
                   what);
     } catch (const std::exception& e) {
-        set_error(error, MC_ERROR_INTERNAL, "An unexpected fault of the engine; please report this with the detail.", e.what());
+        set_error(error, MC_ERROR_INTERNAL,
+                  "An unexpected fault of the engine; please report this with the detail.", e.what());
     }
     return {};
 }
 
-std::optional<int> given(int32_t value) { return value == MC_UNSET ? std::nullopt : std::optional<int>(value); }
-std::optional<double> given(double value) { return std::isnan(value) ? std::nullopt : std::optional<double>(value); }
+std::optional<int> given(int32_t value) {
+    return value == MC_UNSET ? std::nullopt : std::optional<int>(value);
+}
+std::optional<double> given(double value) {
+    return std::isnan(value) ? std::nullopt : std::optional<double>(value);
+}
 
 // Of a C enum whose 0 is auto; the others in order.
-template <typename T> std::optional<T> chosen(int value, std::initializer_list<T> values) {
+template <typename T>
+std::optional<T> chosen(int value, std::initializer_list<T> values) {
     if (value == 0) return std::nullopt;
     if (value < 0 || value > static_cast<int>(values.size()))
-        throw mc::Error(MC_ERROR_SETTINGS, "A setting has the number " + std::to_string(value) +
-                                               ", which this version does not know: take one of the names in motioncache.h.");
+        throw mc::Error(MC_ERROR_SETTINGS,
+                        "A setting has the number " + std::to_string(value) +
+                            ", which this version does not know: take one of the names in motioncache.h.");
     return values.begin()[value - 1];
 }
 
@@ -69,7 +79,10 @@ std::optional<mc::sampler::Image> copy_image(const McImage& image, const char* n
     if (!image.rgb) return std::nullopt;
     if (image.width < 1 || image.height < 1 || image.width > 32768 || image.height > 32768 ||
         image.stride < 3 * static_cast<size_t>(image.width))
-        throw mc::Error(MC_ERROR_SETTINGS, std::string(name) + " must be 1 to 32768 pixels wide and high, its rows at least 3 bytes a pixel apart.");
+        throw mc::Error(
+            MC_ERROR_SETTINGS,
+            std::string(name) +
+                " must be 1 to 32768 pixels wide and high, its rows at least 3 bytes a pixel apart.");
     mc::sampler::Image copy;
     copy.width = image.width;
     copy.height = image.height;
@@ -103,18 +116,21 @@ mc::session::Request translate(const McRequest& r) {
     q.overlap_history = given(r.overlap_history);
     q.addnoise_condition = given(r.addnoise_condition);
     if (r.long_video != MC_LONG_VIDEO_AUTO)
-        q.long_video = r.long_video == MC_LONG_VIDEO_PIXEL ? mc::model::LongVideo::PIXEL : mc::model::LongVideo::LATENT;
+        q.long_video =
+            r.long_video == MC_LONG_VIDEO_PIXEL ? mc::model::LongVideo::PIXEL : mc::model::LongVideo::LATENT;
     using namespace mc::cache;
     using mc::model::Attention;
-    using mc::session::Preset;
     using mc::sampler::Finished;
+    using mc::session::Preset;
     q.attention = chosen(r.attention, {Attention::FULL, Attention::CAUSAL, Attention::KV});
     q.cache.kind = chosen(r.cache, {Kind::NONE, Kind::TEACACHE, Kind::FLOWCACHE, Kind::MOTIONCACHE});
-    q.cache.preset = chosen(r.cache_preset, {Preset::QUALITY, Preset::BALANCED, Preset::FAST, Preset::CUSTOM});
+    q.cache.preset =
+        chosen(r.cache_preset, {Preset::QUALITY, Preset::BALANCED, Preset::FAST, Preset::CUSTOM});
     q.cache.threshold = given(r.cache_threshold);
     q.cache.warmup = given(r.cache_warmup);
     q.cache.coarse_updates = given(r.cache_coarse_updates);
-    q.cache.weights = chosen(r.cache_weights, {Weights::NONE, Weights::MEAN, Weights::MAX, Weights::MAX_RESCALE});
+    q.cache.weights =
+        chosen(r.cache_weights, {Weights::NONE, Weights::MEAN, Weights::MAX, Weights::MAX_RESCALE});
     q.cache.weight_floor = given(r.cache_weight_floor);
     q.cache.distance = chosen(r.cache_distance, {Distance::GLOBAL, Distance::TOKEN});
     q.cache.vote = given(r.cache_vote);
@@ -134,11 +150,19 @@ mc::session::Request translate(const McRequest& r) {
 
 extern "C" {
 
-uint32_t mc_abi_version(void) { return MC_ABI_VERSION; }
+uint32_t mc_abi_version(void) {
+    return MC_ABI_VERSION;
+}
 
-McCancel* mc_cancel_new(void) { return new (std::nothrow) McCancel; }
-void mc_cancel_set(McCancel* cancel) { cancel->set = true; }
-void mc_cancel_free(McCancel* cancel) { delete cancel; }
+McCancel* mc_cancel_new(void) {
+    return new (std::nothrow) McCancel;
+}
+void mc_cancel_set(McCancel* cancel) {
+    cancel->set = true;
+}
+void mc_cancel_free(McCancel* cancel) {
+    delete cancel;
+}
 
 void mc_model_options_init(McModelOptions* options) {
     *options = McModelOptions{};
@@ -159,25 +183,32 @@ McModel* mc_model_open(const McModelOptions* o, McError* error) {
         options.cancel = mc::Cancel(o->cancel);
         void* user = o->user;
         if (o->progress)
-            options.progress = [user, call = o->progress](double fraction, const char* part) { call(user, fraction, part); };
+            options.progress = [user, call = o->progress](double fraction, const char* part) {
+                call(user, fraction, part);
+            };
         if (o->log)
-            options.log = [user, call = o->log](int level, const std::string& text) { call(user, level, text.c_str()); };
+            options.log = [user, call = o->log](int level, const std::string& text) {
+                call(user, level, text.c_str());
+            };
         return new McModel{mc::session::LoadedModel::open(o->path, options)};
     });
 }
 
-void mc_model_unref(McModel* model) { delete model; }
+void mc_model_unref(McModel* model) {
+    delete model;
+}
 
 void mc_request_init(McRequest* r) {
     *r = McRequest{};
     r->struct_size = sizeof *r;
     r->seed = -1;
-    for (int32_t* field : {&r->width, &r->height, &r->frame_rate_n, &r->frame_rate_d, &r->num_frames, &r->steps,
-                           &r->causal_block_size, &r->ar_step, &r->base_num_frames, &r->overlap_history,
-                           &r->addnoise_condition, &r->cache_warmup, &r->cache_coarse_updates})
+    for (int32_t* field :
+         {&r->width, &r->height, &r->frame_rate_n, &r->frame_rate_d, &r->num_frames, &r->steps,
+          &r->causal_block_size, &r->ar_step, &r->base_num_frames, &r->overlap_history,
+          &r->addnoise_condition, &r->cache_warmup, &r->cache_coarse_updates})
         *field = MC_UNSET;
-    for (double* field : {&r->guidance_scale, &r->shift, &r->cache_threshold, &r->cache_weight_floor, &r->cache_vote,
-                          &r->cache_min_ratio, &r->cache_first_share, &r->cache_noise_power})
+    for (double* field : {&r->guidance_scale, &r->shift, &r->cache_threshold, &r->cache_weight_floor,
+                          &r->cache_vote, &r->cache_min_ratio, &r->cache_first_share, &r->cache_noise_power})
         *field = NAN;
 }
 
@@ -187,7 +218,9 @@ McSession* mc_session_new(McModel* model, const McRequest* request, McError* err
     });
 }
 
-void mc_session_free(McSession* session) { delete session; }
+void mc_session_free(McSession* session) {
+    delete session;
+}
 
 McFrames* mc_session_next(McSession* session, McError* error) {
     return guarded(error, [&]() -> McFrames* {
@@ -196,24 +229,34 @@ McFrames* mc_session_next(McSession* session, McError* error) {
     });
 }
 
-int mc_frames_count(const McFrames* frames) { return static_cast<int>(frames->frames.pixels.size(1)); }
-int64_t mc_frames_first(const McFrames* frames) { return frames->frames.first; }
+int mc_frames_count(const McFrames* frames) {
+    return static_cast<int>(frames->frames.pixels.size(1));
+}
+int64_t mc_frames_first(const McFrames* frames) {
+    return frames->frames.first;
+}
 
-void mc_frames_write(const McFrames* f, int index, McPixelFormat format, uint8_t* const planes[3], const int strides[3]) {
+void mc_frames_write(const McFrames* f, int index, McPixelFormat format, uint8_t* const planes[3],
+                     const int strides[3]) {
     const at::Tensor& t = f->frames.pixels; // [3, n, H, W]
     size_t height = t.size(2), width = t.size(3);
-    mc::kernels::Picture picture{t.const_data_ptr<float>() + index * height * width, static_cast<size_t>(t.stride(0)),
-                                 width, height};
+    mc::kernels::Picture picture{t.const_data_ptr<float>() + index * height * width,
+                                 static_cast<size_t>(t.stride(0)), width, height};
     size_t s[3] = {};
     for (int p = 0, n = format == MC_RGB ? 1 : format == MC_NV12 ? 2 : 3; p < n; p++) s[p] = strides[p];
     switch (format) {
-    case MC_I420: return mc::kernels::picture_to_i420(picture, planes, s);
-    case MC_NV12: return mc::kernels::picture_to_nv12(picture, planes, s);
-    case MC_RGB: return mc::kernels::picture_to_rgb(picture, planes[0], s[0]);
+    case MC_I420:
+        return mc::kernels::picture_to_i420(picture, planes, s);
+    case MC_NV12:
+        return mc::kernels::picture_to_nv12(picture, planes, s);
+    case MC_RGB:
+        return mc::kernels::picture_to_rgb(picture, planes[0], s[0]);
     }
 }
 
-void mc_frames_unref(McFrames* frames) { delete frames; }
+void mc_frames_unref(McFrames* frames) {
+    delete frames;
+}
 
 void mc_session_stats(McSession* session, McStats* out) {
     mc::session::Stats s = session->session->stats();

@@ -9,14 +9,20 @@ using cache::Kind;
 using cache::Settings;
 using model::Attention;
 
-[[noreturn]] static void refuse(const std::string& message) { throw Error(MC_ERROR_SETTINGS, message); }
+[[noreturn]] static void refuse(const std::string& message) {
+    throw Error(MC_ERROR_SETTINGS, message);
+}
 
 static const char* name_of(Kind kind) {
     switch (kind) {
-    case Kind::NONE: return "none";
-    case Kind::TEACACHE: return "teacache";
-    case Kind::FLOWCACHE: return "flowcache";
-    case Kind::MOTIONCACHE: return "motioncache";
+    case Kind::NONE:
+        return "none";
+    case Kind::TEACACHE:
+        return "teacache";
+    case Kind::FLOWCACHE:
+        return "flowcache";
+    case Kind::MOTIONCACHE:
+        return "motioncache";
     }
     return "";
 }
@@ -56,8 +62,11 @@ static Settings motioncache_preset(const CacheRequest& r, const model::Calibrati
         // The published slow run lies between what a calibration calls quality and balanced.
         return (preset == Preset::FAST ? published->motioncache_fast : published->motioncache_slow).settings;
     } else if (r.preset ? preset != Preset::CUSTOM : !r.threshold) {
-        refuse(std::string("Nothing is known about caching with this model: run motioncache-calibrate on its folder, or ") +
-               (r.preset ? "set cache-preset=custom and a cache-threshold" : "set cache-threshold") + ", or cache=none.");
+        refuse(
+            std::string(
+                "Nothing is known about caching with this model: run motioncache-calibrate on its folder, or ") +
+            (r.preset ? "set cache-preset=custom and a cache-threshold" : "set cache-threshold") +
+            ", or cache=none.");
     }
     Settings custom;
     custom.kind = Kind::MOTIONCACHE;
@@ -68,7 +77,8 @@ static Settings motioncache_preset(const CacheRequest& r, const model::Calibrati
 // TeaCache and FlowCache with the model's polynomial and their published thresholds.
 static Settings whole_chunk_cache(Kind kind, const model::Calibration* calibration,
                                   const model::skyreels_v2::PublishedCaches* published) {
-    if (published) return (kind == Kind::TEACACHE ? published->teacache_retention : published->flowcache_slow).settings;
+    if (published)
+        return (kind == Kind::TEACACHE ? published->teacache_retention : published->flowcache_slow).settings;
     Settings s;
     s.kind = kind;
     s.threshold = kind == Kind::TEACACHE ? 0.2 : 0.1;
@@ -81,22 +91,26 @@ Settings choose_cache(const CacheRequest& r, Attention attention, const model::C
     const auto* published = model::skyreels_v2::published_caches(transformer);
     Kind kind = r.kind.value_or(Kind::NONE);
     // Without being asked for, a cache runs only where it is known what it does to this model's videos.
-    if (!r.kind && attention == Attention::KV && (calibration || published || r.threshold || r.preset == Preset::CUSTOM))
+    if (!r.kind && attention == Attention::KV &&
+        (calibration || published || r.threshold || r.preset == Preset::CUSTOM))
         kind = Kind::MOTIONCACHE;
     if (kind == Kind::NONE) {
         if (const char* knob = any_knob(r))
             refuse(std::string(knob) + " is set but nothing is cached: " +
                    (r.kind ? "drop it, or choose another cache than none."
-                           : attention == Attention::KV ? "nothing is known about caching with this model; run "
-                                                          "motioncache-calibrate on its folder, or set cache-threshold."
-                                                        : "set attention=kv for motioncache, or choose a cache."));
+                    : attention == Attention::KV
+                        ? "nothing is known about caching with this model; run "
+                          "motioncache-calibrate on its folder, or set cache-threshold."
+                        : "set attention=kv for motioncache, or choose a cache."));
         return {};
     }
     if (attention != Attention::KV && kind != Kind::TEACACHE)
-        refuse(std::string("cache=") + name_of(kind) + " works chunk by chunk and needs attention=kv (it is " +
-               name_of(attention) + "): set attention=kv, or take cache=teacache.");
+        refuse(std::string("cache=") + name_of(kind) +
+               " works chunk by chunk and needs attention=kv (it is " + name_of(attention) +
+               "): set attention=kv, or take cache=teacache.");
     if (const char* knob = motioncache_knob(r); knob && kind != Kind::MOTIONCACHE)
-        refuse(std::string(knob) + " belongs to cache=motioncache, not to cache=" + name_of(kind) + ": drop it.");
+        refuse(std::string(knob) + " belongs to cache=motioncache, not to cache=" + name_of(kind) +
+               ": drop it.");
     if (r.reuse && *r.reuse != cache::Reuse::REPEAT && attention != Attention::KV)
         refuse("cache-reuse=taylor and solver follow a chunk's own noise level and need attention=kv.");
 
@@ -114,8 +128,9 @@ Settings choose_cache(const CacheRequest& r, Attention attention, const model::C
     if (r.noise_power) s.noise_power = *r.noise_power;
     if (r.reuse) s.reuse = *r.reuse;
     if (s.weights != cache::Weights::MAX_RESCALE && r.weight_floor)
-        refuse("cache-weight-floor is the least weight of cache-weights=max-rescale and means nothing with another: drop "
-               "one of them.");
+        refuse(
+            "cache-weight-floor is the least weight of cache-weights=max-rescale and means nothing with another: drop "
+            "one of them.");
     cache::check(s);
     return s;
 }

@@ -32,6 +32,7 @@ constexpr double NO_VOTE = -2;
 // Throws MC_ERROR_SETTINGS: a knob out of its range, one that the chosen cache does not have, a cache that the attention
 // cannot serve, a preset for a model of which nothing is known. calibration: of the model, or null.
 cache::Settings choose_cache(const CacheRequest& request, model::Attention attention,
-                             const model::Calibration* calibration, const model::TransformerConfig& transformer);
+                             const model::Calibration* calibration,
+                             const model::TransformerConfig& transformer);
 
 } // namespace mc::session

@@ -1,8 +1,8 @@
 #pragma once
 // The networks of a model in memory, ready to be shared by sessions.
 #include <functional>
-#include <optional>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "engine/cancel.h"
@@ -16,10 +16,10 @@
 namespace mc::session {
 
 struct LoadOptions {
-    std::string device = "auto"; // "auto", "cpu", "cuda:N"
+    std::string device = "auto";        // "auto", "cpu", "cuda:N"
     std::optional<Precision> precision; // unset: float32 on the CPU, bfloat16 on CUDA
-    int threads = 0;             // 0: as many as processors
-    bool calibration = true;     // reads motioncache.json where there is one; not when it is to be made anew
+    int threads = 0;                    // 0: as many as processors
+    bool calibration = true; // reads motioncache.json where there is one; not when it is to be made anew
     Cancel cancel;
     std::function<void(double fraction, const char* part)> progress;
     std::function<void(int level, const std::string& text)> log;

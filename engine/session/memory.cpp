@@ -37,8 +37,9 @@ static std::string gibibytes(int64_t bytes) {
 void check_memory(int64_t needed, const std::string& what, const std::string& remedy) {
     int64_t free = free_memory();
     if (needed <= free) return;
-    throw Error(MC_ERROR_MEMORY, what + " needs " + gibibytes(needed) + " of memory but " + gibibytes(free) +
-                                     " are free; " + remedy,
+    throw Error(MC_ERROR_MEMORY,
+                what + " needs " + gibibytes(needed) + " of memory but " + gibibytes(free) + " are free; " +
+                    remedy,
                 "needed " + std::to_string(needed) + " bytes, free " + std::to_string(free) + " bytes");
 }
 

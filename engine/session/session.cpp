@@ -6,17 +6,19 @@
 #include <mutex>
 
 #include "engine/cache/coarse_schedule.h"
+#include "engine/processor.h"
 #include "engine/sampler/diffusion_forcing.h"
 #include "engine/sampler/noise.h"
 #include "engine/session/memory.h"
 #include "engine/session/request.h"
 #include "engine/transformer/text_context.h"
-#include "engine/processor.h"
 
 namespace mc::session {
 
 using clock = std::chrono::steady_clock;
-static double since(clock::time_point start) { return std::chrono::duration<double>(clock::now() - start).count(); }
+static double since(clock::time_point start) {
+    return std::chrono::duration<double>(clock::now() - start).count();
+}
 
 struct Session::Impl {
     std::shared_ptr<const LoadedModel> model;
@@ -24,7 +26,7 @@ struct Session::Impl {
     Settings settings;
     schedule::TimeGrid grid;
     std::vector<std::shared_ptr<const sampler::WindowPlan>> plans; // one a window; most windows share theirs
-    int64_t h, w;                           // of the latents
+    int64_t h, w;                                                  // of the latents
 
     std::shared_ptr<const transformer::TextContext> text, text_negative;
     std::unique_ptr<transformer::Window> window; // kept while the next one has the same shape
@@ -32,16 +34,18 @@ struct Session::Impl {
     std::unique_ptr<cache::Policy> policy;
     std::unique_ptr<sampler::WindowSampler> sampler;
     std::unique_ptr<vae::DecoderStream> decoder;
-    size_t index = 0;        // of the window being sampled
-    int decoded = 0;         // leading latent frames of it that were decoded
-    std::vector<std::pair<size_t, size_t>> shown; // its chunks among those delivered: index there, index in counts()
-    int64_t skip = 0;        // frames of the window's decoder still to drop: the overlap
+    size_t index = 0; // of the window being sampled
+    int decoded = 0;  // leading latent frames of it that were decoded
+    // its chunks among those delivered: index there, index in counts()
+    std::vector<std::pair<size_t, size_t>> shown;
+    int64_t skip = 0; // frames of the window's decoder still to drop: the overlap
     int64_t delivered = 0;
-    at::Tensor history;      // [3, n, H, W]: the last overlap_history frames delivered, when the next window needs them
-    at::Tensor latent_history; // [C, overlap, h, w]
+    // [3, n, H, W]: the last overlap_history frames delivered, when the next window needs them
+    at::Tensor history;
+    at::Tensor latent_history;                // [C, overlap, h, w]
     std::vector<at::Tensor> finished_latents; // for the trace of a whole video
     sampler::Timing timing;
-    sampler::ChunkCount finished_count; // of the windows that are gone
+    sampler::ChunkCount finished_count;  // of the windows that are gone
     transformer::CallCount window_calls; // of the windows that are gone
     int64_t decoder_flop = 0;            // of the decoders that are gone
 
@@ -73,7 +77,8 @@ struct Session::Impl {
     }
 };
 
-Session::Impl::Impl(std::shared_ptr<const LoadedModel> m, Request r) : model(std::move(m)), request(std::move(r)) {
+Session::Impl::Impl(std::shared_ptr<const LoadedModel> m, Request r)
+    : model(std::move(m)), request(std::move(r)) {
     settings = complete(request, *model);
     h = settings.height / model->vae_config.spatial_factor;
     w = settings.width / model->vae_config.spatial_factor;
@@ -89,9 +94,9 @@ Session::Impl::Impl(std::shared_ptr<const LoadedModel> m, Request r) : model(std
                           plans.back()->end_frame == end_frame;
         plans.push_back(same ? plans.back()
                              : std::make_shared<const sampler::WindowPlan>(sampler::plan_window(
-                                   {windows[i], prefix, settings.causal_block_size, settings.ar_step, end_frame,
-                                    settings.guidance_scale, settings.addnoise_condition, settings.attention,
-                                    settings.finished_chunks, settings.reference_windows},
+                                   {windows[i], prefix, settings.causal_block_size, settings.ar_step,
+                                    end_frame, settings.guidance_scale, settings.addnoise_condition,
+                                    settings.attention, settings.finished_chunks, settings.reference_windows},
                                    grid)));
         stats.forwards_total += plans.back()->forwards();
         stats.cache = settings.cache.kind;
@@ -116,8 +121,9 @@ Session::Impl::Impl(std::shared_ptr<const LoadedModel> m, Request r) : model(std
 
 transformer::Window::Shape Session::Impl::shape(size_t i) const {
     const sampler::WindowPlan& plan = *plans[i];
-    transformer::Window::Shape s{plan.columns(), static_cast<int>(h), static_cast<int>(w), settings.causal_block_size,
-                                 settings.attention, settings.fps};
+    transformer::Window::Shape s{plan.columns(),      static_cast<int>(h),
+                                 static_cast<int>(w), settings.causal_block_size,
+                                 settings.attention,  settings.fps};
     s.branches = plan.branches();
     for (const auto& other : plans) s.chunks_at_once = std::max(s.chunks_at_once, other->chunks_at_once());
     s.remembers = settings.cache.kind != cache::Kind::NONE;
@@ -131,8 +137,8 @@ int64_t Session::Impl::planned_bytes() const {
     int64_t window_bytes = 0, latents = 0;
     for (size_t i = 0; i < plans.size(); i++) {
         auto s = shape(i);
-        window_bytes = std::max(window_bytes,
-                                transformer::Window::bytes(model->transformer_config, model->precision, s).total());
+        window_bytes = std::max(
+            window_bytes, transformer::Window::bytes(model->transformer_config, model->precision, s).total());
         latents = std::max<int64_t>(latents, s.frames * h * w * model->transformer_config.out_channels * 4);
     }
     int64_t chunk = std::max(settings.causal_block_size, pixel_windows() ? overlap_latents(1) : 1);
@@ -147,7 +153,8 @@ void Session::Impl::encode_text() {
     auto start = clock::now();
     int64_t flop = 0;
     auto context = [&](const std::string& prompt, const char* name) {
-        auto ids = model->tokenizer->encode(prompt, model->transformer_config.text_rows, model->byte_fallback);
+        auto ids =
+            model->tokenizer->encode(prompt, model->transformer_config.text_rows, model->byte_fallback);
         at::Tensor embeds = model->text_encoder->encode(ids, request.cancel);
         trace(std::string(name) + "_ids", at::tensor(ids));
         trace(std::string(name) + "_embeds", embeds);
@@ -173,7 +180,8 @@ at::Tensor Session::Impl::encode_picture(const sampler::Image& image, const char
 
 at::Tensor Session::Impl::initial_latents() {
     int64_t C = model->transformer_config.out_channels, frames = plans[index]->frames;
-    if (request.initial_noise) return request.initial_noise(static_cast<int>(index), {C, frames, h, w}).clone();
+    if (request.initial_noise)
+        return request.initial_noise(static_cast<int>(index), {C, frames, h, w}).clone();
     at::Tensor noise = at::empty({C, frames, h, w}, at::kFloat), frame = at::empty({C, h, w}, at::kFloat);
     for (int64_t f = 0; f < frames; f++) {
         sampler::normal_noise({settings.seed, sampler::Purpose::INITIAL, static_cast<uint32_t>(index),
@@ -202,7 +210,8 @@ void Session::Impl::begin_window() {
     } else {
         prefix = latent_history;
     }
-    if (prefix.defined()) latents.narrow(1, 0, plan.prefix_frames).copy_(prefix.narrow(1, 0, plan.prefix_frames));
+    if (prefix.defined())
+        latents.narrow(1, 0, plan.prefix_frames).copy_(prefix.narrow(1, 0, plan.prefix_frames));
     if (plan.end_frame) latents = at::cat({latents, encode_picture(*request.end_image, "end_latent")}, 1);
 
     auto s = shape(index);
@@ -226,8 +235,9 @@ void Session::Impl::begin_window() {
         }
         return noise;
     };
-    sampler = std::make_unique<sampler::WindowSampler>(*window, sampler::Guidance{text.get(), text_negative.get()}, plan,
-                                                       *policy, settings.cache, latents.contiguous(), prefix_noise);
+    sampler = std::make_unique<sampler::WindowSampler>(
+        *window, sampler::Guidance{text.get(), text_negative.get()}, plan, *policy, settings.cache,
+        latents.contiguous(), prefix_noise);
     if (index == 0) log_cache_schedule();
     // Windows joined by latents share one decoder, which has seen the prefix already.
     decoded = index && !pixel_windows() ? plan.prefix_frames : 0;
@@ -243,7 +253,8 @@ void Session::Impl::log_cache_schedule() {
     }
     for (bool first : {true, false})
         model->log(5, std::string("cache, ") + (first ? "first chunk: " : "other chunks: ") +
-                          cache::text_of(cache::coarse_schedule(settings.cache, steps, first, plans[0]->branches())));
+                          cache::text_of(
+                              cache::coarse_schedule(settings.cache, steps, first, plans[0]->branches())));
 }
 
 // "kv.{cond,uncond}.layer{i}.{k,v}": [tokens, heads, head] each.
@@ -258,7 +269,8 @@ void Session::Impl::trace_keys_values() {
                 k.push_back(key.view({c.heads, c.head()}));
                 v.push_back(value.view({c.heads, c.head()}));
             }
-            const std::string name = std::string("kv.") + (branch ? "uncond" : "cond") + ".layer" + std::to_string(layer);
+            const std::string name =
+                std::string("kv.") + (branch ? "uncond" : "cond") + ".layer" + std::to_string(layer);
             trace(name + ".k", at::stack(k));
             trace(name + ".v", at::stack(v));
         }
@@ -287,13 +299,15 @@ at::Tensor Session::Impl::decode(int begin, int end) {
     at::Tensor latents = sampler->latents().narrow(1, begin, end - begin);
     // One look at each finished chunk: a fault of the model must not become a black video.
     if (!at::isfinite(latents).all().item<bool>())
-        throw Error(MC_ERROR_NUMBERS, "The transformer produced NaN or infinity; the weights are damaged or do not suit "
-                                      "precision " +
-                                          std::string(model->precision == Precision::FLOAT32 ? "float32" : "bfloat16") +
-                                          ": check the files, try precision=float32.");
+        throw Error(MC_ERROR_NUMBERS,
+                    "The transformer produced NaN or infinity; the weights are damaged or do not suit "
+                    "precision " +
+                        std::string(model->precision == Precision::FLOAT32 ? "float32" : "bfloat16") +
+                        ": check the files, try precision=float32.");
     at::Tensor frames = decoder->decode(latents, request.cancel).to(at::kCPU);
     if (!at::isfinite(frames.sum()).item<bool>())
-        throw Error(MC_ERROR_NUMBERS, "The VAE produced NaN or infinity; its weights are damaged: fetch the file again.");
+        throw Error(MC_ERROR_NUMBERS,
+                    "The VAE produced NaN or infinity; its weights are damaged: fetch the file again.");
     frames = frames.clamp(-1, 1);
     int64_t drop = std::min(skip, frames.size(1));
     skip -= drop;
@@ -310,11 +324,14 @@ std::optional<Frames> Session::Impl::next() {
         if (!text) encode_text();
         if (!sampler) begin_window();
         std::function<void(const sampler::Turn&)> observe;
-        if (request.turns) observe = [&](const sampler::Turn& turn) { request.turns(static_cast<int>(index), turn); };
+        if (request.turns)
+            observe = [&](const sampler::Turn& turn) { request.turns(static_cast<int>(index), turn); };
         int chunk = settings.causal_block_size;
         int ready = sampler->finished() / chunk * chunk;
         if (ready <= decoded) {
-            sampler->step(request.cancel, request.trace, timing, [this] { update([](Stats& s) { s.forwards++; }); }, observe);
+            sampler->step(
+                request.cancel, request.trace, timing, [this] { update([](Stats& s) { s.forwards++; }); },
+                observe);
             update([&](Stats& s) {
                 s.seconds_transformer = timing.transformer;
                 s.seconds_cache = timing.cache;

@@ -74,8 +74,8 @@ struct Stats {
     int64_t bytes_weights, bytes_planned, bytes_keys_values, bytes_cache;
     int width, height;
     cache::Kind cache;
-    sampler::ChunkCount count;      // of all turns so far
-    std::vector<ChunkStats> chunk;  // of each chunk delivered
+    sampler::ChunkCount count;     // of all turns so far
+    std::vector<ChunkStats> chunk; // of each chunk delivered
 };
 
 class Session {
@@ -83,8 +83,8 @@ class Session {
     // Throws mc::Error: MC_ERROR_SETTINGS for what cannot work, MC_ERROR_MEMORY with needed and free bytes.
     Session(std::shared_ptr<const LoadedModel> model, Request request);
     ~Session();
-    std::optional<Frames> next(); // empty: all were delivered
-    Stats stats() const;          // from any thread
+    std::optional<Frames> next();                              // empty: all were delivered
+    Stats stats() const;                                       // from any thread
     std::optional<ChunkStats> chunk_stats(size_t index) const; // the same; without the copy of all others
     // What the transformer has run so far, by shape: for a benchmark that runs the same alone. From the thread of next().
     transformer::CallCount calls() const;

@@ -296,7 +296,8 @@ int mc_session_chunk_stats(McSession* s, int64_t index, McChunkStats* stats) {
     *stats = {};
     stats->struct_size = size;
     stats->first_frame = index ? 4 * s->chunk * index - 3 : 0;
-    stats->frames = std::min<int64_t>(index ? 4 * s->chunk : 4 * s->chunk - 3, s->frames_total - stats->first_frame);
+    stats->frames =
+        std::min<int64_t>(index ? 4 * s->chunk : 4 * s->chunk - 3, s->frames_total - stats->first_frame);
     stats->work.turns = stats->work.turns_whole = s->steps * s->forwards_a_step;
     return 1;
 }

@@ -10,7 +10,9 @@ static constexpr int64_t PAD = 16; // elements
 
 // Few enough that a block's activations stay in a core's second-level cache, many enough that the weights are not read
 // from memory too often.
-int64_t Blocks::most_rows(int64_t width) { return width <= 512 ? 96 : 240; }
+int64_t Blocks::most_rows(int64_t width) {
+    return width <= 512 ? 96 : 240;
+}
 
 // The library rounds every product to bfloat16, so that it gets them whole.
 int64_t Blocks::ffn_part(int64_t ffn, kernels::Store store) {
@@ -52,7 +54,8 @@ int64_t Blocks::size_for(int64_t rows) const {
 int64_t Blocks::bytes(int64_t width, int64_t ffn, int64_t edge, kernels::Store store) {
     const int64_t element = store == kernels::Store::BF16 ? 2 : 4, part = ffn_part(ffn, store) + PAD;
     edge = std::max(width, edge) + PAD;
-    return most_rows(width) * ((width + PAD) * element + edge * (element + 4) + part * (store == kernels::Store::BF16 ? 6 : 4));
+    return most_rows(width) *
+           ((width + PAD) * element + edge * (element + 4) + part * (store == kernels::Store::BF16 ? 6 : 4));
 }
 
 } // namespace mc::transformer

@@ -22,11 +22,11 @@ class Blocks {
   public:
     // Workspace of one thread. Row strides leave rows out of each other's cache sets.
     struct Worker {
-        at::Tensor y;    // [rows, width or edge] type of the store: input of the next product
-        at::Tensor k;    // [rows, width] type of the store: keys
-        at::Tensor c;    // [rows, width or edge] float32: a product
-        at::Tensor h;    // [rows, ffn_part] float32: hidden activations
-        at::Tensor a;    // [rows, ffn_part] type of the store: the same behind GELU; h where that is float32
+        at::Tensor y; // [rows, width or edge] type of the store: input of the next product
+        at::Tensor k; // [rows, width] type of the store: keys
+        at::Tensor c; // [rows, width or edge] float32: a product
+        at::Tensor h; // [rows, ffn_part] float32: hidden activations
+        at::Tensor a; // [rows, ffn_part] type of the store: the same behind GELU; h where that is float32
     };
     // Hidden activations are made and used in parts: a whole row of them does not fit the caches.
     static int64_t ffn_part(int64_t ffn, kernels::Store store);
@@ -40,7 +40,8 @@ class Blocks {
     static int64_t bytes(int64_t width, int64_t ffn, int64_t edge, kernels::Store store); // of one worker
 
     // body(block, worker) for every block, blocks one after the other to whichever thread is free.
-    template <typename F> void each(const std::vector<Block>& blocks, const F& body) {
+    template <typename F>
+    void each(const std::vector<Block>& blocks, const F& body) {
         std::atomic<size_t> next{0};
         const int64_t threads = std::min<int64_t>(workers(), static_cast<int64_t>(blocks.size()));
         parallel_for(0, threads, 1, [&](int64_t first, int64_t last) {

@@ -18,7 +18,9 @@ namespace {
 char* row(const at::Tensor& t, int64_t r) {
     return static_cast<char*>(const_cast<void*>(t.const_data_ptr())) + r * t.stride(0) * t.element_size();
 }
-float* floats(const at::Tensor& t) { return static_cast<float*>(const_cast<void*>(t.const_data_ptr())); }
+float* floats(const at::Tensor& t) {
+    return static_cast<float*>(const_cast<void*>(t.const_data_ptr()));
+}
 
 // Shift, 1 + scale and gate of every layer, shift and 1 + scale of the head, for the timesteps of a forward.
 class Modulation {
@@ -27,14 +29,17 @@ class Modulation {
         : D_(m.config.width), layer_(static_cast<int64_t>(timesteps.size()) * 6 * D_),
           values_(m.layers.size() * layer_ + timesteps.size() * 2 * D_) {
         float* to = values_.data();
-        auto put = [&](const float* table, const float* embedding, int64_t parts, int64_t step, int64_t scale) {
+        auto put = [&](const float* table, const float* embedding, int64_t parts, int64_t step,
+                       int64_t scale) {
             for (int64_t part = 0; part < parts; part++, table += D_, embedding += step)
-                for (int64_t i = 0; i < D_; i++) *to++ = table[i] + embedding[i] + (part % 3 == scale ? 1.f : 0.f);
+                for (int64_t i = 0; i < D_; i++)
+                    *to++ = table[i] + embedding[i] + (part % 3 == scale ? 1.f : 0.f);
         };
         for (size_t l = 0; l < m.layers.size(); l++)
             for (int64_t t : timesteps)
                 put(floats(m.layers[l].modulation), floats(time.e0()) + time.row(t) * 6 * D_, 6, D_, 1);
-        for (int64_t t : timesteps) put(floats(m.head_modulation), floats(time.e()) + time.row(t) * D_, 2, 0, 1);
+        for (int64_t t : timesteps)
+            put(floats(m.head_modulation), floats(time.e()) + time.row(t) * D_, 2, 0, 1);
     }
     // Part j of the first timestep; the next one's are 6 D floats further, the head's 2 D.
     const float* of(size_t layer, int64_t j) const { return values_.data() + layer * layer_ + j * D_; }
@@ -54,15 +59,16 @@ struct Forward {
     std::span<const TextContext* const> text;
     std::span<const ChunkWork> work;
     Modulation mod;
-    std::vector<int32_t> token_group = std::vector<int32_t>(w.tokens); // of the window's tokens: index of their timestep
+    std::vector<int32_t> token_group =
+        std::vector<int32_t>(w.tokens);          // of the window's tokens: index of their timestep
     at::Tensor self_trace, cross_trace, x_trace; // [rows, D] float32, of layer 0, when traced
     const int64_t D = m.config.width;
     const float eps = static_cast<float>(m.config.eps);
     using Worker = Blocks::Worker;
 
     // x += gate * delta; y = norm(x) * mult + add. delta nullptr: y alone.
-    void residual_norm(const Block& b, const float* delta, int64_t delta_stride, const float* gate, const float* mult,
-                       const float* add, bool per_timestep, const at::Tensor& y) const {
+    void residual_norm(const Block& b, const float* delta, int64_t delta_stride, const float* gate,
+                       const float* mult, const float* add, bool per_timestep, const at::Tensor& y) const {
         kernels::ResidualNorm a{};
         a.x = row(w.x, b.begin);
         a.x_stride = D;
@@ -82,7 +88,8 @@ struct Forward {
         a.store = m.store;
         kernels::residual_norm(a);
     }
-    void rms_rope(const Block& b, const Worker& worker, const at::Tensor& gain, bool rotate, void* out, int64_t stride) const {
+    void rms_rope(const Block& b, const Worker& worker, const at::Tensor& gain, bool rotate, void* out,
+                  int64_t stride) const {
         kernels::RmsRope a{};
         a.in = floats(worker.c);
         a.in_stride = worker.c.stride(0);
@@ -102,7 +109,8 @@ struct Forward {
         kernels::rms_rope(a);
     }
     // next: what the thread reads afterwards.
-    void linear(const Linear& l, const at::Tensor& x, int64_t rows, const Worker& worker, const void* next) const {
+    void linear(const Linear& l, const at::Tensor& x, int64_t rows, const Worker& worker,
+                const void* next) const {
         l.rows(l.whole(), x.const_data_ptr(), x.stride(0), rows, floats(worker.c), worker.c.stride(0), next);
     }
 
@@ -118,8 +126,10 @@ struct Forward {
                 to[0] = from[0], to[1] = from[1], to[2] = from[W], to[3] = from[W + 1];
             store(to - 4 * C, row(worker.y, r), 4 * C);
         }
-        m.patch.rows(m.patch.whole(), row(worker.y, 0), worker.y.stride(0), rows, floats(worker.c), worker.c.stride(0));
-        for (int64_t r = 0; r < rows; r++) store(floats(worker.c) + r * worker.c.stride(0), row(w.in, first + r), D);
+        m.patch.rows(m.patch.whole(), row(worker.y, 0), worker.y.stride(0), rows, floats(worker.c),
+                     worker.c.stride(0));
+        for (int64_t r = 0; r < rows; r++)
+            store(floats(worker.c) + r * worker.c.stride(0), row(w.in, first + r), D);
     }
     void store(const float* from, char* to, int64_t n) const {
         if (m.store == Store::BF16) return kernels::to_bf16(from, reinterpret_cast<kernels::bf16*>(to), n);
@@ -149,7 +159,8 @@ struct Forward {
     void attend_and_feed(const Block& b, size_t i, const Worker& worker) const {
         const Layer& l = m.layers[i];
         const Window::Impl::Span& span = p.spans[b.span];
-        const int64_t n = b.rows(), heads = m.config.heads, c_stride = worker.c.stride(0), y_stride = worker.y.stride(0);
+        const int64_t n = b.rows(), heads = m.config.heads, c_stride = worker.c.stride(0),
+                      y_stride = worker.y.stride(0);
         float* c = floats(worker.c);
         kernels::Attention a{};
         a.q = row(w.q, b.begin);
@@ -161,7 +172,8 @@ struct Forward {
         for (int64_t h = 0; h < heads; h++) kernels::attention(a, h, 0, n);
         linear(l.self_out, worker.y, n, worker, l.cross_q.first_panel());
         if (i == 0) trace_rows(self_trace, b, worker);
-        residual_norm(b, c, c_stride, mod.of(i, 2), floats(l.norm3_weight), floats(l.norm3_bias), false, worker.y);
+        residual_norm(b, c, c_stride, mod.of(i, 2), floats(l.norm3_weight), floats(l.norm3_bias), false,
+                      worker.y);
 
         linear(l.cross_q, worker.y, n, worker, text[span.branch]->layers[i].packed.const_data_ptr());
         rms_rope(b, worker, l.cross_norm_q, false, row(worker.y, 0), y_stride);
@@ -182,16 +194,18 @@ struct Forward {
         const int64_t F = m.config.ffn, part = Blocks::ffn_part(F, m.store);
         for (int64_t f = 0; f < F; f += part) {
             const int64_t outs = std::min(part, F - f);
-            l.ffn_in.rows({f, outs, 0, D}, worker.y.const_data_ptr(), y_stride, n, floats(worker.h), worker.h.stride(0),
-                          l.ffn_out.first_panel());
-            kernels::gelu(floats(worker.h), worker.h.stride(0), row(worker.a, 0), worker.a.stride(0), n, outs, m.store);
-            l.ffn_out.rows({0, D, f, outs, f > 0}, row(worker.a, 0), worker.a.stride(0), n, c, c_stride, after);
+            l.ffn_in.rows({f, outs, 0, D}, worker.y.const_data_ptr(), y_stride, n, floats(worker.h),
+                          worker.h.stride(0), l.ffn_out.first_panel());
+            kernels::gelu(floats(worker.h), worker.h.stride(0), row(worker.a, 0), worker.a.stride(0), n, outs,
+                          m.store);
+            l.ffn_out.rows({0, D, f, outs, f > 0}, row(worker.a, 0), worker.a.stride(0), n, c, c_stride,
+                           after);
         }
         // The norm of the next layer, in the same pass; that of the head is taken in finish(), where the tokens that were
         // not computed join.
         const bool last = i + 1 == m.layers.size();
-        residual_norm(b, c, c_stride, mod.of(i, 5), last ? nullptr : mod.of(i + 1, 1), last ? nullptr : mod.of(i + 1, 0),
-                      true, worker.y);
+        residual_norm(b, c, c_stride, mod.of(i, 5), last ? nullptr : mod.of(i + 1, 1),
+                      last ? nullptr : mod.of(i + 1, 0), true, worker.y);
         if (i == 0) trace_rows(x_trace, b);
     }
 
@@ -202,7 +216,8 @@ struct Forward {
     }
     void trace_rows(const at::Tensor& traced, const Block& b, const Worker& worker) const {
         c10::InferenceMode guard;
-        if (traced.defined()) traced.narrow(0, b.begin, b.rows()).copy_(worker.c.narrow(0, 0, b.rows()).narrow(1, 0, D));
+        if (traced.defined())
+            traced.narrow(0, b.begin, b.rows()).copy_(worker.c.narrow(0, 0, b.rows()).narrow(1, 0, D));
     }
 
     // The output of a block of a chunk's tokens: computed, or in + residual; and through the head, the velocity.
@@ -248,7 +263,8 @@ struct Forward {
         a.store = m.store;
         kernels::residual_norm(a);
         // [n, 4C]: row, column of the patch slowest, channel fastest
-        m.head.rows(m.head.whole(), row(worker.y, 0), worker.y.stride(0), n, floats(worker.c), worker.c.stride(0));
+        m.head.rows(m.head.whole(), row(worker.y, 0), worker.y.stride(0), n, floats(worker.c),
+                    worker.c.stride(0));
         const int64_t C = m.config.out_channels, H = w.shape.height, W = w.shape.width, columns = W / 2;
         float* velocity = floats(w.velocity[item.branch]);
         for (int64_t t = 0; t < n; t++) {
@@ -259,7 +275,8 @@ struct Forward {
             for (int64_t py = 0; py < 2; py++)
                 for (int64_t px = 0; px < 2; px++)
                     for (int64_t c = 0; c < C; c++)
-                        velocity[((c * w.shape.frames + frame) * H + y + py) * W + x + px] = from[(py * 2 + px) * C + c];
+                        velocity[((c * w.shape.frames + frame) * H + y + py) * W + x + px] =
+                            from[(py * 2 + px) * C + c];
         }
     }
 
@@ -296,7 +313,8 @@ void Window::Impl::forward_fast(const at::Tensor& latents, std::span<const TextC
     const bool traced = trace && pass.rows == chunk_tokens * static_cast<int64_t>(work.size());
     Forward f{*this, model, pass, text, work, Modulation(model, time, pass.distinct)};
     if (traced)
-        for (at::Tensor* t : {&f.self_trace, &f.cross_trace, &f.x_trace}) *t = at::empty({pass.rows, model.config.width});
+        for (at::Tensor* t : {&f.self_trace, &f.cross_trace, &f.x_trace})
+            *t = at::empty({pass.rows, model.config.width});
     for (size_t t = 0; t < f.token_group.size(); t++) f.token_group[t] = pass.frame_group[t / frame_tokens];
 
     // Patch embeddings. Both branches share them.
@@ -312,14 +330,16 @@ void Window::Impl::forward_fast(const at::Tensor& latents, std::span<const TextC
     blocks.each(list, [&](const Block& b, const Blocks::Worker& worker) {
         f.embed(floats(plain_latents), b.begin, b.rows(), worker);
     });
-    count.add({Call::GEMM, static_cast<int64_t>(embedded.size()) * chunk_tokens, model.patch.out(), model.patch.in(), 0});
+    count.add({Call::GEMM, static_cast<int64_t>(embedded.size()) * chunk_tokens, model.patch.out(),
+               model.patch.in(), 0});
 
     // The layers.
     list.clear();
     for (size_t s = 0; s < pass.spans.size(); s++)
         Blocks::cut(s, pass.spans[s].begin, pass.spans[s].end, blocks.size_for(pass.rows), list);
     blocks.each(list, [&](const Block& b, const Blocks::Worker& worker) {
-        for (int64_t r = b.begin; r < b.end; r++) std::memcpy(row(x, r), row(in, pass.token[r]), x.nbytes() / x.size(0));
+        for (int64_t r = b.begin; r < b.end; r++)
+            std::memcpy(row(x, r), row(in, pass.token[r]), x.nbytes() / x.size(0));
         f.residual_norm(b, nullptr, 0, nullptr, f.mod.of(0, 1), f.mod.of(0, 0), true, worker.y);
         f.project(b, 0, worker);
     });
@@ -345,7 +365,8 @@ void Window::Impl::forward_fast(const at::Tensor& latents, std::span<const TextC
     int64_t put_out = 0;
     for (size_t i = 0; i < work.size(); i++) {
         if (work[i].output || work[i].remember || work[i].motion)
-            Blocks::cut(i, 0, chunk_tokens, blocks.size_for(chunk_tokens * static_cast<int64_t>(work.size())), list);
+            Blocks::cut(i, 0, chunk_tokens, blocks.size_for(chunk_tokens * static_cast<int64_t>(work.size())),
+                        list);
         put_out += work[i].output;
     }
     blocks.each(list, [&](const Block& b, const Blocks::Worker& worker) { f.finish(b, worker); });
@@ -369,13 +390,16 @@ void Window::Impl::forward_fast(const at::Tensor& latents, std::span<const TextC
 
 void Window::Impl::count_layers(std::span<const TextContext* const> text) {
     if (!pass.rows) return;
-    const int64_t D = model.config.width, R = pass.rows, layers = model.config.layers, heads = model.config.heads;
-    count.add({Call::GEMM, R, D, D, 0}, 6 * layers); // q, k, v, out of self-attention; q, out of cross-attention
+    const int64_t D = model.config.width, R = pass.rows, layers = model.config.layers,
+                  heads = model.config.heads;
+    count.add({Call::GEMM, R, D, D, 0},
+              6 * layers); // q, k, v, out of self-attention; q, out of cross-attention
     count.add({Call::GEMM, R, model.config.ffn, D, 0}, layers);
     count.add({Call::GEMM, R, D, model.config.ffn, 0}, layers);
     for (const Span& s : pass.spans) {
         count.add({Call::ATTENTION, s.end - s.begin, s.keys, D, heads}, layers);
-        count.add({Call::ATTENTION, s.end - s.begin, text[s.branch]->key_bias.size(0), D, heads, true}, layers);
+        count.add({Call::ATTENTION, s.end - s.begin, text[s.branch]->key_bias.size(0), D, heads, true},
+                  layers);
     }
 }
 

@@ -11,7 +11,7 @@
 namespace mc::transformer {
 
 struct Layer {
-    at::Tensor modulation;               // [6, D] float32: shift, scale, gate of self-attention, then of the FFN
+    at::Tensor modulation; // [6, D] float32: shift, scale, gate of self-attention, then of the FFN
     Linear self_q, self_k, self_v, self_out;
     at::Tensor self_norm_q, self_norm_k; // [D] float32
     at::Tensor norm3_weight, norm3_bias; // [D] float32: affine norm before cross-attention
@@ -27,7 +27,7 @@ struct Transformer::Impl {
     kernels::Store store; // of activations
 
     HugeArena arena; // of what is packed
-    Linear patch; // [D, 4C]: channel slowest, then row, column of the patch
+    Linear patch;    // [D, 4C]: channel slowest, then row, column of the patch
     Linear text_in, text_out;
     Linear time_in, time_out; // float32 in every precision, as the references keep them
     Linear time_proj;
@@ -50,11 +50,12 @@ struct Transformer::Impl {
 
 // [C, f, h, w] -> [f * h/2 * w/2, 4C] and back from [tokens, 4C].
 at::Tensor patchify(const at::Tensor& latents);
-at::Tensor unpatchify(const at::Tensor& tokens, int64_t channels, int64_t frames, int64_t height, int64_t width);
+at::Tensor unpatchify(const at::Tensor& tokens, int64_t channels, int64_t frames, int64_t height,
+                      int64_t width);
 
 // out[r, head] = softmax(q[r, head] . k[., head] / sqrt(d) + key_bias) v[., head], whole tensors on any device: for the
 // plain twin. q, out: [m, D], k, v: [n, D]; key_bias: [n] float32 or undefined.
-void attend(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const at::Tensor& key_bias, int64_t heads,
-            at::Tensor out, CallCount* count);
+void attend(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const at::Tensor& key_bias,
+            int64_t heads, at::Tensor out, CallCount* count);
 
 } // namespace mc::transformer

@@ -20,8 +20,8 @@ bool Linear::library_is_faster(Store store) {
 }
 
 Linear::Linear(at::Tensor weight, at::Tensor bias, Layout layout, Store store, HugeArena& arena)
-    : weight_(std::move(weight)), bias_(std::move(bias)), out_(weight_.size(0)), in_(weight_.size(1)), layout_(layout),
-      store_(store) {
+    : weight_(std::move(weight)), bias_(std::move(bias)), out_(weight_.size(0)), in_(weight_.size(1)),
+      layout_(layout), store_(store) {
     if (layout == Layout::PLAIN) return;
     at::Tensor packed = arena.take(static_cast<int64_t>(kernels::packed_weight_bytes(out_, in_, store)));
     at::Tensor rows = weight_.contiguous();

@@ -11,8 +11,9 @@ struct TextContext {
         at::Tensor packed; // the same as kernels::KeyValues, on the CPU
     };
     std::vector<LayerKeys> layers;
-    at::Tensor key_bias; // [rows] float32: 0, for the row that stands for all padding the logarithm of their number
-    int64_t flop = 0;    // spent on making it
+    // [rows] float32: 0, for the row that stands for all padding the logarithm of their number
+    at::Tensor key_bias;
+    int64_t flop = 0; // spent on making it
 };
 
 } // namespace mc::transformer

@@ -17,7 +17,7 @@ class TimeTable {
     void prepare(const std::vector<int64_t>& timesteps, CallCount* count);
     int64_t row(int64_t timestep) const { return rows_.at(timestep); } // in e and e0, once prepared
     const at::Tensor& e() const { return e_; }                         // [timesteps, D] float32
-    const at::Tensor& e0() const { return e0_; }                       // [timesteps, 6, D] float32, with the fps term
+    const at::Tensor& e0() const { return e0_; } // [timesteps, 6, D] float32, with the fps term
 
   private:
     const Transformer::Impl& model_;

@@ -53,7 +53,8 @@ static Layer load_layer(const Weights& w, Transformer::Impl& m, int64_t index) {
     l.norm3_weight = w.get(p + "norm2.weight", {D}, at::kFloat);
     l.norm3_bias = w.get(p + "norm2.bias", {D}, at::kFloat);
     l.cross_q = linear("attn2.to_q", D, D);
-    l.cross_kv = Linear::load(w, {p + "attn2.to_k", p + "attn2.to_v"}, D, D, precision, Linear::Layout::PLAIN, m.store, m.arena);
+    l.cross_kv = Linear::load(w, {p + "attn2.to_k", p + "attn2.to_v"}, D, D, precision, Linear::Layout::PLAIN,
+                              m.store, m.arena);
     l.cross_out = linear("attn2.to_out.0", D, D);
     l.cross_norm_q = gain("attn2.norm_q.weight");
     l.cross_norm_k = gain("attn2.norm_k.weight");
@@ -74,10 +75,12 @@ Transformer::Transformer(const Weights& w, const model::TransformerConfig& c, Pr
     int64_t D = c.width, patch = c.patch[0] * c.patch[1] * c.patch[2];
     at::ScalarType type = precision == Precision::BFLOAT16 ? at::kBFloat16 : at::kFloat;
 
-    const auto rows = m.device.is_cpu() && !Linear::library_is_faster(m.store) ? Linear::Layout::PACKED : Linear::Layout::PLAIN;
-    m.patch = Linear(w.get("patch_embedding.weight", {D, c.in_channels, c.patch[0], c.patch[1], c.patch[2]}, type)
-                         .view({D, c.in_channels * patch}),
-                     w.get("patch_embedding.bias", {D}, type).to(at::kFloat), rows, m.store, m.arena);
+    const auto rows = m.device.is_cpu() && !Linear::library_is_faster(m.store) ? Linear::Layout::PACKED
+                                                                               : Linear::Layout::PLAIN;
+    m.patch =
+        Linear(w.get("patch_embedding.weight", {D, c.in_channels, c.patch[0], c.patch[1], c.patch[2]}, type)
+                   .view({D, c.in_channels * patch}),
+               w.get("patch_embedding.bias", {D}, type).to(at::kFloat), rows, m.store, m.arena);
     const std::string ce = "condition_embedder.";
     auto plain = [&](const std::string& name, int64_t out, int64_t in, Precision kept) {
         return Linear::load(w, {name}, out, in, kept, Linear::Layout::PLAIN, m.store, m.arena);
@@ -99,23 +102,28 @@ Transformer::Transformer(const Weights& w, const model::TransformerConfig& c, Pr
         m.layers[i].modulation = m.modulations[i];
     }
     m.head_modulation = w.get("scale_shift_table", {1, 2, D}, at::kFloat).view({2, D});
-    m.head = Linear::load(w, {"proj_out"}, patch * c.out_channels, D, precision, Linear::Layout::PACKED, m.store, m.arena);
+    m.head = Linear::load(w, {"proj_out"}, patch * c.out_channels, D, precision, Linear::Layout::PACKED,
+                          m.store, m.arena);
 }
 
 Transformer::~Transformer() = default;
-const model::TransformerConfig& Transformer::config() const { return impl_->config; }
+const model::TransformerConfig& Transformer::config() const {
+    return impl_->config;
+}
 
 int64_t Transformer::bytes() const {
     const Impl& m = *impl_;
     int64_t sum = m.head_modulation.nbytes();
-    for (const Linear* l : {&m.patch, &m.text_in, &m.text_out, &m.time_in, &m.time_out, &m.time_proj, &m.head})
+    for (const Linear* l :
+         {&m.patch, &m.text_in, &m.text_out, &m.time_in, &m.time_out, &m.time_proj, &m.head})
         sum += l->bytes();
     if (m.fps_embedding.defined()) sum += m.fps_embedding.nbytes() + m.fps_in.bytes() + m.fps_out.bytes();
     for (const Layer& l : m.layers) {
-        for (const Linear* w : {&l.self_q, &l.self_k, &l.self_v, &l.self_out, &l.cross_q, &l.cross_kv, &l.cross_out, &l.ffn_in, &l.ffn_out})
+        for (const Linear* w : {&l.self_q, &l.self_k, &l.self_v, &l.self_out, &l.cross_q, &l.cross_kv,
+                                &l.cross_out, &l.ffn_in, &l.ffn_out})
             sum += w->bytes();
-        for (const at::Tensor* t : {&l.modulation, &l.self_norm_q, &l.self_norm_k, &l.norm3_weight, &l.norm3_bias,
-                                    &l.cross_norm_q, &l.cross_norm_k})
+        for (const at::Tensor* t : {&l.modulation, &l.self_norm_q, &l.self_norm_k, &l.norm3_weight,
+                                    &l.norm3_bias, &l.cross_norm_q, &l.cross_norm_k})
             sum += t->nbytes();
     }
     return sum;
@@ -159,18 +167,23 @@ std::shared_ptr<const TextContext> Transformer::text_context(const at::Tensor& e
 
 at::Tensor patchify(const at::Tensor& x) {
     int64_t C = x.size(0), f = x.size(1), h = x.size(2), w = x.size(3);
-    return x.view({C, f, h / 2, 2, w / 2, 2}).permute({1, 2, 4, 0, 3, 5}).reshape({f * (h / 2) * (w / 2), C * 4});
+    return x.view({C, f, h / 2, 2, w / 2, 2})
+        .permute({1, 2, 4, 0, 3, 5})
+        .reshape({f * (h / 2) * (w / 2), C * 4});
 }
 
-void attend(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const at::Tensor& key_bias, int64_t heads,
-            at::Tensor out, CallCount* count) {
+void attend(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const at::Tensor& key_bias,
+            int64_t heads, at::Tensor out, CallCount* count) {
     int64_t m = q.size(0), n = k.size(0), width = q.size(1), head = width / heads;
     if (count) count->add({Call::ATTENTION, m, n, width, heads, key_bias.defined()});
-    auto by_head = [&](const at::Tensor& t) { return t.unflatten(1, {heads, head}).transpose(0, 1).unsqueeze(0); };
+    auto by_head = [&](const at::Tensor& t) {
+        return t.unflatten(1, {heads, head}).transpose(0, 1).unsqueeze(0);
+    };
     std::optional<at::Tensor> mask;
     // float32: a logarithm needs its digits
     if (key_bias.defined()) mask = key_bias.view({1, 1, 1, n}).expand({1, heads, m, n});
-    at::Tensor a = at::scaled_dot_product_attention(by_head(q), by_head(k), by_head(v), mask); // [1, heads, m, head]
+    at::Tensor a =
+        at::scaled_dot_product_attention(by_head(q), by_head(k), by_head(v), mask); // [1, heads, m, head]
     out.unflatten(1, {heads, head}).copy_(a.squeeze(0).transpose(0, 1));
 }
 

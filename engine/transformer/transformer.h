@@ -29,7 +29,8 @@ class Transformer {
     // embeds: [n, text_width] float32, n <= text_rows; the rows up to text_rows are zero and, all alike, are
     // kept as one key with the logarithm of their number added to its score: the same softmax, fewer keys.
     // Trace: "text_ctx" [n + 1, D], the last row the padding one.
-    std::shared_ptr<const TextContext> text_context(const at::Tensor& embeds, Cancel cancel = {}, const Trace& trace = {}) const;
+    std::shared_ptr<const TextContext> text_context(const at::Tensor& embeds, Cancel cancel = {},
+                                                    const Trace& trace = {}) const;
     const model::TransformerConfig& config() const;
     int64_t bytes() const; // of the weights held
     struct Impl;
@@ -44,10 +45,10 @@ struct ChunkWork {
     int branch = 0;
     int chunk = 0;
     const cache::Plan* plan = nullptr; // nullptr: every token
-    bool remember = false; // keep the residual, which a later plan reuses
-    bool motion = false;   // compare the output with the latent frame before: see Window::change
-    bool output = true;    // false: only its keys and values are wanted
-    double level = 0;      // sigma of the chunk: what Reuse::TAYLOR extrapolates over
+    bool remember = false;             // keep the residual, which a later plan reuses
+    bool motion = false;               // compare the output with the latent frame before: see Window::change
+    bool output = true;                // false: only its keys and values are wanted
+    double level = 0;                  // sigma of the chunk: what Reuse::TAYLOR extrapolates over
 };
 
 // The transformer at one size: rotary tables, workspace, keys and values of the window and what caches reuse,
@@ -81,8 +82,8 @@ class Window {
     // Trace, first work only and only where its plan is every token: "e", "e0", "tokens_in", "rope_angle", "rope_cos",
     // "rope_sin", "block0_self_attn", "block0_cross_attn", "block0_out", "block_last_out".
     void forward(const at::Tensor& latents, const std::vector<int64_t>& timesteps,
-                 std::span<const TextContext* const> text, std::span<const ChunkWork> work, Cancel cancel = {},
-                 const Trace& trace = {});
+                 std::span<const TextContext* const> text, std::span<const ChunkWork> work,
+                 Cancel cancel = {}, const Trace& trace = {});
     // [C, frames, height, width] float32; of the chunks that the last forward put out.
     const at::Tensor& velocity(int branch) const;
     // Of work number `index` of the last forward, which asked for motion: for each token
@@ -97,8 +98,8 @@ class Window {
     const Change& change(size_t index) const;
 
     // Every token of every chunk for one prompt: a forward without caches, the velocity as above.
-    at::Tensor forward(const at::Tensor& latents, const std::vector<int64_t>& timesteps, const TextContext& text,
-                       Cancel cancel = {}, const Trace& trace = {});
+    at::Tensor forward(const at::Tensor& latents, const std::vector<int64_t>& timesteps,
+                       const TextContext& text, Cancel cancel = {}, const Trace& trace = {});
 
     // mean |now - before| and mean |before| of the time embedding (`e`, or `e0` with the fps term) of two timesteps.
     struct Distance {
@@ -106,7 +107,7 @@ class Window {
     };
     Distance distance(bool e0, int64_t now, int64_t before);
 
-    int chunks() const;             // 1 where attention is not KV
+    int chunks() const; // 1 where attention is not KV
     int64_t frame_tokens() const;
     std::pair<int64_t, int64_t> frame_grid() const; // the same as rows and columns
     int64_t flop() const;           // done so far: GEMM and attention, counted from the shapes run

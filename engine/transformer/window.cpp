@@ -12,8 +12,10 @@ namespace mc::transformer {
 
 using model::Attention;
 
-Window::Impl::Impl(const Transformer::Impl& model, const Shape& shape) 
-    : model(model), shape(shape), time(model, shape.fps), blocks(model.config.width, model.config.ffn, std::max(model.patch.in(), model.head.out()), model.store) {
+Window::Impl::Impl(const Transformer::Impl& model, const Shape& shape)
+    : model(model), shape(shape), time(model, shape.fps),
+      blocks(model.config.width, model.config.ffn, std::max(model.patch.in(), model.head.out()),
+             model.store) {
     const auto& c = model.config;
     const int64_t rows = shape.height / c.patch[1], columns = shape.width / c.patch[2];
     frame_tokens = rows * columns;
@@ -29,8 +31,9 @@ Window::Impl::Impl(const Transformer::Impl& model, const Shape& shape)
     memory.resize(static_cast<size_t>(shape.branches) * chunks);
     if (shape.remembers)
         for (Memory& m : memory) {
-            m.residual = model.device.is_cpu() ? huge_zeros({chunk_tokens, c.width}, model.type())
-                                               : at::zeros({chunk_tokens, c.width}, floats.dtype(model.type()));
+            m.residual = model.device.is_cpu()
+                             ? huge_zeros({chunk_tokens, c.width}, model.type())
+                             : at::zeros({chunk_tokens, c.width}, floats.dtype(model.type()));
             if (shape.reuse == cache::Reuse::TAYLOR) {
                 m.slope = at::zeros_like(m.residual);
                 m.level = at::full({chunk_tokens}, std::numeric_limits<float>::quiet_NaN(), floats);
@@ -63,7 +66,8 @@ void Window::Impl::allocate_for_fast() {
 
 void Window::Impl::lay_out(const std::vector<int64_t>& timesteps, std::span<const ChunkWork> work) {
     Pass& p = pass;
-    p.spans.clear(), p.token.clear(), p.row_of.clear(), p.first_row.clear(), p.first_slot.clear(), p.distinct.clear();
+    p.spans.clear(), p.token.clear(), p.row_of.clear(), p.first_row.clear(), p.first_slot.clear(),
+        p.distinct.clear();
     p.frame_group.assign(shape.frames, -1);
     for (const ChunkWork& w : work)
         for (int64_t f = w.chunk * chunk_frames; f < (w.chunk + 1) * chunk_frames; f++) {
@@ -91,9 +95,11 @@ void Window::Impl::lay_out(const std::vector<int64_t>& timesteps, std::span<cons
         if (end == first) continue;
         if (shape.attention == Attention::CAUSAL) {
             const int64_t step = shape.chunk * frame_tokens;
-            for (int64_t t = 0; t < tokens; t += step) p.spans.push_back({i, w.branch, first + t, first + t + step, t + step});
+            for (int64_t t = 0; t < tokens; t += step)
+                p.spans.push_back({i, w.branch, first + t, first + t + step, t + step});
         } else {
-            p.spans.push_back({i, w.branch, first, end, shape.attention == Attention::KV ? base + chunk_tokens : tokens});
+            p.spans.push_back(
+                {i, w.branch, first, end, shape.attention == Attention::KV ? base + chunk_tokens : tokens});
         }
     }
     p.rows = static_cast<int64_t>(p.token.size());
@@ -107,25 +113,41 @@ Window::Window(const Transformer& transformer, const Shape& shape) {
     if (shape.frames < 1 || shape.height % c.patch[1] || shape.width % c.patch[2] || shape.chunk < 1 ||
         (shape.attention != Attention::FULL && shape.frames % shape.chunk) || shape.branches < 1)
         throw Error(MC_ERROR_INTERNAL, "A window that the transformer cannot take.");
-    int64_t longest = std::max({static_cast<int64_t>(shape.frames), shape.height / c.patch[1], shape.width / c.patch[2]});
+    int64_t longest =
+        std::max({static_cast<int64_t>(shape.frames), shape.height / c.patch[1], shape.width / c.patch[2]});
     if (longest > c.rope_length)
-        throw Error(MC_ERROR_SETTINGS, "The model has positions for " + std::to_string(c.rope_length) +
-                                           " latent frames, rows and columns; ask for a smaller picture or a shorter window.");
+        throw Error(MC_ERROR_SETTINGS,
+                    "The model has positions for " + std::to_string(c.rope_length) +
+                        " latent frames, rows and columns; ask for a smaller picture or a shorter window.");
     impl_ = std::make_unique<Impl>(*transformer.impl_, shape);
 }
 
 Window::~Window() = default;
-int Window::chunks() const { return impl_->chunks; }
-int64_t Window::frame_tokens() const { return impl_->frame_tokens; }
+int Window::chunks() const {
+    return impl_->chunks;
+}
+int64_t Window::frame_tokens() const {
+    return impl_->frame_tokens;
+}
 std::pair<int64_t, int64_t> Window::frame_grid() const {
     const auto& c = impl_->model.config;
     return {impl_->shape.height / c.patch[1], impl_->shape.width / c.patch[2]};
 }
-int64_t Window::flop() const { return impl_->count.flop(); }
-const CallCount& Window::calls() const { return impl_->count; }
-const at::Tensor& Window::velocity(int branch) const { return impl_->velocity[branch]; }
-const Window::Change& Window::change(size_t index) const { return impl_->changes.at(index); }
-void Window::use_plain(bool plain) { impl_->plain = plain || !impl_->model.device.is_cpu(); }
+int64_t Window::flop() const {
+    return impl_->count.flop();
+}
+const CallCount& Window::calls() const {
+    return impl_->count;
+}
+const at::Tensor& Window::velocity(int branch) const {
+    return impl_->velocity[branch];
+}
+const Window::Change& Window::change(size_t index) const {
+    return impl_->changes.at(index);
+}
+void Window::use_plain(bool plain) {
+    impl_->plain = plain || !impl_->model.device.is_cpu();
+}
 void Window::prepare(const std::vector<int64_t>& timesteps) {
     c10::InferenceMode guard;
     impl_->time.prepare(timesteps, &impl_->count);
@@ -173,11 +195,12 @@ void Window::forward(const at::Tensor& latents, const std::vector<int64_t>& time
         trace("rope_cos", w.rotary.cosine);
         trace("rope_sin", w.rotary.sine);
     }
-    w.plain ? w.forward_plain(latents, text, work, cancel, trace) : w.forward_fast(latents, text, work, cancel, trace);
+    w.plain ? w.forward_plain(latents, text, work, cancel, trace)
+            : w.forward_fast(latents, text, work, cancel, trace);
 }
 
-at::Tensor Window::forward(const at::Tensor& latents, const std::vector<int64_t>& timesteps, const TextContext& text,
-                           Cancel cancel, const Trace& trace) {
+at::Tensor Window::forward(const at::Tensor& latents, const std::vector<int64_t>& timesteps,
+                           const TextContext& text, Cancel cancel, const Trace& trace) {
     std::vector<ChunkWork> work(chunks());
     for (int c = 0; c < chunks(); c++) work[c].chunk = c;
     const TextContext* const texts[] = {&text};
@@ -188,7 +211,8 @@ at::Tensor Window::forward(const at::Tensor& latents, const std::vector<int64_t>
 std::pair<at::Tensor, at::Tensor> Window::key_value(int branch, int64_t layer, int64_t token) const {
     const Impl& w = *impl_;
     const size_t slot = w.slot_of(layer, branch);
-    if (w.plain) return {w.keys.at(slot)[token].to(at::kFloat).cpu(), w.values.at(slot)[token].to(at::kFloat).cpu()};
+    if (w.plain)
+        return {w.keys.at(slot)[token].to(at::kFloat).cpu(), w.values.at(slot)[token].to(at::kFloat).cpu()};
     at::Tensor k = at::empty({w.model.config.width}), v = at::empty_like(k);
     kernels::read_key(w.model.key_values(w.keys_values[slot], w.tokens), token, k.mutable_data_ptr<float>(),
                       v.mutable_data_ptr<float>());
@@ -196,7 +220,8 @@ std::pair<at::Tensor, at::Tensor> Window::key_value(int branch, int64_t layer, i
 }
 
 Window::Bytes Window::bytes(const model::TransformerConfig& c, Precision precision, const Shape& s) {
-    const int64_t frame_tokens = (s.height / c.patch[1]) * (s.width / c.patch[2]), tokens = s.frames * frame_tokens;
+    const int64_t frame_tokens = (s.height / c.patch[1]) * (s.width / c.patch[2]),
+                  tokens = s.frames * frame_tokens;
     const kernels::Store store = store_for(precision, at::kCPU);
     const int64_t element = store == kernels::Store::BF16 ? 2 : 4;
     const bool kv = s.attention == Attention::KV;
@@ -204,12 +229,12 @@ Window::Bytes Window::bytes(const model::TransformerConfig& c, Precision precisi
     Bytes bytes{};
     // x, q and where remembered the output; patch embeddings and patches; bookkeeping; rotary tables; velocities, of which
     // guidance makes copies; a worker's blocks.
-    bytes.workspace = most * c.width * (s.remembers ? 3 : 2) * element + tokens * c.width * element +
-                      most * 16 + tokens * c.head() / 2 * 3 * 4 +
-                      tokens * 4 * c.out_channels * (s.branches + 1) * 4 +
-                      thread_count() * Blocks::bytes(c.width, c.ffn, 4 * std::max(c.in_channels, c.out_channels), store);
-    bytes.keys_values = static_cast<int64_t>(kernels::key_value_bytes(tokens, c.heads, c.head(), store)) * s.branches *
-                        (kv ? c.layers : 2);
+    bytes.workspace =
+        most * c.width * (s.remembers ? 3 : 2) * element + tokens * c.width * element + most * 16 +
+        tokens * c.head() / 2 * 3 * 4 + tokens * 4 * c.out_channels * (s.branches + 1) * 4 +
+        thread_count() * Blocks::bytes(c.width, c.ffn, 4 * std::max(c.in_channels, c.out_channels), store);
+    bytes.keys_values = static_cast<int64_t>(kernels::key_value_bytes(tokens, c.heads, c.head(), store)) *
+                        s.branches * (kv ? c.layers : 2);
     if (s.remembers) {
         const bool taylor = s.reuse == cache::Reuse::TAYLOR;
         const int64_t chunks = kv ? s.frames / s.chunk : 1;

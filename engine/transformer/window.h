@@ -24,10 +24,11 @@ struct Window::Impl {
 
     // Of each branch and chunk, [branch * chunks + chunk]: what a later forward reuses.
     struct Memory {
-        at::Tensor residual; // [chunk_tokens, D] type of the store: output - input of the layers, as last computed
-        at::Tensor slope;    // the same: its change with sigma; Reuse::TAYLOR
-        at::Tensor level;    // [chunk_tokens] float32: sigma at which it was computed; NaN: never
-        at::Tensor last;     // [frame_tokens, D]: output of the last frame when it was last seen with motion
+        // [chunk_tokens, D] type of the store: output - input of the layers, as last computed
+        at::Tensor residual;
+        at::Tensor slope; // the same: its change with sigma; Reuse::TAYLOR
+        at::Tensor level; // [chunk_tokens] float32: sigma at which it was computed; NaN: never
+        at::Tensor last;  // [frame_tokens, D]: output of the last frame when it was last seen with motion
         bool has_last = false;
     };
     std::vector<Memory> memory;
@@ -35,15 +36,15 @@ struct Window::Impl {
 
     // Keys and values: of every layer and branch for KV; else of a layer alone, in two halves that layers take in turn,
     // so that the next layer's may be written while this one's are still read.
-    std::vector<at::Tensor> keys_values; // fast: bytes of kernels::KeyValues
+    std::vector<at::Tensor> keys_values;  // fast: bytes of kernels::KeyValues
     std::vector<at::Tensor> keys, values; // plain: [tokens, D] type of the store
     size_t slot_of(size_t layer, int branch) const {
         return (shape.attention == model::Attention::KV ? layer : layer % 2) * shape.branches + branch;
     }
 
-    at::Tensor x, q;                  // [rows at once, D]: the tokens that go through the layers
-    at::Tensor in;                    // [tokens, D]: patch embeddings, of the chunks in the work
-    at::Tensor out;                   // [rows at once, D]: the layers' output where a cache or motion wants it
+    at::Tensor x, q; // [rows at once, D]: the tokens that go through the layers
+    at::Tensor in;   // [tokens, D]: patch embeddings, of the chunks in the work
+    at::Tensor out;  // [rows at once, D]: the layers' output where a cache or motion wants it
     std::vector<at::Tensor> velocity; // a branch each: [C, f, h, w] float32
     std::vector<Change> changes;
 
@@ -55,12 +56,12 @@ struct Window::Impl {
     };
     struct Pass {
         std::vector<Span> spans;
-        std::vector<int32_t> token;      // [rows]: of the window; its position and the slot of its key
-        std::vector<int32_t> group;      // [rows]: its latent frame's index in `frames_of_time`
-        std::vector<int64_t> first_row;  // of each work
-        std::vector<int32_t> row_of;     // of each work's tokens, one work after the other: its row, or -1
-        std::vector<int64_t> first_slot; // of each work in row_of
-        std::vector<int64_t> distinct;   // timesteps
+        std::vector<int32_t> token;       // [rows]: of the window; its position and the slot of its key
+        std::vector<int32_t> group;       // [rows]: its latent frame's index in `frames_of_time`
+        std::vector<int64_t> first_row;   // of each work
+        std::vector<int32_t> row_of;      // of each work's tokens, one work after the other: its row, or -1
+        std::vector<int64_t> first_slot;  // of each work in row_of
+        std::vector<int64_t> distinct;    // timesteps
         std::vector<int32_t> frame_group; // [frames]: index into distinct; -1: not in the work
         int64_t rows = 0;
     } pass;

@@ -10,10 +10,13 @@ namespace {
 constexpr unsigned columns = 32, rows = 8;
 
 dim3 grid_of(size_t width, size_t height) {
-    return {static_cast<unsigned>((width + columns - 1) / columns), static_cast<unsigned>((height + rows - 1) / rows)};
+    return {static_cast<unsigned>((width + columns - 1) / columns),
+            static_cast<unsigned>((height + rows - 1) / rows)};
 }
 
-pixel::Planes planes_of(const Picture& p) { return {p.rgb, p.plane_stride, p.width}; }
+pixel::Planes planes_of(const Picture& p) {
+    return {p.rgb, p.plane_stride, p.width};
+}
 
 __global__ void rgb_pixels(pixel::Planes in, size_t width, size_t height, pixel::Packed out) {
     const size_t x = blockIdx.x * columns + threadIdx.x, y = blockIdx.y * rows + threadIdx.y;
@@ -34,8 +37,8 @@ cudaError_t to_yuv(const Picture& p, const pixel::Subsampled& out, cudaStream_t 
 } // namespace
 
 cudaError_t picture_to_rgb(const Picture& p, uint8_t* rgb, size_t stride, cudaStream_t stream) {
-    rgb_pixels<<<grid_of(p.width, p.height), dim3(columns, rows), 0, stream>>>(planes_of(p), p.width, p.height,
-                                                                               {rgb, stride});
+    rgb_pixels<<<grid_of(p.width, p.height), dim3(columns, rows), 0, stream>>>(planes_of(p), p.width,
+                                                                               p.height, {rgb, stride});
     return cudaGetLastError();
 }
 

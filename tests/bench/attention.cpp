@@ -66,19 +66,20 @@ void compare(int64_t rows, int64_t keys, int64_t heads, int64_t head, at::Scalar
         best_aten = std::min(best_aten, theirs);
         spent += mine + theirs;
     }
-    const double difference = (expected.squeeze(0).transpose(0, 1) - out).to(at::kFloat).abs().max().item<double>();
+    const double difference =
+        (expected.squeeze(0).transpose(0, 1) - out).to(at::kFloat).abs().max().item<double>();
     const double gflop = 4e-9 * rows * keys * heads * head;
-    std::printf("%8s %7d %6ld %6ld %5ld %5ld %10.1f %10.1f %7.2f %12.1e\n", type == at::kFloat ? "float32" : "bfloat16", at::get_num_threads(), long(rows),
-                long(keys), long(heads), long(head), gflop / best_aten, gflop / best, best_aten / best,
-                difference);
+    std::printf("%8s %7d %6ld %6ld %5ld %5ld %10.1f %10.1f %7.2f %12.1e\n",
+                type == at::kFloat ? "float32" : "bfloat16", at::get_num_threads(), long(rows), long(keys),
+                long(heads), long(head), gflop / best_aten, gflop / best, best_aten / best, difference);
 }
 
 } // namespace
 
 int main(int argc, char** argv) {
     c10::InferenceMode guard;
-    std::printf("%8s %7s %6s %6s %5s %5s %10s %10s %7s %12s\n", "type", "threads", "rows", "keys", "heads", "head",
-                "ATen", "ours", "ratio", "difference");
+    std::printf("%8s %7s %6s %6s %5s %5s %10s %10s %7s %12s\n", "type", "threads", "rows", "keys", "heads",
+                "head", "ATen", "ours", "ratio", "difference");
     for (int threads : argc > 1 ? std::vector<int>{std::atoi(argv[1])} : std::vector<int>{1, 2}) {
         at::set_num_threads(threads);
         for (at::ScalarType type : {at::kFloat, at::kBFloat16}) {

@@ -61,11 +61,11 @@ class Driver {
         policy->begin_window(shape);
     }
     // One chunk takes its next step in the next row, in one branch. `frames` unused at its first.
-    const Plan& step(const std::vector<FrameDistance>& frames, int branch = 0, int chunk = 0, double sigma = 1) {
+    const Plan& step(const std::vector<FrameDistance>& frames, int branch = 0, int chunk = 0,
+                     double sigma = 1) {
         int& at = steps_[{branch, chunk}];
-        const ChunkStep one{chunk, at,
-                            at ? std::span<const FrameDistance>(frames) : std::span<const FrameDistance>(),
-                            sigma};
+        const ChunkStep one{
+            chunk, at, at ? std::span<const FrameDistance>(frames) : std::span<const FrameDistance>(), sigma};
         plans.push_back(policy->decide(at, branch, {&one, 1}).front());
         ++at;
         return plans.back();

@@ -114,9 +114,9 @@ GST_START_TEST(test_a_knob_makes_the_preset_custom) {
     const auto preset = [&] {
         GValue value = G_VALUE_INIT;
         g_object_get_property(G_OBJECT(gen), "cache-preset", &value);
-        const std::string nick = g_enum_get_value(G_ENUM_CLASS(g_type_class_peek(G_VALUE_TYPE(&value))),
-                                                  g_value_get_enum(&value))
-                                     ->value_nick;
+        const std::string nick =
+            g_enum_get_value(G_ENUM_CLASS(g_type_class_peek(G_VALUE_TYPE(&value))), g_value_get_enum(&value))
+                ->value_nick;
         g_value_unset(&value);
         return nick;
     };

@@ -27,16 +27,18 @@ static double share(const std::vector<uint8_t>& mask) { // in float32, as the re
 
 Json CacheEvents::event_of(int window, const sampler::Turn& t, int64_t tokens, const Kept* kept) const {
     const bool step = t.turn.kind == sampler::ChunkTurn::Kind::STEP;
-    Json event = {{"window", window},     {"call", 2 * t.row + t.branch}, {"row", t.row},
-                  {"branch", t.branch ? "uncond" : "cond"}, {"group", t.turn.chunk},
-                  {"step", step ? t.turn.step : 0}, {"active", step}};
+    Json event = {{"window", window},      {"call", 2 * t.row + t.branch},
+                  {"row", t.row},          {"branch", t.branch ? "uncond" : "cond"},
+                  {"group", t.turn.chunk}, {"step", step ? t.turn.step : 0},
+                  {"active", step}};
     int64_t updated = tokens;
     if (!step) {
         event["kind"] = "prefix";
     } else if (!kept) {
         event["kind"] = "full";
     } else {
-        static const char* const names[] = {"warmup", "first_after_warmup", "full", "sparse", "reuse", "suppressed"};
+        static const char* const names[] = {"warmup", "first_after_warmup", "full", "sparse",
+                                            "reuse",  "suppressed"};
         const Decision& d = kept->decision;
         event["kind"] = names[static_cast<int>(d.kind)];
         if (!kept->updated.empty()) {
@@ -93,7 +95,8 @@ void CacheEvents::took(int window, const sampler::Turn& t) {
     }
     if (!t.weights.empty()) {
         new_weights_["new_weights.event"].push_back(at::scalar_tensor(index, at::kLong));
-        new_weights_["new_weights.values"].push_back(at::tensor(std::vector<float>(t.weights.begin(), t.weights.end())));
+        new_weights_["new_weights.values"].push_back(
+            at::tensor(std::vector<float>(t.weights.begin(), t.weights.end())));
     }
     if (kept) decisions_.erase(found);
 }

@@ -13,8 +13,8 @@ namespace mc::golden {
 class CacheEvents {
   public:
     explicit CacheEvents(const CaseFile& file) : file_(file) {}
-    void decided(const cache::Decision& decision);            // before the turns of its row and branch
-    void took(int window, const sampler::Turn& turn);         // in the order of execution
+    void decided(const cache::Decision& decision);    // before the turns of its row and branch
+    void took(int window, const sampler::Turn& turn); // in the order of execution
     void fill(Produced& produced) const;
 
   private:

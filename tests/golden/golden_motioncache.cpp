@@ -29,8 +29,8 @@ Produced run_by_hand(const Run& run) {
 
     const int rows = s.at("rows"), chunks = s.at("num_groups"), chunk = s.at("group_size");
     const cache::Settings settings = cache_settings_of(s);
-    transformer::Window::Shape shape{chunks * chunk, s.at("latent_height"), s.at("latent_width"), chunk,
-                                     model::Attention::KV, s.at("fps")};
+    transformer::Window::Shape shape{chunks * chunk, s.at("latent_height"), s.at("latent_width"),
+                                     chunk,          model::Attention::KV,  s.at("fps")};
     shape.branches = 2;
     shape.chunks_at_once = chunks;
     shape.remembers = true;
@@ -41,8 +41,9 @@ Produced run_by_hand(const Run& run) {
     policy->begin_window({chunks, chunk, static_cast<int>(window.frame_tokens()), 2, rows, rows});
 
     const at::Tensor t = run.input("t"),
-                     x = run.file.inputs.has("x") ? run.input("x")
-                                                  : at::zeros({rows, config.in_channels, shape.frames, shape.height, shape.width});
+                     x = run.file.inputs.has("x")
+                             ? run.input("x")
+                             : at::zeros({rows, config.in_channels, shape.frames, shape.height, shape.width});
     for (int row = 0; row < rows; row++) {
         const std::vector<int64_t> now = numbers(t[row]), before = numbers(t[std::max(0, row - 1)]);
         std::vector<std::vector<cache::FrameDistance>> distances(chunks);
@@ -63,7 +64,9 @@ Produced run_by_hand(const Run& run) {
             for (int c = 0; c < chunks; c++) {
                 if (work[c].motion)
                     policy->motion(branch, c, window.change(c).tokens, window.change(c).has_previous);
-                events.took(0, {row, branch, {sampler::ChunkTurn::Kind::STEP, c, row, 0},
+                events.took(0, {row,
+                                branch,
+                                {sampler::ChunkTurn::Kind::STEP, c, row, 0},
                                 window.velocity(branch).narrow(1, c * chunk, chunk),
                                 work[c].motion ? policy->weights(branch, c) : std::span<const float>()});
             }

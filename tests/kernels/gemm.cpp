@@ -43,11 +43,14 @@ struct GemmCase {
           packed(hwy::AllocateAligned<uint8_t>(packed_weight_bytes(weight_out, weight_in, store))),
           bias(random.normals(s.out)), c(random.normals((s.rows - 1) * c_stride + s.out)) {
         pack_weight(weight.data(), weight_out, weight_in, store, packed.get());
-        args = {a.data(),      packed.get(), weight_in,
-                first_out,     first_in,     random.coin() ? bias.data() : nullptr,
-                c.data(),      s.rows,       s.out,
-                s.in,          a_stride,     c_stride,
-                random.coin(), random.coin() ? packed.get() : nullptr, store};
+        args = {a.data(),      packed.get(),
+                weight_in,     first_out,
+                first_in,      random.coin() ? bias.data() : nullptr,
+                c.data(),      s.rows,
+                s.out,         s.in,
+                a_stride,      c_stride,
+                random.coin(), random.coin() ? packed.get() : nullptr,
+                store};
     }
     std::vector<float> normals(size_t rows, size_t width, size_t stride) {
         std::vector<float> v((rows - 1) * stride + width, NAN);

@@ -21,9 +21,10 @@ struct Chunk {
     Reuse args{};
 
     Chunk(uint64_t seed, Store store, int kind, size_t rows, size_t width)
-        : random(seed), store(store), rows(rows), width(width), row(rows), in(random.normals(rows * width), store),
-          x(random.normals(rows * width), store), residual(random.normals(rows * width), store),
-          slope(random.normals(rows * width), store), out(std::vector<float>(rows * width, nan_), store), level(rows) {
+        : random(seed), store(store), rows(rows), width(width), row(rows),
+          in(random.normals(rows * width), store), x(random.normals(rows * width), store),
+          residual(random.normals(rows * width), store), slope(random.normals(rows * width), store),
+          out(std::vector<float>(rows * width, nan_), store), level(rows) {
         const float now = 0.5f;
         for (size_t t = 0; t < rows; t++) {
             const bool here = kind == 0 || random.coin();
@@ -32,8 +33,17 @@ struct Chunk {
             const size_t before = random.size(0, 5);
             level[t] = before == 0 && here ? nan_ : before == 1 ? now : 0.5f + 0.1f * float(before);
         }
-        args = {in.data(), x.data(), row.data(), kind ? residual.data() : nullptr, kind == 2 ? slope.data() : nullptr,
-                kind == 2 ? level.data() : nullptr, now, out.data(), rows, width, store};
+        args = {in.data(),
+                x.data(),
+                row.data(),
+                kind ? residual.data() : nullptr,
+                kind == 2 ? slope.data() : nullptr,
+                kind == 2 ? level.data() : nullptr,
+                now,
+                out.data(),
+                rows,
+                width,
+                store};
     }
 };
 
@@ -43,14 +53,15 @@ void compare_chunks(const Chunk& fast, const Chunk& plain) {
     const auto near = [&](const char* what, const Activations& a, const Activations& b, double size) {
         compare(
             what, b.size(), [&](size_t i) { return a.at(i); }, [&](size_t i) { return b.at(i); },
-            [&](size_t i) { return (exact_bits ? 4 * ulp : bf16_ulp) * (size + std::fabs(b.at(i))); }, !exact_bits);
+            [&](size_t i) { return (exact_bits ? 4 * ulp : bf16_ulp) * (size + std::fabs(b.at(i))); },
+            !exact_bits);
     };
     near("out", fast.out, plain.out, 4);
     near("residual", fast.residual, plain.residual, 0);
     near("slope", fast.slope, plain.slope, 40);
     compare(
-        "level", plain.rows, [&](size_t i) { return fast.level[i]; }, [&](size_t i) { return plain.level[i]; },
-        [](size_t) { return 0.; });
+        "level", plain.rows, [&](size_t i) { return fast.level[i]; },
+        [&](size_t i) { return plain.level[i]; }, [](size_t) { return 0.; });
 }
 
 } // namespace
@@ -74,9 +85,11 @@ TEST(reuse_by_hand) {
     const float x[2] = {10, 20}; // one computed token
     const int32_t row[3] = {-1, 0, -1};
     const float in[6] = {1, 1, 2, 2, 3, 3};
-    float residual[6] = {5, 6, 7, 8, 9, 10}, slope[6] = {1, 2, 0, 0, 0, 0}, level[3] = {0.75f, 0.5f, 0.25f}, out[6];
+    float residual[6] = {5, 6, 7, 8, 9, 10}, slope[6] = {1, 2, 0, 0, 0, 0}, level[3] = {0.75f, 0.5f, 0.25f},
+          out[6];
     plain::reuse({in, x, row, residual, slope, level, 0.25f, out, 3, 2, Store::F32});
-    const float outs[6] = {5.5f, 6, 10, 20, 12, 13}; // token 0: 1 + 5 - 0.5, 1 + 6 - 1; token 2: its level has not moved
+    const float outs[6] = {5.5f, 6,  10,
+                           20,   12, 13}; // token 0: 1 + 5 - 0.5, 1 + 6 - 1; token 2: its level has not moved
     const float residuals[6] = {5, 6, 8, 18, 9, 10}, slopes[6] = {1, 2, -4, -40, 0, 0};
     for (int i = 0; i < 6; i++) {
         CHECK_EQ(out[i], outs[i]);
@@ -94,8 +107,12 @@ static void timings() {
             std::snprintf(what, sizeof what, "reuse 180x192 %s%s", name(store), kind == 2 ? " taylor" : "");
             Chunk fast(1, store, kind, 180, 192), plain(1, store, kind, 180, 192);
             const size_t n = 180 * 192, bytes = n * (store == Store::BF16 ? 2 : 4);
-            time_beside(what, n, bytes * (kind == 2 ? 4 : 3), [&] { reuse(fast.args); }, [&] { plain::reuse(plain.args); });
+            time_beside(
+                what, n, bytes * (kind == 2 ? 4 : 3), [&] { reuse(fast.args); },
+                [&] { plain::reuse(plain.args); });
         }
 }
 
-int main(int argc, char** argv) { return run(argc, argv, timings); }
+int main(int argc, char** argv) {
+    return run(argc, argv, timings);
+}

@@ -163,9 +163,9 @@ TEST(calibration_polynomial_must_rise_where_it_was_fitted) {
 
 TEST(calibration_knobs_are_checked) {
     for (const char* preset : {"quality", "balanced", "fast"}) {
-        for (const char* key : {"threshold", "reuse", "warmup", "coarse_updates", "weights", "weight_floor",
-                                "distance", "vote", "min_ratio", "first_share", "noise_power", "speedup", "psnr",
-                                "ssim"})
+        for (const char* key :
+             {"threshold", "reuse", "warmup", "coarse_updates", "weights", "weight_floor", "distance", "vote",
+              "min_ratio", "first_share", "noise_power", "speedup", "psnr", "ssim"})
             CHECK_ERROR(parsed(with(key, nullptr, preset)), MC_ERROR_READ,
                         std::string("field '") + key + "' is missing");
         const auto knob = [&](const char* key, const json& value, const std::string& text) {

@@ -27,7 +27,9 @@ at::Tensor random_latents(uint64_t seed) {
 using Choose = std::function<cache::Plan(int chunk, int step)>;
 using Velocity = std::function<at::Tensor(const at::Tensor& x, double sigma)>; // of one chunk
 
-cache::Plan all(int, int) { return {}; }
+cache::Plan all(int, int) {
+    return {};
+}
 
 // Runs the window; where a token is not computed its velocity is no number.
 at::Tensor run(const WindowPlan& plan, const Choose& choose, const Velocity& velocity_of) {
@@ -70,7 +72,9 @@ at::Tensor run_repeating(const WindowPlan& plan, const Choose& choose, const Vel
     return solver.latents();
 }
 
-double most(const at::Tensor& a, const at::Tensor& b) { return (a - b).abs().max().item<double>(); }
+double most(const at::Tensor& a, const at::Tensor& b) {
+    return (a - b).abs().max().item<double>();
+}
 
 // The velocity of a picture that has the normal distribution of mean 0.3 and width `width`, a pixel: smooth and bent.
 Velocity normal_picture(double width) {
@@ -126,7 +130,8 @@ TEST(reused_steps_follow_the_path) {
         const double longer = most(run(plan, sometimes, normal_picture(0.4)), path);
         const double repeated = most(run_repeating(plan, sometimes, normal_picture(0.4)), path);
         CHECK(longer > 0);
-        if (!(longer < repeated / 2)) test::fail(__FILE__, __LINE__, std::to_string(longer) + " against " + std::to_string(repeated));
+        if (!(longer < repeated / 2))
+            test::fail(__FILE__, __LINE__, std::to_string(longer) + " against " + std::to_string(repeated));
     }
 }
 
@@ -143,14 +148,18 @@ TEST(tokens_have_histories_of_their_own) {
         },
         normal_picture(0.4));
     const auto sometimes = run(
-        plan, [](int, int step) { return step % 4 ? cache::Plan{cache::Action::REUSE, {}} : cache::Plan{}; },
+        plan,
+        [](int, int step) {
+            return step % 4 ? cache::Plan{cache::Action::REUSE, {}} : cache::Plan{};
+        },
         normal_picture(0.4));
     for (int f = 0; f < frames; f++)
         for (int t = 0; t < rows * columns; t++) {
             const auto of = [&](const at::Tensor& video) {
                 return video.select(1, f).narrow(1, 2 * (t / columns), 2).narrow(2, 2 * (t % columns), 2);
             };
-            CHECK_NEAR(most(of(half), of((f % chunk_frames * rows * columns + t) % 2 ? sometimes : whole)), 0, 1e-6);
+            CHECK_NEAR(most(of(half), of((f % chunk_frames * rows * columns + t) % 2 ? sometimes : whole)), 0,
+                       1e-6);
         }
 }
 

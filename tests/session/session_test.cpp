@@ -23,7 +23,9 @@ static at::Tensor run(std::shared_ptr<const LoadedModel> model, Request request)
     }
     return at::cat(parts, 1); // [3, frames, H, W]
 }
-static at::Tensor bytes_of(const at::Tensor& pixels) { return (pixels / 2 + 0.5).clamp(0, 1).mul(255).to(at::kByte); }
+static at::Tensor bytes_of(const at::Tensor& pixels) {
+    return (pixels / 2 + 0.5).clamp(0, 1).mul(255).to(at::kByte);
+}
 
 TEST(exactly_the_frames_asked_for) {
     auto m = demo();
@@ -50,12 +52,14 @@ TEST(same_request_same_bytes_and_seeds_differ) {
 static uint64_t digest(const at::Tensor& video) {
     at::Tensor bytes = bytes_of(video).contiguous();
     uint64_t hash = 14695981039346656037u;
-    for (int64_t i = 0; i < bytes.numel(); i++) hash = (hash ^ bytes.const_data_ptr<uint8_t>()[i]) * 1099511628211u;
+    for (int64_t i = 0; i < bytes.numel(); i++)
+        hash = (hash ^ bytes.const_data_ptr<uint8_t>()[i]) * 1099511628211u;
     return hash;
 }
 
 TEST(same_bytes_in_another_process) {
-    std::string command = std::filesystem::read_symlink("/proc/self/exe").string() + " '" + root + "' --digest";
+    std::string command =
+        std::filesystem::read_symlink("/proc/self/exe").string() + " '" + root + "' --digest";
     for (int threads : {1, 2}) {
         FILE* other = popen((command + " " + std::to_string(threads)).c_str(), "r");
         unsigned long long theirs = 0;
@@ -83,7 +87,8 @@ TEST(frames_leave_chunk_by_chunk) {
     Stats early = s.stats();
     CHECK_EQ(first->pixels.size(1), 9); // a chunk of three latent frames, the video's first
     CHECK(early.forwards < early.forwards_total);
-    while (s.next()) {}
+    while (s.next()) {
+    }
     Stats late = s.stats();
     CHECK_EQ(late.forwards, late.forwards_total);
     CHECK_EQ(late.frames, 17);
@@ -228,7 +233,8 @@ TEST(nan_in_the_weights_is_an_error) {
     namespace fs = std::filesystem;
     fs::path folder = fs::temp_directory_path() / ("motioncache-nan-" + std::to_string(::getpid()));
     fs::copy(root + "/models/demo", folder, fs::copy_options::recursive);
-    fs::remove(folder / "motioncache.json"); // is of other weights now, which is refused before anything is computed
+    fs::remove(folder /
+               "motioncache.json"); // is of other weights now, which is refused before anything is computed
     for (const char* part : {"transformer", "vae"}) {
         fs::path file = folder / part / "diffusion_pytorch_model.safetensors";
         fs::permissions(file, fs::perms::owner_write, fs::perm_options::add);
@@ -243,7 +249,8 @@ TEST(nan_in_the_weights_is_an_error) {
         o.device = "cpu";
         auto m = LoadedModel::open(folder, o);
         CHECK_ERROR(run(m, small()), MC_ERROR_NUMBERS, "NaN");
-        fs::copy(root + "/models/demo/transformer", folder / "transformer", fs::copy_options::overwrite_existing | fs::copy_options::recursive);
+        fs::copy(root + "/models/demo/transformer", folder / "transformer",
+                 fs::copy_options::overwrite_existing | fs::copy_options::recursive);
     }
     fs::remove_all(folder);
 }
@@ -272,7 +279,8 @@ TEST(caches_that_compute_everything_change_nothing) {
 int main(int argc, char** argv) {
     root = argv[1];
     if (argc == 4 && std::string(argv[2]) == "--digest") {
-        std::printf("%llx\n", static_cast<unsigned long long>(digest(run(demo(std::stoi(argv[3])), small()))));
+        std::printf("%llx\n",
+                    static_cast<unsigned long long>(digest(run(demo(std::stoi(argv[3])), small()))));
         return 0;
     }
     return mc::test::run_tests(argc - 1, argv + 1);

@@ -36,7 +36,9 @@ struct Model {
         negative = t->text_context(at::randn({4, config.text_width}, generator));
         text = {prompt.get(), negative.get()};
     }
-    at::Tensor latents(const Window::Shape& s) { return at::randn({16, s.frames, s.height, s.width}, generator); }
+    at::Tensor latents(const Window::Shape& s) {
+        return at::randn({16, s.frames, s.height, s.width}, generator);
+    }
 };
 
 constexpr int CHUNKS = 3, CHUNK = 2, TOKENS = CHUNK * 4 * 6; // of a chunk
@@ -55,7 +57,9 @@ Window::Shape remembering(cache::Reuse reuse = cache::Reuse::REPEAT) {
 
 const std::vector<int64_t> staggered = {300, 300, 620, 620, 999, 999};
 
-double relative(const at::Tensor& a, const at::Tensor& b) { return ((a - b).norm() / b.norm()).item<double>(); }
+double relative(const at::Tensor& a, const at::Tensor& b) {
+    return ((a - b).norm() / b.norm()).item<double>();
+}
 
 Plan some_tokens() { // two positions of three, in every frame
     Plan plan{Action::TOKENS, {}};
@@ -157,7 +161,8 @@ static void fast_equals_plain(Precision precision, cache::Reuse reuse, double li
             CHECK_EQ(fast.change(i).has_previous, work[i].chunk > 0);
             CHECK_EQ(plain.change(i).has_previous, work[i].chunk > 0);
             const size_t first = work[i].chunk > 0 ? 0 : 24;
-            at::Tensor a = at::tensor(fast.change(i).tokens).slice(0, first), b = at::tensor(plain.change(i).tokens).slice(0, first);
+            at::Tensor a = at::tensor(fast.change(i).tokens).slice(0, first),
+                       b = at::tensor(plain.change(i).tokens).slice(0, first);
             CHECK_NEAR(relative(a, b), 0, limit);
         }
     }
@@ -166,9 +171,15 @@ static void fast_equals_plain(Precision precision, cache::Reuse reuse, double li
     CHECK_NEAR(double(fast.flop()) / double(plain.flop()), 1, 0.005);
 }
 
-TEST(fast_equals_plain_float32) { fast_equals_plain(Precision::FLOAT32, cache::Reuse::REPEAT, 1e-5); }
-TEST(fast_equals_plain_float32_taylor) { fast_equals_plain(Precision::FLOAT32, cache::Reuse::TAYLOR, 1e-5); }
-TEST(fast_equals_plain_bfloat16) { fast_equals_plain(Precision::BFLOAT16, cache::Reuse::REPEAT, 0.03); }
+TEST(fast_equals_plain_float32) {
+    fast_equals_plain(Precision::FLOAT32, cache::Reuse::REPEAT, 1e-5);
+}
+TEST(fast_equals_plain_float32_taylor) {
+    fast_equals_plain(Precision::FLOAT32, cache::Reuse::TAYLOR, 1e-5);
+}
+TEST(fast_equals_plain_bfloat16) {
+    fast_equals_plain(Precision::BFLOAT16, cache::Reuse::REPEAT, 0.03);
+}
 
 // Where the residual changes linearly with sigma, extrapolating is exact and repeating is not.
 TEST(taylor_follows_a_line) {

@@ -80,7 +80,9 @@ static void forward_of(PublishedTransformer published, int64_t memory) {
     CHECK_NEAR(((fast - plain).norm() / plain.norm()).item<double>(), 0, 0.03); // of bfloat16's rounding
 }
 
-TEST(forward_of_the_1_3B) { forward_of(DF_1_3B_540P, int64_t(8) << 30); }
+TEST(forward_of_the_1_3B) {
+    forward_of(DF_1_3B_540P, int64_t(8) << 30);
+}
 
 TEST(layer_of_the_14B) {
     PublishedTransformer one = DF_14B_540P;
@@ -89,4 +91,6 @@ TEST(layer_of_the_14B) {
     forward_of(one, int64_t(6) << 30);
 }
 
-int main(int argc, char** argv) { return mc::test::run_tests(argc, argv); }
+int main(int argc, char** argv) {
+    return mc::test::run_tests(argc, argv);
+}

@@ -30,16 +30,20 @@ static Input input_for(const Transformer& t, const Window::Shape& s) {
     Input in;
     in.latents = at::randn({t.config().in_channels, s.frames, s.height, s.width}, generator);
     in.embeds = at::randn({9, t.config().text_width}, generator);
-    for (int f = 0; f < s.frames; f++) in.timesteps.push_back(std::min(999, 100 + f / std::max(1, s.chunk) * 211));
+    for (int f = 0; f < s.frames; f++)
+        in.timesteps.push_back(std::min(999, 100 + f / std::max(1, s.chunk) * 211));
     return in;
 }
 
-static double distance(const at::Tensor& a, const at::Tensor& b) { return (a - b).abs().max().item<double>(); }
+static double distance(const at::Tensor& a, const at::Tensor& b) {
+    return (a - b).abs().max().item<double>();
+}
 static double relative(const at::Tensor& a, const at::Tensor& b) {
     return ((a - b).norm() / b.norm()).item<double>();
 }
 
-static void fast_equals_plain(const std::string& path, model::Attention attention, Precision precision, double limit) {
+static void fast_equals_plain(const std::string& path, model::Attention attention, Precision precision,
+                              double limit) {
     c10::InferenceMode guard;
     auto t = load(path, precision);
     Window::Shape shape{6, 8, 12, 2, attention, 24};
@@ -79,8 +83,12 @@ static void bfloat16_is_near_float32(kernels::Store store) {
     CHECK(d < 0.02);
 }
 
-TEST(bfloat16_in_memory_is_near_float32) { bfloat16_is_near_float32(kernels::Store::BF16); }
-TEST(bfloat16_in_float32_is_near_float32) { bfloat16_is_near_float32(kernels::Store::F32_AS_BF16); }
+TEST(bfloat16_in_memory_is_near_float32) {
+    bfloat16_is_near_float32(kernels::Store::BF16);
+}
+TEST(bfloat16_in_float32_is_near_float32) {
+    bfloat16_is_near_float32(kernels::Store::F32_AS_BF16);
+}
 
 TEST(a_chunk_does_not_see_later_ones) {
     c10::InferenceMode guard;
@@ -96,8 +104,10 @@ TEST(a_chunk_does_not_see_later_ones) {
         double early = distance(before.narrow(1, 0, 4), after.narrow(1, 0, 4));
         double late = distance(before.narrow(1, 4, 2), after.narrow(1, 4, 2));
         CHECK(late > 1e-3);
-        if (attention == model::Attention::CAUSAL) CHECK_EQ(early, 0.0);
-        else CHECK(early > 1e-4);
+        if (attention == model::Attention::CAUSAL)
+            CHECK_EQ(early, 0.0);
+        else
+            CHECK(early > 1e-4);
     }
 }
 

@@ -41,7 +41,8 @@ Run parse_run(const std::string& text) {
     std::istringstream list(text.substr(colon + 1));
     for (std::string item; std::getline(list, item, ',');) {
         const size_t equals = item.find('=');
-        if (equals == std::string::npos) throw Error(MC_ERROR_SETTINGS, "--run: \"" + item + "\" is not KEY=VALUE.");
+        if (equals == std::string::npos)
+            throw Error(MC_ERROR_SETTINGS, "--run: \"" + item + "\" is not KEY=VALUE.");
         run.keys[item.substr(0, equals)] = item.substr(equals + 1);
     }
     return run;
@@ -113,7 +114,8 @@ int main(int argc, char** argv) {
         for (size_t r = 0; r < runs.size() && r < 2; r++) {
             session::Request request = base;
             request.prompt = texts.at(0);
-            request.steps = std::min(base.steps.value_or(12), 12); // enough for all chunks to be at work at once
+            request.steps =
+                std::min(base.steps.value_or(12), 12); // enough for all chunks to be at work at once
             for (const auto& [key, value] : runs[r].keys) bench::set(request, key, value);
             bench::make_video(model, request);
         }
@@ -146,21 +148,32 @@ int main(int argc, char** argv) {
                                       {"tokens_computed", s.count.tokens_computed},
                                       {"tokens", s.count.tokens_computed + s.count.tokens_reused}};
                 if (r < 2) references.push_back(video);
-                if (r >= 1) out["against_full"] = score_of(quality::compare(references[0].view(), video.view()), video.window_ends);
-                if (r >= 2) out["against_kv"] = score_of(quality::compare(references[1].view(), video.view()), video.window_ends);
+                if (r >= 1)
+                    out["against_full"] =
+                        score_of(quality::compare(references[0].view(), video.view()), video.window_ends);
+                if (r >= 2)
+                    out["against_kv"] =
+                        score_of(quality::compare(references[1].view(), video.view()), video.window_ends);
                 runs[r].videos.push_back(out);
                 if (p == 0 && !dump.empty()) {
                     std::ofstream file(dump + "/" + std::to_string(r) + ".rgb", std::ios::binary);
-                    file.write(reinterpret_cast<const char*>(video.rgb.data()), static_cast<std::streamsize>(video.rgb.size()));
+                    file.write(reinterpret_cast<const char*>(video.rgb.data()),
+                               static_cast<std::streamsize>(video.rgb.size()));
                 }
-                std::cerr << "prompt " << p + 1 << " of " << texts.size() << ", " << runs[r].name << ": " << video.denoising() << " s\n";
+                std::cerr << "prompt " << p + 1 << " of " << texts.size() << ", " << runs[r].name << ": "
+                          << video.denoising() << " s\n";
                 last = std::move(video);
             }
         }
-        nlohmann::json json = {{"prompts", texts}, {"width", last.width}, {"height", last.height}, {"threads", model->threads},
+        nlohmann::json json = {{"prompts", texts},
+                               {"width", last.width},
+                               {"height", last.height},
+                               {"threads", model->threads},
                                {"dtype", model->precision == Precision::FLOAT32 ? "float32" : "bfloat16"},
-                               {"frames", last.rgb.size() / (3 * last.width * last.height)}, {"runs", nlohmann::json::array()}};
-        for (const Run& run : runs) json["runs"].push_back({{"name", run.name}, {"settings", run.keys}, {"videos", run.videos}});
+                               {"frames", last.rgb.size() / (3 * last.width * last.height)},
+                               {"runs", nlohmann::json::array()}};
+        for (const Run& run : runs)
+            json["runs"].push_back({{"name", run.name}, {"settings", run.keys}, {"videos", run.videos}});
         std::cout << json << std::endl;
     } catch (const std::exception& e) {
         std::cerr << e.what() << "\n";

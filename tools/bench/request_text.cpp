@@ -52,11 +52,22 @@ void set(session::Request& r, const std::string& name, const std::string& value)
     else if (key == "guidance-scale")
         r.guidance_scale = real();
     else if (key == "attention")
-        r.attention = one_of<model::Attention>(key, value, {{"full", model::Attention::FULL}, {"causal", model::Attention::CAUSAL}, {"kv", model::Attention::KV}});
+        r.attention = one_of<model::Attention>(key, value,
+                                               {{"full", model::Attention::FULL},
+                                                {"causal", model::Attention::CAUSAL},
+                                                {"kv", model::Attention::KV}});
     else if (key == "cache")
-        r.cache.kind = one_of<cache::Kind>(key, value, {{"none", cache::Kind::NONE}, {"teacache", cache::Kind::TEACACHE}, {"flowcache", cache::Kind::FLOWCACHE}, {"motioncache", cache::Kind::MOTIONCACHE}});
+        r.cache.kind = one_of<cache::Kind>(key, value,
+                                           {{"none", cache::Kind::NONE},
+                                            {"teacache", cache::Kind::TEACACHE},
+                                            {"flowcache", cache::Kind::FLOWCACHE},
+                                            {"motioncache", cache::Kind::MOTIONCACHE}});
     else if (key == "preset")
-        r.cache.preset = one_of<Preset>(key, value, {{"quality", Preset::QUALITY}, {"balanced", Preset::BALANCED}, {"fast", Preset::FAST}, {"custom", Preset::CUSTOM}});
+        r.cache.preset = one_of<Preset>(key, value,
+                                        {{"quality", Preset::QUALITY},
+                                         {"balanced", Preset::BALANCED},
+                                         {"fast", Preset::FAST},
+                                         {"custom", Preset::CUSTOM}});
     else if (key == "threshold")
         r.cache.threshold = real();
     else if (key == "warmup")
@@ -68,19 +79,28 @@ void set(session::Request& r, const std::string& name, const std::string& value)
     else if (key == "coarse-updates")
         r.cache.coarse_updates = whole();
     else if (key == "weights")
-        r.cache.weights = one_of<cache::Weights>(key, value, {{"none", cache::Weights::NONE}, {"mean", cache::Weights::MEAN}, {"max", cache::Weights::MAX}, {"max-rescale", cache::Weights::MAX_RESCALE}});
+        r.cache.weights = one_of<cache::Weights>(key, value,
+                                                 {{"none", cache::Weights::NONE},
+                                                  {"mean", cache::Weights::MEAN},
+                                                  {"max", cache::Weights::MAX},
+                                                  {"max-rescale", cache::Weights::MAX_RESCALE}});
     else if (key == "weight-floor")
         r.cache.weight_floor = real();
     else if (key == "distance")
-        r.cache.distance = one_of<cache::Distance>(key, value, {{"global", cache::Distance::GLOBAL}, {"token", cache::Distance::TOKEN}});
+        r.cache.distance = one_of<cache::Distance>(
+            key, value, {{"global", cache::Distance::GLOBAL}, {"token", cache::Distance::TOKEN}});
     else if (key == "vote")
         r.cache.vote = real();
     else if (key == "min-ratio")
         r.cache.min_ratio = real();
     else if (key == "reuse")
-        r.cache.reuse = one_of<cache::Reuse>(key, value, {{"repeat", cache::Reuse::REPEAT}, {"taylor", cache::Reuse::TAYLOR}, {"solver", cache::Reuse::SOLVER}});
+        r.cache.reuse = one_of<cache::Reuse>(key, value,
+                                             {{"repeat", cache::Reuse::REPEAT},
+                                              {"taylor", cache::Reuse::TAYLOR},
+                                              {"solver", cache::Reuse::SOLVER}});
     else if (key == "finished-chunks")
-        r.finished_chunks = one_of<sampler::Finished>(key, value, {{"frozen", sampler::Finished::FROZEN}, {"refreshed", sampler::Finished::REFRESHED}});
+        r.finished_chunks = one_of<sampler::Finished>(
+            key, value, {{"frozen", sampler::Finished::FROZEN}, {"refreshed", sampler::Finished::REFRESHED}});
     else
         throw Error(MC_ERROR_SETTINGS, "There is no setting \"" + name + "\".");
 }

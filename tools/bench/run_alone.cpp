@@ -24,9 +24,9 @@ struct Prepared {
     Call call;
     int64_t count;
     kernels::Store store;
-    at::Tensor x, y;              // GEMM: [m, k], [m, n]; attention: q and out, [m, width]
-    std::vector<Linear> weights;  // GEMM: [n, k] each
-    at::Tensor keys, bias;        // attention: packed; [n] float32 or undefined
+    at::Tensor x, y;             // GEMM: [m, k], [m, n]; attention: q and out, [m, width]
+    std::vector<Linear> weights; // GEMM: [n, k] each
+    at::Tensor keys, bias;       // attention: packed; [n] float32 or undefined
     HugeArena arena;
     Blocks blocks;
     std::vector<Block> list;
@@ -38,7 +38,8 @@ struct Prepared {
         Blocks::cut(0, 0, c.m, blocks.size_for(c.m), list);
         if (c.kind == Call::GEMM) {
             const at::ScalarType held = store == kernels::Store::F32 ? at::kFloat : at::kBFloat16;
-            const auto layout = Linear::library_is_faster(store) ? Linear::Layout::PLAIN : Linear::Layout::PACKED;
+            const auto layout =
+                Linear::library_is_faster(store) ? Linear::Layout::PLAIN : Linear::Layout::PACKED;
             y = at::empty({c.m, c.n}, at::kFloat);
             for (int64_t i = 0; i < a_round; i++)
                 weights.emplace_back(at::randn({c.n, c.k}).to(held), at::zeros({c.n}), layout, store, arena);
@@ -46,13 +47,15 @@ struct Prepared {
         }
         y = at::empty({c.m, c.k}, type);
         if (c.key_bias) bias = at::zeros({c.n});
-        keys = at::zeros({static_cast<int64_t>(kernels::key_value_bytes(c.n, c.heads, c.k / c.heads, store))}, at::kByte);
+        keys = at::zeros({static_cast<int64_t>(kernels::key_value_bytes(c.n, c.heads, c.k / c.heads, store))},
+                         at::kByte);
         at::Tensor k = at::randn({c.n, c.k}).to(type), v = at::randn({c.n, c.k});
-        kernels::write_keys(key_values(), nullptr, 0, k.const_data_ptr(), c.k, v.const_data_ptr<float>(), c.k, c.n);
+        kernels::write_keys(key_values(), nullptr, 0, k.const_data_ptr(), c.k, v.const_data_ptr<float>(), c.k,
+                            c.n);
     }
     kernels::KeyValues key_values() const {
-        return {const_cast<void*>(keys.const_data_ptr()), static_cast<size_t>(call.n), static_cast<size_t>(call.heads),
-                static_cast<size_t>(call.k / call.heads), store};
+        return {const_cast<void*>(keys.const_data_ptr()), static_cast<size_t>(call.n),
+                static_cast<size_t>(call.heads), static_cast<size_t>(call.k / call.heads), store};
     }
     char* row(const at::Tensor& t, int64_t r) const {
         return static_cast<char*>(const_cast<void*>(t.const_data_ptr())) + r * t.stride(0) * t.element_size();

@@ -65,7 +65,8 @@ class RandomTensors : public model::Tensors {
     }
     void put(const std::string& name, const std::vector<int64_t>& shape) {
         const size_t bytes = *model::byte_count(model::DType::F32, shape);
-        tensors_[name] = {model::DType::F32, shape, static_cast<const std::byte*>(numbers_.const_data_ptr()), bytes};
+        tensors_[name] = {model::DType::F32, shape, static_cast<const std::byte*>(numbers_.const_data_ptr()),
+                          bytes};
     }
     at::Tensor numbers_;
 };
@@ -85,7 +86,8 @@ cache::Plan plan_of(double share, int frames, int64_t frame_tokens) {
     cache::Plan plan{cache::Action::TOKENS, {}};
     for (int f = 0; f < frames; f++)
         for (int64_t p = 0; p < positions; p++)
-            plan.tokens.push_back(int32_t(f * frame_tokens + p * frame_tokens / positions)); // spread over the picture
+            plan.tokens.push_back(
+                int32_t(f * frame_tokens + p * frame_tokens / positions)); // spread over the picture
     return plan;
 }
 
@@ -114,7 +116,8 @@ nlohmann::json measure(const Transformer& t, Window::Shape shape, int rounds) {
     std::vector<std::vector<double>> seconds(shares.size());
     for (int round = -1; round < rounds; round++) // the first is for warming up
         for (size_t i = 0; i < shares.size(); i++) {
-            const ChunkWork work[] = {{0, window.chunks() - 1, &plans[i], true}, {1, window.chunks() - 1, &plans[i], true}};
+            const ChunkWork work[] = {{0, window.chunks() - 1, &plans[i], true},
+                                      {1, window.chunks() - 1, &plans[i], true}};
             const auto start = std::chrono::steady_clock::now();
             window.forward(x, timesteps, texts, work);
             const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
@@ -127,9 +130,14 @@ nlohmann::json measure(const Transformer& t, Window::Shape shape, int rounds) {
     };
     const double whole = median(seconds[9]);
     for (size_t i = 0; i < shares.size(); i++) {
-        const int64_t tokens = plans[i].action == cache::Action::ALL ? shape.chunk * window.frame_tokens() : plans[i].tokens.size();
+        const int64_t tokens = plans[i].action == cache::Action::ALL ? shape.chunk * window.frame_tokens()
+                                                                     : plans[i].tokens.size();
         const double share = double(tokens) / double(shape.chunk * window.frame_tokens());
-        rows.push_back({{"share", share}, {"tokens", tokens}, {"seconds", median(seconds[i])}, {"ratio", median(seconds[i]) / whole}, {"bar", 1.10 * share + 0.03}});
+        rows.push_back({{"share", share},
+                        {"tokens", tokens},
+                        {"seconds", median(seconds[i])},
+                        {"ratio", median(seconds[i]) / whole},
+                        {"bar", 1.10 * share + 0.03}});
     }
     return rows;
 }
@@ -153,7 +161,8 @@ int main(int argc, char** argv) {
                 rounds = std::stoi(argv[i]);
             else if (name == "--threads")
                 set_thread_count(std::stoi(argv[i]));
-            else if (name == "--dtype" && (argv[i] == std::string("float32") || argv[i] == std::string("bfloat16")))
+            else if (name == "--dtype" &&
+                     (argv[i] == std::string("float32") || argv[i] == std::string("bfloat16")))
                 dtype = argv[i];
             else
                 throw Error(MC_ERROR_SETTINGS, "Unknown argument " + name + ".");
@@ -172,7 +181,11 @@ int main(int argc, char** argv) {
                             dtype == "bfloat16" ? Precision::BFLOAT16 : Precision::FLOAT32);
         const Window::Shape shape = random ? Window::Shape{20, 20, 32, 5, model::Attention::KV, 24}
                                            : Window::Shape{15, 12, 20, 3, model::Attention::KV, 24};
-        std::cout << nlohmann::json{{"model", path}, {"dtype", dtype}, {"threads", thread_count()}, {"layers", config.layers}, {"curve", measure(t, shape, rounds)}}
+        std::cout << nlohmann::json{{"model", path},
+                                    {"dtype", dtype},
+                                    {"threads", thread_count()},
+                                    {"layers", config.layers},
+                                    {"curve", measure(t, shape, rounds)}}
                   << std::endl;
     } catch (const std::exception& e) {
         std::cerr << e.what() << "\n";

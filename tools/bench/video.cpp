@@ -13,9 +13,13 @@ Video make_video(const std::shared_ptr<const session::LoadedModel>& model, sessi
     Video video;
     const session::Settings settings = session::complete(request, *model);
     request.decisions = [&](const cache::Decision& d) {
-        const bool warm = d.kind == cache::Decision::Kind::WARMUP || d.kind == cache::Decision::Kind::FIRST_AFTER_WARMUP;
+        const bool warm =
+            d.kind == cache::Decision::Kind::WARMUP || d.kind == cache::Decision::Kind::FIRST_AFTER_WARMUP;
         // One decision for both branches with Reuse::SOLVER.
-        video.turns_after_warmup += warm ? 0 : settings.cache.reuse == cache::Reuse::SOLVER && settings.guidance_scale > 1 ? 2 : 1;
+        video.turns_after_warmup +=
+            warm                                                                          ? 0
+            : settings.cache.reuse == cache::Reuse::SOLVER && settings.guidance_scale > 1 ? 2
+                                                                                          : 1;
     };
     const auto start = std::chrono::steady_clock::now();
     session::Session session(model, std::move(request));

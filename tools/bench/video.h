@@ -15,7 +15,9 @@ struct Video {
     session::Stats stats{};
     int64_t turns_after_warmup = 0;   // of MotionCache, else all
     std::vector<int64_t> window_ends; // frames that the first window gives, the first two, ...
-    double denoising() const { return stats.seconds_transformer + stats.seconds_cache + stats.seconds_schedule; }
+    double denoising() const {
+        return stats.seconds_transformer + stats.seconds_cache + stats.seconds_schedule;
+    }
     quality::Video view() const { return {rgb, width, height}; }
 };
 Video make_video(const std::shared_ptr<const session::LoadedModel>& model, session::Request request);

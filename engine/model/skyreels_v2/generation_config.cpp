@@ -48,7 +48,9 @@ const Field FIELDS[] = {
          std::string mode = c.text(key);
          if (mode != "full" && mode != "causal" && mode != "kv")
              c.refuse(key, "\"full\", \"causal\" or \"kv\"");
-         into.attention = mode == "full" ? Attention::FULL : mode == "causal" ? Attention::CAUSAL : Attention::KV;
+         into.attention = mode == "full"     ? Attention::FULL
+                          : mode == "causal" ? Attention::CAUSAL
+                                             : Attention::KV;
      }},
     {"long_video",
      [](const JsonObject& c, const char* key, D& into) {
