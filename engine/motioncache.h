@@ -191,14 +191,16 @@ MC_API McSession *mc_session_new (McModel *model, const McRequest *request, McEr
 MC_API void mc_session_free (McSession *session);
 
 /* ---- frames ---- */
-typedef enum { MC_I420 = 0, MC_NV12, MC_RGB } McPixelFormat; /* I420 and NV12: BT.709, limited range, chroma between the lines' left samples (mpeg2) */
+/* I420 and NV12: BT.709, limited range, chroma between the lines' left samples (mpeg2). */
+typedef enum { MC_I420 = 0, MC_NV12, MC_RGB } McPixelFormat;
 
 typedef struct McFrames McFrames;
 /* The frames of the next finished chunk, in order. NULL with error->status MC_OK: all frames were delivered. */
 MC_API McFrames *mc_session_next (McSession *session, McError *error);
 MC_API int mc_frames_count (const McFrames *frames);
 MC_API int64_t mc_frames_first (const McFrames *frames); /* index of the first one in the video */
-MC_API void mc_frames_write (const McFrames *frames, int index, McPixelFormat format, uint8_t *const planes[3], const int strides[3]);
+MC_API void mc_frames_write (const McFrames *frames, int index, McPixelFormat format,
+                             uint8_t *const planes[3], const int strides[3]);
 MC_API void mc_frames_unref (McFrames *frames);
 
 /* ---- statistics ---- */

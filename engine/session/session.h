@@ -48,8 +48,9 @@ struct Request {
     std::function<at::Tensor(int window, int row, at::IntArrayRef shape)> prefix_noise;
     // Trace names: "prompt_ids", "negative_ids", "prompt_embeds", "negative_embeds"; "image_latent",
     // "end_latent", "prefix_latents.w{i}"; a row each: "steps.timesteps", "steps.v_cond", "steps.v_uncond",
-    // "steps.latents"; with attention kv "kv.{cond,uncond}.layer{i}.{k,v}" at the end of a window; "latents.w{i}" of a window with its prefix, without an end image; "latents" of the whole
-    // video when there is one window or windows are joined by latents.
+    // "steps.latents"; with attention kv "kv.{cond,uncond}.layer{i}.{k,v}" at the end of a window; "latents.w{i}" of
+    // a window with its prefix, without an end image; "latents" of the whole video when there is one window or
+    // windows are joined by latents.
     Trace trace;
     // Every decision of the cache policy, and every turn of a chunk in attention kv.
     cache::Observer decisions;

@@ -293,7 +293,8 @@ struct Forward {
         kernels::frame_change(row(w.out, p.first_slot[b.span] + b.begin), D, before, D, b.rows(), D, m.store,
                               w.changes[b.span].tokens.data() + b.begin);
     }
-    // [frame_tokens, D]: the output of the last frame of the chunk before, of this forward where it is in the work with motion.
+    // [frame_tokens, D]: the output of the last frame of the chunk before, of this forward where it is in the work
+    // with motion.
     at::Tensor last_before(size_t index) const {
         const ChunkWork& item = work[index];
         if (item.chunk == 0) return {};
