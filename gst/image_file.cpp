@@ -24,6 +24,8 @@ ImageFile read_image_file(const std::string& path, const char* property) {
     if (!g_file_test(path.c_str(), G_FILE_TEST_EXISTS))
         throw Error(MC_ERROR_NOT_FOUND,
                     "The file of " + named + " does not exist: give the path of a picture.");
+    if (!g_file_test(path.c_str(), G_FILE_TEST_IS_REGULAR)) // opening a pipe would wait for its writer
+        throw Error(MC_ERROR_READ, "The file of " + named + " is no regular file: give a PNG or JPEG file.");
     int width = 0, height = 0;
     if (gdk_pixbuf_get_file_info(path.c_str(), &width, &height) &&
         (width > LARGEST_SIDE || height > LARGEST_SIDE))

@@ -37,7 +37,7 @@ Calibration read_calibration(const std::string& file, uint64_t fingerprint) {
         throw read_error(file,
                          "belongs to other weights (" + fingerprint_text(calibration.fingerprint) +
                              "; these are " + fingerprint_text(fingerprint) + ")",
-                         calibrate(file));
+                         calibrate(file) + ", or fetch the weights again if nobody changed them");
     return calibration;
 }
 

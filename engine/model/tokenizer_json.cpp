@@ -1,10 +1,10 @@
 #include "engine/model/tokenizer_json.h"
 
 #include <filesystem>
-#include <fstream>
 #include <nlohmann/json.hpp>
 
 #include "engine/error.h"
+#include "engine/model/mapped_file.h"
 
 namespace mc::model {
 
@@ -46,10 +46,12 @@ struct Reader : nlohmann::json_sax<nlohmann::json> {
 
 bool tokenizer_byte_fallback(const std::string& spiece) {
     std::string path = (std::filesystem::path(spiece).parent_path() / "tokenizer.json").string();
-    std::ifstream file(path);
-    if (!file) return true;
+    std::error_code error;
+    if (!std::filesystem::exists(std::filesystem::symlink_status(path, error))) return true;
+    const auto file = MappedFile::open(path);
+    const auto* text = reinterpret_cast<const char*>(file->data);
     Reader reader;
-    if (!nlohmann::json::sax_parse(file, &reader))
+    if (!nlohmann::json::sax_parse(text, text + file->size, &reader))
         throw Error(MC_ERROR_READ,
                     path + " is not JSON; fetch the file again, or remove it to use spiece.model alone.",
                     reader.fault);

@@ -60,6 +60,18 @@ WindowPlan plan_window(const WindowSettings& s, const schedule::TimeGrid& grid) 
     return plan;
 }
 
+int64_t plan_bytes(const WindowSettings& s, int steps) {
+    const int64_t columns = s.frames + (s.end_frame ? 1 : 0), chunks = columns / s.chunk;
+    const int64_t rows =
+        steps + chunks * std::min(s.ar_step, steps); // a chunk waits for no more than all steps
+    // Vectors of vectors have grown to up to twice their size.
+    const int64_t row =
+        2 * sizeof(schedule::Row) + columns * (sizeof(int64_t) + sizeof(int)) + columns / 8 + 8;
+    const int64_t turns = 2 * sizeof(std::vector<ChunkTurn>) +
+                          (s.attention == Attention::KV ? 2 * chunks : 1) * int64_t(sizeof(ChunkTurn));
+    return rows * (row + turns);
+}
+
 int WindowPlan::chunks_at_once() const {
     size_t most = 1;
     for (const auto& row : turns) most = std::max(most, row.size());

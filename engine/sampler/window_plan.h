@@ -59,5 +59,7 @@ struct WindowPlan {
     std::vector<int64_t> timesteps(size_t row) const;
 };
 WindowPlan plan_window(const WindowSettings& settings, const schedule::TimeGrid& grid);
+// Bytes of memory that the plan takes at most: it grows with the square of a window whose chunks go one by one.
+int64_t plan_bytes(const WindowSettings& settings, int steps);
 
 } // namespace mc::sampler

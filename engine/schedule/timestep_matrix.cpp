@@ -53,6 +53,9 @@ std::vector<Row> timestep_matrix(const MatrixSettings& settings, const std::vect
         Row row;
         row.begin = std::max(end - seen, 0) * settings.chunk;
         row.end = end * settings.chunk;
+        row.timestep.reserve(chunks * settings.chunk);
+        row.state.reserve(chunks * settings.chunk);
+        row.update.reserve(chunks * settings.chunk);
         for (int i = 0; i < chunks; i++) {
             const int64_t timestep = now[i] == 0 ? 999 : now[i] == finished ? 0 : timesteps[now[i] - 1];
             row.timestep.insert(row.timestep.end(), settings.chunk, timestep);

@@ -44,7 +44,7 @@ int latent_frames(int frames) {
     return (frames - 1) / 4 + 1;
 }
 
-Length plan_length(int frames, int base_frames, int overlap_frames, int chunk) {
+Length plan_length(int frames, int base_frames, int overlap_frames, int chunk, model::LongVideo joined_by) {
     if (frames < 1) refuse("num-frames is " + std::to_string(frames) + " but must be at least 1.");
     if (chunk < 1)
         refuse("causal-block-size is " + std::to_string(chunk) + " but must be at least 1 latent frame.");
@@ -66,9 +66,10 @@ Length plan_length(int frames, int base_frames, int overlap_frames, int chunk) {
             refuse("overlap-history " + std::to_string(overlap_frames) +
                    " leaves nothing new in a window of " + std::to_string(base_frames) +
                    " frames; lower it or raise base-num-frames.");
-        // A joint drops overlap_frames frames though the prefix holds only the 4k + 1 of them that fill
-        // latents.
-        const int64_t lost_a_joint = overlap_frames - pixel_frames(overlap);
+        // A joint of pixels drops overlap_frames frames though the prefix holds only the 4k + 1 of them that
+        // fill latents.
+        const int64_t lost_a_joint =
+            joined_by == model::LongVideo::PIXEL ? overlap_frames - pixel_frames(overlap) : 0;
         for (;;) {
             produced = pixel_frames(latents) - (window_count(latents, base, overlap) - 1) * lost_a_joint;
             if (produced >= frames) break;

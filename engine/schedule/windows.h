@@ -2,6 +2,8 @@
 // How a video is cut into windows (skyreels_v2.md 5.1, 5.6). All in latent frames unless "frames" is said.
 #include <vector>
 
+#include "engine/model/config.h"
+
 namespace mc::schedule {
 
 // Latent frames that `frames` >= 1 frames fill or begin to fill: (frames - 1) / 4 + 1, the fraction dropped.
@@ -15,12 +17,11 @@ struct Length {
 // The shortest length of at least `frames` >= 1 that the sampler can make: every window a whole number of
 // chunks. One window when that fits into base_frames, else windows of base_frames of which each takes over
 // overlap_frames from the one before; the last may be shorter, and overlap_frames is looked at only then.
-// `frames` of the result counts as pixel re-encoding does (a later window drops overlap_frames); windows
-// joined as latents give 4 (latent_frames - 1) + 1, which is never less and equal when overlap_frames is 4k
-// + 1. Throws MC_ERROR_SETTINGS: frames, base_frames or chunk below 1; more than one window with an overlap
+// Windows joined by pixels drop overlap_frames frames each but the first, windows joined by latents give
+// 4 (latent_frames - 1) + 1 frames; the same when overlap_frames is 4k + 1. Throws MC_ERROR_SETTINGS: frames, base_frames or chunk below 1; more than one window with an overlap
 // below 1 or not shorter than the base; base or overlap no whole number of chunks where more than one window
 // is needed.
-Length plan_length(int frames, int base_frames, int overlap_frames, int chunk);
+Length plan_length(int frames, int base_frames, int overlap_frames, int chunk, model::LongVideo joined_by);
 
 // As the reference cuts `latent_total` latent frames, without rounding. overlap < base.
 std::vector<int> window_lengths(int latent_total, int base, int overlap);

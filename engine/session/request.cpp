@@ -1,9 +1,11 @@
 #include "engine/session/request.h"
 
+#include <algorithm>
 #include <cmath>
 #include <random>
 
 #include "engine/text/prompt_cleaning.h"
+#include "engine/transformer/transformer.h"
 
 namespace mc::session {
 
@@ -94,9 +96,13 @@ Settings complete(const Request& r, const LoadedModel& model) {
                                               model.calibration ? &*model.calibration : nullptr, transformer);
 
     int base = r.base_num_frames.value_or(d.base_num_frames);
-    s.length = schedule::plan_length(s.num_frames, base, s.overlap_history, s.causal_block_size);
-    if (s.length.windows.size() > 1 && s.long_video == model::LongVideo::LATENT)
-        s.length.frames = 4 * (s.length.latent_frames - 1) + 1;
+    s.length =
+        schedule::plan_length(s.num_frames, base, s.overlap_history, s.causal_block_size, s.long_video);
+    const auto& windows = s.length.windows;
+    transformer::Window::check_positions(transformer,
+                                         std::max(windows.front(), windows.back() + s.has_end_image),
+                                         s.height / vae.spatial_factor / transformer.patch[1],
+                                         s.width / vae.spatial_factor / transformer.patch[2]);
     return s;
 }
 

@@ -26,7 +26,9 @@ struct Session::Impl {
     Settings settings;
     schedule::TimeGrid grid;
     std::vector<std::shared_ptr<const sampler::WindowPlan>> plans; // one a window; most windows share theirs
-    int64_t h, w;                                                  // of the latents
+    std::vector<size_t> different; // windows whose plan is not that of the one before
+    int chunks_at_once = 1;        // most of any window
+    int64_t h, w;                  // of the latents
 
     std::shared_ptr<const transformer::TextContext> text, text_negative;
     std::unique_ptr<transformer::Window> window; // kept while the next one has the same shape
@@ -86,18 +88,32 @@ Session::Impl::Impl(std::shared_ptr<const LoadedModel> m, Request r)
     policy = cache::make_policy(settings.cache);
     policy->observe(request.decisions);
     const auto& windows = settings.length.windows;
-    for (size_t i = 0; i < windows.size(); i++) {
+    for (size_t i = 0; i < windows.size(); i++) { // a long video has a million
+        request.cancel.check();
         bool end_frame = settings.has_end_image && i + 1 == windows.size();
         int prefix = i ? overlap_latents(i) : settings.has_image ? 1 : 0;
         prefix = std::min(prefix, windows[i]);
         const bool same = i && plans.back()->frames == windows[i] && plans.back()->prefix_frames == prefix &&
                           plans.back()->end_frame == end_frame;
-        plans.push_back(same ? plans.back()
-                             : std::make_shared<const sampler::WindowPlan>(sampler::plan_window(
-                                   {windows[i], prefix, settings.causal_block_size, settings.ar_step,
-                                    end_frame, settings.guidance_scale, settings.addnoise_condition,
-                                    settings.attention, settings.finished_chunks, settings.reference_windows},
-                                   grid)));
+        if (same) {
+            plans.push_back(plans.back());
+        } else {
+            const sampler::WindowSettings window{windows[i],
+                                                 prefix,
+                                                 settings.causal_block_size,
+                                                 settings.ar_step,
+                                                 end_frame,
+                                                 settings.guidance_scale,
+                                                 settings.addnoise_condition,
+                                                 settings.attention,
+                                                 settings.finished_chunks,
+                                                 settings.reference_windows};
+            check_memory(sampler::plan_bytes(window, settings.steps), "The plan of this request's windows",
+                         "ask for a smaller base-num-frames or fewer steps.");
+            plans.push_back(std::make_shared<const sampler::WindowPlan>(sampler::plan_window(window, grid)));
+            different.push_back(i);
+            chunks_at_once = std::max(chunks_at_once, plans.back()->chunks_at_once());
+        }
         stats.forwards_total += plans.back()->forwards();
         stats.cache = settings.cache.kind;
         stats.chunks_total += (windows[i] - overlap_latents(i)) / settings.causal_block_size;
@@ -107,7 +123,7 @@ Session::Impl::Impl(std::shared_ptr<const LoadedModel> m, Request r)
     stats.bytes_weights = model->bytes();
     stats.width = settings.width;
     stats.height = settings.height;
-    for (size_t i = 0; i < plans.size(); i++) {
+    for (size_t i : different) {
         const auto bytes = transformer::Window::bytes(model->transformer_config, model->precision, shape(i));
         stats.bytes_keys_values = std::max(stats.bytes_keys_values, bytes.keys_values);
         stats.bytes_cache = std::max(stats.bytes_cache, bytes.remembered);
@@ -125,7 +141,7 @@ transformer::Window::Shape Session::Impl::shape(size_t i) const {
                                  static_cast<int>(w), settings.causal_block_size,
                                  settings.attention,  settings.fps};
     s.branches = plan.branches();
-    for (const auto& other : plans) s.chunks_at_once = std::max(s.chunks_at_once, other->chunks_at_once());
+    s.chunks_at_once = chunks_at_once;
     s.remembers = settings.cache.kind != cache::Kind::NONE;
     s.reuse = settings.cache.reuse;
     return s;
@@ -135,7 +151,7 @@ transformer::Window::Shape Session::Impl::shape(size_t i) const {
 // and solver state, and the VAE.
 int64_t Session::Impl::planned_bytes() const {
     int64_t window_bytes = 0, latents = 0;
-    for (size_t i = 0; i < plans.size(); i++) {
+    for (size_t i : different) {
         auto s = shape(i);
         window_bytes = std::max(
             window_bytes, transformer::Window::bytes(model->transformer_config, model->precision, s).total());
@@ -158,6 +174,10 @@ void Session::Impl::encode_text() {
         at::Tensor embeds = model->text_encoder->encode(ids, request.cancel);
         trace(std::string(name) + "_ids", at::tensor(ids));
         trace(std::string(name) + "_embeds", embeds);
+        if (!at::isfinite(embeds).all().item<bool>())
+            throw Error(
+                MC_ERROR_NUMBERS,
+                "The text encoder produced NaN or infinity; its weights are damaged: fetch the file again.");
         auto made = model->transformer->text_context(embeds, request.cancel);
         flop += model->text_encoder->flop(static_cast<int64_t>(ids.size())) + made->flop;
         return made;
@@ -300,10 +320,11 @@ at::Tensor Session::Impl::decode(int begin, int end) {
     // One look at each finished chunk: a fault of the model must not become a black video.
     if (!at::isfinite(latents).all().item<bool>())
         throw Error(MC_ERROR_NUMBERS,
-                    "The transformer produced NaN or infinity; the weights are damaged or do not suit "
-                    "precision " +
-                        std::string(model->precision == Precision::FLOAT32 ? "float32" : "bfloat16") +
-                        ": check the files, try precision=float32.");
+                    std::string("The transformer produced NaN or infinity; its weights are damaged") +
+                        (model->precision == Precision::FLOAT32
+                             ? ": fetch the files again."
+                             : " or do not suit precision bfloat16: try precision=float32, else fetch the "
+                               "files again."));
     at::Tensor frames = decoder->decode(latents, request.cancel).to(at::kCPU);
     if (!at::isfinite(frames.sum()).item<bool>())
         throw Error(MC_ERROR_NUMBERS,

@@ -15,7 +15,8 @@ class Tokenizer {
     ~Tokenizer();
     // The ids of `text` with the end token (1 in UMT5) appended; at most `rows` (1 or more), the end token
     // kept. Without byte fallback a run of unknown characters becomes one <unk> (3), as the fast tokenizers
-    // of published models do.
+    // of published models do. All of `text` is text: "</s>" in it is four characters, where the
+    // reference's tokenizers would take it for the end token.
     std::vector<int64_t> encode(const std::string& text, size_t rows = 512, bool byte_fallback = true) const;
 
   private:

@@ -67,6 +67,9 @@ class Window {
         cache::Reuse reuse = cache::Reuse::REPEAT;
         bool operator==(const Shape&) const = default;
     };
+    // Throws MC_ERROR_SETTINGS when the model has no positions for so many latent frames, rows or columns of tokens.
+    static void check_positions(const model::TransformerConfig& config, int64_t frames, int64_t rows,
+                                int64_t columns);
     Window(const Transformer& transformer, const Shape& shape);
     ~Window();
 

@@ -107,18 +107,27 @@ void Window::Impl::lay_out(const std::vector<int64_t>& timesteps, std::span<cons
     for (size_t r = 0; r < p.token.size(); r++) p.group[r] = p.frame_group[p.token[r] / frame_tokens];
 }
 
+void Window::check_positions(const model::TransformerConfig& c, int64_t frames, int64_t rows,
+                             int64_t columns) {
+    if (frames > c.rope_length)
+        throw Error(MC_ERROR_SETTINGS, "A window of " + std::to_string(frames) +
+                                           " latent frames is longer than the " +
+                                           std::to_string(c.rope_length) +
+                                           " that the model has positions for; lower base-num-frames.");
+    if (rows > c.rope_length || columns > c.rope_length)
+        throw Error(MC_ERROR_SETTINGS,
+                    "A picture of " + std::to_string(rows) + " x " + std::to_string(columns) +
+                        " tokens is larger than the " + std::to_string(c.rope_length) +
+                        " a side that the model has positions for; lower width or height.");
+}
+
 Window::Window(const Transformer& transformer, const Shape& shape) {
     c10::InferenceMode guard;
     const auto& c = transformer.impl_->config;
     if (shape.frames < 1 || shape.height % c.patch[1] || shape.width % c.patch[2] || shape.chunk < 1 ||
         (shape.attention != Attention::FULL && shape.frames % shape.chunk) || shape.branches < 1)
         throw Error(MC_ERROR_INTERNAL, "A window that the transformer cannot take.");
-    int64_t longest =
-        std::max({static_cast<int64_t>(shape.frames), shape.height / c.patch[1], shape.width / c.patch[2]});
-    if (longest > c.rope_length)
-        throw Error(MC_ERROR_SETTINGS,
-                    "The model has positions for " + std::to_string(c.rope_length) +
-                        " latent frames, rows and columns; ask for a smaller picture or a shorter window.");
+    check_positions(c, shape.frames, shape.height / c.patch[1], shape.width / c.patch[2]);
     impl_ = std::make_unique<Impl>(*transformer.impl_, shape);
 }
 

@@ -1,5 +1,6 @@
 // Each fault is exactly one error on the bus, with the domain that programs look at and a remedy for people.
 #include <glib/gstdio.h>
+#include <sys/stat.h>
 
 #include "tests/element/player.h"
 
@@ -147,6 +148,8 @@ GST_START_TEST(test_pictures_that_are_none) {
     gchar* folder = g_dir_make_tmp("motioncache-XXXXXX", nullptr);
     gchar* file = g_build_filename(folder, "text.png", nullptr);
     fail_unless(g_file_set_contents(file, "this is no picture", -1, nullptr));
+    gchar* pipe = g_build_filename(folder, "pipe.png", nullptr);
+    fail_unless_equals_int(mkfifo(pipe, 0600), 0);
     const GQuark resource = GST_RESOURCE_ERROR;
     for (const std::string property : {"image", "end-image"}) {
         check_worker("prompt=ball causal-block-size=1 " + property + "=" + file, resource,
@@ -155,7 +158,11 @@ GST_START_TEST(test_pictures_that_are_none) {
                      GST_RESOURCE_ERROR_NOT_FOUND, "does not exist");
         check_worker("prompt=ball causal-block-size=1 " + property + "=" + folder, resource,
                      GST_RESOURCE_ERROR_READ, "PNG or JPEG");
+        check_worker("prompt=ball causal-block-size=1 " + property + "=" + pipe, resource,
+                     GST_RESOURCE_ERROR_READ, "PNG or JPEG"); // nobody writes: must not be waited for
     }
+    g_remove(pipe);
+    g_free(pipe);
     g_remove(file);
     g_rmdir(folder);
     g_free(file);

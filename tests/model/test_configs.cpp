@@ -1,5 +1,9 @@
 #include <nlohmann/json.hpp>
 
+#include <sys/stat.h>
+
+#include <filesystem>
+
 #include "engine/error.h"
 #include "engine/model/skyreels_v2/networks.h"
 #include "engine/model/tokenizer_json.h"
@@ -334,4 +338,10 @@ TEST(byte_fallback_is_what_tokenizer_json_says) {
     CHECK_ERROR(tokenizer_byte_fallback(spiece), MC_ERROR_READ, "not JSON");
     write_file(file, std::string(100000, '['));
     CHECK_ERROR(tokenizer_byte_fallback(spiece), MC_ERROR_READ, "not JSON");
+    std::filesystem::remove(file);
+    std::filesystem::create_directory(file);
+    CHECK_ERROR(tokenizer_byte_fallback(spiece), MC_ERROR_READ, "not a regular file");
+    std::filesystem::remove(file);
+    CHECK_EQ(mkfifo(file.c_str(), 0600), 0); // nobody writes: must not be waited for
+    CHECK_ERROR(tokenizer_byte_fallback(spiece), MC_ERROR_READ, "not a regular file");
 }

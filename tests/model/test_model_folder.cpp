@@ -216,6 +216,12 @@ TEST(defaults_of_a_folder) {
     write_file(model / "generation_config.json", R"({"widht": 320})");
     CHECK_ERROR(ModelFolder::open(model.path), MC_ERROR_READ, "unknown field 'widht'");
     fs::remove(model / "generation_config.json");
+    fs::create_directory(model / "generation_config.json"); // there, so not to be passed over
+    CHECK_ERROR(ModelFolder::open(model.path), MC_ERROR_READ, "generation_config.json");
+    fs::remove(model / "generation_config.json");
+    fs::create_symlink(model / "nowhere.json", model / "generation_config.json");
+    CHECK_ERROR(ModelFolder::open(model.path), MC_ERROR_NOT_FOUND, "generation_config.json");
+    fs::remove(model / "generation_config.json");
     model.edit("transformer/config.json", "_name_or_path", "Skywork/SkyReels-V2-DF-14B-720P-Diffusers");
     CHECK_EQ(ModelFolder::open(model.path)->defaults.base_num_frames, 121);
 }

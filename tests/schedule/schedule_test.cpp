@@ -12,6 +12,7 @@
 #include "engine/schedule/windows.h"
 
 using namespace mc::schedule;
+using enum mc::model::LongVideo;
 
 namespace {
 
@@ -169,24 +170,24 @@ TEST(latent_frames_of_frames) {
 }
 
 TEST(plan_length_of_published_settings) {
-    CHECK_EQ(plan_length(97, 97, 17, 5).windows.size(), size_t(1));
-    CHECK_EQ(plan_length(97, 97, 17, 5).frames, 97);
-    const Length length = plan_length(737, 97, 17, 5);
+    CHECK_EQ(plan_length(97, 97, 17, 5, PIXEL).windows.size(), size_t(1));
+    CHECK_EQ(plan_length(97, 97, 17, 5, PIXEL).frames, 97);
+    const Length length = plan_length(737, 97, 17, 5, PIXEL);
     CHECK_EQ(length.frames, 737);
     CHECK_EQ(length.windows.size(), size_t(9));
 }
 
 TEST(plan_length_of_one_window) {
-    CHECK_EQ(plan_length(1, 97, 17, 1).frames, 1);
-    CHECK_EQ(plan_length(1, 97, 17, 5).frames, 17);
-    CHECK_EQ(plan_length(2, 97, 17, 1).frames, 5);
-    CHECK_EQ(plan_length(5, 97, 17, 1).frames, 5);
-    CHECK_EQ(plan_length(6, 97, 17, 1).frames, 9);
-    CHECK_EQ(plan_length(90, 97, 17, 1).frames, 93);
-    CHECK_EQ(plan_length(90, 97, 17, 5).frames, 97);
+    CHECK_EQ(plan_length(1, 97, 17, 1, PIXEL).frames, 1);
+    CHECK_EQ(plan_length(1, 97, 17, 5, PIXEL).frames, 17);
+    CHECK_EQ(plan_length(2, 97, 17, 1, PIXEL).frames, 5);
+    CHECK_EQ(plan_length(5, 97, 17, 1, PIXEL).frames, 5);
+    CHECK_EQ(plan_length(6, 97, 17, 1, PIXEL).frames, 9);
+    CHECK_EQ(plan_length(90, 97, 17, 1, PIXEL).frames, 93);
+    CHECK_EQ(plan_length(90, 97, 17, 5, PIXEL).frames, 97);
     // base and overlap do not matter while one window is enough
-    CHECK_EQ(plan_length(13, 97, 0, 2).frames, 13);
-    CHECK_EQ(plan_length(13, 97, 500, 2).frames, 13);
+    CHECK_EQ(plan_length(13, 97, 0, 2, PIXEL).frames, 13);
+    CHECK_EQ(plan_length(13, 97, 500, 2, PIXEL).frames, 13);
 }
 
 // Any number of frames gives a legal length: long enough, not a chunk longer than needed, made of whole
@@ -207,44 +208,49 @@ TEST(plan_length_of_any_number_of_frames) {
                              {5, 4, 1},
                              {100, 20, 5},
                              {12, 2, 1}})
-        for (int frames = 1; frames <= 700; frames++) {
-            const Length length = plan_length(frames, s.base, s.overlap, s.chunk);
-            const int base = latent_frames(s.base), overlap = latent_frames(s.overlap);
-            CHECK(length.frames >= frames);
-            int produced = 0, latents = 0;
-            for (size_t i = 0; i < length.windows.size(); i++) {
-                const int window = length.windows[i];
-                CHECK_EQ(window % s.chunk, 0);
-                CHECK(window <= base);
-                CHECK(i == 0 || window > overlap);
-                produced += 4 * window - 3 - (i ? s.overlap : 0);
-                latents += window - (i ? overlap : 0);
+        for (int frames = 1; frames <= 700; frames++)
+            for (auto joined_by : {PIXEL, LATENT}) {
+                const Length length = plan_length(frames, s.base, s.overlap, s.chunk, joined_by);
+                const int base = latent_frames(s.base), overlap = latent_frames(s.overlap);
+                // Pixels taken over are dropped one by one, latents with all the frames they stand for.
+                const auto produced = [&](const std::vector<int>& windows) {
+                    int sum = 0;
+                    for (size_t i = 0; i < windows.size(); i++)
+                        sum += i == 0               ? 4 * windows[i] - 3
+                               : joined_by == PIXEL ? 4 * windows[i] - 3 - s.overlap
+                                                    : 4 * (windows[i] - overlap);
+                    return sum;
+                };
+                CHECK(length.frames >= frames);
+                int latents = 0;
+                for (size_t i = 0; i < length.windows.size(); i++) {
+                    const int window = length.windows[i];
+                    CHECK_EQ(window % s.chunk, 0);
+                    CHECK(window <= base);
+                    CHECK(i == 0 || window > overlap);
+                    latents += window - (i ? overlap : 0);
+                }
+                CHECK_EQ(produced(length.windows), length.frames);
+                CHECK_EQ(latents, length.latent_frames);
+                if (length.latent_frames > s.chunk) // a chunk less is too short
+                    CHECK(produced(window_lengths(length.latent_frames - s.chunk, base, overlap)) < frames);
             }
-            CHECK_EQ(produced, length.frames);
-            CHECK_EQ(latents, length.latent_frames);
-            if (length.latent_frames > s.chunk) { // a chunk less is too short
-                const auto shorter = window_lengths(length.latent_frames - s.chunk, base, overlap);
-                int less = 0;
-                for (size_t i = 0; i < shorter.size(); i++) less += 4 * shorter[i] - 3 - (i ? s.overlap : 0);
-                CHECK(less < frames);
-            }
-        }
 }
 
 TEST(plan_length_refuses_what_cannot_work) {
-    CHECK_ERROR(plan_length(0, 97, 17, 1), MC_ERROR_SETTINGS, "num-frames");
-    CHECK_ERROR(plan_length(-5, 97, 17, 1), MC_ERROR_SETTINGS, "num-frames");
-    CHECK_ERROR(plan_length(10, 97, 17, 0), MC_ERROR_SETTINGS, "causal-block-size");
-    CHECK_ERROR(plan_length(10, 0, 17, 1), MC_ERROR_SETTINGS, "base-num-frames");
-    CHECK_ERROR(plan_length(200, 97, 0, 1), MC_ERROR_SETTINGS, "overlap-history");
-    CHECK_ERROR(plan_length(200, 97, 97, 1), MC_ERROR_SETTINGS, "overlap-history");
-    CHECK_ERROR(plan_length(200, 97, 5, 5), MC_ERROR_SETTINGS, "take 17.");
-    CHECK_ERROR(plan_length(200, 97, 17, 2), MC_ERROR_SETTINGS, "take 93 or 101");
-    CHECK_ERROR(plan_length(97, 97, 17, 2), MC_ERROR_SETTINGS, "take 93 or 101");
-    CHECK_ERROR(plan_length(30, 9, 5, 5), MC_ERROR_SETTINGS, "take 17.");
-    CHECK_ERROR(plan_length(INT_MAX, 97, 17, 1), MC_ERROR_SETTINGS, "num-frames");
-    CHECK_ERROR(plan_length(INT_MAX, INT_MAX, 17, 1000), MC_ERROR_SETTINGS, "num-frames");
-    CHECK_ERROR(plan_length(1, 97, 17, INT_MAX), MC_ERROR_SETTINGS, "base-num-frames");
+    CHECK_ERROR(plan_length(0, 97, 17, 1, PIXEL), MC_ERROR_SETTINGS, "num-frames");
+    CHECK_ERROR(plan_length(-5, 97, 17, 1, PIXEL), MC_ERROR_SETTINGS, "num-frames");
+    CHECK_ERROR(plan_length(10, 97, 17, 0, PIXEL), MC_ERROR_SETTINGS, "causal-block-size");
+    CHECK_ERROR(plan_length(10, 0, 17, 1, PIXEL), MC_ERROR_SETTINGS, "base-num-frames");
+    CHECK_ERROR(plan_length(200, 97, 0, 1, PIXEL), MC_ERROR_SETTINGS, "overlap-history");
+    CHECK_ERROR(plan_length(200, 97, 97, 1, PIXEL), MC_ERROR_SETTINGS, "overlap-history");
+    CHECK_ERROR(plan_length(200, 97, 5, 5, PIXEL), MC_ERROR_SETTINGS, "take 17.");
+    CHECK_ERROR(plan_length(200, 97, 17, 2, PIXEL), MC_ERROR_SETTINGS, "take 93 or 101");
+    CHECK_ERROR(plan_length(97, 97, 17, 2, PIXEL), MC_ERROR_SETTINGS, "take 93 or 101");
+    CHECK_ERROR(plan_length(30, 9, 5, 5, PIXEL), MC_ERROR_SETTINGS, "take 17.");
+    CHECK_ERROR(plan_length(INT_MAX, 97, 17, 1, PIXEL), MC_ERROR_SETTINGS, "num-frames");
+    CHECK_ERROR(plan_length(INT_MAX, INT_MAX, 17, 1000, PIXEL), MC_ERROR_SETTINGS, "num-frames");
+    CHECK_ERROR(plan_length(1, 97, 17, INT_MAX, PIXEL), MC_ERROR_SETTINGS, "base-num-frames");
 }
 
 int main(int argc, char** argv) {

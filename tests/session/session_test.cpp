@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <fstream>
 
+#include "engine/sampler/window_plan.h"
 #include "engine/session/memory.h"
 #include "tests/session/demo.h"
 
@@ -113,6 +114,33 @@ TEST(windows_joined_either_way) {
     }
 }
 
+// An overlap that is not 4k + 1 frames: no more windows than the video fills, and the last one gets the end image.
+TEST(the_last_window_ends_in_the_end_image) {
+    auto m = demo();
+    for (auto joint : {model::LongVideo::PIXEL, model::LongVideo::LATENT}) {
+        Request r = small();
+        r.width = r.height = 32;
+        r.attention = model::Attention::FULL;
+        r.causal_block_size = 1;
+        r.ar_step = 0;
+        r.num_frames = 33;
+        r.base_num_frames = 17;
+        r.overlap_history = 8;
+        r.long_video = joint;
+        r.image = sampler::Image{32, 32, std::vector<uint8_t>(32 * 32 * 3, 100)};
+        r.end_image = sampler::Image{32, 32, std::vector<uint8_t>(32 * 32 * 3, 10)};
+        Session s(m, r);
+        while (s.next()) {
+        }
+        CHECK_EQ(s.stats().frames, 33);
+        CHECK_EQ(s.stats().forwards, s.stats().forwards_total);
+        CHECK_EQ(s.stats().chunks, s.stats().chunks_total);
+        at::Tensor dark = run(m, r);
+        r.end_image = sampler::Image{32, 32, std::vector<uint8_t>(32 * 32 * 3, 200)};
+        CHECK(!at::equal(dark, run(m, r)));
+    }
+}
+
 TEST(guidance_off_runs_one_branch) {
     auto m = demo();
     Request r = small();
@@ -147,6 +175,10 @@ TEST(refusals_name_the_setting_and_the_remedy) {
     refused("shift", [](Request& r) { r.shift = 0; });
     refused("seed", [](Request& r) { r.seed = -2; });
     refused("frame rate", [](Request& r) { r.frame_rate_n = 0; });
+    refused("1026 latent frames is longer than the 1024", [](Request& r) {
+        r.num_frames = r.base_num_frames = 4101;
+        r.ar_step = 1000;
+    });
     sampler::Image picture{16, 16, std::vector<uint8_t>(16 * 16 * 3, 100)};
     refused("causal-block-size=1", [&](Request& r) { r.image = picture; });
     refused("end-image needs image", [&](Request& r) {
@@ -183,8 +215,7 @@ TEST(too_large_is_refused_before_it_is_allocated) {
     auto m = demo();
     Request r = small();
     r.width = r.height = 8192;
-    r.base_num_frames = 9993;
-    r.num_frames = 9993;
+    r.base_num_frames = r.num_frames = 4005;
     CHECK_ERROR(Session(m, r), MC_ERROR_MEMORY, "GiB");
     CHECK_ERROR(check_memory(free_memory() * 2, "It", "do less."), MC_ERROR_MEMORY, "are free; do less.");
 }
@@ -193,6 +224,24 @@ static int64_t resident_bytes() {
     int64_t total = 0, resident = 0;
     std::ifstream("/proc/self/statm") >> total >> resident;
     return resident * 4096;
+}
+
+// A thousand chunks one after the other in a thousand steps: the plan alone takes gigabytes, so it is checked too.
+TEST(a_plan_is_known_before_it_is_made) {
+    for (auto attention : {model::Attention::FULL, model::Attention::KV}) {
+        const sampler::WindowSettings s{60, 12, 3, 20, false, 6, 0, attention};
+        const auto plan = sampler::plan_window(s, schedule::time_grid(30, 8));
+        int64_t bytes = plan.rows.capacity() * sizeof(schedule::Row) +
+                        plan.turns.capacity() * sizeof(std::vector<sampler::ChunkTurn>);
+        for (size_t row = 0; row < plan.rows.size(); row++) {
+            bytes += plan.rows[row].timestep.capacity() * sizeof(int64_t) +
+                     plan.rows[row].state.capacity() * sizeof(int) + plan.rows[row].update.capacity() / 8;
+            bytes += plan.turns[row].capacity() * sizeof(sampler::ChunkTurn);
+        }
+        const int64_t planned = sampler::plan_bytes(s, 30);
+        CHECK(planned >= bytes);
+        CHECK(planned < 3 * bytes);
+    }
 }
 
 // Planning costs nothing worth mentioning however long the video: windows alike share their plan.
@@ -235,8 +284,13 @@ TEST(nan_in_the_weights_is_an_error) {
     fs::copy(root + "/models/demo", folder, fs::copy_options::recursive);
     fs::remove(folder /
                "motioncache.json"); // is of other weights now, which is refused before anything is computed
-    for (const char* part : {"transformer", "vae"}) {
-        fs::path file = folder / part / "diffusion_pytorch_model.safetensors";
+    const struct {
+        const char *part, *file, *named;
+    } cases[] = {{"transformer", "diffusion_pytorch_model.safetensors", "The transformer produced NaN"},
+                 {"vae", "diffusion_pytorch_model.safetensors", "The VAE produced NaN"},
+                 {"text_encoder", "model.safetensors", "The text encoder produced NaN"}};
+    for (const auto& c : cases) {
+        fs::path file = folder / c.part / c.file;
         fs::permissions(file, fs::perms::owner_write, fs::perm_options::add);
         std::fstream f(file, std::ios::in | std::ios::out | std::ios::binary);
         uint64_t header = 0;
@@ -248,8 +302,8 @@ TEST(nan_in_the_weights_is_an_error) {
         LoadOptions o;
         o.device = "cpu";
         auto m = LoadedModel::open(folder, o);
-        CHECK_ERROR(run(m, small()), MC_ERROR_NUMBERS, "NaN");
-        fs::copy(root + "/models/demo/transformer", folder / "transformer",
+        CHECK_ERROR(run(m, small()), MC_ERROR_NUMBERS, c.named);
+        fs::copy(fs::path(root) / "models/demo" / c.part, folder / c.part,
                  fs::copy_options::overwrite_existing | fs::copy_options::recursive);
     }
     fs::remove_all(folder);

@@ -140,7 +140,8 @@ class Folder final : public ModelFolder {
         open_text_encoder(parts_.text_encoder, text_encoder);
         require_fit();
         std::string generation = folder + "/generation_config.json";
-        if (is_file(generation)) read_defaults(JsonObject::read(generation));
+        std::error_code error;
+        if (fs::exists(fs::symlink_status(generation, error))) read_defaults(JsonObject::read(generation));
     }
     std::unique_ptr<Tensors> transformer_tensors() const override {
         TransformerConfig config;
