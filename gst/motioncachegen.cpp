@@ -167,6 +167,10 @@ static GstStateChangeReturn change_state(GstElement* element, GstStateChange tra
 // it lets EOS through to the sinks.
 static gboolean send_event(GstElement* element, GstEvent* event) {
     if (GST_EVENT_TYPE(event) == GST_EVENT_EOS) state_of(element).generator.end_early();
+    if (GST_EVENT_TYPE(event) == GST_EVENT_SEEK) { // the base class would flush first and ask later
+        gst_event_unref(event);
+        return FALSE;
+    }
     return GST_ELEMENT_CLASS(parent_class)->send_event(element, event);
 }
 
@@ -278,16 +282,29 @@ static gboolean negotiate(GstBaseSrc* src) {
     GstPad* pad = GST_BASE_SRC_PAD(src);
     state_of(src).generator.await_application();
     if (GST_PAD_IS_FLUSHING(pad)) return FALSE;
-    const Picture p = preferred_of(GST_MOTIONCACHE_GEN(src));
+    std::optional<Picture> made;
+    {
+        ObjectLock lock(src);
+        made = state_of(src).picture;
+    }
+    const Picture p = made ? *made : preferred_of(GST_MOTIONCACHE_GEN(src));
     GstCaps* theirs = gst_pad_peer_query_caps(pad, nullptr);
     gchar* text = gst_caps_to_string(theirs);
-    GST_ELEMENT_ERROR(
-        src, CORE, NEGOTIATION,
-        ("The next element takes no video that motioncachegen makes: ask for I420, NV12 or RGB with a "
-         "width and height that the model can make, for example "
-         "video/x-raw,format=I420,width=%d,height=%d, and put videoconvert or videoscale behind it.",
-         p.width, p.height),
-        ("the next element takes %s", text));
+    if (made)
+        GST_ELEMENT_ERROR(
+            src, CORE, NEGOTIATION,
+            ("The next element asks for another size or frame rate, but the video is being made in %dx%d at %d/%d "
+             "and stays so until the element is stopped: put videoscale and videorate behind it, or stop first.",
+             p.width, p.height, p.frame_rate_n, p.frame_rate_d),
+            ("the next element takes %s", text));
+    else
+        GST_ELEMENT_ERROR(
+            src, CORE, NEGOTIATION,
+            ("The next element takes no video that motioncachegen makes: ask for I420, NV12 or RGB with a "
+             "width and height that the model can make, for example "
+             "video/x-raw,format=I420,width=%d,height=%d, and put videoconvert or videoscale behind it.",
+             p.width, p.height),
+            ("the next element takes %s", text));
     g_free(text);
     gst_caps_unref(theirs);
     return FALSE;

@@ -53,7 +53,7 @@ GType cache_type() {
 
 GType cache_preset_type() {
     static const GEnumValue values[] = {
-        {MC_CACHE_PRESET_AUTO, "balanced", "auto"},
+        {MC_CACHE_PRESET_AUTO, "As balanced", "auto"},
         {MC_CACHE_PRESET_QUALITY, "Nearest to the video without a cache", "quality"},
         {MC_CACHE_PRESET_BALANCED, "Between the two", "balanced"},
         {MC_CACHE_PRESET_FAST, "Quickest", "fast"},
@@ -104,7 +104,7 @@ GType cache_reuse_type() {
 
 GType finished_chunks_type() {
     static const GEnumValue values[] = {
-        {MC_FINISHED_AUTO, "frozen", "auto"},
+        {MC_FINISHED_AUTO, "As frozen", "auto"},
         {MC_FINISHED_FROZEN, "As after the last noisy step", "frozen"},
         {MC_FINISHED_REFRESHED, "Renewed by one pass without noise", "refreshed"},
         {0, nullptr, nullptr},

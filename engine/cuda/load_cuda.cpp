@@ -5,15 +5,14 @@
 
 #include "engine/cuda/cuda_module.h"
 #include "engine/error.h"
+#include "engine/module_path.h"
 
 namespace mc {
 
 namespace fs = std::filesystem;
 
 std::string cuda_module_path() {
-    Dl_info info;
-    fs::path self = dladdr(reinterpret_cast<void*>(&cuda_module_path), &info) ? info.dli_fname : "";
-    return (fs::absolute(self).parent_path() / "libmotioncache-cuda.so").string();
+    return module_path("libmotioncache-cuda.so");
 }
 
 at::Device open_cuda(int index, const std::string& module) {

@@ -5,7 +5,7 @@
 
 namespace mc {
 
-// libmotioncache-cuda.so: beside the library (or program) that the engine is part of.
+// Of libmotioncache-cuda.so, see module_path.h.
 std::string cuda_module_path();
 
 // Loads the CUDA module, once for the process, and opens device cuda:index (index >= 0). Throws mc::Error:

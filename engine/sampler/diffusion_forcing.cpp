@@ -47,6 +47,7 @@ WindowSampler::WindowSampler(transformer::Window& window, Guidance guidance, con
         for (row_ = 0; row_ < plan_.rows.size(); row_++) distances_of(plan_.turns[row_]);
         row_ = 0;
     }
+    if (plan_.rows.empty()) return; // all of it is given
     const bool whole = window.chunks() == 1 && plan_.chunk_frames == plan_.columns();
     policy_.begin_window({window.chunks(), plan_.chunk_frames, static_cast<int>(window.frame_tokens()),
                           plan_.branches(), static_cast<int>(whole ? plan_.rows.size() : plan_.steps.size()),

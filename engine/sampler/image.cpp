@@ -90,8 +90,9 @@ Image crop_to_aspect(const Image& image, int width, int height) {
     const int bottom = int(std::nearbyint((image.height + h) / 2.0));
     if (right <= left || bottom <= top)
         throw Error(MC_ERROR_SETTINGS, "The image of " + size_text(image.width, image.height) +
-                                           " pixels is too narrow to be cut to the shape of " +
-                                           size_text(width, height) + "; give a wider one.");
+                                           " pixels is too " + (right <= left ? "flat" : "narrow") +
+                                           " to be cut to the shape of " + size_text(width, height) +
+                                           "; give a " + (right <= left ? "higher" : "wider") + " one.");
     Image result{right - left, bottom - top, {}};
     result.rgb.reserve(size_t(result.width) * result.height * 3);
     for (int y = top; y < bottom; y++) {

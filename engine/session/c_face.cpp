@@ -45,7 +45,8 @@ auto guarded(McError* error, const F& body) -> decltype(body()) {
                   e.what_without_backtrace());
     } catch (const c10::Error& e) {
         std::string what = e.what_without_backtrace();
-        bool memory = what.find("not enough memory") != std::string::npos;
+        bool memory = what.find("not enough memory") != std::string::npos ||
+                      what.find("can't allocate memory") != std::string::npos;
         set_error(error, memory ? MC_ERROR_MEMORY : MC_ERROR_INTERNAL,
                   memory ? "Out of memory; ask for a smaller picture, fewer frames or a smaller model."
                          : "LibTorch refused an operation; please report this with the detail.",

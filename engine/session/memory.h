@@ -5,8 +5,9 @@
 
 namespace mc::session {
 
-// Bytes that this process can still take: the system's available memory, or what its control group leaves.
-int64_t free_memory();
+// Bytes that this process can still take: the least of the system's available memory, what its control groups leave
+// (cgroup 2 and 1, up to the root) and what a limit on its address space leaves. root: where /proc and /sys are.
+int64_t free_memory(const std::string& root = "");
 
 // Throws MC_ERROR_MEMORY when `needed` is more than is free. what: "The model", ...; remedy: a sentence.
 void check_memory(int64_t needed, const std::string& what, const std::string& remedy);

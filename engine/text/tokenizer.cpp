@@ -2,15 +2,15 @@
 
 #include <filesystem>
 #include <fstream>
-#include <sentencepiece_processor.h>
 
 #include "engine/error.h"
+#include "engine/text/sentencepiece.h"
 #include "engine/text/sentencepiece_check.h"
 
 namespace mc::text {
 
 struct Tokenizer::Impl {
-    sentencepiece::SentencePieceProcessor processor;
+    std::unique_ptr<SentencePiece> pieces = make_sentencepiece();
 };
 
 static std::string read(const std::string& file) {
@@ -37,10 +37,11 @@ Tokenizer::Tokenizer(const std::string& file) : impl_(std::make_unique<Impl>()) 
     std::string model = read(file);
     std::string fault = sentencepiece_fault(model), detail;
     if (fault.empty()) {
-        auto status = impl_->processor.LoadFromSerializedProto(model);
-        if (status.ok() && impl_->processor.eos_id() < 0) fault = "it has no end token";
-        if (!status.ok()) fault = "it is another kind of file or damaged";
-        detail = status.ToString();
+        detail = impl_->pieces->load(model);
+        if (!detail.empty())
+            fault = "it is another kind of file or damaged";
+        else if (impl_->pieces->eos_id() < 0)
+            fault = "it has no end token";
     }
     if (!fault.empty())
         throw Error(MC_ERROR_READ,
@@ -52,16 +53,15 @@ Tokenizer::Tokenizer(const std::string& file) : impl_(std::make_unique<Impl>()) 
 Tokenizer::~Tokenizer() = default;
 
 std::vector<int64_t> Tokenizer::encode(const std::string& text, size_t rows, bool byte_fallback) const {
-    const auto& processor = impl_->processor;
+    const SentencePiece& processor = *impl_->pieces;
     std::vector<int> pieces;
-    auto status = processor.Encode(text, &pieces);
-    if (!status.ok())
-        throw Error(MC_ERROR_INTERNAL, "SentencePiece could not split the prompt.", status.ToString());
+    if (std::string fault = processor.encode(text, pieces); !fault.empty())
+        throw Error(MC_ERROR_INTERNAL, "SentencePiece could not split the prompt.", fault);
 
     std::vector<int64_t> ids;
     bool unknown = false; // inside a run of byte pieces
     for (int piece : pieces) {
-        bool byte = !byte_fallback && processor.IsByte(piece);
+        bool byte = !byte_fallback && processor.is_byte(piece);
         if (!(byte && unknown)) ids.push_back(byte ? processor.unk_id() : piece);
         unknown = byte;
     }

@@ -79,6 +79,8 @@ GST_START_TEST(test_the_template_says_what_cannot_be) {
         {"video/x-raw,format=NV12,width=160,height=90", false},
         {"video/x-raw,format=RGB,width=4112,height=96", false},
         {"video/x-raw,format=RGB,framerate=0/1", false},
+        {"video/x-raw,format=RGB,framerate=1000/1", true},
+        {"video/x-raw,format=RGB,framerate=1001/1", false},
         {"video/x-raw,format=I420,colorimetry=bt601", false},
         {"video/x-raw,format=I420,interlace-mode=interleaved", false},
         {"video/x-raw,format=YUY2", false},
@@ -140,6 +142,22 @@ GST_START_TEST(test_the_format_may_change_the_size_may_not) {
     GstCaps* caps = caps_of(player);
     fail_unless_equals_string(gst_structure_get_string(gst_caps_get_structure(caps, 0), "format"), "NV12");
     gst_caps_unref(caps);
+}
+GST_END_TEST
+
+GST_START_TEST(test_another_size_in_the_middle_names_the_one_that_is_made) {
+    use_testpattern();
+    Player player("prompt=ball num-frames=57", "capsfilter name=filter caps=video/x-raw,format=I420");
+    player.set_state(GST_STATE_PAUSED);
+    fail_unless(player.wait_log("chunk 0"));
+    gst_element_get_state(player.pipeline, nullptr, nullptr, 10 * GST_SECOND);
+    GstElement* filter = gst_bin_get_by_name(GST_BIN(player.pipeline), "filter");
+    gst_util_set_object_arg(G_OBJECT(filter), "caps", "video/x-raw,width=64,height=64");
+    gst_object_unref(filter);
+    player.play_to_end();
+    fail_unless_equals_int(int(player.errors.size()), 1);
+    fail_unless(player.errors[0].message.find("being made in 160x96 at 24/1") != std::string::npos, "%s",
+                player.errors[0].message.c_str());
 }
 GST_END_TEST
 
@@ -231,6 +249,7 @@ static Suite* caps_suite(void) {
     tcase_add_test(tests, test_the_template_says_what_cannot_be);
     tcase_add_test(tests, test_an_impossible_size_is_one_error_with_a_remedy);
     tcase_add_test(tests, test_the_format_may_change_the_size_may_not);
+    tcase_add_test(tests, test_another_size_in_the_middle_names_the_one_that_is_made);
     tcase_add_test(tests, test_strides_are_honoured);
     return suite;
 }

@@ -109,6 +109,32 @@ GST_START_TEST(test_every_property_reads_what_was_set) {
 }
 GST_END_TEST
 
+// As gst-launch-1.0 sets them. GStreamer takes a value's description for its name too, and looks at that first.
+GST_START_TEST(test_every_choice_can_be_named) {
+    GstElement* gen = gst_element_factory_make("motioncachegen", nullptr);
+    guint count = 0;
+    int seen = 0;
+    GParamSpec** specs = g_object_class_list_properties(G_OBJECT_GET_CLASS(gen), &count);
+    for (guint i = 0; i < count; i++) {
+        if (!G_IS_PARAM_SPEC_ENUM(specs[i]) || specs[i]->owner_type != G_OBJECT_TYPE(gen)) continue;
+        const GEnumClass* choices = G_PARAM_SPEC_ENUM(specs[i])->enum_class;
+        for (guint v = 0; v < choices->n_values; v++) {
+            gst_util_set_object_arg(G_OBJECT(gen), specs[i]->name, choices->values[v].value_nick);
+            GValue out = G_VALUE_INIT;
+            g_object_get_property(G_OBJECT(gen), specs[i]->name, &out);
+            fail_unless(g_value_get_enum(&out) == choices->values[v].value, "%s=%s", specs[i]->name,
+                        choices->values[v].value_nick);
+            g_value_unset(&out);
+        }
+        gst_util_set_object_arg(G_OBJECT(gen), specs[i]->name, choices->values[0].value_nick);
+        seen++;
+    }
+    fail_unless_equals_int(seen, 9);
+    g_free(specs);
+    gst_object_unref(gen);
+}
+GST_END_TEST
+
 GST_START_TEST(test_a_knob_makes_the_preset_custom) {
     GstElement* gen = gst_element_factory_make("motioncachegen", nullptr);
     const auto preset = [&] {
@@ -219,6 +245,7 @@ static Suite* request_suite(void) {
     tcase_add_test(tests, test_steps_and_guidance_count_as_forwards);
     tcase_add_test(tests, test_settings_are_copied_at_the_start);
     tcase_add_test(tests, test_every_property_reads_what_was_set);
+    tcase_add_test(tests, test_every_choice_can_be_named);
     tcase_add_test(tests, test_a_knob_makes_the_preset_custom);
     tcase_add_test(tests, test_statistics_tell_while_it_runs_and_after);
     tcase_add_test(tests, test_an_image_arrives);

@@ -34,7 +34,7 @@ GST_END_TEST
 
 GST_START_TEST(test_not_live_not_seekable) {
     use_testpattern();
-    Player player;
+    Player player("prompt=ball num-frames=17");
     player.set_state(GST_STATE_PAUSED);
     fail_unless_equals_int(gst_element_get_state(player.pipeline, nullptr, nullptr, 10 * GST_SECOND),
                            GST_STATE_CHANGE_SUCCESS);
@@ -63,6 +63,12 @@ GST_START_TEST(test_not_live_not_seekable) {
     fail_unless(gst_query_has_scheduling_mode(query, GST_PAD_MODE_PUSH));
     fail_unless(!gst_query_has_scheduling_mode(query, GST_PAD_MODE_PULL));
     gst_query_unref(query);
+
+    // Nor to the element itself: refused without a flush, so that no frame is lost.
+    for (GstClockTime to : {GstClockTime(0), GstClockTime(GST_SECOND / 4)})
+        fail_unless(!gst_element_seek_simple(player.gen, GST_FORMAT_TIME, GST_SEEK_FLAG_FLUSH, to));
+    player.play_to_end();
+    fail_unless_equals_int(int(player.frames.size()), 17);
 }
 GST_END_TEST
 

@@ -103,6 +103,7 @@ TEST(refuses_what_is_no_picture) {
     CHECK_ERROR(resize_bicubic({-4, -4, std::vector<uint8_t>(48)}, 16, 16), MC_ERROR_SETTINGS, "image");
     CHECK_ERROR(image_to_pixels(plain(4, 4, 0), 0, 16), MC_ERROR_SETTINGS, "0 x 16");
     CHECK_ERROR(image_to_pixels(plain(1, 1000, 0), 2000, 16), MC_ERROR_SETTINGS, "too narrow");
+    CHECK_ERROR(image_to_pixels(plain(1000, 1, 0), 16, 2000), MC_ERROR_SETTINGS, "too flat");
     CHECK_EQ(image_to_pixels(plain(1, 1, 7), 16, 16).size(), size_t(3 * 256));
 }
 

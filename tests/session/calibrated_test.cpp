@@ -104,14 +104,15 @@ TEST(without_a_calibration_nothing_is_cached) {
 TEST(a_calibration_that_cannot_be_used_is_one_clear_error) {
     const Folder folder;
     const std::string good = model::calibration_text(calibration());
-    const auto refused = [&](const std::string& text, const std::string& cause) {
+    const auto refused = [&](const std::string& text, const std::string& cause,
+                             const std::string& other_remedy = "") {
         folder.write_calibration(text);
         try {
             folder.open();
             test::fail(__FILE__, __LINE__, "opened with a calibration that " + cause);
         } catch (const Error& e) {
-            const std::string message = e.what(),
-                              remedy = "; run motioncache-calibrate " + folder.path.string() + ".";
+            const std::string message = e.what(), remedy = "; run motioncache-calibrate " +
+                                                           folder.path.string() + other_remedy + ".";
             if (e.status != MC_ERROR_READ || !message.starts_with(folder.calibration() + ": ") ||
                 !message.ends_with(remedy) || message.find(cause) == std::string::npos)
                 test::fail(__FILE__, __LINE__, message);
@@ -126,7 +127,8 @@ TEST(a_calibration_that_cannot_be_used_is_one_clear_error) {
     };
     Calibration other = calibration();
     other.fingerprint ^= 1;
-    refused(model::calibration_text(other), "belongs to other weights");
+    refused(model::calibration_text(other), "belongs to other weights",
+            ", or fetch the weights again if nobody changed them");
     refused(good.substr(0, good.size() / 2), "is not valid JSON");
     refused("", "is empty");
     refused(with("0.125", "NaN"), "is not valid JSON");

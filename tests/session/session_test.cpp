@@ -2,6 +2,7 @@
 #include <ATen/ATen.h>
 #include <filesystem>
 #include <fstream>
+#include <sys/resource.h>
 
 #include "engine/sampler/window_plan.h"
 #include "engine/session/memory.h"
@@ -205,6 +206,14 @@ TEST(an_image_starts_the_video) {
     at::Tensor picture = at::full({3, 1, 48, 64}, 200 / 127.5 - 1);
     at::Tensor back = m->vae->decoder()->decode(m->vae->encode(picture)).clamp(-1, 1);
     CHECK_NEAR((video.narrow(1, 0, 1) - back).abs().max().item<double>(), 0, 1e-4);
+    Request still = r; // one frame: nothing is left to sample
+    still.num_frames = 1;
+    for (auto attention : {model::Attention::FULL, model::Attention::CAUSAL, model::Attention::KV}) {
+        still.attention = attention;
+        video = run(m, still);
+        CHECK_EQ(video.size(1), 1);
+        CHECK_NEAR((video - back).abs().max().item<double>(), 0, 1e-4);
+    }
     r.end_image = sampler::Image{64, 48, std::vector<uint8_t>(64 * 48 * 3, 30)};
     CHECK_ERROR(Session(m, r), MC_ERROR_SETTINGS, "attention=full");
     r.attention = model::Attention::FULL;
@@ -218,6 +227,49 @@ TEST(too_large_is_refused_before_it_is_allocated) {
     r.base_num_frames = r.num_frames = 4005;
     CHECK_ERROR(Session(m, r), MC_ERROR_MEMORY, "GiB");
     CHECK_ERROR(check_memory(free_memory() * 2, "It", "do less."), MC_ERROR_MEMORY, "are free; do less.");
+}
+
+// The least of all that limits a process, in a tree of files as the kernel shows them.
+TEST(free_memory_is_the_least_of_all_limits) {
+    namespace fs = std::filesystem;
+    const fs::path root = fs::temp_directory_path() / ("motioncache-limits-" + std::to_string(::getpid()));
+    const auto write = [&](const char* file, const char* text) {
+        fs::create_directories((root / file).parent_path());
+        std::ofstream(root / file) << text;
+    };
+    write("proc/meminfo", "MemTotal: 9000 kB\nMemFree: 10 kB\nMemAvailable:    8000 kB\nBuffers: 1 kB\n");
+    CHECK_EQ(free_memory(root), 8000 * 1024);
+    write("proc/self/cgroup", "1:name=systemd:/a\n0::/user.slice/my.service\n");
+    CHECK_EQ(free_memory(root), 8000 * 1024);
+    write("sys/fs/cgroup/user.slice/memory.max", "5000000");
+    write("sys/fs/cgroup/user.slice/memory.current", "1000000");
+    write("sys/fs/cgroup/user.slice/my.service/memory.max", "max");
+    write("sys/fs/cgroup/user.slice/my.service/memory.current", "900000");
+    CHECK_EQ(free_memory(root), 4000000);
+    write("sys/fs/cgroup/user.slice/memory.stat", "anon 700000\ninactive_file 200000\nactive_file 1\n");
+    CHECK_EQ(free_memory(root), 4200000);
+    write("sys/fs/cgroup/user.slice/my.service/memory.max", "800000"); // more is in use: a limit set later
+    CHECK_EQ(free_memory(root), 0);
+    write("proc/self/cgroup", "4:cpu,memory:/docker/x\n");
+    write("sys/fs/cgroup/memory/docker/x/memory.limit_in_bytes", "3000000");
+    write("sys/fs/cgroup/memory/docker/x/memory.usage_in_bytes", "1000000");
+    write("sys/fs/cgroup/memory/memory.limit_in_bytes", "9223372036854771712");
+    write("sys/fs/cgroup/memory/memory.usage_in_bytes", "1000000");
+    CHECK_EQ(free_memory(root), 2000000);
+
+    rlimit before{};
+    CHECK_EQ(getrlimit(RLIMIT_AS, &before), 0);
+    write("proc/self/statm", "1000 10 5");
+    const rlimit limit{1024 * 4096 + (rlim_t(1) << 45), before.rlim_max};
+    if (limit.rlim_cur <= before.rlim_max) {
+        fs::remove(root / "proc/self/cgroup");
+        fs::remove(root / "proc/meminfo");
+        CHECK_EQ(setrlimit(RLIMIT_AS, &limit), 0);
+        const int64_t left = free_memory(root);
+        setrlimit(RLIMIT_AS, &before);
+        CHECK_EQ(left, 24 * 4096 + (int64_t(1) << 45));
+    }
+    fs::remove_all(root);
 }
 
 static int64_t resident_bytes() {

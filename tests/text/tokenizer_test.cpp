@@ -1,4 +1,6 @@
 // Ids of the golden case, and tokenizer files that are none. Argument: the folder of golden data.
+#include <ATen/ATen.h>
+
 #include "tests/check.h"
 
 #include <filesystem>
@@ -59,6 +61,21 @@ void check_refused(const std::string& bytes, const char* what) {
 }
 
 } // namespace
+
+// Both libraries have a FLAGS_minloglevel. What stands behind LibTorch's decides whether it throws or aborts.
+TEST(the_library_leaves_libtorch_alone) {
+#ifdef __SANITIZE_ADDRESS__
+    SKIP("the sanitizers allow no library with symbols of its own");
+#endif
+    Tokenizer tokenizer(model_file());
+    bool thrown = false;
+    try {
+        at::empty({int64_t(1) << 50});
+    } catch (const c10::Error&) {
+        thrown = true;
+    }
+    CHECK(thrown);
+}
 
 TEST(golden_ids) {
     auto golden = mc::golden::CaseFile::open(golden_folder, "unit_tokenizer");
