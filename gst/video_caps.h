@@ -13,7 +13,7 @@ namespace mc::gst {
 #define MOTIONCACHE_SIZE "[ 16, 4096, 16 ]"
 #define MOTIONCACHE_CAPS_REST                                                                                \
     ", width = (int) " MOTIONCACHE_SIZE ", height = (int) " MOTIONCACHE_SIZE                                 \
-    ", framerate = (fraction) [ 1/2147483647, 1000/1 ], pixel-aspect-ratio = (fraction) 1/1"           \
+    ", framerate = (fraction) [ 1/2147483647, 1000/1 ], pixel-aspect-ratio = (fraction) 1/1"                 \
     ", interlace-mode = (string) progressive"
 #define MOTIONCACHE_CAPS                                                                                     \
     "video/x-raw, format = (string) { I420, NV12 }" MOTIONCACHE_CAPS_REST                                    \
