@@ -293,8 +293,9 @@ static gboolean negotiate(GstBaseSrc* src) {
     if (made)
         GST_ELEMENT_ERROR(
             src, CORE, NEGOTIATION,
-            ("The next element asks for another size or frame rate, but the video is being made in %dx%d at %d/%d "
-             "and stays so until the element is stopped: put videoscale and videorate behind it, or stop first.",
+            ("The next element does not take the video that is being made, I420, NV12 or RGB in %dx%d at %d/%d, whose "
+             "size and rate stay until the element is stopped: put videoconvert, videoscale and videorate behind it, "
+             "or stop first.",
              p.width, p.height, p.frame_rate_n, p.frame_rate_d),
             ("the next element takes %s", text));
     else

@@ -1,8 +1,6 @@
-#include <nlohmann/json.hpp>
-
-#include <sys/stat.h>
-
 #include <filesystem>
+#include <nlohmann/json.hpp>
+#include <sys/stat.h>
 
 #include "engine/error.h"
 #include "engine/model/skyreels_v2/networks.h"
