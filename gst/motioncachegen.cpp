@@ -48,13 +48,13 @@
  */
 #include "gst/motioncachegen.h"
 
-#include <atomic>
 #include <exception>
 #include <optional>
 
 #include "gst/debug.h"
 #include "gst/fault.h"
 #include "gst/generator.h"
+#include "gst/outbox.h"
 #include "gst/settings.h"
 #include "gst/video_caps.h"
 
@@ -77,7 +77,7 @@ struct State {
     int num_frames = 0;              // with sizes
 
     GstVideoInfo info{}; // STREAM_LOCK
-    std::atomic<bool> error_posted{false};
+    Outbox outbox;
     Generator generator;
 };
 
@@ -106,12 +106,16 @@ static GstStaticPadTemplate src_template =
     GST_STATIC_PAD_TEMPLATE("src", GST_PAD_SRC, GST_PAD_ALWAYS, GST_STATIC_CAPS(MOTIONCACHE_CAPS));
 
 State::State(GstMotionCacheGen* self)
-    : generator(GST_ELEMENT(self), [self](gint64 seed) {
+    : outbox(GST_ELEMENT(self),
+             [self](GstMessage* message) {
+                 GST_ELEMENT_CLASS(gst_motioncache_gen_parent_class)->post_message(GST_ELEMENT(self), message);
+             }),
+      generator(GST_ELEMENT(self), outbox, [self](gint64 seed) {
           {
               ObjectLock lock(self);
               self->state->seed_used = seed;
           }
-          g_object_notify(G_OBJECT(self), "seed-used");
+          self->state->outbox.notify("seed-used");
       }) {
     settings.model_path = default_model_path();
 }
@@ -146,20 +150,25 @@ static void finalize(GObject* object) {
 
 // ---- element ----
 
-// One fault, one error: the base class follows up each of ours with a general one.
+// What the element and its base class say; the rest, STREAM_STATUS above all, is part of what the calling thread does.
+static constexpr auto SAID = GstMessageType(GST_MESSAGE_ERROR | GST_MESSAGE_WARNING | GST_MESSAGE_INFO);
+
 static gboolean post_message(GstElement* element, GstMessage* message) {
-    if (GST_MESSAGE_TYPE(message) == GST_MESSAGE_ERROR && state_of(element).error_posted.exchange(true)) {
-        GST_DEBUG_OBJECT(element, "an error was posted already, dropping %" GST_PTR_FORMAT, message);
-        gst_message_unref(message);
-        return TRUE;
-    }
-    return GST_ELEMENT_CLASS(parent_class)->post_message(element, message);
+    if (!(GST_MESSAGE_TYPE(message) & SAID))
+        return GST_ELEMENT_CLASS(parent_class)->post_message(element, message);
+    Outbox& outbox = state_of(element).outbox;
+    const bool error = GST_MESSAGE_TYPE(message) == GST_MESSAGE_ERROR;
+    outbox.post(message);
+    // It comes before what follows it: the end of a state change that fails, an EOS event.
+    if (error) outbox.await();
+    return TRUE;
 }
 
 static GstStateChangeReturn change_state(GstElement* element, GstStateChange transition) {
-    if (transition == GST_STATE_CHANGE_READY_TO_PAUSED) state_of(element).error_posted = false;
+    State& state = state_of(element);
+    if (transition == GST_STATE_CHANGE_READY_TO_PAUSED) state.outbox.open();
     GstStateChangeReturn result = GST_ELEMENT_CLASS(parent_class)->change_state(element, transition);
-    if (transition == GST_STATE_CHANGE_READY_TO_NULL) state_of(element).generator.drop_model();
+    if (transition == GST_STATE_CHANGE_READY_TO_NULL) state.generator.drop_model();
     return result;
 }
 
@@ -220,10 +229,13 @@ static gboolean start(GstBaseSrc* src) {
         begin(GST_MOTIONCACHE_GEN(src));
         return TRUE;
     } catch (const mc::Error& e) {
-        post_fault(GST_ELEMENT(src), fault_of(e.status, e.what(), e.detail));
+        gst_element_post_message(GST_ELEMENT(src),
+                                 message_of(GST_ELEMENT(src), fault_of(e.status, e.what(), e.detail)));
     } catch (const std::exception& e) {
-        post_fault(GST_ELEMENT(src),
-                   fault_of(MC_ERROR_INTERNAL, "motioncachegen cannot start; please report it.", e.what()));
+        gst_element_post_message(
+            GST_ELEMENT(src),
+            message_of(GST_ELEMENT(src), fault_of(MC_ERROR_INTERNAL,
+                                                  "motioncachegen cannot start; please report it.", e.what())));
     }
     return FALSE;
 }
