@@ -31,11 +31,20 @@
  * CANCELED or ERROR) comes before the first buffer. The model stays loaded until the element goes to NULL,
  * unless model-path, device, precision or threads change.
  *
+ * Messages, `notify::seed-used` and the engine's lines of the log come, in order, from a thread that the element does not
+ * wait for: their handlers may do anything, stop the pipeline too. All that concerns a chunk comes before its first
+ * frame, unless a handler takes longer than a second.
+ *
  * For each chunk an element message `motioncache-chunk` is posted when it leaves the sampler, with the fields
  *
  * * #gint `index`: from 0
  * * #gint64 `first-frame`, #gint `frames`: which frames of the video it brings
  * * #gint64 `forwards`, `forwards-total`: passes through the transformer, so far and in the whole video
+ *
+ * ## Properties
+ *
+ * Settings are read when the element goes from READY to PAUSED. One that is changed later holds from the next time on;
+ * a WARNING message says so, once for each.
  *
  * ## Environment
  *
@@ -50,6 +59,7 @@
 
 #include <exception>
 #include <optional>
+#include <set>
 
 #include "gst/debug.h"
 #include "gst/fault.h"
@@ -75,6 +85,8 @@ struct State {
     std::optional<ModelSizes> sizes; // from start to stop
     std::optional<Picture> picture;  // from the first set_caps to stop
     int num_frames = 0;              // with sizes
+    bool started = false;            // from start to stop, which run with a copy of the settings
+    std::set<guint> told_later;      // settings changed meanwhile, of which that was said
 
     GstVideoInfo info{}; // STREAM_LOCK
     Outbox outbox;
@@ -127,8 +139,26 @@ static State& state_of(gpointer self) {
 // ---- object ----
 
 static void set_property(GObject* object, guint id, const GValue* value, GParamSpec* spec) {
-    ObjectLock lock(object);
-    set_setting(state_of(object).settings, id, value);
+    State& state = state_of(object);
+    {
+        ObjectLock lock(object);
+        GValue before = G_VALUE_INIT, after = G_VALUE_INIT;
+        g_value_init(&before, spec->value_type);
+        g_value_init(&after, spec->value_type);
+        get_setting(state.settings, id, &before);
+        set_setting(state.settings, id, value);
+        get_setting(state.settings, id, &after);
+        const bool changed = g_param_values_cmp(spec, &before, &after) != 0;
+        g_value_unset(&before);
+        g_value_unset(&after);
+        if (!changed || !state.started || !state.told_later.insert(id).second) return;
+    }
+    GST_ELEMENT_WARNING(
+        object, RESOURCE, SETTINGS,
+        ("%s was changed while a video is being made, which goes on with the old value: the new one holds from the next "
+         "start on; set the element to READY and to PLAYING again.",
+         spec->name),
+        (nullptr));
 }
 
 static void get_property(GObject* object, guint id, GValue* value, GParamSpec* spec) {
@@ -175,7 +205,15 @@ static GstStateChangeReturn change_state(GstElement* element, GstStateChange tra
 // After EOS from outside nothing is sent any more. Loading ends too: gst-launch waits for its PROGRESS before
 // it lets EOS through to the sinks.
 static gboolean send_event(GstElement* element, GstEvent* event) {
-    if (GST_EVENT_TYPE(event) == GST_EVENT_EOS) state_of(element).generator.end_early();
+    if (GST_EVENT_TYPE(event) == GST_EVENT_EOS) {
+        state_of(element).generator.end_early();
+        // After an error the streaming thread ends the stream by itself. It may be doing so, and the base class would wait
+        // for it with the lock in hand that the sinks need to let EOS through.
+        if (state_of(element).outbox.failed()) {
+            gst_event_unref(event);
+            return TRUE;
+        }
+    }
     if (GST_EVENT_TYPE(event) == GST_EVENT_SEEK) { // the base class would flush first and ask later
         gst_event_unref(event);
         return FALSE;
@@ -197,6 +235,8 @@ static void begin(GstMotionCacheGen* self) {
     {
         ObjectLock lock(self);
         job.settings = state.settings;
+        state.started = true;
+        state.told_later.clear();
     }
     Settings& s = job.settings;
     if (!s.prompt || s.prompt->find_first_not_of(" \t\r\n") == std::string::npos)
@@ -237,6 +277,8 @@ static gboolean start(GstBaseSrc* src) {
             message_of(GST_ELEMENT(src), fault_of(MC_ERROR_INTERNAL,
                                                   "motioncachegen cannot start; please report it.", e.what())));
     }
+    ObjectLock lock(src);
+    state_of(src).started = false;
     return FALSE;
 }
 
@@ -246,6 +288,7 @@ static gboolean stop(GstBaseSrc* src) {
     ObjectLock lock(src);
     state.sizes.reset();
     state.picture.reset();
+    state.started = false;
     return TRUE;
 }
 

@@ -66,6 +66,11 @@ bool Outbox::claim(const GstMessage* message) {
     return !std::exchange(error_claimed_, true);
 }
 
+bool Outbox::failed() {
+    std::lock_guard lock(mutex_);
+    return error_claimed_;
+}
+
 Outbox::Letter Outbox::letter_of(GstMessage* message, std::function<bool()> still_due) {
     // A std::function is copied, a message is not: it goes when the last copy does.
     std::shared_ptr<GstMessage> held(message, [](GstMessage* m) { gst_message_unref(m); });

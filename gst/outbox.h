@@ -31,11 +31,13 @@ class Outbox {
     void set_flushing(bool flushing);
 
     // ---- any thread; each returns at once ----
-    // (transfer full) Of errors only the first since open(), as the base class follows up each of ours. still_due: asked when its turn comes.
+    // (transfer full) Of errors only the first since open(), as the base class follows up each of ours. still_due: asked
+    // when its turn comes.
     void post(GstMessage* message, std::function<bool()> still_due = {});
     void notify(const char* property);
     void log(GstDebugCategory* category, GstDebugLevel level, const std::string& text);
 
+    bool failed(); // an error was put in since open()
     // Until all that was put in has been delivered, but no longer than a moment: an application that waits in its handler,
     // for a state change perhaps, must not be waited for. From within a handler it returns at once.
     void await();
