@@ -23,7 +23,8 @@ McImage view_of(const ImageFile& image) {
     return {image.rgb.data(), image.width, image.height, size_t(3) * image.width};
 }
 
-McRequest request_of(const EngineLibrary& engine, const Settings& s, const Picture& picture) {
+McRequest request_of(const EngineLibrary& engine, const Settings& s,
+                     const std::optional<Picture>& picture, const Generator::Images& images) {
     McRequest rq;
     engine.request_init(&rq);
     auto whole = [](int value) { return value == -1 ? MC_UNSET : value; };
@@ -31,10 +32,14 @@ McRequest request_of(const EngineLibrary& engine, const Settings& s, const Pictu
     rq.prompt = s.prompt->c_str();
     rq.negative_prompt = s.negative_prompt ? s.negative_prompt->c_str() : nullptr;
     rq.seed = s.seed;
-    rq.width = picture.width;
-    rq.height = picture.height;
-    rq.frame_rate_n = picture.frame_rate_n;
-    rq.frame_rate_d = picture.frame_rate_d;
+    if (picture) {
+        rq.width = picture->width;
+        rq.height = picture->height;
+        rq.frame_rate_n = picture->frame_rate_n;
+        rq.frame_rate_d = picture->frame_rate_d;
+    }
+    if (images.first) rq.image = view_of(*images.first);
+    if (images.last) rq.end_image = view_of(*images.last);
     rq.num_frames = whole(s.num_frames);
     rq.steps = whole(s.steps);
     rq.guidance_scale = real(s.guidance_scale);
@@ -136,11 +141,11 @@ void Generator::run() {
     try {
         // Before the model: a wrong path is told at once.
         const Settings& s = job_.settings;
-        std::optional<ImageFile> image, end_image;
-        if (s.image) image = read_image_file(*s.image, "image");
-        if (s.end_image) end_image = read_image_file(*s.end_image, "end-image");
-        load();
-        sample(image, end_image);
+        Images images;
+        if (s.image) images.first = read_image_file(*s.image, "image");
+        if (s.end_image) images.last = read_image_file(*s.end_image, "end-image");
+        load(images);
+        sample(images);
     } catch (const Error& e) {
         if (e.status != MC_CANCELLED) fault = fault_of(e.status, e.what(), e.detail);
     } catch (const std::bad_alloc& e) {
@@ -163,7 +168,7 @@ void Generator::run() {
     changed_.notify_all();
 }
 
-void Generator::load() {
+void Generator::load(const Images& images) {
     const gint64 begin = g_get_monotonic_time();
     const ModelKey key = key_of(job_);
     if (model_key_ != key) {
@@ -190,6 +195,17 @@ void Generator::load() {
     options.log = on_log;
     options.user = this;
     McError error{};
+    // What cannot be is told before weights are read, which takes long. The size is asked for and known in a moment; if
+    // not, the session looks again.
+    std::optional<Picture> picture;
+    {
+        std::unique_lock lock(mutex_);
+        changed_.wait_for(lock, std::chrono::seconds(1), [&] { return quit_ || picture_; });
+        picture = picture_;
+    }
+    McRequest request = request_of(*engine_, job_.settings, picture, images);
+    request.cancel = cancel_;
+    if (!engine_->request_check(&options, &request, &error)) raise(error);
     model_ = engine_->model_open(&options, &error);
     if (!model_) raise(error);
     model_key_ = key;
@@ -197,15 +213,13 @@ void Generator::load() {
     close_progress(GST_PROGRESS_TYPE_COMPLETE, "The model is loaded");
 }
 
-void Generator::sample(const std::optional<ImageFile>& image, const std::optional<ImageFile>& end_image) {
+void Generator::sample(const Images& images) {
     {
         std::unique_lock lock(mutex_);
         changed_.wait(lock, [&] { return quit_ || picture_; });
         if (quit_) return;
     }
-    McRequest request = request_of(*engine_, job_.settings, *picture_); // set once: see set_picture
-    if (image) request.image = view_of(*image);
-    if (end_image) request.end_image = view_of(*end_image);
+    McRequest request = request_of(*engine_, job_.settings, picture_, images); // set once: see set_picture
     request.cancel = cancel_;
 
     McError error{};

@@ -3,9 +3,9 @@
 // for the streaming thread. Everything slow happens here, so no state change and no unlock ever waits for it,
 // except stop(), which waits for at most one layer of a network or one tensor of a file.
 //
-//     start ──> load engine, model ──> wait for a picture ──> session: next, next, ... ──> end
-//                                      (set_picture)              │ queue of 2 chunks
-//                                                              wait, write, advance   (streaming thread)
+//     start ──> load engine ──> wait for a picture ──> check, load model ──> session: next, next, ... ──> end
+//                               (set_picture)                                    │ queue of 2 chunks
+//                                                                             wait, write, advance   (streaming thread)
 #include <gst/gst.h>
 
 #include <atomic>
@@ -69,6 +69,10 @@ class Generator {
     void write(McPixelFormat format, uint8_t* const planes[3], const int strides[3]) const;
     void advance();
 
+    struct Images {
+        std::optional<ImageFile> first, last;
+    };
+
     // ---- any thread ----
     Stats stats() const; // of the session that runs, or else of the last one
 
@@ -81,8 +85,8 @@ class Generator {
     };
 
     void run();
-    void load();
-    void sample(const std::optional<ImageFile>& image, const std::optional<ImageFile>& end_image);
+    void load(const Images& images);
+    void sample(const Images& images);
     // PROGRESS messages of one load: START, CONTINUE..., and exactly one of COMPLETE, CANCELED, ERROR. Of several ends
     // the first one is told.
     void open_progress();

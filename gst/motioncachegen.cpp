@@ -229,6 +229,17 @@ static void check_text(const std::optional<std::string>& text, const char* prope
                         std::string(property) + " is not valid UTF-8: give the text in UTF-8 encoding.");
 }
 
+// The weights' headers tell more than the JSON files. What is wrong with them is the worker's to say, which looks for
+// settings that contradict each other first.
+static ModelSizes sizes_of_model(const std::string& path) {
+    const auto outlines = mc::model::outlines(path);
+    try {
+        return sizes_of(*mc::model::ModelFolder::open(path));
+    } catch (const mc::Error&) {
+        return sizes_of(outlines.front());
+    }
+}
+
 static void begin(GstMotionCacheGen* self) {
     State& state = state_of(self);
     Job job;
@@ -249,7 +260,7 @@ static void begin(GstMotionCacheGen* self) {
             MC_ERROR_SETTINGS,
             "num-frames is 0: set it to 1 or more, or to -1 for as many as the model makes by default.");
     job.engine = wanted_engine();
-    const ModelSizes sizes = sizes_of(*mc::model::ModelFolder::open(s.model_path));
+    const ModelSizes sizes = sizes_of_model(s.model_path);
     if (s.num_frames < 0) s.num_frames = sizes.num_frames;
     {
         ObjectLock lock(self);
