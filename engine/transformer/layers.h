@@ -1,5 +1,6 @@
 #pragma once
-// The weights of the transformer as its layers use them. Names in comments are the spec's (skyreels_v2.md 1.3).
+// The weights of the transformer as its layers use them. Names in comments are those of
+// docs/algorithms.md#transformer.
 #include <vector>
 
 #include "engine/model/config.h"

@@ -98,5 +98,5 @@ NOT_TRIED = [
         "motioncache-element-bench PROPERTIES...", "motioncache-sparse-bench MODEL",
         "motioncache-session-bench MODEL [--dtype float32|bfloat16] [--threads N] [--prompt TEXT] [--frames N]")),
     NotTried("is a test that tests/run.sh starts", ("tests/bench/caches_quick.py BUILD MODEL", "tests/bench/caches_test.py",
-                                                   "tests/quality/pictures_test.py", "tests/summary.py")),
+                                                   "tests/docs/citations_test.py", "tests/quality/pictures_test.py", "tests/summary.py")),
 ]

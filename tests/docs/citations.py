@@ -7,9 +7,12 @@ import functools
 import os
 import pathlib
 import re
-import subprocess
 import sys
 from urllib.parse import unquote
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "commands"))
+from texts import tracked
 
 # Their files are data, named for no reader; citations_test.py and texts_test.py write trees of their own.
 NOT_READ = ("tests/golden/data/", "tests/fuzz/corpus/", "tests/docs/citations_test.py", "tests/commands/texts_test.py")
@@ -18,12 +21,6 @@ MENTION = re.compile(r"(?<![\w./:-])((?:[\w.-]+/)*[\w.-]*\w\.md)\b(#[\w-]*)?")
 LINK = re.compile(r"\]\(\s*<?([^\s)>]+)>?[^)]*\)")
 LINK_BELOW = re.compile(r"^ {0,3}\[[^\]]+\]:\s+<?(\S+?)>?(?:\s|$)", re.M)  # [name]: target
 OUTSIDE = re.compile(r"[a-z][a-z0-9+.-]*:|//")
-
-
-def tracked(root):
-    git = ["git", "-c", "safe.directory=*", "-C", str(root), "ls-files", "-z"]
-    names = subprocess.run(git, check=True, stdout=subprocess.PIPE, text=True).stdout.split("\0")
-    return sorted(name for name in names if name and (root / name).is_file())
 
 
 def blank(pattern, text):
