@@ -1,5 +1,4 @@
-// TeaCache: one decision for a row, for all chunks that take a step in it (docs/algorithms.md#teacache;
-// where the official code goes otherwise: docs/algorithms.md#teacache-counter and below).
+// TeaCache: one decision for a row, for all chunks that take a step in it (docs/algorithms.md#teacache).
 #include "engine/cache/policies.h"
 #include "engine/cache/relative_distance.h"
 

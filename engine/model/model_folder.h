@@ -1,6 +1,6 @@
 #pragma once
 // A model folder in either published layout, opened without Torch. The rest of the engine sees one naming:
-// the Diffusers names (docs/algorithms.md#files), whatever the files call their tensors.
+// the Diffusers names (docs/algorithms.md#tensor-names), whatever the files call their tensors.
 //
 //   original   config.json + *.safetensors shards, Wan2.1_VAE.pth, models_t5_*.pth,
 //   google/umt5-xxl/spiece.model diffusers  model_index.json, transformer/, vae/, text_encoder/,

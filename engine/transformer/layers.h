@@ -1,6 +1,5 @@
 #pragma once
-// The weights of the transformer as its layers use them. Names in comments are those of
-// docs/algorithms.md#transformer.
+// The weights of the transformer as its layers use them. Names in comments: docs/algorithms.md#block.
 #include <vector>
 
 #include "engine/model/config.h"

@@ -1,6 +1,6 @@
 #pragma once
-// Time embeddings (docs/algorithms.md#time-embedding), made once a timestep: those of a schedule in one go,
-// before the first row.
+// Time embeddings (docs/algorithms.md#time-embedding), made once a timestep: those of a schedule in one go, before
+// the first row.
 #include <ATen/core/Tensor.h>
 #include <map>
 #include <vector>

@@ -1,6 +1,6 @@
 #pragma once
-// The VAE's layers and their weights (docs/algorithms.md#vae-layers). What a layer computes is
-// ops.h's business.
+// The VAE's layers and their weights (docs/algorithms.md#vae-layers). What a layer computes is ops.h's
+// business.
 #include <ATen/core/Tensor.h>
 #include <array>
 #include <optional>

@@ -1,6 +1,6 @@
 #pragma once
 // The three networks of SkyReels-V2: how their configs are read and which tensors they have
-// (docs/algorithms.md#files). Names and shapes are the same in both layouts but for the spelling of
+// (docs/algorithms.md#tensor-names). Names and shapes are the same in both layouts but for the spelling of
 // the names.
 #include <string>
 #include <vector>

@@ -1,6 +1,5 @@
 #pragma once
-// Cache settings that were published for the models of the series, as data
-// (docs/algorithms.md#caches).
+// Cache settings that were published for the models of the series, as data (docs/algorithms.md#published-caches).
 #include "engine/cache/settings.h"
 #include "engine/model/config.h"
 
