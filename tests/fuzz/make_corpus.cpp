@@ -4,6 +4,7 @@
 
 #include "engine/model/calibration.h"
 #include "engine/model/model_folder.h"
+#include "tests/model/memory_file.h"
 #include "tests/model/published.h"
 
 using namespace mc;
@@ -17,7 +18,7 @@ static std::vector<StoredTensor> shrunk(const model::TensorMap& tensors, size_t 
         if (list.size() == count) break;
         StoredTensor tensor{name, model::name_of(view.dtype), view.shape, ""};
         for (int64_t& s : tensor.shape) s = std::min(s, side);
-        tensor.data.assign(reinterpret_cast<const char*>(view.data), bytes_of(tensor));
+        tensor.data = bytes_of(view).substr(0, bytes_of(tensor));
         list.push_back(tensor);
     }
     return list;

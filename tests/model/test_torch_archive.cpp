@@ -13,7 +13,7 @@ using namespace std::string_literals;
 namespace {
 
 TensorMap parse(const std::string& bytes) {
-    return parse_torch_archive(reinterpret_cast<const std::byte*>(bytes.data()), bytes.size(), "w.pth");
+    return parse_torch_archive(MemoryFile::of("w.pth", bytes));
 }
 std::string archive(const std::string& pickle,
                     const std::vector<std::pair<std::string, std::string>>& storages = {}) {
@@ -30,10 +30,7 @@ std::string one_tensor(const std::string& type, int64_t elements, int64_t offset
     return archive(pickle.bytes, {{"0", storage}});
 }
 std::vector<PickledTensor> unpickle(const std::string& bytes) {
-    return read_pickled_tensors(reinterpret_cast<const std::byte*>(bytes.data()), bytes.size(), "w.pth");
-}
-std::string text_of(const TensorView& view) {
-    return {reinterpret_cast<const char*>(view.data), view.bytes};
+    return read_pickled_tensors(bytes, "w.pth");
 }
 std::string replaced(std::string text, const std::string& from, const std::string& to) {
     size_t at = text.find(from);
@@ -64,11 +61,11 @@ TEST(pth_reads_types_shapes_offsets_and_shared_storages) {
     std::string file = archive(pickle.bytes, {{"0", BODY}, {"k", "zz"}});
     TensorMap tensors = parse(file);
     CHECK_EQ(tensors.size(), size_t(3));
-    CHECK_EQ(text_of(tensors.at("a")), BODY.substr(4, 12));
+    CHECK_EQ(bytes_of(tensors.at("a")), BODY.substr(4, 12));
     CHECK(tensors.at("a").shape == (std::vector<int64_t>{3, 1}));
-    CHECK_EQ(text_of(tensors.at("b")), BODY);
+    CHECK_EQ(bytes_of(tensors.at("b")), BODY);
     CHECK(tensors.at("c").dtype == DType::BF16);
-    CHECK_EQ(text_of(tensors.at("c")), "zz");
+    CHECK_EQ(bytes_of(tensors.at("c")), "zz");
 }
 
 TEST(pth_reads_a_plain_dictionary_with_memo_and_metadata) {
@@ -78,7 +75,7 @@ TEST(pth_reads_a_plain_dictionary_with_memo_and_metadata) {
     pickle.op("}q\x01").text("w").tensor("HalfStorage", "0", 2, 0, {2}, {1}).op("s");
     pickle.op("}").text("_metadata").op("q\x02").ordered_dict().op("s").op("b.");
     std::string file = archive(pickle.bytes, {{"0", "wxyz"}});
-    CHECK_EQ(text_of(parse(file).at("w")), "wxyz");
+    CHECK_EQ(bytes_of(parse(file).at("w")), "wxyz");
 }
 
 TEST(pth_refuses_foreign_globals_by_name) {
@@ -260,13 +257,12 @@ TEST(zip64_entries_beyond_4_gib) {
     zip.finish();
     WeightFiles files = open_weight_file(folder / "big.pth");
     CHECK_EQ(files.tensors.at("big").bytes, size_t(huge));
-    CHECK_EQ(text_of(files.tensors.at("after")), BODY);
+    CHECK_EQ(bytes_of(files.tensors.at("after")), BODY);
 }
 
 TEST(pth_damage_everywhere_is_an_error_or_a_sound_result) {
     std::string small = one_tensor("FloatStorage", 4, 1, {3}, {1}, BODY);
-    DamageCount count = damage_everywhere(
-        small, [](const std::byte* data, size_t size) { return parse_torch_archive(data, size, "w.pth"); });
+    DamageCount count = damage_everywhere(small, parse_torch_archive);
     CHECK(count.refused > 1000);
     CHECK(count.read > 50);
 }
@@ -276,10 +272,7 @@ TEST(pth_golden_file_cut_anywhere_is_an_error) {
         read_file(source_path("tests/golden/data/weights/original/models_t5_umt5-xxl-enc-bf16.pth"));
     DamageCount count;
     for (size_t length = 0; length < bytes.size(); length += 997)
-        read_damaged(
-            bytes.substr(0, length),
-            [](const std::byte* data, size_t size) { return parse_torch_archive(data, size, "w.pth"); },
-            count);
+        read_damaged(bytes.substr(0, length), parse_torch_archive, count);
     CHECK_EQ(count.read, size_t(0));
     CHECK(count.refused > 100);
 }
