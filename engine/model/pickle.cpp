@@ -145,9 +145,10 @@ constexpr Function FUNCTIONS[] = {
     {"numpy.core.multiarray", "scalar", Kind::OBJECT},
     {"numpy._core.multiarray", "scalar", Kind::OBJECT},
     {"_codecs", "encode", Kind::OBJECT}, // bytes, in protocol 2
-    {"builtins", "set", Kind::OBJECT},
-    {"__builtin__", "set", Kind::OBJECT},
 };
+// Types of Python's own, which a checkpoint may have objects of, in either of the module's names.
+constexpr std::string_view PYTHON_TYPES[] = {"list",  "dict",    "tuple", "set", "frozenset", "int",
+                                             "float", "complex", "bool",  "str", "bytes",     "bytearray"};
 // Types of numbers, torch.float32 and the like, which a checkpoint may name too.
 constexpr std::string_view NUMBER_TYPES[] = {"float32", "float16", "bfloat16", "float64", "int64",
                                              "int32",   "int16",   "int8",     "uint8",   "bool"};
@@ -478,6 +479,9 @@ class Machine {
             for (std::string_view type : NUMBER_TYPES)
                 if (name == type) return push_object();
         }
+        if (module == "builtins" || module == "__builtin__")
+            for (std::string_view type : PYTHON_TYPES)
+                if (name == type) return push_object();
         throw read_error(
             file_,
             "its pickle asks for " + in_quotes(std::string(module) + "." + std::string(name)) +
@@ -531,11 +535,11 @@ class Machine {
 
     const Dictionary& dictionary(Id id) const { return dictionaries_[values_[id].first]; }
 
-    // The dictionary of tensors: `root`, or where that holds none itself, the one that it holds; of several, the one
-    // that has one of the usual names.
+    // The dictionary of tensors: the one that lies in `root` under one of the usual names, or `root`, or the only one
+    // that lies in it.
     const Dictionary& weights_of(Id root) const {
-        if (dictionary(root).tensors) return dictionary(root);
         for (bool usual : {true, false}) {
+            if (!usual && dictionary(root).tensors) break;
             const Dictionary* found = nullptr;
             std::string_view found_name;
             for (auto [key, value] : dictionary(root).items) {

@@ -59,6 +59,18 @@ std::string find_root(const Entries& entries, const std::string& file) {
     return root;
 }
 
+// An entry of which bytes are wanted; null when there is none.
+const ZipEntry* find_stored(const Entries& entries, const std::string& name, const std::string& file) {
+    auto entry = entries.find(name);
+    if (entry == entries.end()) return nullptr;
+    if (entry->second.compressed)
+        throw read_error(file,
+                         "entry " + in_quotes(name) +
+                             " of this zip archive is compressed, which torch.save never does",
+                         "save the weights again with torch.save, or download the original file");
+    return &entry->second;
+}
+
 bool contiguous(const PickledTensor& tensor) {
     uint64_t expected = 1;
     for (size_t i = tensor.shape.size(); i--;) {
@@ -84,14 +96,14 @@ TensorView locate(const PickledTensor& tensor, const Entries& entries, const std
     std::string label = "tensor " + in_quotes(tensor.name);
     if (tensor.stride.size() != tensor.shape.size())
         throw read_error(file->path, label + " has shape and strides of different length");
-    auto entry = entries.find(root + "data/" + tensor.storage);
-    if (entry == entries.end())
+    const ZipEntry* entry = find_stored(entries, root + "data/" + tensor.storage, file->path);
+    if (!entry)
         throw read_error(file->path, label + " lies in storage " + in_quotes(tensor.storage) +
                                          ", which the archive lacks");
     std::optional<uint64_t> storage = byte_count(tensor.dtype, {tensor.storage_elements});
-    if (!storage || *storage != entry->second.size)
+    if (!storage || *storage != entry->size)
         throw read_error(file->path, "storage " + in_quotes(tensor.storage) + " has " +
-                                         std::to_string(entry->second.size) + " bytes, but should hold " +
+                                         std::to_string(entry->size) + " bytes, but should hold " +
                                          std::to_string(tensor.storage_elements) + " numbers of type " +
                                          name_of(tensor.dtype));
     std::optional<uint64_t> bytes = byte_count(tensor.dtype, tensor.shape);
@@ -100,12 +112,8 @@ TensorView locate(const PickledTensor& tensor, const Entries& entries, const std
         throw read_error(file->path, label + " of shape " + shape_text(tensor.shape) + " and strides " +
                                          shape_text(tensor.stride) + " does not fit in its storage of " +
                                          std::to_string(elements) + " numbers");
-    TensorView view{tensor.dtype,
-                    tensor.shape,
-                    size_t(*bytes),
-                    file,
-                    entry->second.at + offset * size_of(tensor.dtype),
-                    {}};
+    TensorView view{
+        tensor.dtype, tensor.shape, size_t(*bytes), file, entry->at + offset * size_of(tensor.dtype), {}};
     if (*bytes > 0 && !contiguous(tensor)) view.stride = tensor.stride;
     return view;
 }
@@ -122,11 +130,11 @@ TensorMap parse_torch_archive(const std::shared_ptr<const DataFile>& file) {
         (code != entries.end() && code->first.starts_with(root + "code/")))
         throw read_error(file->path, "is a TorchScript archive of torch.jit.save, a program with its weights",
                          "load it with torch.jit.load and save its state_dict() with torch.save");
-    auto order = entries.find(root + "byteorder");
-    if (order != entries.end() && (order->second.size != 6 || file->text(order->second.at, 6) != "little"))
+    const ZipEntry* order = find_stored(entries, root + "byteorder", file->path);
+    if (order && (order->size != 6 || file->text(order->at, 6) != "little"))
         throw read_error(file->path, "was saved on a big-endian machine",
                          "save it again on a little-endian one");
-    const ZipEntry& pickle = entries.at(root + "data.pkl");
+    const ZipEntry& pickle = *find_stored(entries, root + "data.pkl", file->path);
     if (pickle.size > PICKLE_LIMIT)
         throw read_error(file->path, "its pickle has " + std::to_string(pickle.size) +
                                          " bytes, more than a dictionary of tensors needs");

@@ -102,6 +102,7 @@ class Reader {
 
     struct Sizes {
         uint64_t stored, plain, local;
+        bool compressed = false;
     };
     // Sizes that do not fit in 32 bits are kept in the zip64 extra field, only those, in this order.
     Sizes read_sizes(const std::byte* record, const std::byte* extra, size_t extra_bytes,
@@ -139,11 +140,7 @@ class Reader {
         std::string name(reinterpret_cast<const char*>(record + CENTRAL_SIZE), name_bytes);
         if (read_u16(record + 8) & ENCRYPTED) throw damaged("entry " + in_quotes(name) + " is encrypted");
         Sizes sizes = read_sizes(record, record + CENTRAL_SIZE + name_bytes, extra_bytes, name);
-        if (read_u16(record + 10) != STORED || sizes.stored != sizes.plain)
-            throw read_error(file_.path,
-                             "entry " + in_quotes(name) +
-                                 " of this zip archive is compressed, which torch.save never does",
-                             "save the weights again with torch.save, or download the original file");
+        sizes.compressed = read_u16(record + 10) != STORED || sizes.stored != sizes.plain;
         add(name, sizes, directory);
         return at + record_bytes;
     }
@@ -161,7 +158,7 @@ class Reader {
             throw damaged("entry " + in_quotes(name) + " lies outside the file");
         if (name_bytes != name.size() || header.compare(LOCAL_SIZE, std::string::npos, name) != 0)
             throw damaged("entry " + in_quotes(name) + " has another name in its own header");
-        if (!entries_.emplace(name, ZipEntry{begin, sizes.stored}).second)
+        if (!entries_.emplace(name, ZipEntry{begin, sizes.stored, sizes.compressed}).second)
             throw damaged("entry " + in_quotes(name) + " is there twice");
         extents_.push_back({sizes.local, begin + sizes.stored});
     }

@@ -10,10 +10,11 @@ namespace mc::model {
 
 struct ZipEntry {
     uint64_t at, size; // of its bytes in the file
+    bool compressed;
 };
 
 // The entries of an archive by name; of their bytes none is read. Entries that overlap, lie outside the file, are
-// compressed or encrypted, or have the name of another one throw MC_ERROR_READ.
+// encrypted, or have the name of another one throw MC_ERROR_READ.
 std::map<std::string, ZipEntry> parse_zip(const DataFile& file);
 
 } // namespace mc::model

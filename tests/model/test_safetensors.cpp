@@ -1,10 +1,12 @@
 #include "engine/model/safetensors.h"
+#include "engine/model/weight_files.h"
 #include "tests/model/damage.h"
 #include "tests/model/weight_writer.h"
 
 using namespace mc;
 using namespace mc::model;
 using namespace mc::test;
+using namespace std::string_literals;
 
 namespace {
 
@@ -104,6 +106,31 @@ TEST(safetensors_refuses_offsets_that_do_not_fit) {
         MC_ERROR_READ, "1 bytes before tensor 'b' belong to no tensor");
     CHECK_ERROR(parse(R"({"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}})", "abcd"), MC_ERROR_READ,
                 "last 3 bytes");
+}
+
+// The format allows spaces after the header's JSON and nothing after the last tensor; its own library refuses such a
+// file (MetadataIncompleteBuffer). One reader serves single files, shards, checks and the fingerprint.
+TEST(safetensors_padding_is_that_of_the_format_everywhere) {
+    const std::string header = R"({"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}})";
+    CHECK_EQ(parse(header + "   ", "x").size(), size_t(1));
+    for (const std::string& bad : {" " + header, "\n" + header, header + '\0', header + " \0 "s})
+        CHECK_ERROR(parse(bad, "x"), MC_ERROR_READ, "padding other than spaces at its end");
+    CHECK_ERROR(parse(header + "x", "x"), MC_ERROR_READ, "not valid JSON");
+    TemporaryFolder folder;
+    for (const std::string& padding : {"\0"s, " "s, std::string(4096, '\0')}) {
+        const std::string last = "its last " + std::to_string(padding.size()) + " bytes belong to no tensor";
+        write_file(folder / "one/model.safetensors", safetensors_bytes(header, "x" + padding));
+        CHECK_ERROR(open_weight_file(folder / "one/model.safetensors"), MC_ERROR_READ, last);
+        CHECK_ERROR(open_weight_shards(folder / "one"), MC_ERROR_READ, last);
+        write_file(folder / "two/m-00001-of-00002.safetensors", safetensors_bytes(header, "x"));
+        write_file(folder / "two/m-00002-of-00002.safetensors",
+                   safetensors_bytes(R"({"b":{"dtype":"U8","shape":[0],"data_offsets":[0,0]}})", padding));
+        CHECK_ERROR(open_weight_shards(folder / "two"), MC_ERROR_READ, last);
+        write_file(
+            folder / "two/m.safetensors.index.json",
+            R"({"weight_map":{"a":"m-00001-of-00002.safetensors","b":"m-00002-of-00002.safetensors"}})");
+        CHECK_ERROR(open_weight_shards(folder / "two"), MC_ERROR_READ, last);
+    }
 }
 
 TEST(safetensors_names_are_fit_to_print) {
