@@ -1,6 +1,6 @@
 """Writes torch_files/ anew: small files as PyTorch itself saves them, for test_torch_files.cpp and the fuzzer's corpus.
 
-Usage, with any PyTorch from 1.13 on: python3 tests/model/make_torch_files.py. Nothing else needs it.
+Nothing else needs PyTorch, of which any version from 1.13 on will do. Usage: tests/model/make_torch_files.py
 """
 
 import argparse
