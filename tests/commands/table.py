@@ -87,6 +87,8 @@ TRIED = [
 ]
 
 NOT_TRIED = [
+    NotTried("needs PyTorch, which no test may; what it writes is in the tree",
+             ("tests/model/make_torch_files.py",)),
     NotTried("runs this test, in CI's clean clone", ("tests/run.sh",)),
     NotTried("fetches 2 GB, for GPUs", ("tools/torch/fetch.sh --cuda",)),
     NotTried("installs packages", ("apt-get update", "apt-get install", "apt-get install -y --no-install-recommends", "sudo sh -c", "su -c")),
