@@ -54,10 +54,8 @@ EngineLibrary open_library(const std::string& path) {
     resolve(library, path, "mc_cancel_new", e.cancel_new);
     resolve(library, path, "mc_cancel_set", e.cancel_set);
     resolve(library, path, "mc_cancel_free", e.cancel_free);
-    resolve(library, path, "mc_model_options_init", e.model_options_init);
     resolve(library, path, "mc_model_open", e.model_open);
-    resolve(library, path, "mc_model_unref", e.model_unref);
-    resolve(library, path, "mc_request_init", e.request_init);
+    resolve(library, path, "mc_model_free", e.model_free);
     resolve(library, path, "mc_request_check", e.request_check);
     resolve(library, path, "mc_session_new", e.session_new);
     resolve(library, path, "mc_session_free", e.session_free);
@@ -67,7 +65,7 @@ EngineLibrary open_library(const std::string& path) {
     resolve(library, path, "mc_frames_count", e.frames_count);
     resolve(library, path, "mc_frames_first", e.frames_first);
     resolve(library, path, "mc_frames_write", e.frames_write);
-    resolve(library, path, "mc_frames_unref", e.frames_unref);
+    resolve(library, path, "mc_frames_free", e.frames_free);
     return e;
 }
 

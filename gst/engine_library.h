@@ -17,10 +17,8 @@ struct EngineLibrary {
     decltype(&mc_cancel_new) cancel_new;
     decltype(&mc_cancel_set) cancel_set;
     decltype(&mc_cancel_free) cancel_free;
-    decltype(&mc_model_options_init) model_options_init;
     decltype(&mc_model_open) model_open;
-    decltype(&mc_model_unref) model_unref;
-    decltype(&mc_request_init) request_init;
+    decltype(&mc_model_free) model_free;
     decltype(&mc_request_check) request_check;
     decltype(&mc_session_new) session_new;
     decltype(&mc_session_free) session_free;
@@ -30,7 +28,7 @@ struct EngineLibrary {
     decltype(&mc_frames_count) frames_count;
     decltype(&mc_frames_first) frames_first;
     decltype(&mc_frames_write) frames_write;
-    decltype(&mc_frames_unref) frames_unref;
+    decltype(&mc_frames_free) frames_free;
 };
 
 enum class Engine { LIBTORCH, TESTPATTERN };

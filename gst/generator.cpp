@@ -1,10 +1,10 @@
 #include "gst/generator.h"
 
-#include <cmath>
 #include <cstdarg>
 #include <exception>
 #include <memory>
 
+#include "engine/request/c_request.h"
 #include "gst/debug.h"
 
 #define GST_CAT_DEFAULT motioncachegen_debug
@@ -23,51 +23,30 @@ McImage view_of(const ImageFile& image) {
     return {image.rgb.data(), image.width, image.height, size_t(3) * image.width};
 }
 
-McRequest request_of(const EngineLibrary& engine, const Settings& s,
-                     const std::optional<Picture>& picture, const Generator::Images& images) {
-    McRequest rq;
-    engine.request_init(&rq);
-    auto whole = [](int value) { return value == -1 ? MC_UNSET : value; };
-    auto real = [](double value) { return value == -1 ? double(NAN) : value; };
-    rq.prompt = s.prompt->c_str();
-    rq.negative_prompt = s.negative_prompt ? s.negative_prompt->c_str() : nullptr;
-    rq.seed = s.seed;
-    if (picture) {
-        rq.width = picture->width;
-        rq.height = picture->height;
-        rq.frame_rate_n = picture->frame_rate_n;
-        rq.frame_rate_d = picture->frame_rate_d;
+// A request as the engine takes it; points into what it is made of.
+struct CRequest {
+    McCacheOptions cache;
+    McRequest request;
+
+    CRequest(const Fields& values, const std::optional<Picture>& picture, const Generator::Images& images,
+             McCancel* cancel) {
+        init_c(&cache, sizeof cache);
+        write_c(values, cache);
+        init_c(&request, sizeof request);
+        write_c(values, request);
+        request.cache = &cache;
+        request.cancel = cancel;
+        if (picture) {
+            request.width = picture->width;
+            request.height = picture->height;
+            request.frame_rate_n = picture->frame_rate_n;
+            request.frame_rate_d = picture->frame_rate_d;
+        }
+        if (images.first) request.image = view_of(*images.first);
+        if (images.last) request.end_image = view_of(*images.last);
     }
-    if (images.first) rq.image = view_of(*images.first);
-    if (images.last) rq.end_image = view_of(*images.last);
-    rq.num_frames = whole(s.num_frames);
-    rq.steps = whole(s.steps);
-    rq.guidance_scale = real(s.guidance_scale);
-    rq.shift = real(s.shift);
-    rq.causal_block_size = whole(s.causal_block_size);
-    rq.ar_step = whole(s.ar_step);
-    rq.base_num_frames = whole(s.base_num_frames);
-    rq.overlap_history = whole(s.overlap_history);
-    rq.long_video = McLongVideo(s.long_video);
-    rq.addnoise_condition = whole(s.addnoise_condition);
-    rq.attention = McAttention(s.attention);
-    rq.cache = McCache(s.cache);
-    rq.cache_preset = McCachePreset(s.cache_preset);
-    rq.cache_threshold = real(s.cache_threshold);
-    rq.cache_warmup = whole(s.cache_warmup);
-    rq.cache_coarse_updates = whole(s.cache_coarse_updates);
-    rq.cache_weights = McCacheWeights(s.cache_weights);
-    rq.cache_weight_floor = real(s.cache_weight_floor);
-    rq.cache_distance = McCacheDistance(s.cache_distance);
-    rq.cache_vote = real(s.cache_vote);
-    rq.cache_min_ratio = real(s.cache_min_ratio);
-    rq.cache_first_share = real(s.cache_first_share);
-    rq.cache_noise_power = real(s.cache_noise_power);
-    rq.cache_reuse = McCacheReuse(s.cache_reuse);
-    rq.finished_chunks = McFinished(s.finished_chunks);
-    rq.reference_windows = s.reference_windows;
-    return rq;
-}
+    CRequest(const CRequest&) = delete;
+};
 
 } // namespace
 
@@ -82,8 +61,7 @@ Generator::~Generator() {
 // ---- state changes ----
 
 Generator::ModelKey Generator::key_of(const Job& job) {
-    const Settings& s = job.settings;
-    return {job.engine, s.model_path, s.device, s.precision, s.threads};
+    return {job.engine, job.settings.model};
 }
 
 void Generator::start(Job job) {
@@ -121,15 +99,15 @@ void Generator::stop() {
 }
 
 void Generator::forget_frames() {
-    for (McFrames* frames : queue_) engine_->frames_unref(frames);
+    for (McFrames* frames : queue_) engine_->frames_free(frames);
     queue_.clear();
-    if (current_) engine_->frames_unref(current_);
+    if (current_) engine_->frames_free(current_);
     current_ = nullptr;
     position_ = 0;
 }
 
 void Generator::drop_model() {
-    if (model_) engine_->model_unref(model_);
+    if (model_) engine_->model_free(model_);
     model_ = nullptr;
     model_key_.reset();
 }
@@ -140,10 +118,10 @@ void Generator::run() {
     std::optional<Fault> fault;
     try {
         // Before the model: a wrong path is told at once.
-        const Settings& s = job_.settings;
+        const Fields& s = job_.settings;
         Images images;
-        if (s.image) images.first = read_image_file(*s.image, "image");
-        if (s.end_image) images.last = read_image_file(*s.end_image, "end-image");
+        if (s.image_file) images.first = read_image_file(*s.image_file, "image");
+        if (s.end_image_file) images.last = read_image_file(*s.end_image_file, "end-image");
         load(images);
         sample(images);
     } catch (const Error& e) {
@@ -185,11 +163,8 @@ void Generator::load(const Images& images) {
         return;
     }
     McModelOptions options;
-    engine_->model_options_init(&options);
-    options.path = key.path.c_str();
-    options.device = key.device.c_str();
-    options.precision = McPrecision(key.precision);
-    options.threads = key.threads;
+    init_c(&options, sizeof options);
+    write_c(job_.settings, options);
     options.cancel = cancel_;
     options.progress = on_progress;
     options.log = on_log;
@@ -203,9 +178,8 @@ void Generator::load(const Images& images) {
         changed_.wait_for(lock, std::chrono::seconds(1), [&] { return quit_ || picture_; });
         picture = picture_;
     }
-    McRequest request = request_of(*engine_, job_.settings, picture, images);
-    request.cancel = cancel_;
-    if (!engine_->request_check(&options, &request, &error)) raise(error);
+    const CRequest asked(job_.settings, picture, images, cancel_);
+    if (!engine_->request_check(&options, &asked.request, &error)) raise(error);
     model_ = engine_->model_open(&options, &error);
     if (!model_) raise(error);
     model_key_ = key;
@@ -219,8 +193,8 @@ void Generator::sample(const Images& images) {
         changed_.wait(lock, [&] { return quit_ || picture_; });
         if (quit_) return;
     }
-    McRequest request = request_of(*engine_, job_.settings, picture_, images); // set once: see set_picture
-    request.cancel = cancel_;
+    const CRequest asked(job_.settings, picture_, images, cancel_); // the picture is set once: see set_picture
+    const McRequest& request = asked.request;
 
     McError error{};
     std::unique_ptr<McSession, void (*)(McSession*)> session(engine_->session_new(model_, &request, &error),
@@ -257,7 +231,7 @@ bool Generator::put(McFrames* frames) {
     std::unique_lock lock(mutex_);
     changed_.wait(lock, [&] { return quit_ || queue_.size() < QUEUE_CHUNKS; });
     if (quit_) {
-        engine_->frames_unref(frames);
+        engine_->frames_free(frames);
         return false;
     }
     queue_.push_back(frames);
@@ -371,7 +345,7 @@ void Generator::write(McPixelFormat format, uint8_t* const planes[3], const int 
 
 void Generator::advance() {
     if (++position_ < engine_->frames_count(current_)) return;
-    engine_->frames_unref(current_);
+    engine_->frames_free(current_);
     current_ = nullptr;
 }
 

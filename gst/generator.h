@@ -37,7 +37,7 @@ struct Picture {
 
 // What is sampled in one run, from start to stop.
 struct Job {
-    Settings settings; // num_frames is set
+    Fields settings; // model.path and num_frames are set
     Engine engine;
 };
 
@@ -79,8 +79,7 @@ class Generator {
   private:
     struct ModelKey {
         Engine engine;
-        std::string path, device;
-        int precision, threads;
+        ModelFields model;
         bool operator==(const ModelKey&) const = default;
     };
 

@@ -61,6 +61,7 @@
 #include <optional>
 #include <set>
 
+#include "engine/request/field.h"
 #include "gst/debug.h"
 #include "gst/fault.h"
 #include "gst/generator.h"
@@ -80,7 +81,7 @@ struct State {
     explicit State(GstMotionCacheGen* self);
 
     // OBJECT_LOCK
-    Settings settings;
+    mc::Fields settings;
     gint64 seed_used = -1;
     std::optional<ModelSizes> sizes; // from start to stop
     std::optional<Picture> picture;  // from the first set_caps to stop
@@ -129,7 +130,6 @@ State::State(GstMotionCacheGen* self)
           }
           self->state->outbox.notify("seed-used");
       }) {
-    settings.model_path = default_model_path();
 }
 
 static State& state_of(gpointer self) {
@@ -223,10 +223,14 @@ static gboolean send_event(GstElement* element, GstEvent* event) {
 
 // ---- start and stop ----
 
-static void check_text(const std::optional<std::string>& text, const char* property) {
-    if (text && !g_utf8_validate(text->data(), gssize(text->size()), nullptr))
-        throw mc::Error(MC_ERROR_SETTINGS,
-                        std::string(property) + " is not valid UTF-8: give the text in UTF-8 encoding.");
+static void check_texts(mc::Fields& values) {
+    for (const mc::Field& field : mc::fields())
+        if (const auto* text = std::get_if<mc::TextField>(&field.type); text && text->at(values)) {
+            const std::string& value = *text->at(values);
+            if (!g_utf8_validate(value.data(), gssize(value.size()), nullptr))
+                throw mc::Error(MC_ERROR_SETTINGS,
+                                std::string(field.name) + " is not valid UTF-8: give the text in UTF-8 encoding.");
+        }
 }
 
 // The weights' headers tell more than the JSON files. What is wrong with them is the worker's to say, which looks for
@@ -249,23 +253,20 @@ static void begin(GstMotionCacheGen* self) {
         state.started = true;
         state.told_later.clear();
     }
-    Settings& s = job.settings;
-    if (!s.prompt || s.prompt->find_first_not_of(" \t\r\n") == std::string::npos)
+    mc::Fields& s = job.settings;
+    if (s.prompt.value_or("").find_first_not_of(" \t\r\n") == std::string::npos)
         throw mc::Error(MC_ERROR_SETTINGS,
                         "No prompt is given: set prompt=\"...\" to what the video shall show.");
-    check_text(s.prompt, "prompt");
-    check_text(s.negative_prompt, "negative-prompt");
-    if (s.num_frames == 0)
-        throw mc::Error(
-            MC_ERROR_SETTINGS,
-            "num-frames is 0: set it to 1 or more, or to -1 for as many as the model makes by default.");
+    check_texts(s);
+    mc::check_ranges(s);
     job.engine = wanted_engine();
-    const ModelSizes sizes = sizes_of_model(s.model_path);
-    if (s.num_frames < 0) s.num_frames = sizes.num_frames;
+    if (!s.model.path) s.model.path = default_model_path();
+    const ModelSizes sizes = sizes_of_model(*s.model.path);
+    if (!s.num_frames) s.num_frames = sizes.num_frames;
     {
         ObjectLock lock(self);
         state.sizes = sizes;
-        state.num_frames = s.num_frames;
+        state.num_frames = *s.num_frames;
     }
     if (job.engine == Engine::TESTPATTERN)
         GST_ELEMENT_WARNING(

@@ -1,5 +1,7 @@
 #include "gst/stats.h"
 
+#include "engine/request/c_request.h"
+
 namespace mc::gst {
 
 McStats total_of(const EngineLibrary& engine, McSession* session) {
@@ -34,15 +36,10 @@ static void put(GstStructure* s, const McWork& work) {
     put(s, "tokens-reused", work.tokens_reused);
 }
 
-static const char* name_of(McCache cache) {
-    static const char* const names[] = {"auto", "none", "teacache", "flowcache", "motioncache"};
-    return names[cache];
-}
-
 GstStructure* structure_of(const Stats& stats) {
     const McStats& t = stats.total;
     GstStructure* s =
-        gst_structure_new("motioncachegen-stats", "cache", G_TYPE_STRING, name_of(t.cache), nullptr);
+        gst_structure_new("motioncachegen-stats", "cache", G_TYPE_STRING, mc::text_of(t.cache), nullptr);
     put(s, "seed", t.seed);
     put(s, "frames", t.frames);
     put(s, "frames-total", t.frames_total);

@@ -4,6 +4,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "engine/request/fields.h"
+
 namespace mc::cache {
 
 enum class Action {
@@ -18,13 +20,10 @@ struct Plan {
     std::vector<int32_t> tokens;
 };
 
-// How a reused token's residual is taken for the step at hand.
-enum class Reuse {
-    REPEAT, // as it was last computed
-    TAYLOR, // extrapolated to first order from its last two computed values, over the noise level (sigma)
-    // It is not: a reused step is none to the solver, which goes in one step of its own order from where the token was
-    // last computed to where it is next (docs/algorithms.md#solver-reuse). Both branches compute the same tokens.
-    SOLVER,
-};
+// How a reused token's residual is taken for the step at hand: REPEAT, as it was last computed; TAYLOR, extrapolated to
+// first order from its last two computed values, over the noise level (sigma); SOLVER: it is not, the solver skips reused
+// steps and goes in one step of its own order from where the token was last computed to where it is next
+// (docs/algorithms.md#solver-reuse). Both branches compute the same tokens.
+using Reuse = CacheReuse;
 
 } // namespace mc::cache

@@ -7,7 +7,7 @@
 
 namespace mc::cache {
 
-enum class Kind { NONE, TEACACHE, FLOWCACHE, MOTIONCACHE };
+using Kind = CacheKind;
 
 // Highest power first. Rescales a relative distance of time embeddings to an estimate of the output's change.
 struct Polynomial {
@@ -24,8 +24,8 @@ struct Polynomial {
 // six modulation vectors, with the fps term. MotionCache and FlowCache were published with E0.
 enum class Embedding { E, E0 };
 
-enum class Weights { NONE, MEAN, MAX, MAX_RESCALE }; // how motion becomes a token's share of the distance
-enum class Distance { GLOBAL, TOKEN }; // one for the chunk, or one for each token's latent frame
+using Weights = CacheWeights;
+using Distance = CacheDistance;
 
 struct Settings {
     Kind kind = Kind::NONE;

@@ -6,6 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "engine/request/fields.h"
+
 namespace mc::model {
 
 struct TransformerConfig {
@@ -41,10 +43,8 @@ struct TextEncoderConfig {
     double eps = 1e-6;
 };
 
-// Which latent frames see each other: all, or a chunk and those before it; KV is CAUSAL with the keys and values of
-// earlier chunks kept instead of made again.
-enum class Attention { FULL, CAUSAL, KV };
-enum class LongVideo { PIXEL, LATENT };
+using mc::Attention;
+using mc::LongVideo;
 
 // Defaults of a request: generation_config.json of the model, else the published defaults of the series,
 // which stand here but for the negative prompt (engine/model/skyreels_v2/generation_config.cpp has it) and

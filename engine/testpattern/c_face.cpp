@@ -2,7 +2,6 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
-#include <cmath>
 #include <cstdlib>
 #include <cstring>
 #include <memory>
@@ -12,6 +11,7 @@
 #include <vector>
 
 #include "engine/cancel.h"
+#include "engine/request/c_request.h"
 #include "engine/testpattern/testpattern.h"
 
 using namespace mc::testpattern;
@@ -77,21 +77,18 @@ auto guarded(McError* error, F body) -> decltype(body()) {
     return {};
 }
 
-void check_request(const McRequest& rq) {
+// The caller's request, checked. What the element negotiates is not known yet when it is checked before loading.
+mc::Fields checked(const McRequest& c) {
     using mc::Error;
-    auto set = [](int32_t value) { return value != MC_UNSET; };
-    if (!rq.prompt || !*rq.prompt) throw Error(MC_ERROR_SETTINGS, "No prompt is given: set prompt.");
-    if (rq.width == MC_UNSET || rq.height == MC_UNSET)
-        ; // not yet known when it is checked before loading
-    else if (rq.width <= 0 || rq.height <= 0 || rq.width % 16 || rq.height % 16)
+    mc::Fields r;
+    mc::read_c(c, r);
+    mc::check_ranges(r);
+    if (r.prompt.value_or("").empty()) throw Error(MC_ERROR_SETTINGS, "No prompt is given: set prompt.");
+    if (r.width.value_or(0) % 16 || r.height.value_or(0) % 16)
         throw Error(MC_ERROR_SETTINGS, "Width and height have to be multiples of 16.");
-    if (set(rq.num_frames) && rq.num_frames < 1)
-        throw Error(MC_ERROR_SETTINGS, "num-frames has to be 1 or more.");
-    if (set(rq.steps) && rq.steps < 1) throw Error(MC_ERROR_SETTINGS, "steps has to be 1 or more.");
-    if (set(rq.causal_block_size) && rq.causal_block_size < 1)
-        throw Error(MC_ERROR_SETTINGS, "causal-block-size has to be 1 or more.");
-    if (rq.image.rgb && set(rq.causal_block_size) && rq.causal_block_size > 1)
+    if (c.image.rgb && r.causal_block_size.value_or(1) > 1)
         throw Error(MC_ERROR_SETTINGS, "An image needs causal-block-size=1.");
+    return r;
 }
 
 void put(const McFrames& f, int index, int x, int y, uint8_t rgb[3]) {
@@ -120,9 +117,11 @@ void mc_cancel_free(McCancel* cancel) {
     delete cancel;
 }
 
-void mc_model_options_init(McModelOptions* options) {
-    *options = {};
-    options->struct_size = sizeof *options;
+void mc_model_options_init(McModelOptions* options, size_t size) {
+    mc::init_c(options, size);
+}
+void mc_cache_options_init(McCacheOptions* options, size_t size) {
+    mc::init_c(options, size);
 }
 
 McModel* mc_model_open(const McModelOptions* options, McError* error) {
@@ -151,33 +150,26 @@ McModel* mc_model_open(const McModelOptions* options, McError* error) {
     });
 }
 
-void mc_model_unref(McModel* model) {
+void mc_model_free(McModel* model) {
     if (model && --model->references == 0) delete model;
 }
 
-void mc_request_init(McRequest* rq) {
-    *rq = {};
-    rq->struct_size = sizeof *rq;
-    rq->seed = -1;
-    for (int32_t* field : {&rq->width, &rq->height, &rq->frame_rate_n, &rq->frame_rate_d, &rq->num_frames,
-                           &rq->steps, &rq->causal_block_size, &rq->ar_step, &rq->base_num_frames,
-                           &rq->overlap_history, &rq->addnoise_condition})
-        *field = MC_UNSET;
-    rq->guidance_scale = rq->shift = NAN;
+void mc_request_init(McRequest* request, size_t size) {
+    mc::init_c(request, size);
 }
 
-int mc_request_check(const McModelOptions* options, const McRequest* rq, McError* error) {
+int mc_request_check(const McModelOptions* options, const McRequest* caller, McError* error) {
     return guarded(error, [&] {
         const Knobs knobs = parse_knobs(std::getenv("MOTIONCACHE_TESTPATTERN"));
         if (knobs.fault == Fault::CHECK)
             throw mc::Error(MC_ERROR_SETTINGS,
                             "The settings contradict each other, as MOTIONCACHE_TESTPATTERN asks: drop fail=check.");
-        check_request(*rq);
+        checked(mc::whole_c(caller, "mc_request_init"));
         return 1;
     });
 }
 
-McSession* mc_session_new(McModel* model, const McRequest* rq, McError* error) {
+McSession* mc_session_new(McModel* model, const McRequest* caller, McError* error) {
     return guarded(error, [&]() -> McSession* {
         const Knobs& knobs = model->knobs;
         if (knobs.fault == Fault::SESSION)
@@ -187,28 +179,28 @@ McSession* mc_session_new(McModel* model, const McRequest* rq, McError* error) {
             throw mc::Error(MC_ERROR_MEMORY,
                             "The request needs 2 bytes and 1 is free, as MOTIONCACHE_TESTPATTERN asks: "
                             "drop fail=memory.");
-        check_request(*rq);
-        auto or_else = [](int32_t value, int unset) { return value == MC_UNSET ? unset : value; };
+        const McRequest c = mc::whole_c(caller, "mc_request_init");
+        const mc::Fields r = checked(c);
         auto s = std::make_unique<McSession>();
         s->model = model;
-        s->seed = rq->seed >= 0 ? rq->seed : int64_t(std::random_device{}());
-        s->width = rq->width;
-        s->height = rq->height;
-        s->steps = or_else(rq->steps, 30);
-        s->chunk = or_else(rq->causal_block_size, rq->image.rgb ? 1 : 3);
-        s->forwards_a_step = rq->guidance_scale <= 1 ? 1 : 2; // NAN, unset, is 2
-        s->frames_total = or_else(rq->num_frames, 57);
+        s->seed = r.seed ? *r.seed : int64_t(std::random_device{}());
+        s->width = r.width.value_or(160);
+        s->height = r.height.value_or(96);
+        s->steps = r.steps.value_or(30);
+        s->chunk = r.causal_block_size.value_or(c.image.rgb ? 1 : 3);
+        s->forwards_a_step = r.guidance_scale.value_or(4) <= 1 ? 1 : 2;
+        s->frames_total = r.num_frames.value_or(57);
         const int64_t latents = (s->frames_total + 2) / 4 + 1;
         s->chunks_total = (latents + s->chunk - 1) / s->chunk;
-        if (rq->image.rgb) {
-            s->corner_width = std::min(16, rq->image.width);
-            s->corner_height = std::min(16, rq->image.height);
+        if (c.image.rgb) {
+            s->corner_width = std::min(16, c.image.width);
+            s->corner_height = std::min(16, c.image.height);
             for (int y = 0; y < s->corner_height; y++) {
-                const uint8_t* row = rq->image.rgb + y * rq->image.stride;
+                const uint8_t* row = c.image.rgb + y * c.image.stride;
                 s->corner.insert(s->corner.end(), row, row + 3 * s->corner_width);
             }
         }
-        s->cancel = rq->cancel;
+        s->cancel = c.cancel;
         ++model->references;
         return s.release();
     });
@@ -216,7 +208,7 @@ McSession* mc_session_new(McModel* model, const McRequest* rq, McError* error) {
 
 void mc_session_free(McSession* session) {
     if (!session) return;
-    mc_model_unref(session->model);
+    mc_model_free(session->model);
     delete session;
 }
 
@@ -254,7 +246,7 @@ int mc_frames_count(const McFrames* frames) {
 int64_t mc_frames_first(const McFrames* frames) {
     return frames->first;
 }
-void mc_frames_unref(McFrames* frames) {
+void mc_frames_free(McFrames* frames) {
     if (frames && --frames->references == 0) delete frames;
 }
 

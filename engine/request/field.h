@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#pragma once
+// What a field of a request is: the descriptors that generate.py makes from fields.toml. The element's properties, the
+// checks of ranges and settings given as text all walk over fields(); none of them names a field that needs no special
+// care.
+#include <span>
+#include <string>
+#include <string_view>
+#include <variant>
+
+#include "engine/request/fields.h"
+
+namespace mc {
+
+struct ChoiceValue {
+    const char *name, *blurb;
+};
+// Values in the order of the C++ enum; the C enum has _AUTO, 0, before them.
+struct Choice {
+    const char *name, *c_name, *auto_blurb;
+    std::span<const ChoiceValue> values;
+};
+
+// `at` gives the field of a request; `unset` is how the element's property reads when the field is empty.
+struct TextField {
+    std::optional<std::string>& (*at)(Fields&);
+    const char* unset; // null: none
+};
+struct FileField { // the name of a file or folder
+    std::optional<std::string>& (*at)(Fields&);
+    const char* unset;
+};
+struct IntField {
+    std::optional<int>& (*at)(Fields&);
+    int least, most, unset;
+};
+struct Int64Field {
+    std::optional<int64_t>& (*at)(Fields&);
+    int64_t least, most, unset;
+};
+struct NumberField {
+    std::optional<double>& (*at)(Fields&);
+    double least, most, unset;
+    bool above;                 // least itself is not allowed
+    std::optional<double> none; // allowed beside the range: "none at all"
+};
+struct FlagField { // empty reads as false
+    std::optional<bool>& (*at)(Fields&);
+};
+struct ChoiceField {
+    const Choice* choice;
+    int (*get)(const Fields&); // -1: empty
+    void (*set)(Fields&, int);
+};
+using FieldType = std::variant<TextField, FileField, IntField, Int64Field, NumberField, FlagField, ChoiceField>;
+
+// Where the value of an empty field comes from.
+enum class Source { REQUIRED, MODEL, PRESET, NONE, FIXED };
+enum class Part { MODEL, REQUEST, CACHE };
+constexpr unsigned FAMILY_SKYREELS_V2 = 1, FAMILY_ANY = ~0u;
+
+struct Field {
+    const char *name, *nick, *blurb;
+    Source source;
+    Part part;
+    unsigned families;  // that know it
+    bool while_playing; // may change then
+    bool property;      // of the element
+    FieldType type;
+};
+
+std::span<const Field> fields();
+const Field* find_field(std::string_view name); // null: there is none
+bool is_set(const Field& field, const Fields& values);
+void unset(const Field& field, Fields& values);
+
+// Throws MC_ERROR_SETTINGS for the first value out of its range, with name, value and range.
+void check_ranges(const Fields& values);
+// From text, as in "steps" = "30" or "cache" = "none"; "auto" and "" leave a choice or number empty. Throws
+// MC_ERROR_SETTINGS for a name or value that is not known, and names those that are.
+void set_from_text(Fields& values, std::string_view name, const std::string& text);
+
+} // namespace mc

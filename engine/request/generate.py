@@ -1,0 +1,442 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Makes code and text from fields.toml, which says what its entries mean.
+
+  generate.py header TABLE TEMPLATE OUT   motioncache.h from motioncache.h.in
+  generate.py fields TABLE OUT_H          the values: mc::Fields and the enums
+  generate.py table TABLE OUT_CPP         the table of descriptors, and the way to and from the C structs
+  generate.py check TABLE                 only looks for mistakes
+  generate.py readme TABLE README [--write]   compares README's table of properties with this one, or writes it
+
+A mistake in the table ends with its name and 1.
+"""
+import json
+import re
+import sys
+import textwrap
+import tomllib
+
+TYPES = {"text", "file", "picture", "int", "int64", "number", "flag", "choice"}
+NUMBERS = {"int", "int64", "number"}
+STRUCTS = ("model", "request", "cache")
+FAMILIES = ("skyreels-v2",)
+ABI = 3  # the version from which on fields are only appended
+FIELD_KEYS = {"name", "type", "choice", "range", "above", "unit", "unset", "none", "default", "struct", "c_name", "families",
+              "playing", "element", "c_default", "nick", "blurb", "short", "since"}
+CHOICE_KEYS = {"name", "c", "cpp", "prefix", "auto", "values"}
+
+
+class Mistake(Exception):
+    pass
+
+
+def literal(text):
+    return json.dumps(text, ensure_ascii=False)
+
+
+def camel(name):
+    return "".join(part.capitalize() for part in name.split("-"))
+
+
+class Choice:
+    def __init__(self, entry):
+        unknown = set(entry) - CHOICE_KEYS
+        if unknown:
+            raise Mistake(f"choice {entry.get('name')}: unknown key {sorted(unknown)[0]}")
+        for key in ("name", "c", "prefix", "auto", "values"):
+            if not entry.get(key):
+                raise Mistake(f"choice {entry.get('name', '?')}: {key} is missing or empty")
+        self.name, self.c, self.prefix, self.auto = entry["name"], entry["c"], entry["prefix"], entry["auto"]
+        self.cpp = entry.get("cpp", camel(self.name))
+        self.values = entry["values"]
+        names = [name for name, _ in self.values]
+        if "auto" in names or len(set(names)) != len(names):
+            raise Mistake(f"choice {self.name}: two values of one name, or one named auto")
+        for name, blurb in self.values:
+            if not blurb:
+                raise Mistake(f"choice {self.name}: {name} has no description")
+            if blurb in names + ["auto"]:  # GStreamer looks at descriptions before it looks at names
+                raise Mistake(f"choice {self.name}: the description of {name} is a name")
+        if self.auto in names:
+            raise Mistake(f"choice {self.name}: the description of auto is a name")
+
+    def enumerator(self, name):
+        return name.upper().replace("-", "_")
+
+
+class Field:
+    def __init__(self, entry, choices):
+        name = entry.get("name")
+        if not name or not re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", name):
+            raise Mistake(f"a field has no name, or one that is no property name: {name!r}")
+
+        def wrong(what):
+            raise Mistake(f"field {name}: {what}")
+
+        unknown = set(entry) - FIELD_KEYS
+        if unknown:
+            wrong(f"unknown key {sorted(unknown)[0]}")
+        self.name = name
+        self.type = entry.get("type")
+        if self.type not in TYPES:
+            wrong(f"type {self.type!r} is none of {', '.join(sorted(TYPES))}")
+        self.struct = entry.get("struct", "request")
+        if self.struct not in STRUCTS:
+            wrong(f"struct {self.struct!r} is none of {', '.join(STRUCTS)}")
+        self.element = entry.get("element", True)
+        for key in ("blurb", "default") + (("nick", "short") if self.element else ()):
+            if not str(entry.get(key, "")).strip():
+                wrong(f"{key} is missing or empty")
+        self.nick, self.blurb, self.short = entry.get("nick", ""), entry["blurb"], entry.get("short", "")
+        self.default = entry["default"]
+        if self.default not in ("required", "model", "preset", "none") and not self.default.startswith("is "):
+            wrong("default must be required, model, preset, none or begin with \"is \"")
+        if self.default == "preset" and self.struct != "cache":
+            wrong("default preset is for the cache alone")
+        self.c_default = entry.get("c_default", "")
+        self.playing = entry.get("playing", False)
+        self.since = entry.get("since", ABI)
+        self.families = entry.get("families", [])
+        for family in self.families:
+            if family not in FAMILIES:
+                wrong(f"family {family!r} is none of {', '.join(FAMILIES)}")
+        short = name.removeprefix("cache-") if self.struct == "cache" else name
+        self.member = entry.get("c_name", short).replace("-", "_")
+        self.cpp_member = self.member + ("_file" if self.type == "picture" else "")
+        self.choice = None
+        if self.type == "choice":
+            self.choice = choices.get(entry.get("choice"))
+            if not self.choice:
+                wrong(f"choice {entry.get('choice')!r} is not in the table")
+        self.none = entry.get("none")
+        self.above = entry.get("above", False)
+        self.unit = entry.get("unit", "")
+        self.unset_text = entry.get("unset") if self.type == "text" else None
+        if self.type in NUMBERS:
+            if "range" not in entry or "unit" not in entry:
+                wrong("a number needs range and unit")
+            self.least, self.most = entry["range"]
+            if not self.least < self.most:
+                wrong("its range is empty")
+            self.unset = entry.get("unset", -1)
+            inside = self.least <= self.unset <= self.most and not (self.above and self.unset == self.least)
+            if inside and not self.default.startswith(f"is {self.unset},"):
+                wrong(f"unset is {self.unset}, which is a value of its range")
+            if self.none is not None and self.least <= self.none <= self.most:
+                wrong("none lies in its range")
+            given = re.match(r"is (-?[0-9.]+)\b", self.default)
+            if given and not self.least <= float(given[1]) <= self.most:
+                wrong("its default is out of its range")
+        elif "range" in entry:
+            wrong("only numbers have a range")
+        if self.type == "choice" and (given := re.match(r"is ([a-z0-9-]+)", self.default)):
+            if given[1] not in ["auto"] + [value for value, _ in self.choice.values]:
+                wrong("its default is none of its choice")
+
+    # In words, for gst-inspect and the header.
+    def range_text(self, names=True):
+        if self.type not in NUMBERS:
+            return ""
+        least, most = plain(self.least), plain(self.most)
+        if self.most == 9223372036854775807:
+            most = "2^63-1"
+        span = f"above {least} up to {most}" if self.above else f"{least} to {most}"
+        return f"{span} {self.unit}".strip() if self.unit else span
+
+    def default_text(self, unset):
+        source = {"required": "none, it is required", "model": "the model's", "preset": "the preset's", "none": "none"}
+        text = source.get(self.default, self.default.removeprefix("is "))
+        return f"{text} ({unset})" if unset else text
+
+    def property_blurb(self):
+        text = self.blurb
+        if self.type in NUMBERS:
+            text += " " + sentence(self.range_text())
+        unset = ""
+        if self.type in NUMBERS and not (self.least <= self.unset <= self.most):
+            unset = plain(self.unset)
+        if self.type == "choice" and not self.default.startswith("is auto"):
+            unset = "auto"
+        text += f" Default: {self.default_text(unset)}."
+        if self.families:
+            text += " Only for " + " and ".join(FAMILY_NAMES[family] for family in self.families) + "."
+        return text
+
+
+FAMILY_NAMES = {"skyreels-v2": "SkyReels-V2"}
+
+
+def sentence(text):
+    return text[0].upper() + text[1:] + "."
+
+
+def plain(number):
+    return str(int(number)) if float(number).is_integer() else repr(number)
+
+
+def read(path):
+    with open(path, "rb") as file:
+        table = tomllib.load(file)
+    choices = {}
+    for entry in table.get("choice", []):
+        choice = Choice(entry)
+        if choice.name in choices:
+            raise Mistake(f"two choices are named {choice.name}")
+        choices[choice.name] = choice
+    fields, seen = [], set()
+    for entry in table.get("field", []):
+        field = Field(entry, choices)
+        if field.name in seen:
+            raise Mistake(f"two fields are named {field.name}")
+        if (field.struct, field.member) in seen:
+            raise Mistake(f"field {field.name}: its struct has a {field.member} already")
+        seen |= {field.name, (field.struct, field.member)}
+        fields.append(field)
+    return choices, fields
+
+
+# ---- C ----
+
+C_TYPES = {"text": "const char *", "file": "const char *", "picture": "McImage ", "int": "int32_t ", "int64": "int64_t ",
+           "number": "double ", "flag": "int32_t "}
+
+
+def in_order(fields, struct):
+    return sorted((f for f in fields if f.struct == struct), key=lambda f: f.since)
+
+
+def c_comment(text, indent):
+    lines = textwrap.wrap(text, 112 - len(indent), break_on_hyphens=False)
+    return f"{indent}/* " + f"\n{indent} * ".join(lines) + " */"
+
+
+def c_members(fields, struct):
+    lines = []
+    for field in in_order(fields, struct):
+        kind = field.choice.c + " " if field.choice else C_TYPES[field.type]
+        text = field.blurb
+        if field.type in NUMBERS:
+            text += " " + sentence(field.range_text())
+        if field.none is not None:
+            text = re.sub(rf" {plain(field.none)}: ", f" {none_macro(field)}: ", text)
+        text += f" Default: {field.c_default or field.default_text('')}."
+        lines += [c_comment(text, "  "), f"  {kind}{field.member};"]
+    return "\n".join(lines)
+
+
+def none_macro(field):
+    return "MC_NO_" + field.member.upper()
+
+
+def c_choices(choices, fields):
+    lines = []
+    for choice in choices.values():
+        lines.append(c_comment(f"auto: {choice.auto}.", ""))
+        lines.append("typedef enum {")
+        lines.append(f"  {choice.prefix}_AUTO = 0,")
+        width = max(len(name) for name, _ in choice.values) + len(choice.prefix) + 2
+        for i, (name, blurb) in enumerate(choice.values):
+            comma = "," if i + 1 < len(choice.values) else ""
+            lines.append(f"  {(choice.prefix + '_' + choice.enumerator(name) + comma).ljust(width)} /* {blurb} */")
+        lines.append(f"}} {choice.c};\n")
+    for field in fields:
+        if field.none is not None:
+            lines.append(f"#define {none_macro(field)} ({float(field.none)})\n")
+    return "\n".join(lines)
+
+
+def header(fields, choices, template, out):
+    with open(template, encoding="utf-8") as file:
+        text = file.read()
+    parts = {"CHOICES": c_choices(choices, fields)}
+    parts |= {f"{struct.upper()}_MEMBERS": c_members(fields, struct) for struct in STRUCTS}
+    for name, part in parts.items():
+        if f"@{name}@" not in text:
+            raise Mistake(f"{template} has no @{name}@")
+        text = text.replace(f"@{name}@", part)
+    write(out, text)
+
+
+# ---- C++ ----
+
+CPP_TYPES = {"text": "std::string", "file": "std::string", "picture": "std::string", "int": "int", "int64": "int64_t",
+             "number": "double", "flag": "bool"}
+CPP_STRUCTS = {"model": "ModelFields", "cache": "CacheFields", "request": "Fields"}
+
+
+def cpp_type(field):
+    return field.choice.cpp if field.choice else CPP_TYPES[field.type]
+
+
+def place(field):
+    return field.cpp_member if field.struct == "request" else f"{field.struct}.{field.cpp_member}"
+
+
+def fields_header(fields, choices, out):
+    lines = ["// Made by engine/request/generate.py from fields.toml.", "#pragma once", "#include <cstdint>",
+             "#include <optional>", "#include <string>", "", "namespace mc {", ""]
+    for choice in choices.values():
+        lines.append(f"enum class {choice.cpp} {{")
+        lines += [f"    {choice.enumerator(name)}, // {blurb}" for name, blurb in choice.values]
+        lines += ["};", f"const char* name_of({choice.cpp} value);", ""]
+    lines.append("// Not set: empty.")
+    for struct in ("model", "cache", "request"):
+        name = CPP_STRUCTS[struct]
+        lines.append(f"struct {name} {{")
+        for field in fields:
+            if field.struct == struct:
+                lines.append(f"    std::optional<{cpp_type(field)}> {field.cpp_member};")
+        if struct == "request":
+            lines += ["    ModelFields model;", "    CacheFields cache;"]
+        lines += [f"    bool operator==(const {name}&) const = default;", "};", ""]
+    lines += ["} // namespace mc", ""]
+    write(out, "\n".join(lines))
+
+
+def descriptor(field):
+    at = f"[](Fields& f) -> auto& {{ return f.{place(field)}; }}"
+    if field.type == "choice":
+        kind = (f"ChoiceField{{&{variable(field.choice)}, "
+                f"[](const Fields& f) {{ return f.{place(field)} ? static_cast<int>(*f.{place(field)}) : -1; }}, "
+                f"[](Fields& f, int value) {{ if (value < 0) f.{place(field)}.reset(); "
+                f"else f.{place(field)} = static_cast<{field.choice.cpp}>(value); }}}}")
+    elif field.type in ("int", "int64", "number"):
+        kind_name = {"int": "IntField", "int64": "Int64Field", "number": "NumberField"}[field.type]
+        least, most = (cpp_number(field, x) for x in (field.least, field.most))
+        kind = f"{kind_name}{{{at}, {least}, {most}, {cpp_number(field, field.unset)}"
+        if field.type == "number":
+            none = "std::nullopt" if field.none is None else cpp_number(field, field.none)
+            kind += f", {str(field.above).lower()}, {none}"
+        kind += "}"
+    elif field.type == "flag":
+        kind = f"FlagField{{{at}}}"
+    else:
+        unset = literal(field.unset_text) if field.unset_text else "nullptr"
+        kind = ("TextField" if field.type == "text" else "FileField") + f"{{{at}, {unset}}}"
+    families = " | ".join("FAMILY_" + f.upper().replace("-", "_") for f in field.families) or "FAMILY_ANY"
+    source = {"required": "REQUIRED", "model": "MODEL", "preset": "PRESET", "none": "NONE"}.get(field.default, "FIXED")
+    return (f"    {{{literal(field.name)}, {literal(field.nick)}, {literal(field.property_blurb())}, Source::{source}, "
+            f"Part::{field.struct.upper()}, {families}, {str(field.playing).lower()}, {str(field.element).lower()}, {kind}}},")
+
+
+def cpp_number(field, value):
+    if field.type == "number":
+        return repr(float(value))
+    return f"INT64_C({value})" if field.type == "int64" else str(value)
+
+
+def variable(choice):
+    return choice.name.upper().replace("-", "_") + "_CHOICE"
+
+
+def from_c(field, source):
+    value, to = f"{source}.{field.member}", f"f.{place(field)}"
+    if field.type in ("text", "file"):
+        return f"    if ({value}) {to} = {value};"
+    if field.type == "picture":
+        return f"    // {field.name}: pixels here, a file there"
+    if field.type == "choice":
+        return f"    {to} = chosen<{field.choice.cpp}>({value}, {variable(field.choice)});"
+    if field.type == "flag":
+        return f"    if ({value} != MC_UNSET) {to} = {value} != 0;"
+    return f"    if ({value} != MC_UNSET) {to} = {value};"
+
+
+def to_c(field, target):
+    value, source = f"{target}.{field.member}", f"f.{place(field)}"
+    if field.type in ("text", "file"):
+        return f"    {value} = {source} ? {source}->c_str() : nullptr;"
+    if field.type == "picture":
+        return f"    // {field.name}: pixels there, a file here"
+    if field.type == "choice":
+        return f"    {value} = {field.choice.c}({source} ? static_cast<int>(*{source}) + 1 : 0);"
+    return f"    {value} = {source} ? {C_TYPES[field.type].strip()}(*{source}) : MC_UNSET;"
+
+
+def table(fields, choices, out):
+    lines = ["// Made by engine/request/generate.py from fields.toml.", '#include "engine/request/field.h"',
+             '#include "engine/request/c_request.h"', "", "namespace mc {", "", "namespace {", ""]
+    for choice in choices.values():
+        lines.append(f"constexpr ChoiceValue {variable(choice)}_VALUES[] = {{")
+        lines += [f"    {{{literal(name)}, {literal(blurb)}}}," for name, blurb in choice.values]
+        lines.append("};")
+        lines.append(f"constexpr Choice {variable(choice)}{{{literal(choice.name)}, {literal(choice.c)}, "
+                     f"{literal(choice.auto)}, {variable(choice)}_VALUES}};\n")
+    lines += ["} // namespace", ""]
+    for choice in choices.values():
+        lines += [f"const char* name_of({choice.cpp} value) {{",
+                  f"    return {variable(choice)}_VALUES[static_cast<int>(value)].name;", "}"]
+    lines += ["", "std::span<const Field> fields() {", "    static const Field table[] = {"]
+    lines += ["    " + descriptor(field) for field in fields]
+    lines += ["    };", "    return table;", "}", ""]
+    for struct, c_struct in (("model", "McModelOptions"), ("cache", "McCacheOptions"), ("request", "McRequest")):
+        chosen = [f for f in fields if f.struct == struct]
+        lines += [f"void read_c(const {c_struct}& c, Fields& f) {{"] + [from_c(f, "c") for f in chosen] + ["}"]
+        lines += [f"void write_c(const Fields& f, {c_struct}& c) {{"] + [to_c(f, "c") for f in chosen] + ["}", ""]
+    lines += ["} // namespace mc", ""]
+    write(out, "\n".join(lines))
+
+
+# ---- README ----
+
+def readme_rows(fields):
+    source = {"required": "required", "model": "the model's", "preset": "the preset's", "none": "none"}
+    rows = ["| property | default | what it is |", "|---|---|---|"]
+    for field in fields:
+        if not field.element:
+            continue
+        default = source.get(field.default)
+        if not default:
+            default = field.default.removeprefix("is ")
+            default = re.split(r"[,:]", default)[0].strip('"') if field.type != "file" else "`$MOTIONCACHE_MODEL`, else the demo model"
+        only = "; SkyReels-V2" if field.families else ""
+        rows.append(f"| `{field.name}` | {default} | {field.short}{only} |")
+    return rows
+
+
+def readme(fields, path, write_it):
+    begin, end = "<!-- properties: made from engine/request/fields.toml -->\n", "<!-- end of properties -->"
+    with open(path, encoding="utf-8") as file:
+        text = file.read()
+    if begin not in text or end not in text:
+        raise Mistake(f"{path} has no table of properties between {begin.strip()} and {end}")
+    head, rest = text.split(begin, 1)
+    old, tail = rest.split(end, 1)
+    new = "\n".join(readme_rows(fields)) + "\n"
+    if write_it:
+        write(path, head + begin + new + end + tail)
+    elif old != new:
+        for a, b in zip(old.splitlines() + [""], new.splitlines() + [""]):
+            if a != b:
+                raise Mistake(f"{path} is not what the table says; run engine/request/generate.py readme ... --write\n- {a}\n+ {b}")
+        raise Mistake(f"{path} has more or fewer properties than the table; run engine/request/generate.py readme ... --write")
+
+
+def write(path, text):
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(text)
+
+
+def main(arguments):
+    what, *rest = arguments or ["help"]
+    try:
+        if what not in ("header", "fields", "table", "check", "readme"):
+            print(__doc__)
+            return 0 if what in ("help", "--help", "-h") else 2
+        choices, fields = read(rest[0])
+        if what == "header":
+            header(fields, choices, rest[1], rest[2])
+        if what == "fields":
+            fields_header(fields, choices, rest[1])
+        if what == "table":
+            table(fields, choices, rest[1])
+        if what == "readme":
+            readme(fields, rest[1], "--write" in rest)
+    except Mistake as mistake:
+        print(f"fields.toml: {mistake}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
