@@ -8,7 +8,7 @@ A peer is a command that understands `--dtype float32|bfloat16 --threads N`, loa
 JSON with "seconds" in all, loading apart, and what it knows of "text", "transformer", "vae", "transformer_calls".
 A peer without a key/value cache does the work of --attention causal or full.
 
-With --caches first, this is another benchmark: --caches --help.
+With --caches or --tokens first, this is another benchmark: --caches --help, --tokens --help.
 """
 import argparse
 import json
