@@ -19,7 +19,8 @@ import weights
 from videos import MODEL, ROOT
 
 STAGES = ("weights", "calibration", "pictures", "caches", "tokens", "pages", "check")
-MEASURED = ("pictures", "caches", "tokens")  # with the calibration of the day
+MEASURED = ("pictures", "caches", "tokens")
+SETTLED = ("calibration", *MEASURED)  # done anew when the calibration or a default is another
 
 
 def say(text):
@@ -43,7 +44,7 @@ class Stages:
 
     def key(self, stage):
         key = [weights.fingerprint(MODEL), "quick" if self.a.quick else "full"]
-        if stage in MEASURED:
+        if stage in SETTLED:
             key.append(weights.fingerprint(MODEL, weights.SETTINGS))
         return key
 
@@ -110,6 +111,10 @@ class Stages:
         self.bench("tokens.py", "tokens.json")
 
     def pages(self):
+        for stage in MEASURED:
+            if not self.done(stage):
+                raise weights.Refused(f"The stage {stage} was not done for these weights and settings"
+                                      f"{' with --quick' if self.a.quick else ''}: run without --only.")
         data = figures.gather(*(json.loads((self.work / f"{name}.json").read_text())
                                 for name in ("caches", "tokens")), MODEL,
                               json.loads((self.work / "training.json").read_text()),
@@ -153,7 +158,7 @@ def main():
             if i < first:
                 continue
             # Pages and check take seconds; weights are compared with the folder when one is given.
-            if not a.first and stage in ("calibration", *MEASURED) and stages.done(stage):
+            if not a.first and stage in SETTLED and stages.done(stage):
                 say(f"stage {stage}: was done for these weights")
             elif stage != "weights" or a.folder or a.first:
                 stages.run(stage)
