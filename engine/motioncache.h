@@ -5,7 +5,7 @@
  *     McModelOptions mo; mc_model_options_init (&mo); mo.path = "models/demo"; mo.cancel = cancel;
  *     McError error;
  *     McModel *model = mc_model_open (&mo, &error);              // NULL: see error.message
- *     McRequest rq; mc_request_init (&rq); rq.prompt = "a red ball bouncing over green hills"; rq.cancel = cancel;
+ *     McRequest rq; mc_request_init (&rq); rq.prompt = "a white boat moving left on the sea"; rq.cancel = cancel;
  *     McSession *session = mc_session_new (model, &rq, &error);
  *     McFrames *frames;
  *     while ((frames = mc_session_next (session, &error)) != NULL) {   // the frames of the next finished chunk

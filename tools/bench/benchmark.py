@@ -101,7 +101,7 @@ def main():
     p.add_argument("--dtype", choices=("float32", "bfloat16"), help="default: both, one after the other")
     p.add_argument("--threads", type=int, default=os.cpu_count(), help="default: as many as processors")
     p.add_argument("--repeat", type=int, default=3, help="runs of each program; default 3")
-    p.add_argument("--prompt", default="a red balloon rising over green hills")
+    p.add_argument("--prompt", default="a white boat moving left on the sea")
     p.add_argument("--frames", type=int, help="default: the model's")
     p.add_argument("--steps", type=int, help="default: the model's")
     p.add_argument("--attention", choices=("full", "causal", "kv"), help="default: the model's")

@@ -40,7 +40,7 @@ def main():
     p.add_argument("--dtype", choices=("float32", "bfloat16"), default="float32")
     p.add_argument("--threads", type=int, default=os.cpu_count())
     p.add_argument("--steps", type=int, help="default: the model's")
-    p.add_argument("--prompt", default="a yellow car moving right in the desert")
+    p.add_argument("--prompt", default="a white boat moving left on the sea")
     a = p.parse_args()
     torch.set_num_threads(a.threads)
     config = json.loads((pathlib.Path(a.model) / "generation_config.json").read_text())

@@ -127,7 +127,7 @@ int main(int argc, char** argv) {
     std::string path;
     session::LoadOptions options;
     session::Request request;
-    request.prompt = "a red balloon rising over green hills";
+    request.prompt = "a white boat moving left on the sea";
     request.seed = 0;
     try {
         for (int i = 1; i < argc; i++) {
