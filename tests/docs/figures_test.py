@@ -54,9 +54,6 @@ check(set(data["pictures"]) == set(figures.PICTURES), "a picture was not drawn")
 for name, digest in figures.pictures_now().items():
     check(data["pictures"].get(name) == digest, f"{name} is not what was drawn with these figures")
 check((root / "docs" / "contact-sheet.png").stat().st_size < 2 << 20, "the contact sheet is under 2 MiB")
-check(all(page in {str(p.relative_to(root)) for p in root.glob("docs/*.md")} | {"README.md", "models/demo/README.md"}
-          for page in figures.PAGES) and {str(p.relative_to(root)) for p in root.glob("docs/*.md")} <= set(figures.PAGES),
-      "every page is looked at")
 if data["quick"]:
     print("note: the figures are those of a quick run")
 

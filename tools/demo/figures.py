@@ -12,7 +12,7 @@ import tokens
 import weights
 
 FILE = ROOT / "docs" / "figures.json"
-PAGES = ("README.md", "docs/architecture.md", "docs/caches.md", "models/demo/README.md")
+PAGES = ("README.md", "models/demo/README.md", *sorted(f"docs/{page.name}" for page in ROOT.glob("docs/*.md")))
 PICTURES = ("docs/sample.png", "docs/contact-sheet.png", "docs/caches-quality.svg", "docs/caches-sheet.png")
 
 # Rows of the table in docs/caches.md: key, and of which run; "" is a family's only one.
