@@ -1,4 +1,4 @@
-"""Videos of the demo model, as the element makes them. To be run inside meson devenv."""
+"""Videos of the demo model, as the element makes them. To be run where GStreamer finds the element."""
 import os
 import pathlib
 import subprocess
