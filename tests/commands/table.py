@@ -110,7 +110,7 @@ NOT_TRIED = [
         "motioncache-token-bench MODEL --prompts FILE [--steps N] [--frames N] [--width N] [--height N] [--seed N]", "motioncache-cache-bench MODEL --prompts FILE --run NAME",
         "motioncache-element-bench PROPERTIES...", "motioncache-sparse-bench MODEL",
         "motioncache-session-bench MODEL [--dtype float32|bfloat16] [--threads N] [--prompt TEXT] [--frames N]")),
-    NotTried("is a test that tests/run.sh starts", ("tests/bench/caches_quick.py BUILD MODEL", "tests/bench/caches_test.py",
+    NotTried("is a test that tests/run.sh starts", ("tests/bench/caches_quick.py BUILD MODEL", "tests/bench/caches_test.py", "tests/bench/tokens_test.py", "tests/bench/tokens_test.py BUILD MODEL",
                                                    "tests/docs/citations_test.py", "tests/docs/figures_test.py",
                                                    "tests/docs/take_in_test.py", "tests/quality/pictures_test.py", "tests/summary.py")),
 ]
