@@ -1,7 +1,7 @@
 #include "engine/session/cache_choice.h"
 
 #include "engine/error.h"
-#include "engine/model/skyreels_v2/published_caches.h"
+#include "engine/families/skyreels_v2/published_caches.h"
 
 namespace mc::session {
 

@@ -9,14 +9,14 @@
 
 #include "engine/cache/policy.h"
 #include "engine/cancel.h"
+#include "engine/families/skyreels_v2/diffusion_forcing.h"
+#include "engine/families/skyreels_v2/model.h"
+#include "engine/families/skyreels_v2/time_grid.h"
 #include "engine/model/config.h"
-#include "engine/sampler/diffusion_forcing.h"
+#include "engine/networks/linear.h"
 #include "engine/sampler/image.h"
-#include "engine/schedule/time_grid.h"
 #include "engine/session/cache_choice.h"
-#include "engine/session/loaded_model.h"
 #include "engine/trace.h"
-#include "engine/transformer/linear.h"
 
 namespace mc::session {
 

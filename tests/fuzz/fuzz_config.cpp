@@ -4,8 +4,8 @@
 
 #include "engine/cache/policy.h"
 #include "engine/error.h"
+#include "engine/families/skyreels_v2/networks.h"
 #include "engine/model/calibration.h"
-#include "engine/model/skyreels_v2/networks.h"
 #include "engine/model/weight_files.h"
 
 using namespace mc::model;

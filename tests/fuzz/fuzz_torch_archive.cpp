@@ -1,6 +1,6 @@
 // Any bytes as a .pth file: tensors inside the file, or an mc::Error. Sizes of the networks are then inferred
 // from the tensors, as for the original layout.
-#include "engine/model/skyreels_v2/networks.h"
+#include "engine/families/skyreels_v2/networks.h"
 #include "engine/model/torch_archive.h"
 #include "tests/fuzz/tensors_inside.h"
 

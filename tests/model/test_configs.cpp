@@ -3,7 +3,7 @@
 #include <sys/stat.h>
 
 #include "engine/error.h"
-#include "engine/model/skyreels_v2/networks.h"
+#include "engine/families/skyreels_v2/networks.h"
 #include "engine/model/tokenizer_json.h"
 #include "tests/check.h"
 #include "tests/model/published.h"

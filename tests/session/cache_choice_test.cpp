@@ -3,7 +3,7 @@
 #include <functional>
 
 #include "engine/error.h"
-#include "engine/model/skyreels_v2/published_caches.h"
+#include "engine/families/skyreels_v2/published_caches.h"
 #include "engine/session/cache_choice.h"
 #include "tests/check.h"
 

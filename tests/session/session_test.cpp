@@ -4,7 +4,7 @@
 #include <fstream>
 #include <sys/resource.h>
 
-#include "engine/sampler/window_plan.h"
+#include "engine/families/skyreels_v2/window_plan.h"
 #include "engine/session/memory.h"
 #include "tests/session/demo.h"
 

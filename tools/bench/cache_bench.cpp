@@ -19,7 +19,7 @@
 #include <sstream>
 
 #include "engine/error.h"
-#include "engine/schedule/windows.h"
+#include "engine/families/skyreels_v2/windows.h"
 #include "tools/bench/request_text.h"
 #include "tools/bench/video.h"
 #include "tools/quality/quality.h"

@@ -4,7 +4,7 @@
 
 #include <chrono>
 
-#include "engine/session/request.h"
+#include "engine/families/skyreels_v2/settings.h"
 #include "kernels/kernels.h"
 
 namespace mc::bench {

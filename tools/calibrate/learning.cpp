@@ -6,9 +6,9 @@
 #include <map>
 
 #include "engine/cache/relative_distance.h"
-#include "engine/schedule/time_grid.h"
-#include "engine/schedule/unipc.h"
-#include "engine/session/request.h"
+#include "engine/families/skyreels_v2/settings.h"
+#include "engine/families/skyreels_v2/time_grid.h"
+#include "engine/families/skyreels_v2/unipc.h"
 #include "tools/calibrate/report.h"
 
 namespace mc::calibrate {

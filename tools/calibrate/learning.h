@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "engine/session/loaded_model.h"
+#include "engine/families/skyreels_v2/model.h"
 #include "engine/session/session.h"
 #include "tools/bench/video.h"
 #include "tools/calibrate/curve.h"

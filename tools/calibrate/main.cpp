@@ -7,9 +7,9 @@
 #include <filesystem>
 
 #include "engine/error.h"
+#include "engine/families/skyreels_v2/settings.h"
 #include "engine/model/calibration.h"
 #include "engine/model/fingerprint.h"
-#include "engine/session/request.h"
 #include "tools/calibrate/options.h"
 #include "tools/calibrate/presets.h"
 #include "tools/calibrate/prompts.h"

@@ -1,0 +1,87 @@
+#pragma once
+// The diffusion-forcing sampler of one window (skyreels_v2.md 5.3): a row of the timestep matrix at a time, each
+// chunk at its own noise level. What of a chunk goes through the layers is the cache policy's to decide.
+#include <ATen/core/Tensor.h>
+#include <functional>
+#include <map>
+#include <memory>
+#include <vector>
+
+#include "engine/cache/policy.h"
+#include "engine/families/skyreels_v2/solver.h"
+#include "engine/families/skyreels_v2/window_plan.h"
+#include "engine/networks/wan_dit/transformer.h"
+
+namespace mc::sampler {
+
+struct Timing {
+    double transformer = 0, cache = 0,
+           schedule = 0; // seconds; cache: policies and motion, apart from the transformer
+};
+
+// What became of one chunk, both branches together.
+struct ChunkCount {
+    int64_t turns = 0;                              // times that the chunk took part in a row, a branch each
+    int64_t whole = 0, sparse = 0, reused = 0;      // of these: all tokens computed, some, none
+    int64_t extra = 0;                              // passes for keys and values alone
+    int64_t tokens_computed = 0, tokens_reused = 0; // in turns
+    ChunkCount& operator+=(const ChunkCount& other);
+};
+
+// One chunk's turn as it was run, for golden cases: the velocity of its frames [C, frames, h, w].
+struct Turn {
+    int row, branch;
+    ChunkTurn turn;
+    at::Tensor velocity;
+    std::span<const float> weights; // that motion made for the next step; empty without
+};
+
+struct Guidance {
+    const transformer::TextContext* text;
+    const transformer::TextContext* negative; // not read where guidance_scale is 1 or less
+};
+
+class WindowSampler {
+  public:
+    // latents: [C, frames (+ 1), h, w] float32, prefix and end frame in place, noise elsewhere; on the
+    // transformer's device. prefix_noise(row): [C, prefix, h, w], asked for at most once a row when the prefix is noised.
+    // Everything given must outlive the sampler.
+    WindowSampler(transformer::Window& window, Guidance guidance, const WindowPlan& plan,
+                  cache::Policy& policy, const cache::Settings& cache, at::Tensor latents,
+                  std::function<at::Tensor(int row)> prefix_noise);
+    bool done() const { return row_ == plan_.rows.size(); }
+    // Takes the next row. `forwarded` is called for each branch that was run.
+    void step(Cancel cancel, const Trace& trace, Timing& timing, const std::function<void()>& forwarded,
+              const std::function<void(const Turn&)>& observe = {});
+    // Leading frames that will not change any more, prefix included, the end frame never.
+    int finished() const;
+    const at::Tensor& latents() const { return solver_->latents(); }  // [C, frames (+ 1), h, w]
+    const std::vector<ChunkCount>& counts() const { return counts_; } // of the plan's chunks
+    // The distances that a chunk's evaluations will see, all known before the first row: [steps - 1].
+    std::vector<cache::FrameDistance> schedule_distances();
+
+  private:
+    using Distances = std::vector<std::vector<cache::FrameDistance>>; // of the row's steps, a frame each
+    Distances distances_of(const std::vector<ChunkTurn>& turns);
+    cache::FrameDistance distance(int64_t now, int64_t before);
+    void run_branches(const at::Tensor& input, const std::vector<int64_t>& timesteps, int first, int last,
+                      Cancel cancel, const Trace& trace, Timing& timing,
+                      const std::function<void(const Turn&)>& observe);
+    void count(int chunk, const cache::Plan& plan);
+    std::vector<cache::Plan> decide(int branch, std::span<const cache::ChunkStep> steps);
+
+    transformer::Window& window_;
+    Guidance guidance_;
+    const WindowPlan& plan_;
+    cache::Policy& policy_;
+    const cache::Settings& cache_;
+    std::function<at::Tensor(int row)> prefix_noise_;
+    size_t row_ = 0;
+    std::unique_ptr<Solver> solver_;
+    TokenSolver* token_solver_ = nullptr;   // Reuse::SOLVER: the same object
+    std::vector<cache::Plan> shared_plans_; // of the row, Reuse::SOLVER: the second branch follows the first
+    std::map<std::pair<int64_t, int64_t>, cache::FrameDistance> known_; // by (now, before)
+    std::vector<ChunkCount> counts_;
+};
+
+} // namespace mc::sampler
