@@ -1,4 +1,4 @@
-// Cases of engine/transformer: one forward with its intermediate values.
+// Cases of engine/networks/wan_dit: one forward with its intermediate values.
 
 #include "engine/networks/wan_dit/transformer.h"
 #include "tests/golden/settings.h"

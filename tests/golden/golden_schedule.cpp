@@ -1,4 +1,4 @@
-// Cases of engine/schedule and engine/sampler/image: solver trajectories, timestep matrices, windows,
+// Cases of engine/families/skyreels_v2 and engine/sampler/image: solver trajectories, timestep matrices, windows,
 // pictures.
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/stack.h>
