@@ -1,4 +1,4 @@
-// The C face over LoadedModel, Session and Frames: translates, and keeps exceptions inside.
+// The C face over Family, Session and Frames: translates, and keeps exceptions inside.
 #include <c10/core/InferenceMode.h>
 #include <c10/util/Exception.h>
 #include <cmath>
@@ -10,7 +10,7 @@
 #include "kernels/kernels.h"
 
 struct McModel {
-    std::shared_ptr<const mc::session::LoadedModel> loaded;
+    std::shared_ptr<const mc::session::Family> loaded;
 };
 struct McSession {
     std::unique_ptr<mc::session::Session> session;
@@ -191,7 +191,7 @@ McModel* mc_model_open(const McModelOptions* o, McError* error) {
             options.log = [user, call = o->log](int level, const std::string& text) {
                 call(user, level, text.c_str());
             };
-        return new McModel{mc::session::LoadedModel::open(o->path, options)};
+        return new McModel{mc::session::open_family(o->path, options)};
     });
 }
 

@@ -15,12 +15,6 @@ static double since(clock::time_point start) {
     return std::chrono::duration<double>(clock::now() - start).count();
 }
 
-ChunkCount& ChunkCount::operator+=(const ChunkCount& o) {
-    turns += o.turns, whole += o.whole, sparse += o.sparse, reused += o.reused, extra += o.extra;
-    tokens_computed += o.tokens_computed, tokens_reused += o.tokens_reused;
-    return *this;
-}
-
 WindowSampler::WindowSampler(transformer::Window& window, Guidance guidance, const WindowPlan& plan,
                              cache::Policy& policy, const cache::Settings& cache, at::Tensor latents,
                              std::function<at::Tensor(int row)> prefix_noise)

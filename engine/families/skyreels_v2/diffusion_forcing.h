@@ -11,29 +11,13 @@
 #include "engine/families/skyreels_v2/solver.h"
 #include "engine/families/skyreels_v2/window_plan.h"
 #include "engine/networks/wan_dit/transformer.h"
+#include "engine/sampler/turn.h"
 
 namespace mc::sampler {
 
 struct Timing {
     double transformer = 0, cache = 0,
            schedule = 0; // seconds; cache: policies and motion, apart from the transformer
-};
-
-// What became of one chunk, both branches together.
-struct ChunkCount {
-    int64_t turns = 0;                              // times that the chunk took part in a row, a branch each
-    int64_t whole = 0, sparse = 0, reused = 0;      // of these: all tokens computed, some, none
-    int64_t extra = 0;                              // passes for keys and values alone
-    int64_t tokens_computed = 0, tokens_reused = 0; // in turns
-    ChunkCount& operator+=(const ChunkCount& other);
-};
-
-// One chunk's turn as it was run, for golden cases: the velocity of its frames [C, frames, h, w].
-struct Turn {
-    int row, branch;
-    ChunkTurn turn;
-    at::Tensor velocity;
-    std::span<const float> weights; // that motion made for the next step; empty without
 };
 
 struct Guidance {

@@ -3,13 +3,15 @@
 #include <algorithm>
 #include <filesystem>
 
-#include "engine/families/skyreels_v2/networks.h"
+#include "engine/families/skyreels_v2/generation_config.h"
 #include "engine/model/read_error.h"
+#include "engine/networks/t5/t5_files.h"
+#include "engine/networks/wan_dit/wan_dit_files.h"
+#include "engine/networks/wan_vae/wan_vae_files.h"
 
 namespace mc::model {
 
 namespace fs = std::filesystem;
-namespace sky = skyreels_v2;
 
 namespace {
 
@@ -25,14 +27,14 @@ struct OpenTransformer {
 
 OpenTransformer open_transformer_files(const std::string& folder) {
     JsonObject config = JsonObject::read(folder + "/config.json");
-    sky::transformer_layout(config); // a wrong class is the better explanation of whatever the weights lack
+    transformer_layout(config); // a wrong class is the better explanation of whatever the weights lack
     return {config, open_weight_shards(folder)};
 }
 
 std::unique_ptr<Tensors> name_transformer(OpenTransformer& files, TransformerConfig& config) {
-    config = sky::read_transformer_config(files.config, files.weights.tensors);
-    return name_tensors(std::move(files.weights), sky::transformer_layout(files.config),
-                        sky::transformer_tensors(config), sky::transformer_rules());
+    config = read_transformer_config(files.config, files.weights.tensors);
+    return name_tensors(std::move(files.weights), transformer_layout(files.config),
+                        transformer_tensors(config), transformer_rules());
 }
 
 } // namespace
@@ -47,13 +49,13 @@ std::unique_ptr<Tensors> open_vae(const std::string& path, VaeConfig& config) {
     WeightFiles weights{};
     if (single) {
         weights = open_weight_file(path);
-        config = sky::infer_vae_config(weights.tensors, path);
+        config = infer_vae_config(weights.tensors, path);
     } else {
-        config = sky::read_vae_config(JsonObject::read(path + "/config.json"));
+        config = read_vae_config(JsonObject::read(path + "/config.json"));
         weights = open_weight_shards(path);
     }
     return name_tensors(std::move(weights), single ? Layout::ORIGINAL : Layout::DIFFUSERS,
-                        sky::vae_tensors(config), sky::vae_rules());
+                        vae_tensors(config), vae_rules());
 }
 
 std::unique_ptr<Tensors> open_text_encoder(const std::string& path, TextEncoderConfig& config) {
@@ -61,13 +63,13 @@ std::unique_ptr<Tensors> open_text_encoder(const std::string& path, TextEncoderC
     WeightFiles weights{};
     if (single) {
         weights = open_weight_file(path);
-        config = sky::infer_text_encoder_config(weights.tensors, path);
+        config = infer_text_encoder_config(weights.tensors, path);
     } else {
-        config = sky::read_text_encoder_config(JsonObject::read(path + "/config.json"));
+        config = read_text_encoder_config(JsonObject::read(path + "/config.json"));
         weights = open_weight_shards(path);
     }
     return name_tensors(std::move(weights), single ? Layout::ORIGINAL : Layout::DIFFUSERS,
-                        sky::text_encoder_tensors(config), sky::text_encoder_rules());
+                        text_encoder_tensors(config), text_encoder_rules());
 }
 
 namespace skyreels_v2 {

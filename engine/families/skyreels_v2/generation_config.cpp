@@ -1,6 +1,6 @@
 #include <cmath>
 
-#include "engine/families/skyreels_v2/networks.h"
+#include "engine/families/skyreels_v2/generation_config.h"
 #include "engine/model/read_error.h"
 
 namespace mc::model::skyreels_v2 {

@@ -2,30 +2,14 @@
 
 #include <c10/core/InferenceMode.h>
 #include <filesystem>
-#include <thread>
-#include <unistd.h>
 
-#include "engine/cuda/load_cuda.h"
+#include "engine/families/skyreels_v2/video.h"
 #include "engine/model/fingerprint.h"
 #include "engine/model/tokenizer_json.h"
-#include "engine/processor.h"
-#include "engine/session/memory.h"
 
-namespace mc::session {
+namespace mc::skyreels_v2 {
 
-static at::Device choose_device(const std::string& name) {
-    if (name == "cpu") return at::kCPU;
-    // The driver's device file tells cheaply whether trying makes sense.
-    if (name == "auto") return ::access("/dev/nvidiactl", F_OK) == 0 ? open_cuda(0) : at::Device(at::kCPU);
-    if (name == "cuda") return open_cuda(0);
-    if (name.rfind("cuda:", 0) == 0) {
-        std::string index = name.substr(5);
-        if (!index.empty() && index.size() < 4 && index.find_first_not_of("0123456789") == std::string::npos)
-            return open_cuda(std::stoi(index));
-    }
-    throw Error(MC_ERROR_SETTINGS,
-                "device is \"" + name + "\" but must be auto, cpu or cuda:N with the number of a GPU.");
-}
+using session::LoadOptions;
 
 // Bytes that the weights take in memory.
 static int64_t held_bytes(const model::Tensors& transformer, const model::Tensors& vae,
@@ -40,37 +24,23 @@ static int64_t held_bytes(const model::Tensors& transformer, const model::Tensor
     return as(transformer, element) + as(text, element) + as(vae, 4);
 }
 
-static std::shared_ptr<LoadedModel> load(std::shared_ptr<LoadedModel> m, const model::Tensors& transformer,
-                                         const model::Tensors& vae, const model::Tensors& text,
-                                         const std::string& tokenizer, const LoadOptions& o) {
+static std::shared_ptr<Model> load(std::shared_ptr<Model> m, const model::Tensors& transformer,
+                                   const model::Tensors& vae, const model::Tensors& text,
+                                   const std::string& tokenizer, const LoadOptions& o) {
     c10::InferenceMode guard;
-    m->device = choose_device(o.device);
-    m->precision = o.precision.value_or(m->device.is_cpu() ? Precision::FLOAT32 : Precision::BFLOAT16);
-    m->threads =
-        o.threads > 0 ? o.threads : static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
+    m->placement = session::place(o);
     m->log = o.log;
-    set_thread_count(m->threads);
-    if (m->device.is_cpu())
-        check_memory(held_bytes(transformer, vae, text, m->precision), "The model",
-                     m->precision == Precision::FLOAT32
-                         ? "set precision=bfloat16 to halve it, or use a smaller model."
-                         : "use a smaller model or a machine with more memory.");
+    const auto [device, precision, threads] = m->placement;
+    session::check_fits(m->placement, held_bytes(transformer, vae, text, precision));
 
-    size_t total = transformer.bytes() + vae.bytes() + text.bytes(), done = 0;
-    const char* part = "text encoder";
-    auto loaded = [&](size_t bytes) {
-        done += bytes;
-        if (o.progress) o.progress(static_cast<double>(done) / total, part);
-    };
+    session::LoadProgress progress(o, transformer.bytes() + vae.bytes() + text.bytes());
     m->tokenizer = std::make_unique<text::Tokenizer>(tokenizer);
     m->byte_fallback = model::tokenizer_byte_fallback(tokenizer);
-    m->text_encoder = std::make_unique<text::Umt5Encoder>(Weights(text, m->device, o.cancel, loaded),
-                                                          m->text_config, m->precision);
-    part = "transformer";
+    m->text_encoder = std::make_unique<text::Umt5Encoder>(progress.part("text encoder", text, device),
+                                                          m->text_config, precision);
     m->transformer = std::make_unique<transformer::Transformer>(
-        Weights(transformer, m->device, o.cancel, loaded), m->transformer_config, m->precision);
-    part = "vae";
-    m->vae = std::make_unique<vae::WanVae>(Weights(vae, m->device, o.cancel, loaded), m->vae_config);
+        progress.part("transformer", transformer, device), m->transformer_config, precision);
+    m->vae = std::make_unique<vae::WanVae>(progress.part("vae", vae, device), m->vae_config);
     if (m->transformer_config.text_width != m->text_config.width)
         throw Error(MC_ERROR_READ, "The text encoder gives rows of " + std::to_string(m->text_config.width) +
                                        " but the transformer takes " +
@@ -84,31 +54,38 @@ static std::shared_ptr<LoadedModel> load(std::shared_ptr<LoadedModel> m, const m
     return m;
 }
 
-std::shared_ptr<const LoadedModel> LoadedModel::open(const std::string& path, const LoadOptions& options) {
-    auto folder = model::ModelFolder::open(path);
-    auto m = std::make_shared<LoadedModel>();
-    m->transformer_config = folder->transformer;
-    m->vae_config = folder->vae;
-    m->text_config = folder->text_encoder;
-    m->defaults = folder->defaults;
-    auto transformer = folder->transformer_tensors();
-    const std::string calibration = model::calibration_file(path);
-    if (options.calibration && std::filesystem::exists(calibration))
-        m->calibration = model::read_calibration(calibration, model::fingerprint(*transformer));
-    return load(m, *transformer, *folder->vae_tensors(), *folder->text_encoder_tensors(),
-                folder->tokenizer_file, options);
+std::shared_ptr<const Model> Model::open(const std::string& path, const LoadOptions& options) {
+    return open(*model::ModelFolder::open(path), options);
 }
 
-std::shared_ptr<const LoadedModel> LoadedModel::open_parts(const Parts& parts, const LoadOptions& options) {
-    auto m = std::make_shared<LoadedModel>();
+std::shared_ptr<const Model> Model::open(const model::ModelFolder& folder, const LoadOptions& options) {
+    auto m = std::make_shared<Model>();
+    m->transformer_config = folder.transformer;
+    m->vae_config = folder.vae;
+    m->text_config = folder.text_encoder;
+    m->defaults = folder.defaults;
+    auto transformer = folder.transformer_tensors();
+    const std::string calibration = model::calibration_file(folder.path);
+    if (options.calibration && std::filesystem::exists(calibration))
+        m->calibration = model::read_calibration(calibration, model::fingerprint(*transformer));
+    return load(m, *transformer, *folder.vae_tensors(), *folder.text_encoder_tensors(), folder.tokenizer_file,
+                options);
+}
+
+std::shared_ptr<const Model> Model::open_parts(const Parts& parts, const LoadOptions& options) {
+    auto m = std::make_shared<Model>();
     auto transformer = model::open_transformer(parts.transformer, m->transformer_config);
     auto vae = model::open_vae(parts.vae, m->vae_config);
     auto text = model::open_text_encoder(parts.text_encoder, m->text_config);
     return load(m, *transformer, *vae, *text, parts.tokenizer, options);
 }
 
-int64_t LoadedModel::bytes() const {
+std::unique_ptr<session::Video> Model::begin(session::Request request) const {
+    return begin_video(*this, std::move(request));
+}
+
+int64_t Model::bytes() const {
     return transformer->bytes() + vae->bytes() + text_encoder->bytes();
 }
 
-} // namespace mc::session
+} // namespace mc::skyreels_v2

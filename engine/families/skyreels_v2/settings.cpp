@@ -4,10 +4,12 @@
 #include <cmath>
 #include <random>
 
-#include "engine/networks/wan_dit/transformer.h"
+#include "engine/error.h"
+#include "engine/families/skyreels_v2/model.h"
+#include "engine/families/skyreels_v2/published_caches.h"
 #include "engine/text/prompt_cleaning.h"
 
-namespace mc::session {
+namespace mc::skyreels_v2 {
 
 [[noreturn]] static void refuse(const std::string& message) {
     throw Error(MC_ERROR_SETTINGS, message);
@@ -33,7 +35,7 @@ static int64_t random_seed() {
     return (static_cast<int64_t>(device()) << 31 ^ device()) & INT64_MAX;
 }
 
-Settings complete(const Request& r, const LoadedModel& model) {
+Settings complete(const session::Request& r, const Model& model) {
     const model::GenerationDefaults& d = model.defaults;
     const model::TransformerConfig& transformer = model.transformer_config;
     const model::VaeConfig& vae = model.vae_config;
@@ -92,8 +94,9 @@ Settings complete(const Request& r, const LoadedModel& model) {
             "finished-chunks is set but attention is not kv, so that finished chunks are computed in every step: set "
             "attention=kv, or drop it.");
     s.cache = r.cache_settings ? *r.cache_settings
-                               : choose_cache(r.cache, s.attention,
-                                              model.calibration ? &*model.calibration : nullptr, transformer);
+                               : session::choose_cache(r.cache, s.attention,
+                                                       model.calibration ? &*model.calibration : nullptr,
+                                                       model::skyreels_v2::published_caches(transformer));
 
     int base = r.base_num_frames.value_or(d.base_num_frames);
     s.length =
@@ -106,4 +109,4 @@ Settings complete(const Request& r, const LoadedModel& model) {
     return s;
 }
 
-} // namespace mc::session
+} // namespace mc::skyreels_v2

@@ -3,9 +3,11 @@
 #include <string>
 
 #include "engine/families/skyreels_v2/windows.h"
-#include "engine/session/session.h"
+#include "engine/session/request.h"
 
-namespace mc::session {
+namespace mc::skyreels_v2 {
+
+struct Model;
 
 struct Settings {
     std::string prompt, negative_prompt; // cleaned
@@ -23,6 +25,6 @@ struct Settings {
 };
 
 // Throws MC_ERROR_SETTINGS with the setting, its value and what to set instead.
-Settings complete(const Request& request, const LoadedModel& model);
+Settings complete(const session::Request& request, const Model& model);
 
-} // namespace mc::session
+} // namespace mc::skyreels_v2

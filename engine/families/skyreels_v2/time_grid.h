@@ -3,12 +3,9 @@
 #include <cstdint>
 #include <vector>
 
-namespace mc::schedule {
+#include "engine/sampler/choices.h"
 
-// Values before the shift. OFFICIAL: evenly from the largest of the training schedule (0.999 as a float32) to
-// 0. DIFFUSERS_0_37: evenly from 1 to 0.001, what Diffusers has used since version 0.37; the same request
-// gives another video with it.
-enum class Grid { OFFICIAL, DIFFUSERS_0_37 };
+namespace mc::schedule {
 
 struct TimeGrid {
     std::vector<int64_t> timesteps; // [steps], never rising; 0..999

@@ -6,14 +6,10 @@
 #include "engine/families/skyreels_v2/timestep_matrix.h"
 #include "engine/families/skyreels_v2/unipc.h"
 #include "engine/model/config.h"
+#include "engine/sampler/choices.h"
+#include "engine/sampler/chunk_turn.h"
 
 namespace mc::sampler {
-
-// With attention KV, what the chunks after it see of a finished chunk.
-enum class Finished {
-    FROZEN,    // keys and values of its last, still noisy step: the reference
-    REFRESHED, // those of one more pass at timestep 0: what recomputing it in every row would give
-};
 
 struct WindowSettings {
     int frames, prefix_frames, chunk, ar_step;
@@ -25,18 +21,6 @@ struct WindowSettings {
     // KV, a prefix of several chunks: as the reference, only the first is passed once and kept; the others are passed
     // anew in every row, with that row's noise. Else all are passed once.
     bool reference_prefix = false;
-};
-
-// A chunk in a row; where attention is not KV the whole window is the one chunk.
-struct ChunkTurn {
-    enum class Kind {
-        STEP,   // takes a scheduler step
-        PREFIX, // given: only its keys and values are wanted
-        REFRESH // finished in the row before: the same
-    } kind;
-    int chunk;
-    int step;     // STEP: evaluations before this one
-    double sigma; // STEP: of its frames, KV
 };
 
 struct WindowPlan {

@@ -1,7 +1,7 @@
-#include "engine/families/skyreels_v2/networks.h"
+#include "engine/networks/t5/t5_files.h"
 #include "engine/model/read_error.h"
 
-namespace mc::model::skyreels_v2 {
+namespace mc::model {
 
 namespace {
 
@@ -81,4 +81,4 @@ TensorRules text_encoder_rules() {
     return {"text encoder", nullptr, "encoder.embed_tokens.weight", "shared.weight"};
 }
 
-} // namespace mc::model::skyreels_v2
+} // namespace mc::model

@@ -1,9 +1,9 @@
 #include <string_view>
 
-#include "engine/families/skyreels_v2/networks.h"
+#include "engine/networks/wan_dit/wan_dit_files.h"
 #include "engine/model/read_error.h"
 
-namespace mc::model::skyreels_v2 {
+namespace mc::model {
 
 namespace {
 
@@ -160,4 +160,4 @@ TensorRules transformer_rules() {
             }};
 }
 
-} // namespace mc::model::skyreels_v2
+} // namespace mc::model

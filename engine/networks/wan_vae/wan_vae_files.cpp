@@ -1,9 +1,9 @@
 #include <string_view>
 
-#include "engine/families/skyreels_v2/networks.h"
+#include "engine/networks/wan_vae/wan_vae_files.h"
 #include "engine/model/read_error.h"
 
-namespace mc::model::skyreels_v2 {
+namespace mc::model {
 
 namespace {
 
@@ -211,4 +211,4 @@ TensorRules vae_rules() {
     return {"VAE"};
 }
 
-} // namespace mc::model::skyreels_v2
+} // namespace mc::model
