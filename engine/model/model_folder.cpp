@@ -3,6 +3,7 @@
 #include <filesystem>
 
 #include "engine/families/skyreels_v2/folder.h"
+#include "engine/model/folder_listing.h"
 #include "engine/model/read_error.h"
 
 namespace mc::model {
@@ -24,10 +25,14 @@ void require_folder(const std::string& path) {
     if (!fs::exists(status)) throw not_found(path, "there is no such folder", GIVE_FOLDER);
     if (!fs::is_directory(status))
         throw not_found(path, "is a file, not a folder", "set the model path to the folder of the model");
-    bool empty = fs::is_empty(path, error);
-    if (error) throw read_error(path, "cannot be listed (" + error.message() + ")", "check its permissions");
-    if (empty)
-        throw not_found(path, "is an empty folder", "download the model into it, or correct the model path");
+    const FolderListing listing = list_folder(path);
+    if (listing.names.empty())
+        throw not_found(path,
+                        listing.side.empty()
+                            ? "is an empty folder"
+                            : "holds nothing of a model, only " + in_quotes(listing.side[0]) + ", " +
+                                  what_side_file_is(listing.side[0]),
+                        "download the model into it, or correct the model path");
 }
 
 std::string class_of(const JsonObject& config) {

@@ -1,9 +1,9 @@
 #include "engine/families/skyreels_v2/folder.h"
 
-#include <algorithm>
 #include <filesystem>
 
 #include "engine/families/skyreels_v2/generation_config.h"
+#include "engine/model/folder_listing.h"
 #include "engine/model/read_error.h"
 #include "engine/networks/t5/t5_files.h"
 #include "engine/networks/wan_dit/wan_dit_files.h"
@@ -82,17 +82,24 @@ struct Parts {
     std::string transformer, vae, text_encoder, tokenizer;
 };
 
+// Why a part is not there although a file of nearly its name is.
+std::string but_only(const std::string& side) {
+    return side.empty() ? "" : ", only " + in_quotes(side) + ", " + what_side_file_is(side);
+}
+
 // The text encoder's name carries its precision.
 std::string find_text_encoder(const std::string& folder) {
+    const FolderListing listing = list_folder(folder);
     std::vector<std::string> found;
-    std::error_code error;
-    for (fs::directory_iterator at(folder, error), end; !error && at != end; at.increment(error)) {
-        std::string name = at->path().filename().string();
+    for (const std::string& name : listing.names)
         if (name.starts_with("models_t5_") && name.ends_with(".pth")) found.push_back(name);
+    if (found.empty()) {
+        std::string only;
+        for (const std::string& name : listing.side)
+            if (name.find("models_t5_") != std::string::npos) only = name;
+        throw not_found(folder, "lacks the text encoder (models_t5_umt5-xxl-enc-bf16.pth)" + but_only(only),
+                        DOWNLOAD_MODEL);
     }
-    std::sort(found.begin(), found.end());
-    if (found.empty())
-        throw not_found(folder, "lacks the text encoder (models_t5_umt5-xxl-enc-bf16.pth)", DOWNLOAD_MODEL);
     if (found.size() > 1)
         throw read_error(folder,
                          "has two text encoders (" + in_quotes(found[0]) + ", " + in_quotes(found[1]) + ")",
@@ -114,7 +121,8 @@ Parts find_parts(const std::string& folder, Layout layout) {
           std::pair{parts.text_encoder, "text encoder"}, std::pair{parts.tokenizer, "tokenizer"}})
         if (!fs::exists(part, error))
             throw not_found(folder,
-                            std::string("lacks the ") + label + " (" + part.substr(folder.size() + 1) + ")",
+                            std::string("lacks the ") + label + " (" + part.substr(folder.size() + 1) + ")" +
+                                but_only(side_file_of(part)),
                             DOWNLOAD_MODEL);
     return parts;
 }
@@ -134,7 +142,7 @@ class Folder final : public ModelFolder {
         layout = of;
         family = "skyreels_v2";
         tokenizer_file = parts_.tokenizer;
-        MappedFile::open(tokenizer_file); // there, and not a pointer to it
+        DataFile::open(tokenizer_file); // there, and not a pointer to it
         OpenTransformer files = open_transformer_files(parts_.transformer);
         defaults = series_defaults(is_for_720p(files));
         name_transformer(files, transformer);

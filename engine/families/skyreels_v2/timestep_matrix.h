@@ -1,5 +1,6 @@
 #pragma once
-// Which latent frame stands at which timestep in each row of a diffusion-forcing window (docs/algorithms.md#timestep-matrix).
+// Which latent frame stands at which timestep in each row of a diffusion-forcing window
+// (docs/algorithms.md#timestep-matrix).
 #include <cstdint>
 #include <vector>
 

@@ -26,7 +26,7 @@ class DecoderStream {
     // call. Trace names, k counting latent frames from the stream's start: "conv1_out.k", "middle_out.k",
     // "stage0_out.k".
     at::Tensor decode(const at::Tensor& latents, Cancel cancel = {}, const Trace& trace = {});
-    // The state after the last call, in the reference's slot order (docs/algorithms.md#vae-stream): each [channels,
+    // The state after the last call, in the reference's slot order (docs/algorithms.md#vae-slots): each [channels,
     // frames, height, width], undefined tensor for a slot that holds none ("Rep", and the last ones that it
     // never uses).
     std::vector<at::Tensor> slots() const;
