@@ -23,9 +23,7 @@ WindowSampler::WindowSampler(transformer::Window& window, Guidance guidance, con
     c10::InferenceMode guard;
     if (cache_.kind != cache::Kind::NONE && cache_.reuse == cache::Reuse::SOLVER) {
         const auto [rows, columns] = window.frame_grid();
-        auto solver = std::make_unique<TokenSolver>(plan_, std::move(latents), rows, columns);
-        token_solver_ = solver.get();
-        solver_ = std::move(solver);
+        solver_ = std::make_unique<TokenSolver>(plan_, std::move(latents), rows, columns);
     } else {
         solver_ = std::make_unique<Solver>(plan_, std::move(latents));
     }
@@ -42,9 +40,9 @@ WindowSampler::WindowSampler(transformer::Window& window, Guidance guidance, con
         row_ = 0;
     }
     if (plan_.rows.empty()) return; // all of it is given
-    const bool whole = window.chunks() == 1 && plan_.chunk_frames == plan_.columns();
     policy_.begin_window({window.chunks(), plan_.chunk_frames, static_cast<int>(window.frame_tokens()),
-                          plan_.branches(), static_cast<int>(whole ? plan_.rows.size() : plan_.steps.size()),
+                          plan_.branches(),
+                          static_cast<int>(plan_.whole() ? plan_.rows.size() : plan_.steps.size()),
                           static_cast<int>(plan_.rows.size())});
 }
 
@@ -85,11 +83,12 @@ WindowSampler::Distances WindowSampler::distances_of(const std::vector<ChunkTurn
 }
 
 std::vector<cache::Plan> WindowSampler::decide(int branch, std::span<const cache::ChunkStep> steps) {
-    if (cache_.kind == cache::Kind::NONE) return std::vector<cache::Plan>(steps.size());
-    if (!token_solver_) return policy_.decide(static_cast<int>(row_), branch, steps);
-    // What the solver steps is the guided velocity of both.
-    if (branch == 0) shared_plans_ = policy_.decide(static_cast<int>(row_), branch, steps);
-    return shared_plans_;
+    if (branch > 0 && solver_->skips_reused()) return plans_;
+    std::vector<cache::Plan> plans = cache_.kind == cache::Kind::NONE
+                                         ? std::vector<cache::Plan>(steps.size())
+                                         : policy_.decide(static_cast<int>(row_), branch, steps);
+    if (branch == 0) plans_ = plans;
+    return plans;
 }
 
 void WindowSampler::count(int chunk, const cache::Plan& plan) {
@@ -104,72 +103,81 @@ void WindowSampler::count(int chunk, const cache::Plan& plan) {
     count.tokens_reused += all - computed;
 }
 
-// One row for branches [first, last): decide, execute, look at the motion.
-void WindowSampler::run_branches(const at::Tensor& input, const std::vector<int64_t>& timesteps, int first,
-                                 int last, Cancel cancel, const Trace& trace, Timing& timing,
-                                 const std::function<void(const Turn&)>& observe) {
-    auto start = clock::now();
+WindowSampler::RowWork WindowSampler::plan_work(int first, int last, bool observed) {
     const std::vector<ChunkTurn>& turns = plan_.turns[row_];
-    const bool remembers = cache_.kind != cache::Kind::NONE;
+    const bool remembers = cache_.kind != cache::Kind::NONE, skips = solver_->skips_reused();
     const Distances distances = remembers ? distances_of(turns) : Distances(turns.size());
-    const int row = static_cast<int>(row_);
-
     std::vector<cache::ChunkStep> steps;
     for (const ChunkTurn& turn : turns)
         if (turn.kind == ChunkTurn::Kind::STEP)
             steps.push_back({turn.chunk, turn.step, distances[steps.size()], turn.sigma});
-    std::vector<std::vector<cache::Plan>> plans; // of each branch
-    std::vector<const ChunkTurn*> turn_of;       // of each piece of work
-    std::vector<transformer::ChunkWork> work;
+    RowWork row;
     for (int b = first; b < last; b++) {
-        plans.push_back(decide(b, steps));
-        const bool idle = token_solver_ && std::all_of(plans.back().begin(), plans.back().end(), is_reused);
+        row.plans.push_back(decide(b, steps));
+        const std::vector<cache::Plan>& plans = row.plans.back();
+        const bool idle = skips && std::all_of(plans.begin(), plans.end(), is_reused);
         size_t step = 0;
         for (const ChunkTurn& turn : turns) {
             transformer::ChunkWork w;
             w.branch = b;
             w.chunk = turn.chunk;
             if (turn.kind == ChunkTurn::Kind::STEP) {
-                w.plan = &plans.back()[step++];
+                w.plan = &plans[step++];
                 count(turn.chunk, *w.plan);
-                if (token_solver_ && is_reused(*w.plan)) continue; // nobody asks for its velocity
+                if (skips && is_reused(*w.plan)) continue; // nobody asks for its velocity
                 w.remember = remembers;
-                w.motion = policy_.wants_motion(b, turn.chunk) && !(token_solver_ && b > 0);
+                w.motion = policy_.wants_motion(b, turn.chunk) && !(skips && b > 0);
                 w.level = turn.sigma;
             } else {
                 if (turn.kind == ChunkTurn::Kind::PREFIX && idle && row_ > 0) continue; // nobody sees it
                 counts_[turn.chunk].extra++;
-                w.output = static_cast<bool>(observe);
-                // The first generated chunk's motion is measured against the prefix.
-                w.motion = turn.kind == ChunkTurn::Kind::PREFIX && cache_.kind == cache::Kind::MOTIONCACHE &&
+                w.output = observed;
+                w.motion = turn.kind == ChunkTurn::Kind::PREFIX && policy_.wants_prefix_motion() &&
                            !plan_.reference_prefix;
             }
-            work.push_back(w);
-            turn_of.push_back(&turn);
+            row.work.push_back(w);
+            row.turns.push_back(&turn);
         }
     }
-    timing.cache += since(start);
+    return row;
+}
 
-    start = clock::now();
+void WindowSampler::execute(const at::Tensor& input, const std::vector<int64_t>& timesteps,
+                            const RowWork& row, Cancel cancel) {
     const transformer::TextContext* const text[] = {guidance_.text, guidance_.negative};
-    if (!work.empty()) window_.forward(input, timesteps, text, work, cancel, trace);
-    timing.transformer += since(start);
+    if (!row.work.empty()) window_.forward(input, timesteps, text, row.work, cancel);
+}
 
-    start = clock::now();
-    for (size_t i = 0; i < work.size(); i++) {
-        const transformer::ChunkWork& w = work[i];
-        const ChunkTurn& turn = *turn_of[i];
-        if (w.motion && turn.kind == ChunkTurn::Kind::STEP) {
+// The motion to the policy, every turn to whoever watches.
+void WindowSampler::report(const RowWork& row, const std::function<void(const Turn&)>& observe) {
+    for (size_t i = 0; i < row.work.size(); i++) {
+        const transformer::ChunkWork& w = row.work[i];
+        const ChunkTurn& turn = *row.turns[i];
+        const bool moved = w.motion && turn.kind == ChunkTurn::Kind::STEP;
+        if (moved) {
             const auto& change = window_.change(i);
             policy_.motion(w.branch, w.chunk, change.tokens, change.has_previous);
         }
         if (observe)
-            observe({row, w.branch, turn,
+            observe({static_cast<int>(row_), w.branch, turn,
                      window_.velocity(w.branch).narrow(1, w.chunk * plan_.chunk_frames, plan_.chunk_frames),
-                     w.motion && turn.kind == ChunkTurn::Kind::STEP ? policy_.weights(w.branch, w.chunk)
-                                                                    : std::span<const float>()});
+                     moved ? policy_.weights(w.branch, w.chunk) : std::span<const float>()});
     }
-    timing.cache += since(start);
+}
+
+void WindowSampler::run_branches(const at::Tensor& input, const std::vector<int64_t>& timesteps, int first,
+                                 int last, Cancel cancel, Timing& timing,
+                                 const std::function<void(const Turn&)>& observe) {
+    const auto begin = clock::now();
+    const RowWork row = plan_work(first, last, static_cast<bool>(observe));
+    const auto planned = clock::now();
+    execute(input, timesteps, row, cancel);
+    const auto executed = clock::now();
+    report(row, observe);
+    const std::chrono::duration<double> cache = (planned - begin) + (clock::now() - executed),
+                                        forward = executed - planned;
+    timing.cache += cache.count();
+    timing.transformer += forward.count();
 }
 
 void WindowSampler::step(Cancel cancel, const Trace& trace, Timing& timing,
@@ -180,8 +188,7 @@ void WindowSampler::step(Cancel cancel, const Trace& trace, Timing& timing,
 
     at::Tensor input = latents(); // [C, frames (+ 1), h, w]
     const std::vector<int64_t> timesteps = plan_.timesteps(row_);
-    const bool whole = window_.chunks() == 1;
-    const bool sees_prefix = whole || plan_.turns[row_].front().kind == ChunkTurn::Kind::PREFIX;
+    const bool sees_prefix = plan_.whole() || plan_.turns[row_].front().kind == ChunkTurn::Kind::PREFIX;
     if (plan_.addnoise_condition > 0 && plan_.prefix_frames > 0 && sees_prefix) {
         // The latents stay clean; both branches see the same noise.
         double n = 0.001 * plan_.addnoise_condition;
@@ -194,13 +201,13 @@ void WindowSampler::step(Cancel cancel, const Trace& trace, Timing& timing,
     // A whole window takes its branches one after the other: its workspace is the biggest thing in memory. Chunks take
     // them together, so that their few rows fill the matrix products.
     const int branches = plan_.branches();
-    if (plan_.chunk_frames == plan_.columns())
+    if (plan_.whole())
         for (int b = 0; b < branches; b++) {
-            run_branches(input, timesteps, b, b + 1, cancel, {}, timing, observe);
+            run_branches(input, timesteps, b, b + 1, cancel, timing, observe);
             forwarded();
         }
     else {
-        run_branches(input, timesteps, 0, branches, cancel, {}, timing, observe);
+        run_branches(input, timesteps, 0, branches, cancel, timing, observe);
         for (int b = 0; b < branches; b++) forwarded();
     }
     auto start = clock::now();
@@ -211,14 +218,7 @@ void WindowSampler::step(Cancel cancel, const Trace& trace, Timing& timing,
         if (trace) trace("steps.v_uncond", negative);
         velocity = negative + plan_.guidance_scale * (velocity - negative);
     }
-    if (token_solver_) {
-        std::vector<int> chunks;
-        for (const ChunkTurn& turn : plan_.turns[row_])
-            if (turn.kind == ChunkTurn::Kind::STEP) chunks.push_back(turn.chunk);
-        token_solver_->step(row, velocity, chunks, shared_plans_);
-    } else {
-        solver_->step(row, velocity);
-    }
+    solver_->step(row, velocity, plan_.turns[row_], plans_);
     if (trace) trace("steps.latents", latents());
     row_++;
     timing.schedule += since(start);

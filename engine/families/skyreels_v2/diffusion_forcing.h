@@ -48,9 +48,18 @@ class WindowSampler {
     using Distances = std::vector<std::vector<cache::FrameDistance>>; // of the row's steps, a frame each
     Distances distances_of(const std::vector<ChunkTurn>& turns);
     cache::FrameDistance distance(int64_t now, int64_t before);
+    // What branches [first, last) do in this row.
+    struct RowWork {
+        std::vector<std::vector<cache::Plan>> plans; // of each branch, of the turns that take a step
+        std::vector<transformer::ChunkWork> work;    // points into the plans
+        std::vector<const ChunkTurn*> turns;         // of each piece of work
+    };
+    RowWork plan_work(int first, int last, bool observed);
+    void execute(const at::Tensor& input, const std::vector<int64_t>& timesteps, const RowWork& row,
+                 Cancel cancel);
+    void report(const RowWork& row, const std::function<void(const Turn&)>& observe);
     void run_branches(const at::Tensor& input, const std::vector<int64_t>& timesteps, int first, int last,
-                      Cancel cancel, const Trace& trace, Timing& timing,
-                      const std::function<void(const Turn&)>& observe);
+                      Cancel cancel, Timing& timing, const std::function<void(const Turn&)>& observe);
     void count(int chunk, const cache::Plan& plan);
     std::vector<cache::Plan> decide(int branch, std::span<const cache::ChunkStep> steps);
 
@@ -62,8 +71,8 @@ class WindowSampler {
     std::function<at::Tensor(int row)> prefix_noise_;
     size_t row_ = 0;
     std::unique_ptr<Solver> solver_;
-    TokenSolver* token_solver_ = nullptr;   // Reuse::SOLVER: the same object
-    std::vector<cache::Plan> shared_plans_; // of the row, Reuse::SOLVER: the second branch follows the first
+    // Of the row's first branch, which the other follows where the solver skips what is reused.
+    std::vector<cache::Plan> plans_;
     std::map<std::pair<int64_t, int64_t>, cache::FrameDistance> known_; // by (now, before)
     std::vector<ChunkCount> counts_;
 };

@@ -13,7 +13,8 @@ Solver::Solver(const WindowPlan& plan, at::Tensor latents) : plan_(plan), latent
 }
 
 // Frames in a run that share a state go together.
-void Solver::step(const schedule::Row& row, const at::Tensor& velocity) {
+void Solver::step(const schedule::Row& row, const at::Tensor& velocity, std::span<const ChunkTurn>,
+                  std::span<const cache::Plan>) {
     const int columns = static_cast<int>(row.timestep.size());
     for (int begin = 0, end; begin < columns; begin = end) {
         end = begin + 1;
@@ -42,15 +43,18 @@ TokenSolver::TokenSolver(const WindowPlan& plan, at::Tensor latents, int64_t row
     : Solver(plan, std::move(latents)), rows_(rows), columns_(columns),
       last_(static_cast<size_t>(latents_.size(1) * rows * columns), -1), before_(last_) {}
 
-void TokenSolver::step(const schedule::Row& row, const at::Tensor& velocity, const std::vector<int>& chunks,
-                       const std::vector<cache::Plan>& plans) {
+void TokenSolver::step(const schedule::Row& row, const at::Tensor& velocity, std::span<const ChunkTurn> turns,
+                       std::span<const cache::Plan> plans) {
     const int64_t tokens = rows_ * columns_;
-    for (size_t i = 0; i < chunks.size(); i++) {
-        const auto all = static_cast<uint8_t>(plans[i].action == cache::Action::ALL);
+    size_t next = 0;
+    for (const ChunkTurn& turn : turns) {
+        if (turn.kind != ChunkTurn::Kind::STEP) continue;
+        const cache::Plan& plan = plans[next++];
+        const auto all = static_cast<uint8_t>(plan.action == cache::Action::ALL);
         std::vector<uint8_t> computed(static_cast<size_t>(tokens * plan_.chunk_frames), all);
-        for (int32_t t : plans[i].tokens) computed[static_cast<size_t>(t)] = 1;
+        for (int32_t t : plan.tokens) computed[static_cast<size_t>(t)] = 1;
         for (int f = 0; f < plan_.chunk_frames; f++) {
-            const int frame = chunks[i] * plan_.chunk_frames + f;
+            const int frame = turn.chunk * plan_.chunk_frames + f;
             if (row.update[frame])
                 step_frame(frame, row.state[frame] - 1, velocity, computed.data() + f * tokens);
         }

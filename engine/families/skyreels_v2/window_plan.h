@@ -36,6 +36,7 @@ struct WindowPlan {
     int addnoise_condition = 0; // timestep to which the prefix is noised in every row; 0: left clean
     bool reference_prefix = false;
     int columns() const { return frames + (end_frame ? 1 : 0); }
+    bool whole() const { return chunk_frames == columns(); } // one chunk: the whole window
     int branches() const { return guidance_scale > 1 ? 2 : 1; }
     int forwards() const { return static_cast<int>(rows.size()) * branches(); }
     int chunks_at_once() const; // most turns of a row

@@ -36,7 +36,6 @@ at::Tensor run(const WindowPlan& plan, const Choose& choose, const Velocity& vel
     TokenSolver solver(plan, random_latents(1), rows, columns);
     for (size_t row = 0; row < plan.rows.size(); row++) {
         at::Tensor velocity = at::full_like(solver.latents(), NAN);
-        std::vector<int> stepping;
         std::vector<cache::Plan> plans;
         for (const ChunkTurn& turn : plan.turns[row]) {
             const cache::Plan plan_here = choose(turn.chunk, turn.step);
@@ -48,10 +47,9 @@ at::Tensor run(const WindowPlan& plan, const Choose& choose, const Velocity& vel
             for (int32_t t : plan_here.tokens) mask[t].fill_(true);
             mask = mask.view({chunk_frames, rows, columns}).repeat_interleave(2, 1).repeat_interleave(2, 2);
             of_chunk(velocity).copy_(at::where(mask, v, at::full_like(v, NAN)));
-            stepping.push_back(turn.chunk);
             plans.push_back(plan_here);
         }
-        solver.step(plan.rows[row], velocity, stepping, plans);
+        solver.step(plan.rows[row], velocity, plan.turns[row], plans);
     }
     return solver.latents();
 }
@@ -67,7 +65,7 @@ at::Tensor run_repeating(const WindowPlan& plan, const Choose& choose, const Vel
                 velocity.narrow(1, begin, chunk_frames)
                     .copy_(velocity_of(solver.latents().narrow(1, begin, chunk_frames), turn.sigma));
         }
-        solver.step(plan.rows[row], velocity);
+        solver.step(plan.rows[row], velocity, plan.turns[row], {});
     }
     return solver.latents();
 }
