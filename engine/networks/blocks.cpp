@@ -39,11 +39,10 @@ int64_t Blocks::workers() {
     return thread_count();
 }
 
-void Blocks::cut(size_t span, int64_t begin, int64_t end, int64_t size, std::vector<Block>& blocks) {
-    const int64_t parts = (end - begin + size - 1) / size;
-    // Whole half tiles of the matrix kernel's 12 rows, but for the last block.
-    const int64_t rows = ((end - begin + parts - 1) / std::max<int64_t>(1, parts) + 5) / 6 * 6;
-    for (int64_t r = begin; r < end; r += rows) blocks.push_back({span, r, std::min(end, r + rows)});
+// Whole half tiles of the matrix kernel's 12 rows, but for the last block.
+int64_t Blocks::even(int64_t rows, int64_t size) {
+    const int64_t parts = (rows + size - 1) / size;
+    return ((rows + parts - 1) / std::max<int64_t>(1, parts) + 5) / 6 * 6;
 }
 
 int64_t Blocks::size_for(int64_t rows) const {

@@ -12,11 +12,12 @@
 
 namespace mc::transformer {
 
-struct Block {
-    size_t span; // of the pass
+struct Range {
+    size_t of; // number of what it is cut from
     int64_t begin, end;
     int64_t rows() const { return end - begin; }
 };
+struct Block : Range {};
 
 class Blocks {
   public:
@@ -33,15 +34,20 @@ class Blocks {
 
     // edge: most ins of the patch embedding and outs of the head, which may be more than the width.
     Blocks(int64_t width, int64_t ffn, int64_t edge, kernels::Store store);
-    // Cuts [begin, end) evenly into blocks of at most `size` rows.
-    static void cut(size_t span, int64_t begin, int64_t end, int64_t size, std::vector<Block>& blocks);
+    // Cuts [begin, end) of number `of` evenly into blocks of at most `size` rows. B: a Block, or what a network makes of
+    // one to say of what its numbers are.
+    template <typename B>
+    static void cut(size_t of, int64_t begin, int64_t end, int64_t size, std::vector<B>& blocks) {
+        const int64_t rows = even(end - begin, size);
+        for (int64_t r = begin; r < end; r += rows) blocks.push_back(B{{of, r, std::min(end, r + rows)}});
+    }
     // Rows of a block when `rows` are to be shared by all threads.
     int64_t size_for(int64_t rows) const;
     static int64_t bytes(int64_t width, int64_t ffn, int64_t edge, kernels::Store store); // of one worker
 
     // body(block, worker) for every block, blocks one after the other to whichever thread is free.
-    template <typename F>
-    void each(const std::vector<Block>& blocks, const F& body) {
+    template <typename B, typename F>
+    void each(const std::vector<B>& blocks, const F& body) {
         std::atomic<size_t> next{0};
         const int64_t threads = std::min<int64_t>(workers(), static_cast<int64_t>(blocks.size()));
         parallel_for(0, threads, 1, [&](int64_t first, int64_t last) {
@@ -51,6 +57,7 @@ class Blocks {
     }
 
   private:
+    static int64_t even(int64_t rows, int64_t size); // rows of a block of an even cut
     int64_t workers(); // one a thread, made when there are more threads than before
     static int64_t most_rows(int64_t width);
     const int64_t width_, ffn_, edge_;

@@ -66,7 +66,7 @@ void Window::Impl::allocate_for_fast() {
 
 void Window::Impl::lay_out(const std::vector<int64_t>& timesteps, std::span<const ChunkWork> work) {
     Pass& p = pass;
-    p.spans.clear(), p.token.clear(), p.row_of.clear(), p.first_row.clear(), p.first_slot.clear(),
+    p.spans.clear(), p.token.clear(), p.token_row.clear(), p.first_row.clear(), p.first_slot.clear(),
         p.distinct.clear();
     p.frame_group.assign(shape.frames, -1);
     for (const ChunkWork& w : work)
@@ -79,12 +79,12 @@ void Window::Impl::lay_out(const std::vector<int64_t>& timesteps, std::span<cons
         const ChunkWork& w = work[i];
         const int64_t first = static_cast<int64_t>(p.token.size()), base = w.chunk * chunk_tokens;
         p.first_row.push_back(first);
-        p.first_slot.push_back(static_cast<int64_t>(p.row_of.size()));
+        p.first_slot.push_back(static_cast<int64_t>(p.token_row.size()));
         const cache::Action action = w.plan ? w.plan->action : cache::Action::ALL;
-        p.row_of.resize(p.row_of.size() + chunk_tokens, -1);
-        int32_t* row_of = p.row_of.data() + p.first_slot.back();
+        p.token_row.resize(p.token_row.size() + chunk_tokens, -1);
+        int32_t* token_row = p.token_row.data() + p.first_slot.back();
         auto take = [&](int64_t local) {
-            row_of[local] = static_cast<int32_t>(p.token.size());
+            token_row[local] = static_cast<int32_t>(p.token.size());
             p.token.push_back(static_cast<int32_t>(base + local));
         };
         if (action == cache::Action::ALL)

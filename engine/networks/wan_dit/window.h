@@ -59,8 +59,8 @@ struct Window::Impl {
         std::vector<int32_t> token;       // [rows]: of the window; its position and the slot of its key
         std::vector<int32_t> group;       // [rows]: its latent frame's index in `frames_of_time`
         std::vector<int64_t> first_row;   // of each work
-        std::vector<int32_t> row_of;      // of each work's tokens, one work after the other: its row, or -1
-        std::vector<int64_t> first_slot;  // of each work in row_of
+        std::vector<int32_t> token_row;   // of each work's tokens, one work after the other: its row, or -1
+        std::vector<int64_t> first_slot;  // of each work in token_row
         std::vector<int64_t> distinct;    // timesteps
         std::vector<int32_t> frame_group; // [frames]: index into distinct; -1: not in the work
         int64_t rows = 0;

@@ -25,6 +25,30 @@ struct Inside {
     int64_t offset(int64_t y, int64_t x) const { return (y + 1) * row + (x + 1) * channels; }
 };
 
+// What a kernel sees of the picture before it.
+struct Reach {
+    int64_t frames; // this one and those before it
+    int64_t pixels; // in height and in width
+    int64_t stride; // pixels from one output to the next
+    int64_t phases; // outputs of a pixel in a row and in a column, each with weights of its own
+    int64_t first;  // where its first pixel lies, seen from the first output of a pixel
+};
+Reach reach_of(Kernel kernel) {
+    switch (kernel) {
+    case Kernel::CAUSAL:
+        return {3, 3, 1, 1, -1};
+    case Kernel::TIME:
+        return {3, 1, 1, 1, 0};
+    case Kernel::POINT:
+        return {1, 1, 1, 1, 0};
+    case Kernel::DOUBLE:
+        return {1, 2, 1, 2, -1};
+    case Kernel::HALVE:
+        return {1, 3, 2, 1, 0};
+    }
+    return {};
+}
+
 // Convolutions that share rows and columns, of which each thread takes some rows. With `gamma`, the rows of
 // the only one are normalised while they are still in the cache.
 void run_rows(const std::vector<kernels::Conv>& jobs, const float* gamma) {
@@ -150,45 +174,48 @@ void FastOps::add_conv(const Conv& c, const Window& x, Frame& onto) {
 void FastOps::run(const Conv& c, const Window& x, const Frame& out, bool add, const at::Tensor& gamma) {
     cancel.check();
     const Inside from(x.now), to(out);
-    const bool history = c.kernel == Kernel::CAUSAL || c.kernel == Kernel::TIME;
-    const bool zero = history && !x.older.defined();
+    const Reach reach = reach_of(c.kernel);
+    const bool history = reach.frames > 1, zero = history && !x.older.defined();
     if (zero) zero_frame(x.now);
 
-    const int64_t phases = c.kernel == Kernel::DOUBLE ? 2 : 1, stride = c.kernel == Kernel::HALVE ? 2 : 1;
-    const int64_t rows = to.height / phases, columns = to.width / phases;
-    const int64_t reach = c.kernel == Kernel::DOUBLE                                ? 2
-                          : c.kernel == Kernel::CAUSAL || c.kernel == Kernel::HALVE ? 3
-                                                                                    : 1; // pixels, either way
-    const int64_t times = history ? 3 : 1, k = times * reach * reach * c.in;
+    const int64_t rows = to.height / reach.phases, columns = to.width / reach.phases;
+    const int64_t k = reach.frames * reach.pixels * reach.pixels * c.in;
     flop += 2 * to.height * to.width * k * c.out;
     if (measure_) return;
 
     std::array<const float*, 3> frames; // oldest first
-    frames[times - 1] = x.now.const_data_ptr<float>();
+    frames[reach.frames - 1] = x.now.const_data_ptr<float>();
     if (history) {
         const float* zeros = zero ? zero_frame(x.now).const_data_ptr<float>() : nullptr;
         frames[0] = x.older.defined() ? x.older.const_data_ptr<float>() : zeros;
         frames[1] = x.last.defined() ? x.last.const_data_ptr<float>() : zeros;
     }
+    const auto size = [](int64_t n) { return static_cast<size_t>(n); };
     std::vector<kernels::Conv> jobs;
     std::array<std::array<const float*, 9>, 4> taps;
     const auto packed = static_cast<int64_t>(kernels::conv_packed_size(k, c.out));
-    for (int64_t y = 0; y < phases; y++)
-        for (int64_t p = 0; p < phases; p++) {
+    for (int64_t y = 0; y < reach.phases; y++)
+        for (int64_t p = 0; p < reach.phases; p++) {
             const size_t job = jobs.size();
-            // Where the filter's first pixel lies, seen from the output's.
-            const int64_t top = c.kernel == Kernel::CAUSAL ? -1 : c.kernel == Kernel::DOUBLE ? y - 1 : 0;
-            const int64_t left = c.kernel == Kernel::DOUBLE ? p - 1 : top;
-            for (int64_t t = 0; t < times; t++)
-                for (int64_t r = 0; r < reach; r++)
-                    taps[job][t * reach + r] = frames[t] + from.offset(top + r, left);
-            jobs.push_back(
-                {taps[job].data(), static_cast<size_t>(times * reach), static_cast<size_t>(reach * c.in),
-                 static_cast<size_t>(stride * from.channels), static_cast<size_t>(stride * from.row),
-                 c.weight.const_data_ptr<float>() + static_cast<int64_t>(job) * packed,
-                 c.bias.const_data_ptr<float>(), out.mutable_data_ptr<float>() + to.offset(y, p),
-                 static_cast<size_t>(phases * to.channels), static_cast<size_t>(phases * to.row),
-                 static_cast<size_t>(rows), static_cast<size_t>(columns), static_cast<size_t>(c.out), add});
+            // The filter of an odd row or column of a doubled picture begins one pixel later.
+            const int64_t top = reach.first + y, left = reach.first + p;
+            for (int64_t t = 0; t < reach.frames; t++)
+                for (int64_t r = 0; r < reach.pixels; r++)
+                    taps[job][t * reach.pixels + r] = frames[t] + from.offset(top + r, left);
+            jobs.push_back({.taps = taps[job].data(),
+                            .n_taps = size(reach.frames * reach.pixels),
+                            .run = size(reach.pixels * c.in),
+                            .in_step = size(reach.stride * from.channels),
+                            .in_row = size(reach.stride * from.row),
+                            .weights = c.weight.const_data_ptr<float>() + static_cast<int64_t>(job) * packed,
+                            .bias = c.bias.const_data_ptr<float>(),
+                            .out = out.mutable_data_ptr<float>() + to.offset(y, p),
+                            .out_step = size(reach.phases * to.channels),
+                            .out_row = size(reach.phases * to.row),
+                            .rows = size(rows),
+                            .columns = size(columns),
+                            .out_channels = size(c.out),
+                            .add = add});
         }
     run_rows(jobs, gamma.defined() ? gamma.const_data_ptr<float>() : nullptr);
 }
