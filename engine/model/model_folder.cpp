@@ -69,16 +69,34 @@ bool has(const std::string& path) {
 
 } // namespace
 
-std::unique_ptr<ModelFolder> ModelFolder::open(const std::string& path) {
+namespace {
+
+struct Found {
+    std::string folder;
+    Layout layout;
+};
+
+Found find(const std::string& path) {
     require_folder(path);
     std::string folder = path;
     while (folder.size() > 1 && folder.back() == '/') folder.pop_back();
     std::string index = folder + "/model_index.json", config = folder + "/config.json";
-    if (has(index)) return skyreels_v2::open_folder(folder, read_pipeline(JsonObject::read(index)));
-    if (has(config))
-        return skyreels_v2::open_folder(folder, read_root_config(JsonObject::read(config), folder));
+    if (has(index)) return {folder, read_pipeline(JsonObject::read(index))};
+    if (has(config)) return {folder, read_root_config(JsonObject::read(config), folder)};
     throw not_found(folder, "is not a model folder: it holds neither model_index.json nor config.json",
                     GIVE_FOLDER);
+}
+
+} // namespace
+
+std::unique_ptr<ModelFolder> ModelFolder::open(const std::string& path) {
+    const Found found = find(path);
+    return skyreels_v2::open_folder(found.folder, found.layout);
+}
+
+std::vector<FolderOutline> outlines(const std::string& path) {
+    const Found found = find(path);
+    return skyreels_v2::outlines(found.folder, found.layout);
 }
 
 } // namespace mc::model

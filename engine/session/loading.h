@@ -8,6 +8,7 @@
 
 #include "engine/cancel.h"
 #include "engine/networks/weights.h"
+#include "engine/session/device.h"
 
 namespace mc::session {
 
@@ -15,6 +16,7 @@ struct LoadOptions {
     std::string device = "auto";        // "auto", "cpu", "cuda:N"
     std::optional<Precision> precision; // unset: float32 on the CPU, bfloat16 on CUDA
     int threads = 0;                    // 0: as many as processors
+    CudaFiles cuda;
     bool calibration = true; // reads motioncache.json where there is one; not when it is to be made anew
     Cancel cancel;
     std::function<void(double fraction, const char* part)> progress;
@@ -29,8 +31,10 @@ struct Placement {
 // Chooses what the options leave open and sets the number of threads. Throws MC_ERROR_SETTINGS for a device that is none.
 Placement place(const LoadOptions& options);
 
-// Throws MC_ERROR_MEMORY when weights of so many bytes do not fit on the CPU; elsewhere the device says so itself.
-void check_fits(const Placement& placement, int64_t bytes);
+int thread_count(const LoadOptions& options);
+
+// Throws MC_ERROR_MEMORY when weights of so many bytes do not fit on the CPU; other devices say so themselves.
+void check_weights_fit(int64_t bytes, Precision precision);
 
 // Progress through all parts of a model, by the bytes of their files.
 class LoadProgress {

@@ -128,11 +128,27 @@ Parts find_parts(const std::string& folder, Layout layout) {
 }
 
 // Published folders do not state their resolution; these two places may carry the model's name.
+bool says_720p(const JsonObject& config) {
+    return config.has("_name_or_path") && config.text("_name_or_path").find("720P") != std::string::npos;
+}
 bool is_for_720p(const OpenTransformer& files) {
     for (const auto& [name, view] : files.weights.tensors)
         if (name.starts_with("model_type.") && name.find("720P") != std::string::npos) return true;
-    return files.config.has("_name_or_path") &&
-           files.config.text("_name_or_path").find("720P") != std::string::npos;
+    return says_720p(files.config);
+}
+
+// generation_config.json, where there is one.
+void read_defaults(const std::string& folder, const TransformerConfig& transformer, const VaeConfig& vae,
+                   GenerationDefaults& defaults) {
+    const std::string file = folder + "/generation_config.json";
+    std::error_code error;
+    if (!fs::exists(fs::symlink_status(file, error))) return;
+    const JsonObject config = JsonObject::read(file);
+    read_generation_config(config, defaults);
+    const int64_t rows = vae.spatial_factor * transformer.patch[1],
+                  columns = vae.spatial_factor * transformer.patch[2];
+    if (defaults.height % rows) config.refuse("height", "a multiple of " + std::to_string(rows));
+    if (defaults.width % columns) config.refuse("width", "a multiple of " + std::to_string(columns));
 }
 
 class Folder final : public ModelFolder {
@@ -149,9 +165,7 @@ class Folder final : public ModelFolder {
         open_vae(parts_.vae, vae);
         open_text_encoder(parts_.text_encoder, text_encoder);
         require_fit();
-        std::string generation = folder + "/generation_config.json";
-        std::error_code error;
-        if (fs::exists(fs::symlink_status(generation, error))) read_defaults(JsonObject::read(generation));
+        read_defaults(folder, transformer, vae, defaults);
     }
     std::unique_ptr<Tensors> transformer_tensors() const override {
         TransformerConfig config;
@@ -182,19 +196,32 @@ class Folder final : public ModelFolder {
         require(transformer.text_width, "the text width of the transformer", text_encoder.width,
                 "that of the text encoder");
     }
-    void read_defaults(const JsonObject& config) {
-        read_generation_config(config, defaults);
-        int64_t rows = vae.spatial_factor * transformer.patch[1],
-                columns = vae.spatial_factor * transformer.patch[2];
-        if (defaults.height % rows) config.refuse("height", "a multiple of " + std::to_string(rows));
-        if (defaults.width % columns) config.refuse("width", "a multiple of " + std::to_string(columns));
-    }
 };
 
 } // namespace
 
 std::unique_ptr<ModelFolder> open_folder(const std::string& path, Layout layout) {
     return std::make_unique<Folder>(path, layout);
+}
+
+std::vector<FolderOutline> outlines(const std::string& path, Layout layout) {
+    const bool original = layout == Layout::ORIGINAL;
+    const JsonObject config = JsonObject::read(path + (original ? "/config.json" : "/transformer/config.json"));
+    FolderOutline outline;
+    outline.transformer = outline_transformer_config(config);
+    if (!original) outline.vae = read_vae_config(JsonObject::read(path + "/vae/config.json"));
+    std::vector<FolderOutline> found;
+    for (bool for_720p : {false, true}) {
+        if (!for_720p && says_720p(config)) continue;
+        outline.defaults = series_defaults(for_720p);
+        read_defaults(path, outline.transformer, outline.vae, outline.defaults);
+        found.push_back(outline);
+        if (config.has("inject_sample_info")) continue;
+        outline.transformer.fps_embedding = true;
+        found.push_back(outline);
+        outline.transformer.fps_embedding = false;
+    }
+    return found;
 }
 
 } // namespace skyreels_v2

@@ -11,9 +11,8 @@ namespace mc::skyreels_v2 {
 
 using session::LoadOptions;
 
-// Bytes that the weights take in memory.
-static int64_t held_bytes(const model::Tensors& transformer, const model::Tensors& vae,
-                          const model::Tensors& text, Precision precision) {
+int64_t held_bytes(const model::Tensors& transformer, const model::Tensors& vae, const model::Tensors& text,
+                   Precision precision) {
     auto as = [](const model::Tensors& t, int64_t element) {
         int64_t sum = 0;
         for (const auto& [name, view] : t.all())
@@ -31,7 +30,7 @@ static std::shared_ptr<Model> load(std::shared_ptr<Model> m, const model::Tensor
     m->placement = session::place(o);
     m->log = o.log;
     const auto [device, precision, threads] = m->placement;
-    session::check_fits(m->placement, held_bytes(transformer, vae, text, precision));
+    if (device.is_cpu()) session::check_weights_fit(held_bytes(transformer, vae, text, precision), precision);
 
     session::LoadProgress progress(o, transformer.bytes() + vae.bytes() + text.bytes());
     m->tokenizer = std::make_unique<text::Tokenizer>(tokenizer);

@@ -41,4 +41,8 @@ struct Model final : session::Family {
     std::function<void(int level, const std::string& text)> log;
 };
 
+// Bytes that the weights will take in memory.
+int64_t held_bytes(const model::Tensors& transformer, const model::Tensors& vae, const model::Tensors& text,
+                   Precision precision);
+
 } // namespace mc::skyreels_v2

@@ -16,6 +16,9 @@ namespace mc::model {
 // model.
 Layout transformer_layout(const JsonObject& config); // by its class
 TransformerConfig read_transformer_config(const JsonObject& config, const TensorMap& tensors);
+// Without what the tensors say: text_width is 0 in the original layout, fps_embedding what the config states, else
+// false.
+TransformerConfig outline_transformer_config(const JsonObject& config);
 std::vector<ExpectedTensor> transformer_tensors(const TransformerConfig& config);
 TensorRules transformer_rules();
 
