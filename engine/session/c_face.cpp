@@ -1,4 +1,4 @@
-// The C face over LoadedModel, Session and Frames: translates, and keeps exceptions inside.
+// The C face over Family, Session and Frames: translates, and keeps exceptions inside.
 #include <c10/core/InferenceMode.h>
 #include <c10/util/Exception.h>
 #include <cmath>
@@ -6,12 +6,11 @@
 #include <new>
 
 #include "engine/motioncache.h"
-#include "engine/session/early_check.h"
 #include "engine/session/session.h"
 #include "kernels/kernels.h"
 
 struct McModel {
-    std::shared_ptr<const mc::session::LoadedModel> loaded;
+    std::shared_ptr<const mc::session::Family> loaded;
 };
 struct McSession {
     std::unique_ptr<mc::session::Session> session;
@@ -200,7 +199,7 @@ void mc_model_options_init(McModelOptions* options) {
 
 McModel* mc_model_open(const McModelOptions* o, McError* error) {
     return guarded(error, [&]() -> McModel* {
-        return new McModel{mc::session::LoadedModel::open(path_of(*o), translate(*o))};
+        return new McModel{mc::session::open_family(path_of(*o), translate(*o))};
     });
 }
 
