@@ -15,7 +15,7 @@
  *
  * ## Example launch line
  * |[
- * gst-launch-1.0 -e motioncachegen prompt="a red ball bouncing over green hills" ! x264enc ! mp4mux !
+ * gst-launch-1.0 -e motioncachegen prompt="a white boat moving left on the sea" ! x264enc ! mp4mux !
  * filesink location=out.mp4
  * ]|
  *

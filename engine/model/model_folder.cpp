@@ -2,9 +2,9 @@
 
 #include <filesystem>
 
+#include "engine/families/skyreels_v2/folder.h"
 #include "engine/model/folder_listing.h"
 #include "engine/model/read_error.h"
-#include "engine/model/skyreels_v2/folder.h"
 
 namespace mc::model {
 

@@ -1,17 +1,16 @@
-// The C face over LoadedModel, Session and Frames: translates, and keeps exceptions inside.
+// The C API over Family, Session and Frames: translates, and keeps exceptions inside.
 #include <c10/core/InferenceMode.h>
 #include <c10/util/Exception.h>
-#include <cmath>
 #include <cstring>
 #include <new>
 
 #include "engine/motioncache.h"
-#include "engine/session/early_check.h"
+#include "engine/request/c_request.h"
 #include "engine/session/session.h"
 #include "kernels/kernels.h"
 
 struct McModel {
-    std::shared_ptr<const mc::session::LoadedModel> loaded;
+    std::shared_ptr<const mc::session::Family> loaded;
 };
 struct McSession {
     std::unique_ptr<mc::session::Session> session;
@@ -59,24 +58,6 @@ auto guarded(McError* error, const F& body) -> decltype(body()) {
     return {};
 }
 
-std::optional<int> given(int32_t value) {
-    return value == MC_UNSET ? std::nullopt : std::optional<int>(value);
-}
-std::optional<double> given(double value) {
-    return std::isnan(value) ? std::nullopt : std::optional<double>(value);
-}
-
-// Of a C enum whose 0 is auto; the others in order.
-template <typename T>
-std::optional<T> chosen(int value, std::initializer_list<T> values) {
-    if (value == 0) return std::nullopt;
-    if (value < 0 || value > static_cast<int>(values.size()))
-        throw mc::Error(MC_ERROR_SETTINGS,
-                        "A setting has the number " + std::to_string(value) +
-                            ", which this version does not know: take one of the names in motioncache.h.");
-    return values.begin()[value - 1];
-}
-
 std::optional<mc::sampler::Image> copy_image(const McImage& image, const char* name) {
     if (!image.rgb) return std::nullopt;
     if (image.width < 1 || image.height < 1 || image.width > 32768 || image.height > 32768 ||
@@ -99,80 +80,45 @@ McWork work_of(const mc::sampler::ChunkCount& c) {
     return {c.turns, c.whole, c.sparse, c.reused, c.extra, c.tokens_computed, c.tokens_reused};
 }
 
-mc::session::Request translate(const McRequest& r) {
-    mc::session::Request q;
-    q.prompt = r.prompt ? r.prompt : "";
-    if (r.negative_prompt) q.negative_prompt = r.negative_prompt;
-    q.seed = r.seed;
-    q.width = given(r.width);
-    q.height = given(r.height);
-    q.frame_rate_n = given(r.frame_rate_n);
-    q.frame_rate_d = given(r.frame_rate_d);
-    q.num_frames = given(r.num_frames);
-    q.steps = given(r.steps);
-    q.guidance_scale = given(r.guidance_scale);
-    q.shift = given(r.shift);
-    q.causal_block_size = given(r.causal_block_size);
-    q.ar_step = given(r.ar_step);
-    q.base_num_frames = given(r.base_num_frames);
-    q.overlap_history = given(r.overlap_history);
-    q.addnoise_condition = given(r.addnoise_condition);
-    if (r.long_video != MC_LONG_VIDEO_AUTO)
-        q.long_video =
-            r.long_video == MC_LONG_VIDEO_PIXEL ? mc::model::LongVideo::PIXEL : mc::model::LongVideo::LATENT;
-    using namespace mc::cache;
-    using mc::model::Attention;
-    using mc::sampler::Finished;
-    using mc::session::Preset;
-    q.attention = chosen(r.attention, {Attention::FULL, Attention::CAUSAL, Attention::KV});
-    q.cache.kind = chosen(r.cache, {Kind::NONE, Kind::TEACACHE, Kind::FLOWCACHE, Kind::MOTIONCACHE});
-    q.cache.preset =
-        chosen(r.cache_preset, {Preset::QUALITY, Preset::BALANCED, Preset::FAST, Preset::CUSTOM});
-    q.cache.threshold = given(r.cache_threshold);
-    q.cache.warmup = given(r.cache_warmup);
-    q.cache.coarse_updates = given(r.cache_coarse_updates);
-    q.cache.weights =
-        chosen(r.cache_weights, {Weights::NONE, Weights::MEAN, Weights::MAX, Weights::MAX_RESCALE});
-    q.cache.weight_floor = given(r.cache_weight_floor);
-    q.cache.distance = chosen(r.cache_distance, {Distance::GLOBAL, Distance::TOKEN});
-    q.cache.vote = given(r.cache_vote);
-    q.cache.min_ratio = given(r.cache_min_ratio);
-    q.cache.first_share = given(r.cache_first_share);
-    q.cache.noise_power = given(r.cache_noise_power);
-    q.cache.reuse = chosen(r.cache_reuse, {Reuse::REPEAT, Reuse::TAYLOR, Reuse::SOLVER});
-    q.finished_chunks = chosen(r.finished_chunks, {Finished::FROZEN, Finished::REFRESHED});
-    q.reference_windows = r.reference_windows != 0;
-    q.image = copy_image(r.image, "image");
-    q.end_image = copy_image(r.end_image, "end-image");
-    q.cancel = mc::Cancel(r.cancel);
-    return q;
+mc::session::Request translate(const McRequest* caller) {
+    const McRequest c = mc::whole_c(caller, "mc_request_init");
+    mc::session::Request request;
+    mc::read_c(c, request);
+    if (c.cache) mc::read_c(mc::whole_c(c.cache, "mc_cache_options_init"), request);
+    request.image = copy_image(c.image, "image");
+    request.end_image = copy_image(c.end_image, "end-image");
+    request.cancel = mc::Cancel(c.cancel);
+    return request;
 }
 
-std::string path_of(const McModelOptions& o) {
-    if (!o.path) throw mc::Error(MC_ERROR_SETTINGS, "No model: set the path of a model folder.");
-    return o.path;
-}
-
-mc::session::LoadOptions translate(const McModelOptions& o) {
+struct Loading {
+    std::string path;
     mc::session::LoadOptions options;
-    if (o.device && *o.device) options.device = o.device;
-    if (o.precision != MC_PRECISION_AUTO)
-        options.precision =
-            o.precision == MC_PRECISION_FLOAT32 ? mc::Precision::FLOAT32 : mc::Precision::BFLOAT16;
-    if (o.threads < 0 || o.threads > 1024)
-        throw mc::Error(MC_ERROR_SETTINGS, "threads must be 0 (as many as processors) to 1024.");
-    options.threads = o.threads;
-    options.cancel = mc::Cancel(o.cancel);
-    void* user = o.user;
-    if (o.progress)
-        options.progress = [user, call = o.progress](double fraction, const char* part) {
+};
+
+Loading translate(const McModelOptions* caller) {
+    const McModelOptions c = mc::whole_c(caller, "mc_model_options_init");
+    mc::Fields fields;
+    mc::read_c(c, fields);
+    mc::check_ranges(fields);
+    const mc::ModelFields& model = fields.model;
+    if (!model.path) throw mc::Error(MC_ERROR_SETTINGS, "No model: set the path of a model folder.");
+    Loading loading{*model.path, {}};
+    mc::session::LoadOptions& options = loading.options;
+    if (model.device && !model.device->empty()) options.device = *model.device;
+    options.precision = model.precision;
+    options.threads = model.threads.value_or(0);
+    options.cancel = mc::Cancel(c.cancel);
+    void* user = c.user;
+    if (c.progress)
+        options.progress = [user, call = c.progress](double fraction, const char* part) {
             call(user, fraction, part);
         };
-    if (o.log)
-        options.log = [user, call = o.log](int level, const std::string& text) {
+    if (c.log)
+        options.log = [user, call = c.log](int level, const std::string& text) {
             call(user, level, text.c_str());
         };
-    return options;
+    return loading;
 }
 
 } // namespace
@@ -193,46 +139,39 @@ void mc_cancel_free(McCancel* cancel) {
     delete cancel;
 }
 
-void mc_model_options_init(McModelOptions* options) {
-    *options = McModelOptions{};
-    options->struct_size = sizeof *options;
+void mc_model_options_init(McModelOptions* options, size_t size) {
+    mc::init_c(options, size);
+}
+void mc_request_init(McRequest* request, size_t size) {
+    mc::init_c(request, size);
+}
+void mc_cache_options_init(McCacheOptions* options, size_t size) {
+    mc::init_c(options, size);
 }
 
-McModel* mc_model_open(const McModelOptions* o, McError* error) {
+McModel* mc_model_open(const McModelOptions* options, McError* error) {
     return guarded(error, [&]() -> McModel* {
-        return new McModel{mc::session::LoadedModel::open(path_of(*o), translate(*o))};
+        const Loading loading = translate(options);
+        return new McModel{mc::session::open_family(loading.path, loading.options)};
     });
 }
 
-int mc_request_check(const McModelOptions* o, const McRequest* request, McError* error) {
+int mc_request_check(const McModelOptions* options, const McRequest* request, McError* error) {
     return guarded(error, [&] {
         c10::InferenceMode guard;
-        mc::session::check_early(path_of(*o), translate(*o), translate(*request));
+        const Loading loading = translate(options);
+        mc::session::check_early(loading.path, loading.options, translate(request));
         return 1;
     });
 }
 
-void mc_model_unref(McModel* model) {
+void mc_model_free(McModel* model) {
     delete model;
-}
-
-void mc_request_init(McRequest* r) {
-    *r = McRequest{};
-    r->struct_size = sizeof *r;
-    r->seed = -1;
-    for (int32_t* field :
-         {&r->width, &r->height, &r->frame_rate_n, &r->frame_rate_d, &r->num_frames, &r->steps,
-          &r->causal_block_size, &r->ar_step, &r->base_num_frames, &r->overlap_history,
-          &r->addnoise_condition, &r->cache_warmup, &r->cache_coarse_updates})
-        *field = MC_UNSET;
-    for (double* field : {&r->guidance_scale, &r->shift, &r->cache_threshold, &r->cache_weight_floor,
-                          &r->cache_vote, &r->cache_min_ratio, &r->cache_first_share, &r->cache_noise_power})
-        *field = NAN;
 }
 
 McSession* mc_session_new(McModel* model, const McRequest* request, McError* error) {
     return guarded(error, [&]() -> McSession* {
-        return new McSession{std::make_unique<mc::session::Session>(model->loaded, translate(*request))};
+        return new McSession{std::make_unique<mc::session::Session>(model->loaded, translate(request))};
     });
 }
 
@@ -272,7 +211,7 @@ void mc_frames_write(const McFrames* f, int index, McPixelFormat format, uint8_t
     }
 }
 
-void mc_frames_unref(McFrames* frames) {
+void mc_frames_free(McFrames* frames) {
     delete frames;
 }
 

@@ -1,7 +1,7 @@
 #include "engine/session/cache_choice.h"
 
 #include "engine/error.h"
-#include "engine/model/skyreels_v2/published_caches.h"
+#include "engine/request/field.h"
 
 namespace mc::session {
 
@@ -13,46 +13,22 @@ using model::Attention;
     throw Error(MC_ERROR_SETTINGS, message);
 }
 
-static const char* name_of(Kind kind) {
-    switch (kind) {
-    case Kind::NONE:
-        return "none";
-    case Kind::TEACACHE:
-        return "teacache";
-    case Kind::FLOWCACHE:
-        return "flowcache";
-    case Kind::MOTIONCACHE:
-        return "motioncache";
+// The first setting of the cache that is given, of those that every cache has or of those that MotionCache alone has.
+static const char* given_setting(const CacheRequest& r, bool motioncache_alone) {
+    Fields values;
+    values.cache = r;
+    for (const Field& field : fields()) {
+        const std::string_view name = field.name;
+        const bool common = name == "cache-threshold" || name == "cache-warmup" || name == "cache-reuse";
+        if (field.part == Part::CACHE && name != "cache" && !(common && motioncache_alone) &&
+            is_set(field, values))
+            return field.name;
     }
-    return "";
-}
-
-static const char* name_of(Attention attention) {
-    return attention == Attention::FULL ? "full" : attention == Attention::CAUSAL ? "causal" : "kv";
-}
-
-// The first knob that is set, of those that only MotionCache has.
-static const char* motioncache_knob(const CacheRequest& r) {
-    if (r.coarse_updates) return "cache-coarse-updates";
-    if (r.weights) return "cache-weights";
-    if (r.weight_floor) return "cache-weight-floor";
-    if (r.distance) return "cache-distance";
-    if (r.vote) return "cache-vote";
-    if (r.min_ratio) return "cache-min-ratio";
-    if (r.first_share) return "cache-first-share";
-    if (r.noise_power) return "cache-noise-power";
-    if (r.preset) return "cache-preset";
     return nullptr;
-}
-static const char* any_knob(const CacheRequest& r) {
-    if (r.threshold) return "cache-threshold";
-    if (r.warmup) return "cache-warmup";
-    if (r.reuse) return "cache-reuse";
-    return motioncache_knob(r);
 }
 
 static Settings motioncache_preset(const CacheRequest& r, const model::Calibration* calibration,
-                                   const model::skyreels_v2::PublishedCaches* published) {
+                                   const cache::PublishedCaches* published) {
     const Preset preset = r.preset.value_or(Preset::BALANCED);
     if (calibration) {
         if (preset == Preset::QUALITY) return calibration->quality.settings;
@@ -76,7 +52,7 @@ static Settings motioncache_preset(const CacheRequest& r, const model::Calibrati
 
 // TeaCache and FlowCache with the model's polynomial and their published thresholds.
 static Settings whole_chunk_cache(Kind kind, const model::Calibration* calibration,
-                                  const model::skyreels_v2::PublishedCaches* published) {
+                                  const cache::PublishedCaches* published) {
     if (published)
         return (kind == Kind::TEACACHE ? published->teacache_retention : published->flowcache_slow).settings;
     Settings s;
@@ -87,15 +63,14 @@ static Settings whole_chunk_cache(Kind kind, const model::Calibration* calibrati
 }
 
 Settings choose_cache(const CacheRequest& r, Attention attention, const model::Calibration* calibration,
-                      const model::TransformerConfig& transformer) {
-    const auto* published = model::skyreels_v2::published_caches(transformer);
+                      const cache::PublishedCaches* published) {
     Kind kind = r.kind.value_or(Kind::NONE);
     // Without being asked for, a cache runs only where it is known what it does to this model's videos.
     if (!r.kind && attention == Attention::KV &&
         (calibration || published || r.threshold || r.preset == Preset::CUSTOM))
         kind = Kind::MOTIONCACHE;
     if (kind == Kind::NONE) {
-        if (const char* knob = any_knob(r))
+        if (const char* knob = given_setting(r, false))
             refuse(std::string(knob) + " is set but nothing is cached: " +
                    (r.kind ? "drop it, or choose another cache than none."
                     : attention == Attention::KV
@@ -108,7 +83,7 @@ Settings choose_cache(const CacheRequest& r, Attention attention, const model::C
         refuse(std::string("cache=") + name_of(kind) +
                " works chunk by chunk and needs attention=kv (it is " + name_of(attention) +
                "): set attention=kv, or take cache=teacache.");
-    if (const char* knob = motioncache_knob(r); knob && kind != Kind::MOTIONCACHE)
+    if (const char* knob = given_setting(r, true); knob && kind != Kind::MOTIONCACHE)
         refuse(std::string(knob) + " belongs to cache=motioncache, not to cache=" + name_of(kind) +
                ": drop it.");
     if (r.reuse && *r.reuse != cache::Reuse::REPEAT && attention != Attention::KV)

@@ -4,9 +4,12 @@
 
 #include "engine/cache/policy.h"
 #include "engine/error.h"
+#include "engine/families/skyreels_v2/generation_config.h"
 #include "engine/model/calibration.h"
-#include "engine/model/skyreels_v2/networks.h"
 #include "engine/model/weight_files.h"
+#include "engine/networks/t5/t5_files.h"
+#include "engine/networks/wan_dit/wan_dit_files.h"
+#include "engine/networks/wan_vae/wan_vae_files.h"
 
 using namespace mc::model;
 using namespace mc::model::skyreels_v2;

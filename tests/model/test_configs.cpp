@@ -3,8 +3,11 @@
 #include <sys/stat.h>
 
 #include "engine/error.h"
-#include "engine/model/skyreels_v2/networks.h"
+#include "engine/families/skyreels_v2/generation_config.h"
 #include "engine/model/tokenizer_json.h"
+#include "engine/networks/t5/t5_files.h"
+#include "engine/networks/wan_dit/wan_dit_files.h"
+#include "engine/networks/wan_vae/wan_vae_files.h"
 #include "tests/check.h"
 #include "tests/model/published.h"
 

@@ -44,7 +44,8 @@ McRequest request(int frames = 33) {
     r.ar_step = 2;
     return r;
 }
-// With half of each chunk's evaluations reused by and by.
+// With about half of each chunk's evaluations reused by and by. A few tokens of a chunk do not compute alone, however a
+// model's subjects move: so every chunk has turns that reuse all of it, and others.
 McRequest motioncache(int frames = 33) {
     McRequest r = request(frames);
     r.attention = MC_ATTENTION_KV;
@@ -52,7 +53,7 @@ McRequest motioncache(int frames = 33) {
     r.cache_threshold = 0.3;
     r.cache_warmup = 0;
     r.cache_coarse_updates = 0;
-    r.cache_min_ratio = 0;
+    r.cache_min_ratio = 0.5;
     return r;
 }
 

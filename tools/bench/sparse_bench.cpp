@@ -18,8 +18,8 @@
 
 #include "engine/error.h"
 #include "engine/model/model_folder.h"
+#include "engine/networks/wan_dit/transformer.h"
 #include "engine/processor.h"
-#include "engine/transformer/transformer.h"
 
 using namespace mc;
 using transformer::ChunkWork;
