@@ -52,6 +52,7 @@
 #include <exception>
 #include <optional>
 
+#include "gst/caps_clash.h"
 #include "gst/debug.h"
 #include "gst/fault.h"
 #include "gst/generator.h"
@@ -272,43 +273,38 @@ static Picture preferred_of(GstMotionCacheGen* self) {
     return state_of(self).sizes->preferred;
 }
 
-static GstCaps* fixate(GstBaseSrc* src, GstCaps* caps) {
-    caps = fixate_caps(caps, preferred_of(GST_MOTIONCACHE_GEN(src)));
-    return GST_BASE_SRC_CLASS(parent_class)->fixate(src, caps);
-}
-
-static gboolean negotiate(GstBaseSrc* src) {
-    if (GST_BASE_SRC_CLASS(parent_class)->negotiate(src)) return TRUE;
-    GstPad* pad = GST_BASE_SRC_PAD(src);
-    state_of(src).generator.await_application();
-    if (GST_PAD_IS_FLUSHING(pad)) return FALSE;
+static void explain_disagreement(GstBaseSrc* src, const GstCaps* theirs, const GstCaps* ours) {
+    State& state = state_of(src);
+    state.generator.await_application();
+    if (GST_PAD_IS_FLUSHING(GST_BASE_SRC_PAD(src))) return;
     std::optional<Picture> made;
+    ModelSizes sizes;
     {
         ObjectLock lock(src);
-        made = state_of(src).picture;
+        made = state.picture;
+        sizes = *state.sizes;
     }
-    const Picture p = made ? *made : preferred_of(GST_MOTIONCACHE_GEN(src));
+    const std::string text = made ? clash_with_made(theirs, ours, *made) : clash_with_model(theirs, ours, sizes);
+    gchar* detail = gst_caps_to_string(theirs);
+    GST_ELEMENT_ERROR(src, CORE, NEGOTIATION, ("%s", text.c_str()), ("the next element takes %s", detail));
+    g_free(detail);
+}
+
+// As the base class does, but with a choice among all that downstream takes, in downstream's order: a filter in the
+// query would replace that with ours.
+static gboolean negotiate(GstBaseSrc* src) {
+    GstPad* pad = GST_BASE_SRC_PAD(src);
+    GstCaps* ours = gst_pad_query_caps(pad, nullptr);
     GstCaps* theirs = gst_pad_peer_query_caps(pad, nullptr);
-    gchar* text = gst_caps_to_string(theirs);
-    if (made)
-        GST_ELEMENT_ERROR(
-            src, CORE, NEGOTIATION,
-            ("The next element does not take the video that is being made, I420, NV12 or RGB in %dx%d at %d/%d, whose "
-             "size and rate stay until the element is stopped: put videoconvert, videoscale and videorate behind it, "
-             "or stop first.",
-             p.width, p.height, p.frame_rate_n, p.frame_rate_d),
-            ("the next element takes %s", text));
-    else
-        GST_ELEMENT_ERROR(
-            src, CORE, NEGOTIATION,
-            ("The next element takes no video that motioncachegen makes: ask for I420, NV12 or RGB with a "
-             "width and height that the model can make, for example "
-             "video/x-raw,format=I420,width=%d,height=%d, and put videoconvert or videoscale behind it.",
-             p.width, p.height),
-            ("the next element takes %s", text));
-    g_free(text);
+    GST_DEBUG_OBJECT(src, "the next element takes %" GST_PTR_FORMAT, theirs);
+    GstCaps* caps = choose_caps(theirs, ours, preferred_of(GST_MOTIONCACHE_GEN(src)));
+    const bool agreed = !gst_caps_is_empty(caps);
+    const gboolean result = agreed && gst_base_src_set_caps(src, caps);
+    if (!agreed) explain_disagreement(src, theirs, ours);
+    gst_caps_unref(caps);
     gst_caps_unref(theirs);
-    return FALSE;
+    gst_caps_unref(ours);
+    return result;
 }
 
 static gboolean set_caps(GstBaseSrc* src, GstCaps* caps) {
@@ -458,7 +454,6 @@ static void gst_motioncache_gen_class_init(GstMotionCacheGenClass* klass) {
     base->unlock = GST_DEBUG_FUNCPTR(unlock);
     base->unlock_stop = GST_DEBUG_FUNCPTR(unlock_stop);
     base->get_caps = GST_DEBUG_FUNCPTR(get_caps);
-    base->fixate = GST_DEBUG_FUNCPTR(fixate);
     base->negotiate = GST_DEBUG_FUNCPTR(negotiate);
     base->set_caps = GST_DEBUG_FUNCPTR(set_caps);
     base->decide_allocation = GST_DEBUG_FUNCPTR(decide_allocation);
