@@ -230,6 +230,26 @@ GST_START_TEST(test_the_template_says_what_cannot_be) {
 }
 GST_END_TEST
 
+// Only once the pipeline is there: gst_parse_launch does not link what cannot be.
+static void set_filter(Player& player, const char* name, const char* caps) {
+    GstElement* filter = gst_bin_get_by_name(GST_BIN(player.pipeline), name);
+    gst_util_set_object_arg(G_OBJECT(filter), "caps", caps);
+    gst_object_unref(filter);
+}
+
+static void check_clash(Player& player, const char* behind, const std::vector<std::string>& named) {
+    player.play();
+    fail_unless(player.wait_end(), "%s", behind);
+    player.set_state(GST_STATE_NULL);
+    fail_unless_equals_int(int(player.errors.size()), 1);
+    const Failure& error = player.errors[0];
+    fail_unless(error.domain == GST_CORE_ERROR);
+    fail_unless_equals_int(error.code, GST_CORE_ERROR_NEGOTIATION);
+    for (const auto& text : named)
+        fail_unless(error.message.find(text) != std::string::npos, "%s: no \"%s\" in: %s", behind, text.c_str(),
+                    error.message.c_str());
+}
+
 // What clashes and what would not, in one error.
 GST_START_TEST(test_an_error_names_the_field_and_the_nearest_legal_value) {
     use_testpattern();
@@ -262,29 +282,24 @@ GST_START_TEST(test_an_error_names_the_field_and_the_nearest_legal_value) {
         {"video/x-raw(memory:Unheard)", {"(memory:Unheard),", "puts frames into that memory"}},
         {"video/x-h264", {"video/x-h264,", "an encoder"}},
         {"audio/x-raw", {"audio/x-raw,", "takes video"}},
-        {"video/x-raw,width=64 ! video/x-raw,width=128", {"exclude each other", "caps filters"}},
-        {"tee name=t ! queue ! video/x-raw,width=64 ! fakesink t. ! queue ! video/x-raw,width=128",
-         {"exclude each other", "tee"}},
     };
     for (const auto& c : cases) {
-        // Links of parse-launch would be refused before the pipeline runs: a filter gets its caps afterwards.
-        std::string line = c.behind;
-        const bool filter = line.find('!') == std::string::npos;
-        Player player("prompt=ball", filter ? "capsfilter name=filter" : line);
-        if (filter) {
-            GstElement* element = gst_bin_get_by_name(GST_BIN(player.pipeline), "filter");
-            gst_util_set_object_arg(G_OBJECT(element), "caps", c.behind);
-            gst_object_unref(element);
-        }
-        player.play();
-        fail_unless(player.wait_end(), "%s", c.behind);
-        player.set_state(GST_STATE_NULL);
-        fail_unless_equals_int(int(player.errors.size()), 1);
-        fail_unless(player.errors[0].domain == GST_CORE_ERROR);
-        fail_unless_equals_int(player.errors[0].code, GST_CORE_ERROR_NEGOTIATION);
-        for (const auto& text : c.named)
-            fail_unless(player.errors[0].message.find(text) != std::string::npos, "%s: no \"%s\" in: %s", c.behind,
-                        text.c_str(), player.errors[0].message.c_str());
+        Player player("prompt=ball", "capsfilter name=filter");
+        set_filter(player, "filter", c.behind);
+        check_clash(player, c.behind, c.named);
+    }
+}
+GST_END_TEST
+
+GST_START_TEST(test_elements_behind_that_exclude_each_other_are_told_apart_from_ours) {
+    use_testpattern();
+    for (const char* behind :
+         {"capsfilter name=a ! capsfilter name=b",
+          "tee name=t ! queue ! capsfilter name=a ! fakesink async=false t. ! queue ! capsfilter name=b"}) {
+        Player player("prompt=ball", behind);
+        set_filter(player, "a", "video/x-raw,width=64");
+        set_filter(player, "b", "video/x-raw,width=128");
+        check_clash(player, behind, {"exclude each other", "tee", "caps filters"});
     }
 }
 GST_END_TEST
@@ -327,14 +342,36 @@ GST_START_TEST(test_another_size_in_the_middle_names_the_one_that_is_made) {
     use_testpattern();
     Player player("prompt=ball num-frames=57", "capsfilter name=filter caps=video/x-raw,format=I420");
     pause_in_the_middle(player);
-    GstElement* filter = gst_bin_get_by_name(GST_BIN(player.pipeline), "filter");
-    gst_util_set_object_arg(G_OBJECT(filter), "caps", "video/x-raw,width=64,height=64");
-    gst_object_unref(filter);
+    set_filter(player, "filter", "video/x-raw,width=64,height=64");
     player.play_to_end();
     fail_unless_equals_int(int(player.errors.size()), 1);
+    fail_unless(player.errors[0].message.find("asks for width=64 and height=64,") != std::string::npos, "%s",
+                player.errors[0].message.c_str());
     fail_unless(player.errors[0].message.find("being made, I420, NV12 or RGB in 160x96 at 24/1") !=
                     std::string::npos,
                 "%s", player.errors[0].message.c_str());
+}
+GST_END_TEST
+
+// Behind a converter anything may be changed: the picture that is made stays.
+GST_START_TEST(test_a_converter_takes_another_size_in_the_middle) {
+    use_testpattern();
+    for (const char* open : {"video/x-raw", "video/x-raw,width=320,height=192,framerate=12/1"}) {
+        Player player("prompt=ball num-frames=57", "videoscale ! videorate ! capsfilter name=filter");
+        set_filter(player, "filter", open);
+        pause_in_the_middle(player);
+        set_filter(player, "filter", "video/x-raw,width=64,height=64,framerate=48/1");
+        player.play_to_end();
+        fail_unless(player.errors.empty(), "%s", player.errors[0].message.c_str());
+        GstCaps* caps = caps_of(player);
+        GstVideoInfo info;
+        fail_unless(gst_video_info_from_caps(&info, caps));
+        gst_caps_unref(caps);
+        fail_unless_equals_int(info.width, 160);
+        fail_unless_equals_int(info.height, 96);
+        fail_unless_equals_int(info.fps_n, 24);
+        fail_unless_equals_int(int(player.frames.back().bytes.size()), 64 * 64 * 3 / 2);
+    }
 }
 GST_END_TEST
 
@@ -430,8 +467,10 @@ static Suite* caps_suite(void) {
     tcase_add_test(tests, test_the_branches_of_a_tee_agree);
     tcase_add_test(tests, test_the_caps_query_keeps_to_its_filter);
     tcase_add_test(tests, test_an_error_names_the_field_and_the_nearest_legal_value);
+    tcase_add_test(tests, test_elements_behind_that_exclude_each_other_are_told_apart_from_ours);
     tcase_add_test(tests, test_the_format_may_change_the_size_may_not);
     tcase_add_test(tests, test_another_size_in_the_middle_names_the_one_that_is_made);
+    tcase_add_test(tests, test_a_converter_takes_another_size_in_the_middle);
     tcase_add_test(tests, test_strides_are_honoured);
     return suite;
 }
