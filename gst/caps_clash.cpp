@@ -37,6 +37,11 @@ std::string text_of(const GValue* value) {
     return copy;
 }
 
+std::string text_of(const Picture& p) {
+    return std::to_string(p.width) + "x" + std::to_string(p.height) + " at " +
+           std::to_string(p.frame_rate_n) + "/" + std::to_string(p.frame_rate_d);
+}
+
 std::string setting(const char* field, const GValue* value) {
     return std::string(field) + "=" + text_of(value);
 }
@@ -112,7 +117,9 @@ struct Sides {
 const GValue* nearest_part(const GValue* value, int wanted) {
     if (!GST_VALUE_HOLDS_LIST(value)) return value;
     const GValue* best = nullptr;
-    auto away = [&](const GValue* v) { return std::abs(nearest_int(v, wanted).value_or(G_MAXINT / 2) - wanted); };
+    auto away = [&](const GValue* v) {
+        return std::abs(nearest_int(v, wanted).value_or(G_MAXINT / 2) - wanted);
+    };
     for (guint i = 0; i < gst_value_list_get_size(value); i++) {
         const GValue* v = gst_value_list_get_value(value, i);
         if (!best || away(v) < away(best)) best = v;
@@ -152,8 +159,8 @@ std::string legal_size(const Clash& c, const ModelSizes& sizes) {
     const bool width_given = gst_structure_has_field(c.theirs, "width");
     const bool height_given = gst_structure_has_field(c.theirs, "height");
     Strings list;
-    for (const auto& [width, height] : {std::pair(w.nearest, h.nearest), std::pair(w.above, h.above),
-                                        std::pair(w.below, h.below)})
+    for (const auto& [width, height] :
+         {std::pair(w.nearest, h.nearest), std::pair(w.above, h.above), std::pair(w.below, h.below)})
         add_new(list, width_given && height_given ? std::to_string(width) + "x" + std::to_string(height)
                                                   : std::to_string(width_given ? width : height));
     return (width_given && height_given ? "" : width_given ? "width=" : "height=") + join(list, "or");
@@ -170,7 +177,8 @@ std::string legal_rate(const Clash& c, const Picture& native) {
 
 std::string legal_format(const Clash& c) {
     const GValue* value = gst_structure_get_value(c.theirs, "format");
-    if (GST_VALUE_HOLDS_LIST(value) && gst_value_list_get_size(value)) value = gst_value_list_get_value(value, 0);
+    if (GST_VALUE_HOLDS_LIST(value) && gst_value_list_get_size(value))
+        value = gst_value_list_get_value(value, 0);
     const GstVideoFormat format = G_VALUE_HOLDS_STRING(value)
                                       ? gst_video_format_from_string(g_value_get_string(value))
                                       : GST_VIDEO_FORMAT_UNKNOWN;
@@ -247,12 +255,21 @@ std::string clash_with_model(const GstCaps* theirs, const GstCaps* ours, const M
 std::string clash_with_made(const GstCaps* theirs, const GstCaps* ours, const Picture& made) {
     if (gst_caps_is_empty(theirs)) return CONTRADICTION;
     const Clash c = least_clash(theirs, ours);
-    gchar* video = g_strdup_printf("%dx%d at %d/%d", made.width, made.height, made.frame_rate_n, made.frame_rate_d);
-    const std::string text =
-        "The next element asks for " + asked(c) + ", but the video that is being made, I420, NV12 or RGB in " + video +
-        ", keeps its size and rate until the element is stopped: put " + converters(c) + " between, or stop first.";
-    g_free(video);
-    return text;
+    return "The next element asks for " + asked(c) +
+           ", but the video that is being made, I420, NV12 or RGB in " + text_of(made) +
+           ", keeps its size and rate until the element is stopped: put " + converters(c) +
+           " between, or stop first.";
+}
+
+std::string refusal_of(const GstCaps* caps) {
+    GstVideoInfo info;
+    const bool known = caps && gst_video_info_from_caps(&info, caps);
+    return "An element behind motioncachegen refuses " +
+           (known ? std::string(gst_video_format_to_string(GST_VIDEO_INFO_FORMAT(&info))) + " in " +
+                        text_of(Picture{info.width, info.height, info.fps_n, info.fps_d})
+                  : std::string("the video")) +
+           ", which it had offered to take: give the caps filter behind it both width and height, or put "
+           "videoconvert, videoscale and videorate before it.";
 }
 
 } // namespace mc::gst

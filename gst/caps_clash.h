@@ -11,5 +11,7 @@ namespace mc::gst {
 std::string clash_with_model(const GstCaps* theirs, const GstCaps* ours, const ModelSizes& sizes);
 // In mid-stream, when size and rate are settled.
 std::string clash_with_made(const GstCaps* theirs, const GstCaps* ours, const Picture& made);
+// When an element took `caps` in its answer to a query and refused them then.
+std::string refusal_of(const GstCaps* caps);
 
 } // namespace mc::gst

@@ -21,9 +21,13 @@
  *
  * ## Caps
  *
- * The size of the video, its frame rate and its pixel format (I420, NV12, RGB) are what downstream asks for,
- * for example with a caps filter `video/x-raw,width=160,height=96`; left open they are the model's. Width and
- * height are multiples of 16.
+ * The size of the video and its frame rate are the model's wherever downstream can take them, so that
+ * videoscale, videorate and the like do the converting. Where it cannot, as with a caps filter
+ * `video/x-raw,width=160,height=96` directly behind, the nearest that it takes is made; of a width alone the
+ * height follows in proportion. Width and height are multiples of 16. The pixel format (I420, NV12, RGB) is the
+ * one that downstream likes best.
+ *
+ * Size and rate are settled once frames are made; the format may change at any time.
  *
  * ## Messages
  *
@@ -147,8 +151,24 @@ static void finalize(GObject* object) {
 
 // ---- element ----
 
+// What the base class says when an element refuses caps that it had offered to take.
+static bool is_refusal(GstMessage* message) {
+    const GstStructure* details = nullptr;
+    gst_message_parse_error_details(message, &details);
+    int flow = GST_FLOW_OK;
+    return details && gst_structure_get_int(details, "flow-return", &flow) && flow == GST_FLOW_NOT_NEGOTIATED;
+}
+
+static void post_refusal(GstElement* element) {
+    GstCaps* caps = gst_pad_get_current_caps(GST_BASE_SRC_PAD(element));
+    const std::string text = refusal_of(caps);
+    GST_ELEMENT_ERROR(element, CORE, NEGOTIATION, ("%s", text.c_str()), ("refused: %" GST_PTR_FORMAT, caps));
+    if (caps) gst_caps_unref(caps);
+}
+
 // One fault, one error: the base class follows up each of ours with a general one.
 static gboolean post_message(GstElement* element, GstMessage* message) {
+    if (GST_MESSAGE_TYPE(message) == GST_MESSAGE_ERROR && is_refusal(message)) post_refusal(element);
     if (GST_MESSAGE_TYPE(message) == GST_MESSAGE_ERROR && state_of(element).error_posted.exchange(true)) {
         GST_DEBUG_OBJECT(element, "an error was posted already, dropping %" GST_PTR_FORMAT, message);
         gst_message_unref(message);
@@ -284,7 +304,8 @@ static void explain_disagreement(GstBaseSrc* src, const GstCaps* theirs, const G
         made = state.picture;
         sizes = *state.sizes;
     }
-    const std::string text = made ? clash_with_made(theirs, ours, *made) : clash_with_model(theirs, ours, sizes);
+    const std::string text =
+        made ? clash_with_made(theirs, ours, *made) : clash_with_model(theirs, ours, sizes);
     gchar* detail = gst_caps_to_string(theirs);
     GST_ELEMENT_ERROR(src, CORE, NEGOTIATION, ("%s", text.c_str()), ("the next element takes %s", detail));
     g_free(detail);

@@ -70,7 +70,9 @@ std::optional<Size> choose_size(const GstStructure* s, const Picture& native) {
     const auto height = nearest_int(heights, native.height);
     if (!width || !height) return {};
     if (*width == native.width && *height == native.height) return Size{*width, *height};
-    auto in_proportion = [](int side, int from, int to) { return int(std::lround(double(side) * to / from)); };
+    auto in_proportion = [](int side, int from, int to) {
+        return int(std::lround(double(side) * to / from));
+    };
     const Size by_width{*width, *nearest_int(heights, in_proportion(native.height, native.width, *width))};
     const Size by_height{*nearest_int(widths, in_proportion(native.width, native.height, *height)), *height};
     auto stretch = [&](Size size) {

@@ -112,6 +112,10 @@ GST_START_TEST(test_converters_are_left_their_work) {
          "I420 160x96 24/1"},
         {"capsfilter caps=\"video/x-raw,framerate=5/1;video/x-raw,format=NV12\"", "NV12 160x96 24/1"},
         {"videoscale ! videocrop left=20 ! video/x-raw,width=300,height=200", "I420 160x96 24/1"},
+        {"videorate ! video/x-raw,framerate=0/1", "I420 160x96 24/1"},
+        {"videorate drop-only=true ! video/x-raw,framerate=10/1", "I420 160x96 24/1"},
+        {"videoscale ! videoflip method=clockwise ! video/x-raw,width=64,height=64", "I420 160x96 24/1"},
+        {"videoscale ! x264enc ! video/x-h264,width=320,height=192", "I420 160x96 24/1"},
         {"videobox border-alpha=0 top=-20 ! video/x-raw,height=116", "I420 160x96 24/1"},
         {"videocrop left=16 ! video/x-raw,width=144,height=96", "I420 160x96 24/1"},
         {"aspectratiocrop aspect-ratio=1/1", "I420 160x96 24/1"},
@@ -151,6 +155,8 @@ GST_START_TEST(test_where_downstream_leaves_no_choice_the_nearest_is_made) {
         {"video/x-raw,chroma-site={jpeg,mpeg2},format=NV12", "NV12 160x96 24/1"},
         {"video/x-raw,interlace-mode={interleaved,progressive}", "I420 160x96 24/1"},
         {"video/x-raw,pixel-aspect-ratio=[1/2,2/1]", "I420 160x96 24/1"},
+        {"videorate drop-only=true ! video/x-raw,framerate=30/1", "I420 160x96 30/1"},
+        {"x264enc ! video/x-h264,width=320,height=192", "I420 320x192 24/1"},
         {"videocrop left=16 right=16 ! video/x-raw,width=320", "I420 352x208 24/1"},
         {"videorate ! video/x-raw,width=320,height=176,framerate=10/1", "I420 320x176 24/1"},
         {"videoscale ! video/x-raw,width=320,height=176,framerate=10/1", "I420 160x96 10/1"},
@@ -246,8 +252,8 @@ static void check_clash(Player& player, const char* behind, const std::vector<st
     fail_unless(error.domain == GST_CORE_ERROR);
     fail_unless_equals_int(error.code, GST_CORE_ERROR_NEGOTIATION);
     for (const auto& text : named)
-        fail_unless(error.message.find(text) != std::string::npos, "%s: no \"%s\" in: %s", behind, text.c_str(),
-                    error.message.c_str());
+        fail_unless(error.message.find(text) != std::string::npos, "%s: no \"%s\" in: %s", behind,
+                    text.c_str(), error.message.c_str());
 }
 
 // What clashes and what would not, in one error.
@@ -257,7 +263,8 @@ GST_START_TEST(test_an_error_names_the_field_and_the_nearest_legal_value) {
         const char* behind;
         std::vector<std::string> named;
     } cases[] = {
-        {"video/x-raw,width=960,height=540", {"asks for height=540,", "ask for 960x544 or 960x528 instead", "videoscale"}},
+        {"video/x-raw,width=960,height=540",
+         {"asks for height=540,", "ask for 960x544 or 960x528 instead", "videoscale"}},
         {"video/x-raw,width=854,height=480", {"width=854,", "ask for 848x480 or 864x480 instead"}},
         {"video/x-raw,width=850,height=90", {"width=850 and height=90,", "848x96, 864x96 or 848x80 instead"}},
         {"video/x-raw,height=100", {"height=100,", "height=96 or 112 instead"}},
@@ -268,17 +275,21 @@ GST_START_TEST(test_an_error_names_the_field_and_the_nearest_legal_value) {
         {"video/x-raw,framerate=2000/1", {"framerate=2000/1,", "framerate=1000/1 instead", "videorate"}},
         {"video/x-raw,pixel-aspect-ratio=16/15",
          {"pixel-aspect-ratio=16/15,", "pixel-aspect-ratio=1/1 instead", "videoscale"}},
-        {"video/x-raw,format=I420,colorimetry=bt601", {"for colorimetry=bt601,", "colorimetry=bt709 instead", "videoconvert"}},
+        {"video/x-raw,format=I420,colorimetry=bt601",
+         {"for colorimetry=bt601,", "colorimetry=bt709 instead", "videoconvert"}},
         {"video/x-raw,format=RGB,colorimetry=bt709", {"for colorimetry=bt709,", "colorimetry=sRGB instead"}},
-        {"video/x-raw,format=NV12,chroma-site=jpeg", {"for chroma-site=jpeg,", "chroma-site=mpeg2 instead", "videoconvert"}},
+        {"video/x-raw,format=NV12,chroma-site=jpeg",
+         {"for chroma-site=jpeg,", "chroma-site=mpeg2 instead", "videoconvert"}},
         {"video/x-raw,interlace-mode=interleaved",
          {"interlace-mode=interleaved,", "interlace-mode=progressive instead", "put interlace between"}},
         {"video/x-raw,format=YUY2", {"format=YUY2,", "format=I420, NV12 or RGB instead", "videoconvert"}},
         {"video/x-raw,format=BGRx", {"format=BGRx,", "format=RGB, I420 or NV12 instead"}},
         {"video/x-raw,format={GRAY8,YUY2,UYVY,VYUY}", {"format={ GRAY8, YUY2 , UYVY, ... },", "format=I420"}},
         {"video/x-raw,format=YUY2,width=100,framerate=0/1",
-         {"format=YUY2", "width=100", "framerate=0/1", "width=96 or 112", "videoconvert, videoscale and videorate"}},
-        {"video/x-raw(memory:GLMemory)", {"(memory:GLMemory),", "without a memory feature", "put glupload between"}},
+         {"format=YUY2", "width=100", "framerate=0/1", "width=96 or 112",
+          "videoconvert, videoscale and videorate"}},
+        {"video/x-raw(memory:GLMemory)",
+         {"(memory:GLMemory),", "without a memory feature", "put glupload between"}},
         {"video/x-raw(memory:Unheard)", {"(memory:Unheard),", "puts frames into that memory"}},
         {"video/x-h264", {"video/x-h264,", "an encoder"}},
         {"audio/x-raw", {"audio/x-raw,", "takes video"}},
@@ -301,6 +312,49 @@ GST_START_TEST(test_elements_behind_that_exclude_each_other_are_told_apart_from_
         set_filter(player, "b", "video/x-raw,width=128");
         check_clash(player, behind, {"exclude each other", "tee", "caps filters"});
     }
+}
+GST_END_TEST
+
+GST_START_TEST(test_elements_between_do_not_hide_the_field) {
+    use_testpattern();
+    const struct {
+        const char *behind, *filter;
+        std::vector<std::string> named;
+    } cases[] = {
+        {"videoconvert",
+         "video/x-raw,width=960,height=540",
+         {"asks for height=540,", "960x544 or 960x528 instead"}},
+        {"videocrop left=10",
+         "video/x-raw,width=160,height=96",
+         {"asks for width=170,", "176x96 or 160x96 instead"}},
+        {"videobox left=-20",
+         "video/x-raw,width=200,height=96",
+         {"asks for width=180,", "176x96 or 192x96 instead"}},
+        {"videorate",
+         "video/x-raw,width=100",
+         {"asks for width=100,", "width=96 or 112 instead", "put videoscale"}},
+        {"videoscale ! videorate drop-only=true",
+         "video/x-raw,framerate=2000/1",
+         {"framerate=2000/1,", "framerate=1000/1 instead"}},
+        {"x264enc",
+         "video/x-h264,profile=high-4:4:4",
+         {"asks for format={ Y444 or Y444_10LE },", "put videoconvert"}},
+    };
+    for (const auto& c : cases) {
+        Player player("prompt=ball", std::string(c.behind) + " ! capsfilter name=filter");
+        set_filter(player, "filter", c.filter);
+        check_clash(player, c.behind, c.named);
+    }
+}
+GST_END_TEST
+
+// aspectratiocrop offers any size, and finds out only with the caps what it crops.
+GST_START_TEST(test_a_broken_offer_is_one_error_with_a_remedy) {
+    use_testpattern();
+    const char* behind = "aspectratiocrop aspect-ratio=1/1 ! video/x-raw,width=64";
+    Player player("prompt=ball", behind);
+    check_clash(player, behind, {"refuses I420 in 64x32 at 24/1", "both width and height"});
+    check_made("aspectratiocrop aspect-ratio=1/1 ! video/x-raw,width=64,height=64", "I420 64x64 24/1");
 }
 GST_END_TEST
 
@@ -468,6 +522,8 @@ static Suite* caps_suite(void) {
     tcase_add_test(tests, test_the_caps_query_keeps_to_its_filter);
     tcase_add_test(tests, test_an_error_names_the_field_and_the_nearest_legal_value);
     tcase_add_test(tests, test_elements_behind_that_exclude_each_other_are_told_apart_from_ours);
+    tcase_add_test(tests, test_elements_between_do_not_hide_the_field);
+    tcase_add_test(tests, test_a_broken_offer_is_one_error_with_a_remedy);
     tcase_add_test(tests, test_the_format_may_change_the_size_may_not);
     tcase_add_test(tests, test_another_size_in_the_middle_names_the_one_that_is_made);
     tcase_add_test(tests, test_a_converter_takes_another_size_in_the_middle);
