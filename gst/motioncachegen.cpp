@@ -270,18 +270,24 @@ static gboolean unlock_stop(GstBaseSrc* src) {
 
 // ---- caps ----
 
+// Before start() whatever is asked for may be linked, so that negotiation can say what clashes and what would fit;
+// from gst_parse_launch one would only hear that the element "can't handle caps".
 static GstCaps* get_caps(GstBaseSrc* src, GstCaps* filter) {
-    GstCaps* caps = gst_pad_get_pad_template_caps(GST_BASE_SRC_PAD(src));
+    GstCaps* wide = gst_pad_get_pad_template_caps(GST_BASE_SRC_PAD(src));
+    GstCaps* caps;
     {
         ObjectLock lock(src);
         const State& state = state_of(src);
-        GstCaps* wide = caps;
         if (state.picture) // the session has its size; the pixel format may still change
             caps = narrow_caps(wide, *state.picture);
         else if (state.sizes)
             caps = narrow_caps(wide, *state.sizes);
-        if (caps != wide) gst_caps_unref(wide);
+        else {
+            caps = gst_caps_copy(wide);
+            gst_caps_append(caps, gst_caps_from_string("video/x-raw; video/x-raw(ANY)"));
+        }
     }
+    gst_caps_unref(wide);
     if (!filter) return caps;
     GstCaps* filtered = gst_caps_intersect_full(filter, caps, GST_CAPS_INTERSECT_FIRST);
     gst_caps_unref(caps);
