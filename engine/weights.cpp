@@ -1,7 +1,6 @@
 #include "engine/weights.h"
 
 #include <ATen/ATen.h>
-#include <cstring>
 
 namespace mc {
 
@@ -36,7 +35,7 @@ at::Tensor Weights::get(const std::string& name, const std::vector<int64_t>& sha
     cancel_.check();
     const model::TensorView& view = tensors_.get(name, shape);
     at::Tensor stored = at::empty(view.shape, at::TensorOptions().dtype(type_of(view.dtype)));
-    std::memcpy(stored.mutable_data_ptr(), view.data, view.bytes);
+    view.read(stored.mutable_data_ptr());
     if (loaded_) loaded_(view.bytes);
     return stored.to(device_, type);
 }

@@ -1,5 +1,5 @@
 #pragma once
-// From a memory-mapped tensor to an at::Tensor of the type that a network computes in.
+// From a tensor in a file to an at::Tensor of the type that a network computes in.
 #include <ATen/core/Tensor.h>
 #include <functional>
 #include <string>
@@ -12,15 +12,14 @@ namespace mc {
 
 enum class Precision { FLOAT32, BFLOAT16 };
 
-// Hands out the tensors of one network. A tensor whose stored type is the wanted one is still copied: the map
-// of a file that somebody truncates must not be able to kill the process, and memory of our own is aligned.
+// Hands out the tensors of one network, each in memory of its own: once loaded, nothing is read from the files.
 class Weights {
   public:
     // loaded(bytes) is called after each tensor.
     Weights(const model::Tensors& tensors, at::Device device, Cancel cancel = {},
             std::function<void(size_t bytes)> loaded = {})
         : tensors_(tensors), device_(device), cancel_(cancel), loaded_(std::move(loaded)) {}
-    // Throws MC_ERROR_READ when the tensor is missing or of another shape.
+    // Throws MC_ERROR_READ when the tensor is missing, of another shape or cannot be read.
     at::Tensor get(const std::string& name, const std::vector<int64_t>& shape, at::ScalarType type) const;
     bool has(const std::string& name) const { return tensors_.has(name); }
     at::Device device() const { return device_; }

@@ -94,7 +94,7 @@ struct Choice {
 
 } // namespace
 
-ModelSizes sizes_of(const model::ModelFolder& folder) {
+ModelSizes sizes_of(const model::FolderOutline& folder) {
     const auto& d = folder.defaults;
     const auto& t = folder.transformer;
     ModelSizes s{};

@@ -32,7 +32,8 @@ void Solver::step(const schedule::Row& row, const at::Tensor& velocity) {
         x_last.copy_(corrected);
         x.copy_(s.p_x * corrected + s.p_m0 * m0 + s.p_prev * m_prev);
         // Both references keep the very first sample as a view of the latents, which the first step then overwrites:
-        // their first corrector starts from the step's result. Their videos were made so, and ours equal them.
+        // their first corrector starts from the step's result. Their videos were made so, and ours equal them
+        // (docs/algorithms.md#unipc).
         if (!s.correct) x_last.copy_(x);
     }
 }

@@ -3,9 +3,7 @@
 #include <c10/core/InferenceMode.h>
 #include <filesystem>
 #include <thread>
-#include <unistd.h>
 
-#include "engine/cuda/load_cuda.h"
 #include "engine/model/fingerprint.h"
 #include "engine/model/tokenizer_json.h"
 #include "engine/processor.h"
@@ -13,22 +11,7 @@
 
 namespace mc::session {
 
-static at::Device choose_device(const std::string& name) {
-    if (name == "cpu") return at::kCPU;
-    // The driver's device file tells cheaply whether trying makes sense.
-    if (name == "auto") return ::access("/dev/nvidiactl", F_OK) == 0 ? open_cuda(0) : at::Device(at::kCPU);
-    if (name == "cuda") return open_cuda(0);
-    if (name.rfind("cuda:", 0) == 0) {
-        std::string index = name.substr(5);
-        if (!index.empty() && index.size() < 4 && index.find_first_not_of("0123456789") == std::string::npos)
-            return open_cuda(std::stoi(index));
-    }
-    throw Error(MC_ERROR_SETTINGS,
-                "device is \"" + name + "\" but must be auto, cpu or cuda:N with the number of a GPU.");
-}
-
-// Bytes that the weights take in memory.
-static int64_t held_bytes(const model::Tensors& transformer, const model::Tensors& vae,
+int64_t held_bytes(const model::Tensors& transformer, const model::Tensors& vae,
                           const model::Tensors& text, Precision precision) {
     auto as = [](const model::Tensors& t, int64_t element) {
         int64_t sum = 0;
@@ -40,21 +23,26 @@ static int64_t held_bytes(const model::Tensors& transformer, const model::Tensor
     return as(transformer, element) + as(text, element) + as(vae, 4);
 }
 
+void check_weights_fit(int64_t bytes, Precision precision) {
+    check_memory(bytes, "The model",
+                 precision == Precision::FLOAT32 ? "set precision=bfloat16 to halve it, or use a smaller model."
+                                                 : "use a smaller model or a machine with more memory.");
+}
+
+int thread_count(const LoadOptions& o) {
+    return o.threads > 0 ? o.threads : static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
+}
+
 static std::shared_ptr<LoadedModel> load(std::shared_ptr<LoadedModel> m, const model::Tensors& transformer,
                                          const model::Tensors& vae, const model::Tensors& text,
                                          const std::string& tokenizer, const LoadOptions& o) {
     c10::InferenceMode guard;
-    m->device = choose_device(o.device);
+    m->device = choose_device(o.device, o.cuda, o.log);
     m->precision = o.precision.value_or(m->device.is_cpu() ? Precision::FLOAT32 : Precision::BFLOAT16);
-    m->threads =
-        o.threads > 0 ? o.threads : static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
+    m->threads = thread_count(o);
     m->log = o.log;
     set_thread_count(m->threads);
-    if (m->device.is_cpu())
-        check_memory(held_bytes(transformer, vae, text, m->precision), "The model",
-                     m->precision == Precision::FLOAT32
-                         ? "set precision=bfloat16 to halve it, or use a smaller model."
-                         : "use a smaller model or a machine with more memory.");
+    if (m->device.is_cpu()) check_weights_fit(held_bytes(transformer, vae, text, m->precision), m->precision);
 
     size_t total = transformer.bytes() + vae.bytes() + text.bytes(), done = 0;
     const char* part = "text encoder";

@@ -8,6 +8,7 @@
 #include "engine/cancel.h"
 #include "engine/model/calibration.h"
 #include "engine/model/model_folder.h"
+#include "engine/session/device.h"
 #include "engine/text/tokenizer.h"
 #include "engine/text/umt5_encoder.h"
 #include "engine/transformer/transformer.h"
@@ -19,6 +20,7 @@ struct LoadOptions {
     std::string device = "auto";        // "auto", "cpu", "cuda:N"
     std::optional<Precision> precision; // unset: float32 on the CPU, bfloat16 on CUDA
     int threads = 0;                    // 0: as many as processors
+    CudaFiles cuda;
     bool calibration = true; // reads motioncache.json where there is one; not when it is to be made anew
     Cancel cancel;
     std::function<void(double fraction, const char* part)> progress;
@@ -29,6 +31,8 @@ struct LoadOptions {
 struct Parts {
     std::string transformer, vae, text_encoder, tokenizer; // folder or file each; tokenizer: spiece.model
 };
+
+int thread_count(const LoadOptions& options);
 
 struct LoadedModel {
     static std::shared_ptr<const LoadedModel> open(const std::string& path, const LoadOptions& options);
@@ -50,5 +54,10 @@ struct LoadedModel {
     std::function<void(int level, const std::string& text)> log;
     int64_t bytes() const; // of all weights held
 };
+
+// The same before they are read.
+int64_t held_bytes(const model::Tensors& transformer, const model::Tensors& vae, const model::Tensors& text,
+                   Precision precision);
+void check_weights_fit(int64_t bytes, Precision precision); // throws MC_ERROR_MEMORY
 
 } // namespace mc::session

@@ -33,10 +33,15 @@ static int64_t random_seed() {
     return (static_cast<int64_t>(device()) << 31 ^ device()) & INT64_MAX;
 }
 
-Settings complete(const Request& r, const LoadedModel& model) {
+Settings complete(const Request& request, const LoadedModel& m) {
+    return complete(request, ModelFacts{m.transformer_config, m.vae_config, m.defaults,
+                                        m.calibration ? &*m.calibration : nullptr});
+}
+
+Settings complete(const Request& r, const ModelFacts& model) {
     const model::GenerationDefaults& d = model.defaults;
-    const model::TransformerConfig& transformer = model.transformer_config;
-    const model::VaeConfig& vae = model.vae_config;
+    const model::TransformerConfig& transformer = model.transformer;
+    const model::VaeConfig& vae = model.vae;
     Settings s;
     s.prompt = text::clean_prompt(r.prompt);
     if (s.prompt.empty())
@@ -92,8 +97,7 @@ Settings complete(const Request& r, const LoadedModel& model) {
             "finished-chunks is set but attention is not kv, so that finished chunks are computed in every step: set "
             "attention=kv, or drop it.");
     s.cache = r.cache_settings ? *r.cache_settings
-                               : choose_cache(r.cache, s.attention,
-                                              model.calibration ? &*model.calibration : nullptr, transformer);
+                               : choose_cache(r.cache, s.attention, model.calibration, transformer);
 
     int base = r.base_num_frames.value_or(d.base_num_frames);
     s.length =

@@ -22,7 +22,16 @@ struct Settings {
     schedule::Length length; // windows; frames >= num_frames
 };
 
+// What a request is completed with and checked against.
+struct ModelFacts {
+    const model::TransformerConfig& transformer;
+    const model::VaeConfig& vae;
+    const model::GenerationDefaults& defaults;
+    const model::Calibration* calibration; // or null
+};
+
 // Throws MC_ERROR_SETTINGS with the setting, its value and what to set instead.
+Settings complete(const Request& request, const ModelFacts& model);
 Settings complete(const Request& request, const LoadedModel& model);
 
 } // namespace mc::session

@@ -11,6 +11,7 @@
 #include "engine/sampler/noise.h"
 #include "engine/session/memory.h"
 #include "engine/session/request.h"
+#include "engine/session/windows.h"
 #include "engine/transformer/text_context.h"
 
 namespace mc::session {
@@ -24,11 +25,8 @@ struct Session::Impl {
     std::shared_ptr<const LoadedModel> model;
     Request request;
     Settings settings;
-    schedule::TimeGrid grid;
-    std::vector<std::shared_ptr<const sampler::WindowPlan>> plans; // one a window; most windows share theirs
-    std::vector<size_t> different; // windows whose plan is not that of the one before
-    int chunks_at_once = 1;        // most of any window
-    int64_t h, w;                  // of the latents
+    Windows windows;
+    int64_t h, w; // of the latents
 
     std::shared_ptr<const transformer::TextContext> text, text_negative;
     std::unique_ptr<transformer::Window> window; // kept while the next one has the same shape
@@ -55,11 +53,10 @@ struct Session::Impl {
     Stats stats{};
 
     Impl(std::shared_ptr<const LoadedModel> model, Request request);
-    transformer::Window::Shape shape(size_t i) const;
+    transformer::Window::Shape shape(size_t i) const { return shape_of(settings, windows, i, h, w); }
     bool pixel_windows() const {
         return settings.length.windows.size() > 1 && settings.long_video == model::LongVideo::PIXEL;
     }
-    int overlap_latents(size_t i) const { return i ? schedule::latent_frames(settings.overlap_history) : 0; }
     int64_t planned_bytes() const;
     void encode_text();
     at::Tensor encode_picture(const sampler::Image& image, const char* name);
@@ -84,46 +81,18 @@ Session::Impl::Impl(std::shared_ptr<const LoadedModel> m, Request r)
     settings = complete(request, *model);
     h = settings.height / model->vae_config.spatial_factor;
     w = settings.width / model->vae_config.spatial_factor;
-    grid = schedule::time_grid(settings.steps, settings.shift, request.grid);
     policy = cache::make_policy(settings.cache);
     policy->observe(request.decisions);
-    const auto& windows = settings.length.windows;
-    for (size_t i = 0; i < windows.size(); i++) { // a long video has a million
-        request.cancel.check();
-        bool end_frame = settings.has_end_image && i + 1 == windows.size();
-        int prefix = i ? overlap_latents(i) : settings.has_image ? 1 : 0;
-        prefix = std::min(prefix, windows[i]);
-        const bool same = i && plans.back()->frames == windows[i] && plans.back()->prefix_frames == prefix &&
-                          plans.back()->end_frame == end_frame;
-        if (same) {
-            plans.push_back(plans.back());
-        } else {
-            const sampler::WindowSettings window{windows[i],
-                                                 prefix,
-                                                 settings.causal_block_size,
-                                                 settings.ar_step,
-                                                 end_frame,
-                                                 settings.guidance_scale,
-                                                 settings.addnoise_condition,
-                                                 settings.attention,
-                                                 settings.finished_chunks,
-                                                 settings.reference_windows};
-            check_memory(sampler::plan_bytes(window, settings.steps), "The plan of this request's windows",
-                         "ask for a smaller base-num-frames or fewer steps.");
-            plans.push_back(std::make_shared<const sampler::WindowPlan>(sampler::plan_window(window, grid)));
-            different.push_back(i);
-            chunks_at_once = std::max(chunks_at_once, plans.back()->chunks_at_once());
-        }
-        stats.forwards_total += plans.back()->forwards();
-        stats.cache = settings.cache.kind;
-        stats.chunks_total += (windows[i] - overlap_latents(i)) / settings.causal_block_size;
-    }
+    windows = plan_windows(settings, request.grid, request.cancel);
+    stats.forwards_total = windows.forwards;
+    stats.chunks_total = windows.chunks;
+    stats.cache = settings.cache.kind;
     stats.seed = settings.seed;
     stats.frames_total = settings.num_frames;
     stats.bytes_weights = model->bytes();
     stats.width = settings.width;
     stats.height = settings.height;
-    for (size_t i : different) {
+    for (size_t i : windows.different) {
         const auto bytes = transformer::Window::bytes(model->transformer_config, model->precision, shape(i));
         stats.bytes_keys_values = std::max(stats.bytes_keys_values, bytes.keys_values);
         stats.bytes_cache = std::max(stats.bytes_cache, bytes.remembered);
@@ -135,42 +104,30 @@ Session::Impl::Impl(std::shared_ptr<const LoadedModel> m, Request r)
                      "ask for a smaller picture, a smaller base-num-frames or fewer frames.");
 }
 
-transformer::Window::Shape Session::Impl::shape(size_t i) const {
-    const sampler::WindowPlan& plan = *plans[i];
-    transformer::Window::Shape s{plan.columns(),      static_cast<int>(h),
-                                 static_cast<int>(w), settings.causal_block_size,
-                                 settings.attention,  settings.fps};
-    s.branches = plan.branches();
-    s.chunks_at_once = chunks_at_once;
-    s.remembers = settings.cache.kind != cache::Kind::NONE;
-    s.reuse = settings.cache.reuse;
-    return s;
-}
-
 // What the request takes beside the weights, at its worst moment: the widest window's workspace, its latents
 // and solver state, and the VAE.
 int64_t Session::Impl::planned_bytes() const {
-    int64_t window_bytes = 0, latents = 0;
-    for (size_t i : different) {
-        auto s = shape(i);
-        window_bytes = std::max(
-            window_bytes, transformer::Window::bytes(model->transformer_config, model->precision, s).total());
-        latents = std::max<int64_t>(latents, s.frames * h * w * model->transformer_config.out_channels * 4);
-    }
-    int64_t chunk = std::max(settings.causal_block_size, pixel_windows() ? overlap_latents(1) : 1);
+    int64_t chunk = std::max(settings.causal_block_size, pixel_windows() ? overlap_latents(settings, 1) : 1);
     int64_t vae = model->vae->decode_bytes(chunk, h, w);
     if (pixel_windows()) vae = std::max(vae, model->vae->encode_bytes(settings.overlap_history, h, w));
     // The text is encoded and gone before the window is made.
     int64_t text = model->text_encoder->encode_bytes(model->transformer_config.text_rows);
-    return std::max(text, window_bytes + 10 * latents + vae);
+    int64_t sampling =
+        sampling_bytes(settings, windows, model->transformer_config, model->precision, h, w);
+    return std::max(text, sampling + vae);
 }
 
 void Session::Impl::encode_text() {
     auto start = clock::now();
     int64_t flop = 0;
-    auto context = [&](const std::string& prompt, const char* name) {
+    auto context = [&](const std::string& prompt, const char* name, const char* property) {
+        size_t all = 0;
         auto ids =
-            model->tokenizer->encode(prompt, model->transformer_config.text_rows, model->byte_fallback);
+            model->tokenizer->encode(prompt, model->transformer_config.text_rows, model->byte_fallback, &all);
+        if (all > ids.size() && model->log)
+            model->log(2, std::string("The ") + property + " has " + std::to_string(all) +
+                              " tokens and the model reads " + std::to_string(ids.size()) +
+                              ", the end token counted in both: what comes after them is not used; shorten it.");
         at::Tensor embeds = model->text_encoder->encode(ids, request.cancel);
         trace(std::string(name) + "_ids", at::tensor(ids));
         trace(std::string(name) + "_embeds", embeds);
@@ -182,8 +139,8 @@ void Session::Impl::encode_text() {
         flop += model->text_encoder->flop(static_cast<int64_t>(ids.size())) + made->flop;
         return made;
     };
-    text = context(settings.prompt, "prompt");
-    if (settings.guidance_scale > 1) text_negative = context(settings.negative_prompt, "negative");
+    text = context(settings.prompt, "prompt", "prompt");
+    if (settings.guidance_scale > 1) text_negative = context(settings.negative_prompt, "negative", "negative prompt");
     update([&](Stats& s) {
         s.seconds_text = since(start);
         s.flop_text = flop;
@@ -199,7 +156,7 @@ at::Tensor Session::Impl::encode_picture(const sampler::Image& image, const char
 }
 
 at::Tensor Session::Impl::initial_latents() {
-    int64_t C = model->transformer_config.out_channels, frames = plans[index]->frames;
+    int64_t C = model->transformer_config.out_channels, frames = windows.plans[index]->frames;
     if (request.initial_noise)
         return request.initial_noise(static_cast<int>(index), {C, frames, h, w}).clone();
     at::Tensor noise = at::empty({C, frames, h, w}, at::kFloat), frame = at::empty({C, h, w}, at::kFloat);
@@ -213,7 +170,7 @@ at::Tensor Session::Impl::initial_latents() {
 }
 
 void Session::Impl::begin_window() {
-    const sampler::WindowPlan& plan = *plans[index];
+    const sampler::WindowPlan& plan = *windows.plans[index];
     at::Tensor latents = initial_latents(); // [C, frames, h, w]
     at::Tensor prefix;
     if (index == 0) {
@@ -244,7 +201,7 @@ void Session::Impl::begin_window() {
     // The reference forgets everything but the last frames that motion is measured against.
     window->forget(!settings.reference_windows);
     auto prefix_noise = [this, at_window = static_cast<int>(index)](int row) {
-        int64_t C = model->transformer_config.out_channels, frames = plans[at_window]->prefix_frames;
+        int64_t C = model->transformer_config.out_channels, frames = windows.plans[at_window]->prefix_frames;
         if (request.prefix_noise) return request.prefix_noise(at_window, row, {C, frames, h, w});
         at::Tensor noise = at::empty({C, frames, h, w}, at::kFloat), frame = at::empty({C, h, w}, at::kFloat);
         for (int64_t f = 0; f < frames; f++) {
@@ -268,23 +225,23 @@ void Session::Impl::log_cache_schedule() {
     if (!model->log || settings.cache.kind == cache::Kind::NONE) return;
     std::vector<cache::ScheduledStep> steps(1);
     for (const cache::FrameDistance& d : sampler->schedule_distances()) {
-        const double sigma = plans[0]->steps[steps.size()].sigma;
+        const double sigma = windows.plans[0]->steps[steps.size()].sigma;
         steps.push_back({std::vector<cache::FrameDistance>(settings.causal_block_size, d), sigma});
     }
     for (bool first : {true, false})
         model->log(5, std::string("cache, ") + (first ? "first chunk: " : "other chunks: ") +
                           cache::text_of(
-                              cache::coarse_schedule(settings.cache, steps, first, plans[0]->branches())));
+                              cache::coarse_schedule(settings.cache, steps, first, windows.plans[0]->branches())));
 }
 
 // "kv.{cond,uncond}.layer{i}.{k,v}": [tokens, heads, head] each.
 void Session::Impl::trace_keys_values() {
     if (settings.attention != model::Attention::KV) return;
     const auto& c = model->transformer_config;
-    for (int branch = 0; branch < plans[index]->branches(); branch++)
+    for (int branch = 0; branch < windows.plans[index]->branches(); branch++)
         for (int64_t layer = 0; layer < c.layers; layer++) {
             std::vector<at::Tensor> k, v;
-            for (int64_t t = 0; t < plans[index]->frames * window->frame_tokens(); t++) {
+            for (int64_t t = 0; t < windows.plans[index]->frames * window->frame_tokens(); t++) {
                 auto [key, value] = window->key_value(branch, layer, t);
                 k.push_back(key.view({c.heads, c.head()}));
                 v.push_back(value.view({c.heads, c.head()}));
@@ -297,15 +254,15 @@ void Session::Impl::trace_keys_values() {
 }
 
 void Session::Impl::end_window() {
-    at::Tensor latents = sampler->latents().narrow(1, 0, plans[index]->frames);
+    at::Tensor latents = sampler->latents().narrow(1, 0, windows.plans[index]->frames);
     if (request.trace) {
         trace("latents.w" + std::to_string(index), latents);
         trace_keys_values();
-        finished_latents.push_back(latents.slice(1, overlap_latents(index)).clone());
-        if (index + 1 == plans.size() && !pixel_windows()) trace("latents", at::cat(finished_latents, 1));
+        finished_latents.push_back(latents.slice(1, overlap_latents(settings, index)).clone());
+        if (index + 1 == windows.plans.size() && !pixel_windows()) trace("latents", at::cat(finished_latents, 1));
     }
     int64_t overlap = schedule::latent_frames(settings.overlap_history);
-    if (index + 1 < plans.size() && !pixel_windows())
+    if (index + 1 < windows.plans.size() && !pixel_windows())
         latent_history = latents.narrow(1, latents.size(1) - overlap, overlap).clone();
     for (const sampler::ChunkCount& c : sampler->counts()) finished_count += c;
     sampler.reset();
@@ -340,7 +297,7 @@ at::Tensor Session::Impl::decode(int begin, int end) {
 }
 
 std::optional<Frames> Session::Impl::next() {
-    while (delivered < settings.num_frames && index < plans.size()) {
+    while (delivered < settings.num_frames && index < windows.plans.size()) {
         request.cancel.check();
         if (!text) encode_text();
         if (!sampler) begin_window();
@@ -367,17 +324,17 @@ std::optional<Frames> Session::Impl::next() {
         }
         int begin = decoded;
         // A prefix is decoded by itself, then chunk after chunk: what is fed together does not depend on the schedule.
-        int prefix = plans[index]->prefix_frames;
+        int prefix = windows.plans[index]->prefix_frames;
         decoded = begin < prefix ? prefix : begin + chunk;
         at::Tensor frames = decode(begin, decoded);
-        if (pixel_windows() && index + 1 < plans.size()) {
+        if (pixel_windows() && index + 1 < windows.plans.size()) {
             at::Tensor all = history.defined() ? at::cat({history, frames}, 1) : frames;
             history = all.slice(1, std::max<int64_t>(0, all.size(1) - settings.overlap_history)).clone();
         }
         const auto& counts = sampler->counts();
-        const size_t chunk_here = std::min<size_t>(counts.size() - 1, begin / plans[index]->chunk_frames);
+        const size_t chunk_here = std::min<size_t>(counts.size() - 1, begin / windows.plans[index]->chunk_frames);
         const sampler::ChunkCount count_here = counts[chunk_here];
-        const bool last = decoded >= plans[index]->frames;
+        const bool last = decoded >= windows.plans[index]->frames;
         if (last) end_window();
         int64_t count = std::min(frames.size(1), settings.num_frames - delivered);
         if (count <= 0) continue;

@@ -87,6 +87,8 @@ TRIED = [
 ]
 
 NOT_TRIED = [
+    NotTried("needs PyTorch, which no test may; what it writes is in the tree",
+             ("tests/model/make_torch_files.py",)),
     NotTried("runs this test, in CI's clean clone", ("tests/run.sh",)),
     NotTried("fetches 2 GB, for GPUs", ("tools/torch/fetch.sh --cuda",)),
     NotTried("installs packages", ("apt-get update", "apt-get install", "apt-get install -y --no-install-recommends", "sudo sh -c", "su -c")),
@@ -98,5 +100,5 @@ NOT_TRIED = [
         "motioncache-element-bench PROPERTIES...", "motioncache-sparse-bench MODEL",
         "motioncache-session-bench MODEL [--dtype float32|bfloat16] [--threads N] [--prompt TEXT] [--frames N]")),
     NotTried("is a test that tests/run.sh starts", ("tests/bench/caches_quick.py BUILD MODEL", "tests/bench/caches_test.py",
-                                                   "tests/quality/pictures_test.py", "tests/summary.py")),
+                                                   "tests/docs/citations_test.py", "tests/quality/pictures_test.py", "tests/summary.py")),
 ]

@@ -9,7 +9,7 @@ need_packages g++ nlohmann-json3-dev "${packages_fuzz[@]}"
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-# What works on bytes. Files and folders are opened by mapped_file, weight_files and folder, which tests/model covers.
+# What works on bytes. Files and folders are opened by data_file, folder_listing, weight_files and folder, which tests/model covers.
 parsers="calibration_json json_object pickle safetensors tensor_view torch_archive zip_archive
          skyreels_v2/generation_config skyreels_v2/text_encoder skyreels_v2/transformer skyreels_v2/vae"
 flags="-std=c++20 -g -O0 -I. -fprofile-instr-generate -fcoverage-mapping"

@@ -14,8 +14,8 @@ using namespace mc::model::skyreels_v2;
 // What transformer configs leave to the tensors.
 static TensorMap known_tensors(bool fps) {
     TensorMap tensors;
-    tensors["text_embedding.0.weight"] = {DType::F32, {32, 32}, nullptr, 0};
-    if (fps) tensors["fps_embedding.weight"] = {DType::F32, {2, 32}, nullptr, 0};
+    tensors["text_embedding.0.weight"] = {DType::F32, {32, 32}};
+    if (fps) tensors["fps_embedding.weight"] = {DType::F32, {2, 32}};
     return tensors;
 }
 

@@ -7,23 +7,23 @@
 using namespace mc::model;
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-    auto bytes = reinterpret_cast<const std::byte*>(data);
+    if (size == 0) return 0; // no such file gets this far
     TensorMap tensors;
     try {
-        tensors = parse_torch_archive(bytes, size, "fuzz.pth");
+        tensors = parse_torch_archive(mc::fuzz::file_of(data, size));
     } catch (const mc::Error&) {
         return 0;
     }
-    mc::fuzz::require_inside(tensors, bytes, size);
+    mc::fuzz::require_inside(tensors);
     try {
         VaeConfig config = skyreels_v2::infer_vae_config(tensors, "fuzz.pth");
-        name_tensors({"fuzz.pth", tensors, {}}, Layout::ORIGINAL, skyreels_v2::vae_tensors(config),
+        name_tensors({"fuzz.pth", tensors}, Layout::ORIGINAL, skyreels_v2::vae_tensors(config),
                      skyreels_v2::vae_rules());
     } catch (const mc::Error&) {
     }
     try {
         TextEncoderConfig config = skyreels_v2::infer_text_encoder_config(tensors, "fuzz.pth");
-        name_tensors({"fuzz.pth", tensors, {}}, Layout::ORIGINAL, skyreels_v2::text_encoder_tensors(config),
+        name_tensors({"fuzz.pth", tensors}, Layout::ORIGINAL, skyreels_v2::text_encoder_tensors(config),
                      skyreels_v2::text_encoder_rules());
     } catch (const mc::Error&) {
     }

@@ -310,6 +310,39 @@ TEST(not_a_number_is_unset) {
     CHECK_EQ(run(vote).stats.cache, MC_CACHE_MOTIONCACHE);
 }
 
+// Each network's file loses its second half when loading has begun: an error, and no signal.
+TEST(weights_that_shrink_while_they_are_loaded) {
+    namespace fs = std::filesystem;
+    for (const char* file : {"transformer/diffusion_pytorch_model.safetensors",
+                             "vae/diffusion_pytorch_model.safetensors", "text_encoder/model.safetensors"}) {
+        const test::ModelCopy folder(root + "/models/demo");
+        const fs::path part = folder.path / fs::path(file).parent_path();
+        fs::remove(part); // the link
+        fs::copy(fs::path(root) / "models/demo" / fs::path(file).parent_path(), part,
+                 fs::copy_options::recursive);
+        const fs::path weights = folder.path / file;
+        fs::permissions(weights, fs::perms::owner_write, fs::perm_options::add);
+        const std::string path = folder.path.string();
+        McModelOptions options;
+        mc_model_options_init(&options);
+        options.path = path.c_str();
+        options.device = "cpu";
+        options.threads = 1;
+        options.user = const_cast<fs::path*>(&weights);
+        options.progress = [](void* user, double, const char*) {
+            const fs::path& shrinks = *static_cast<const fs::path*>(user);
+            static constexpr uintmax_t LEFT = 4096;
+            if (fs::file_size(shrinks) > LEFT) fs::resize_file(shrinks, LEFT);
+        };
+        McError error;
+        McModel* model = mc_model_open(&options, &error);
+        CHECK(model == nullptr);
+        mc_model_unref(model);
+        CHECK_EQ(error.status, MC_ERROR_READ);
+        CHECK(std::string(error.message).find(weights.string() + ": became shorter while it was read") == 0);
+    }
+}
+
 int main(int argc, char** argv) {
     root = argv[1];
     const int failed = test::run_tests(argc - 1, argv + 1);

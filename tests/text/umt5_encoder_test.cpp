@@ -23,17 +23,16 @@ struct Golden {
         return golden_folder + "/" + file.json.at("weights").at("text_encoder").at(layout).get<std::string>();
     }
     Ids ids(int prompt) const {
-        const auto *all = file.inputs.tensors.at("ids").data, *mask = file.inputs.tensors.at("mask").data;
         Ids ids(512), used(512);
-        std::memcpy(ids.data(), all + size_t(prompt) * 512 * 8, 512 * 8);
-        std::memcpy(used.data(), mask + size_t(prompt) * 512 * 8, 512 * 8);
+        file.inputs.tensors.at("ids").read(size_t(prompt) * 512 * 8, ids.data(), 512 * 8);
+        file.inputs.tensors.at("mask").read(size_t(prompt) * 512 * 8, used.data(), 512 * 8);
         ids.resize(size_t(std::count(used.begin(), used.end(), 1)));
         return ids;
     }
     at::Tensor expected(const std::string& name) const {
         const auto& view = file.expected.tensors.at(name);
         at::Tensor t = at::empty(view.shape, at::kFloat);
-        std::memcpy(t.mutable_data_ptr(), view.data, view.bytes);
+        view.read(t.mutable_data_ptr());
         return t;
     }
 };

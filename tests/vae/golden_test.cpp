@@ -19,7 +19,7 @@ namespace {
 at::Tensor tensor(const mc::golden::TensorFile& file, const std::string& name) {
     const mc::model::TensorView& view = file.tensors.at(name);
     at::Tensor t = at::empty(view.shape, at::kFloat);
-    std::memcpy(t.mutable_data_ptr(), view.data, view.bytes);
+    view.read(t.mutable_data_ptr());
     return t;
 }
 

@@ -1,8 +1,8 @@
 #include "engine/model/skyreels_v2/folder.h"
 
-#include <algorithm>
 #include <filesystem>
 
+#include "engine/model/folder_listing.h"
 #include "engine/model/read_error.h"
 #include "engine/model/skyreels_v2/networks.h"
 
@@ -80,17 +80,24 @@ struct Parts {
     std::string transformer, vae, text_encoder, tokenizer;
 };
 
+// Why a part is not there although a file of nearly its name is.
+std::string but_only(const std::string& side) {
+    return side.empty() ? "" : ", only " + in_quotes(side) + ", " + what_side_file_is(side);
+}
+
 // The text encoder's name carries its precision.
 std::string find_text_encoder(const std::string& folder) {
+    const FolderListing listing = list_folder(folder);
     std::vector<std::string> found;
-    std::error_code error;
-    for (fs::directory_iterator at(folder, error), end; !error && at != end; at.increment(error)) {
-        std::string name = at->path().filename().string();
+    for (const std::string& name : listing.names)
         if (name.starts_with("models_t5_") && name.ends_with(".pth")) found.push_back(name);
+    if (found.empty()) {
+        std::string only;
+        for (const std::string& name : listing.side)
+            if (name.find("models_t5_") != std::string::npos) only = name;
+        throw not_found(folder, "lacks the text encoder (models_t5_umt5-xxl-enc-bf16.pth)" + but_only(only),
+                        DOWNLOAD_MODEL);
     }
-    std::sort(found.begin(), found.end());
-    if (found.empty())
-        throw not_found(folder, "lacks the text encoder (models_t5_umt5-xxl-enc-bf16.pth)", DOWNLOAD_MODEL);
     if (found.size() > 1)
         throw read_error(folder,
                          "has two text encoders (" + in_quotes(found[0]) + ", " + in_quotes(found[1]) + ")",
@@ -112,17 +119,34 @@ Parts find_parts(const std::string& folder, Layout layout) {
           std::pair{parts.text_encoder, "text encoder"}, std::pair{parts.tokenizer, "tokenizer"}})
         if (!fs::exists(part, error))
             throw not_found(folder,
-                            std::string("lacks the ") + label + " (" + part.substr(folder.size() + 1) + ")",
+                            std::string("lacks the ") + label + " (" + part.substr(folder.size() + 1) + ")" +
+                                but_only(side_file_of(part)),
                             DOWNLOAD_MODEL);
     return parts;
 }
 
 // Published folders do not state their resolution; these two places may carry the model's name.
+bool says_720p(const JsonObject& config) {
+    return config.has("_name_or_path") && config.text("_name_or_path").find("720P") != std::string::npos;
+}
 bool is_for_720p(const OpenTransformer& files) {
     for (const auto& [name, view] : files.weights.tensors)
         if (name.starts_with("model_type.") && name.find("720P") != std::string::npos) return true;
-    return files.config.has("_name_or_path") &&
-           files.config.text("_name_or_path").find("720P") != std::string::npos;
+    return says_720p(files.config);
+}
+
+// generation_config.json, where there is one.
+void read_defaults(const std::string& folder, const TransformerConfig& transformer, const VaeConfig& vae,
+                   GenerationDefaults& defaults) {
+    const std::string file = folder + "/generation_config.json";
+    std::error_code error;
+    if (!fs::exists(fs::symlink_status(file, error))) return;
+    const JsonObject config = JsonObject::read(file);
+    read_generation_config(config, defaults);
+    const int64_t rows = vae.spatial_factor * transformer.patch[1],
+                  columns = vae.spatial_factor * transformer.patch[2];
+    if (defaults.height % rows) config.refuse("height", "a multiple of " + std::to_string(rows));
+    if (defaults.width % columns) config.refuse("width", "a multiple of " + std::to_string(columns));
 }
 
 class Folder final : public ModelFolder {
@@ -132,16 +156,14 @@ class Folder final : public ModelFolder {
         layout = of;
         family = "skyreels_v2";
         tokenizer_file = parts_.tokenizer;
-        MappedFile::open(tokenizer_file); // there, and not a pointer to it
+        DataFile::open(tokenizer_file); // there, and not a pointer to it
         OpenTransformer files = open_transformer_files(parts_.transformer);
         defaults = series_defaults(is_for_720p(files));
         name_transformer(files, transformer);
         open_vae(parts_.vae, vae);
         open_text_encoder(parts_.text_encoder, text_encoder);
         require_fit();
-        std::string generation = folder + "/generation_config.json";
-        std::error_code error;
-        if (fs::exists(fs::symlink_status(generation, error))) read_defaults(JsonObject::read(generation));
+        read_defaults(folder, transformer, vae, defaults);
     }
     std::unique_ptr<Tensors> transformer_tensors() const override {
         TransformerConfig config;
@@ -172,19 +194,32 @@ class Folder final : public ModelFolder {
         require(transformer.text_width, "the text width of the transformer", text_encoder.width,
                 "that of the text encoder");
     }
-    void read_defaults(const JsonObject& config) {
-        read_generation_config(config, defaults);
-        int64_t rows = vae.spatial_factor * transformer.patch[1],
-                columns = vae.spatial_factor * transformer.patch[2];
-        if (defaults.height % rows) config.refuse("height", "a multiple of " + std::to_string(rows));
-        if (defaults.width % columns) config.refuse("width", "a multiple of " + std::to_string(columns));
-    }
 };
 
 } // namespace
 
 std::unique_ptr<ModelFolder> open_folder(const std::string& path, Layout layout) {
     return std::make_unique<Folder>(path, layout);
+}
+
+std::vector<FolderOutline> outlines(const std::string& path, Layout layout) {
+    const bool original = layout == Layout::ORIGINAL;
+    const JsonObject config = JsonObject::read(path + (original ? "/config.json" : "/transformer/config.json"));
+    FolderOutline outline;
+    outline.transformer = outline_transformer_config(config);
+    if (!original) outline.vae = read_vae_config(JsonObject::read(path + "/vae/config.json"));
+    std::vector<FolderOutline> found;
+    for (bool for_720p : {false, true}) {
+        if (!for_720p && says_720p(config)) continue;
+        outline.defaults = series_defaults(for_720p);
+        read_defaults(path, outline.transformer, outline.vae, outline.defaults);
+        found.push_back(outline);
+        if (config.has("inject_sample_info")) continue;
+        outline.transformer.fps_embedding = true;
+        found.push_back(outline);
+        outline.transformer.fps_embedding = false;
+    }
+    return found;
 }
 
 } // namespace skyreels_v2

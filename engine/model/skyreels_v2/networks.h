@@ -1,6 +1,6 @@
 #pragma once
 // The three networks of SkyReels-V2: how their configs are read and which tensors they have
-// (skyreels_v2.md 1.1, 1.2, 2.8, 3.2). Names and shapes are the same in both layouts but for the spelling of
+// (docs/algorithms.md#tensor-names). Names and shapes are the same in both layouts but for the spelling of
 // the names.
 #include <string>
 #include <vector>
@@ -17,6 +17,9 @@ namespace mc::model::skyreels_v2 {
 // model.
 Layout transformer_layout(const JsonObject& config); // by its class
 TransformerConfig read_transformer_config(const JsonObject& config, const TensorMap& tensors);
+// Without what the tensors say: text_width is 0 in the original layout, fps_embedding what the config states, else
+// false.
+TransformerConfig outline_transformer_config(const JsonObject& config);
 std::vector<ExpectedTensor> transformer_tensors(const TransformerConfig& config);
 TensorRules transformer_rules();
 
@@ -36,7 +39,7 @@ TensorRules text_encoder_rules();
 // generation_config.json, ours: whatever it states replaces the field of `defaults`. An unknown field is an
 // error that lists the known ones.
 void read_generation_config(const JsonObject& config, GenerationDefaults& defaults);
-// Defaults of the series (the command line's of the reference, skyreels_v2.md 5.8); `for_720p`: those
+// Defaults of the series (the command line's of the reference, docs/algorithms.md#defaults); `for_720p`: those
 // recommended for the 720P models, 1280 x 720 and windows of 121 frames.
 GenerationDefaults series_defaults(bool for_720p);
 

@@ -24,7 +24,8 @@ void require_null(const JsonObject& config, const std::string& key) {
     if (config.has(key)) config.refuse(key, "null", USE_DF);
 }
 
-void read_common(const JsonObject& config, const TensorMap& tensors, TransformerConfig& read) {
+// `tensors` may be null here and below: then what they say stays unread.
+void read_common(const JsonObject& config, const TensorMap* tensors, TransformerConfig& read) {
     if (read.in_channels == 36) refuse_image_to_video(config);
     if (read.in_channels != read.out_channels)
         throw read_error(config.file(),
@@ -39,14 +40,18 @@ void read_common(const JsonObject& config, const TensorMap& tensors, Transformer
                          "correct the file or download it again");
     if (read.frequencies % 2) config.refuse("freq_dim", "an even number");
     read.eps = config.number("eps", 1e-12, 1e-1);
-    read.fps_embedding = tensors.count("fps_embedding.weight") != 0;
+    if (!tensors) {
+        read.fps_embedding = config.has("inject_sample_info") && config.boolean("inject_sample_info");
+        return;
+    }
+    read.fps_embedding = tensors->count("fps_embedding.weight") != 0;
     if (config.has("inject_sample_info") && config.boolean("inject_sample_info") != read.fps_embedding)
         config.refuse("inject_sample_info", read.fps_embedding
                                                 ? "true, as the weights hold an fps embedding"
                                                 : "false, as the weights hold no fps embedding");
 }
 
-TransformerConfig read_original(const JsonObject& config, const TensorMap& tensors) {
+TransformerConfig read_original(const JsonObject& config, const TensorMap* tensors) {
     std::string type = config.text("model_type");
     if (type == "i2v") refuse_image_to_video(config);
     if (type != "t2v") config.refuse("model_type", "\"t2v\"", USE_DF);
@@ -59,12 +64,12 @@ TransformerConfig read_original(const JsonObject& config, const TensorMap& tenso
     read.out_channels = config.integer("out_dim", 1, 4096);
     read.frequencies = config.integer("freq_dim", 2, WIDTH_LIMIT);
     read.text_rows = config.integer("text_len", 1, 65536);
-    read.text_width = side_of(tensors, "text_embedding.0.weight", 2, 1, config.file());
+    if (tensors) read.text_width = side_of(*tensors, "text_embedding.0.weight", 2, 1, config.file());
     read_common(config, tensors, read);
     return read;
 }
 
-TransformerConfig read_diffusers(const JsonObject& config, const TensorMap& tensors) {
+TransformerConfig read_diffusers(const JsonObject& config, const TensorMap* tensors) {
     if (config.has("image_dim") || config.has("added_kv_proj_dim")) refuse_image_to_video(config);
     require_null(config, "pos_embed_seq_len");
     if (config.integers("patch_size", 0, 65536) != std::vector<int64_t>{1, 2, 2})
@@ -89,6 +94,11 @@ TransformerConfig read_diffusers(const JsonObject& config, const TensorMap& tens
     return read;
 }
 
+TransformerConfig read_either(const JsonObject& config, const TensorMap* tensors) {
+    return transformer_layout(config) == Layout::ORIGINAL ? read_original(config, tensors)
+                                                          : read_diffusers(config, tensors);
+}
+
 } // namespace
 
 Layout transformer_layout(const JsonObject& config) {
@@ -103,8 +113,11 @@ Layout transformer_layout(const JsonObject& config) {
 }
 
 TransformerConfig read_transformer_config(const JsonObject& config, const TensorMap& tensors) {
-    return transformer_layout(config) == Layout::ORIGINAL ? read_original(config, tensors)
-                                                          : read_diffusers(config, tensors);
+    return read_either(config, &tensors);
+}
+
+TransformerConfig outline_transformer_config(const JsonObject& config) {
+    return read_either(config, nullptr);
 }
 
 std::vector<ExpectedTensor> transformer_tensors(const TransformerConfig& config) {
