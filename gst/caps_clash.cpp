@@ -1,7 +1,9 @@
 #include "gst/caps_clash.h"
 
 #include <algorithm>
+#include <cstdlib>
 #include <cstring>
+#include <utility>
 #include <vector>
 
 namespace mc::gst {
