@@ -28,7 +28,7 @@ int main (void)
 {
   McError error;
   McModelOptions options;
-  mc_model_options_init (&options);
+  mc_model_options_init (&options, sizeof options);
   options.path = "/nowhere";
   if (mc_model_open (&options, &error) != NULL)
     return 1;

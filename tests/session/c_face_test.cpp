@@ -5,9 +5,11 @@
 
 #include "engine/motioncache.h"
 #include "tests/check.h"
+#include "tests/session/c_request.h"
 #include "tests/session/model_copy.h"
 
 using namespace mc;
+using test::CRequest;
 
 static std::string root;
 
@@ -21,7 +23,7 @@ McModel* demo() {
         const test::ModelCopy copy(root + "/models/demo"); // read to its end when it is opened
         const std::string path = copy.path.string();
         McModelOptions options;
-        mc_model_options_init(&options);
+        mc_model_options_init(&options, sizeof options);
         options.path = path.c_str();
         options.device = "cpu";
         options.threads = 1;
@@ -33,9 +35,8 @@ McModel* demo() {
     return model;
 }
 
-McRequest request(int frames = 33) {
-    McRequest r;
-    mc_request_init(&r);
+CRequest request(int frames = 33) {
+    CRequest r;
     r.prompt = "a red ball bouncing over green hills";
     r.seed = 5;
     r.width = 64, r.height = 48;
@@ -46,14 +47,14 @@ McRequest request(int frames = 33) {
 }
 // With about half of each chunk's evaluations reused by and by. A few tokens of a chunk do not compute alone, however a
 // model's subjects move: so every chunk has turns that reuse all of it, and others.
-McRequest motioncache(int frames = 33) {
-    McRequest r = request(frames);
+CRequest motioncache(int frames = 33) {
+    CRequest r = request(frames);
     r.attention = MC_ATTENTION_KV;
-    r.cache = MC_CACHE_MOTIONCACHE;
-    r.cache_threshold = 0.3;
-    r.cache_warmup = 0;
-    r.cache_coarse_updates = 0;
-    r.cache_min_ratio = 0.5;
+    r.caching.kind = MC_CACHE_MOTIONCACHE;
+    r.caching.threshold = 0.3;
+    r.caching.warmup = 0;
+    r.caching.coarse_updates = 0;
+    r.caching.min_ratio = 0.5;
     return r;
 }
 
@@ -76,10 +77,10 @@ McStats stats_of(McSession* session) {
     return s;
 }
 
-Result run(const McRequest& r) {
+Result run(CRequest r) {
     Result result;
     McError error;
-    McSession* session = mc_session_new(demo(), &r, &error);
+    McSession* session = mc_session_new(demo(), r.whole(), &error);
     if (!session) {
         test::fail(__FILE__, __LINE__, error.message);
         return result;
@@ -91,7 +92,7 @@ Result run(const McRequest& r) {
     while (McFrames* frames = mc_session_next(session, &error)) {
         result.first.push_back(mc_frames_first(frames));
         result.frames.push_back(mc_frames_count(frames));
-        mc_frames_unref(frames);
+        mc_frames_free(frames);
         const int64_t delivered = static_cast<int64_t>(result.first.size());
         for (int64_t beyond : {int64_t(-1), delivered, delivered + 1, std::numeric_limits<int64_t>::max()})
             CHECK_EQ(mc_session_chunk_stats(session, beyond, &chunk), 0);
@@ -125,9 +126,9 @@ McWork sum_of(const std::vector<McChunkStats>& chunks) {
 TEST(chunks_add_up_to_the_whole) {
     for (bool cached : {false, true})
         for (McFinished finished : {MC_FINISHED_FROZEN, MC_FINISHED_REFRESHED}) {
-            McRequest r = cached ? motioncache() : request();
+            CRequest r = cached ? motioncache() : request();
             r.attention = MC_ATTENTION_KV;
-            r.cache = cached ? MC_CACHE_MOTIONCACHE : MC_CACHE_NONE;
+            r.caching.kind = cached ? MC_CACHE_MOTIONCACHE : MC_CACHE_NONE;
             r.finished_chunks = finished;
             const Result result = run(r);
             const McWork &all = result.stats.work, sum = sum_of(result.chunks);
@@ -156,7 +157,7 @@ TEST(chunks_add_up_to_the_whole) {
 // The prefix of a window belongs to no delivered chunk of it: its passes are in the totals alone.
 TEST(chunks_of_windows_add_up_to_the_whole) {
     for (McLongVideo joint : {MC_LONG_VIDEO_LATENT, MC_LONG_VIDEO_PIXEL}) {
-        McRequest r = motioncache(45);
+        CRequest r = motioncache(45);
         r.base_num_frames = 21;
         r.overlap_history = 9;
         r.long_video = joint;
@@ -174,7 +175,7 @@ TEST(chunks_of_windows_add_up_to_the_whole) {
 
 // Where attention is not kv the window is one chunk, whose work each of its frames' chunks names.
 TEST(a_whole_window_is_one_chunk) {
-    McRequest r = request();
+    CRequest r = request();
     r.attention = MC_ATTENTION_CAUSAL;
     const Result result = run(r);
     const McWork& all = result.stats.work;
@@ -186,9 +187,9 @@ TEST(a_whole_window_is_one_chunk) {
 }
 
 TEST(statistics_with_and_without_a_cache) {
-    McRequest none = request();
+    CRequest none = request();
     none.attention = MC_ATTENTION_KV;
-    none.cache = MC_CACHE_NONE;
+    none.caching.kind = MC_CACHE_NONE;
     const McStats without = run(none).stats, with = run(motioncache()).stats;
     CHECK_EQ(without.cache, MC_CACHE_NONE);
     CHECK_EQ(without.work.turns_whole, without.work.turns);
@@ -215,21 +216,21 @@ TEST(statistics_with_and_without_a_cache) {
         CHECK(s.bytes_planned > s.bytes_weights + s.bytes_keys_values + s.bytes_cache);
     }
     CHECK_EQ(with.bytes_keys_values, without.bytes_keys_values);
-    McRequest taylor = motioncache();
-    taylor.cache_reuse = MC_CACHE_REUSE_TAYLOR;
+    CRequest taylor = motioncache();
+    taylor.caching.reuse = MC_CACHE_REUSE_TAYLOR;
     CHECK(run(taylor).stats.bytes_cache > with.bytes_cache * 3 / 2);
 }
 
 // A caller built against a shorter struct gets what it knows, and nothing is written behind it.
 TEST(shorter_structs_are_filled_as_far_as_they_go) {
     McError error;
-    const McRequest r = request(9);
-    McSession* session = mc_session_new(demo(), &r, &error);
+    CRequest r = request(9);
+    McSession* session = mc_session_new(demo(), r.whole(), &error);
     CHECK(session != nullptr);
     if (!session) return;
     McFrames* frames = mc_session_next(session, &error);
     CHECK(frames != nullptr);
-    if (frames) mc_frames_unref(frames);
+    if (frames) mc_frames_free(frames);
     McStats stats{};
     stats.struct_size = offsetof(McStats, cache);
     stats.cache = MC_CACHE_FLOWCACHE; // not what the request has
@@ -250,65 +251,102 @@ TEST(shorter_structs_are_filled_as_far_as_they_go) {
 }
 
 TEST(a_bad_value_is_one_sentence_with_its_name) {
-    const auto refused = [](const std::string& name, McRequest r,
-                            const std::function<void(McRequest&)>& change) {
+    const auto refused = [](const std::string& name, CRequest r,
+                            const std::function<void(CRequest&)>& change) {
         change(r);
         McError error;
-        McSession* session = mc_session_new(demo(), &r, &error);
+        McSession* session = mc_session_new(demo(), r.whole(), &error);
         if (session || error.status != MC_ERROR_SETTINGS || !std::strstr(error.message, name.c_str()))
             test::fail(__FILE__, __LINE__, "not refused by name: " + name + ": " + error.message);
         const std::string message = error.message;
         CHECK(message.empty() || message.back() == '.');
         mc_session_free(session);
     };
-    const double infinite = std::numeric_limits<double>::infinity();
+    const double infinite = std::numeric_limits<double>::infinity(), none = std::numeric_limits<double>::quiet_NaN();
     const struct {
         const char* name;
-        double McRequest::*field;
+        double McCacheOptions::*field;
         std::vector<double> bad;
     } numbers[] = {
-        {"cache-threshold", &McRequest::cache_threshold, {0, -0.1, infinite, -infinite}},
-        {"cache-weight-floor", &McRequest::cache_weight_floor, {-0.01, 2, infinite}},
-        {"cache-vote", &McRequest::cache_vote, {-1, -0.01, 1.5, infinite}},
-        {"cache-min-ratio", &McRequest::cache_min_ratio, {-0.01, 1.01}},
-        {"cache-first-share", &McRequest::cache_first_share, {0, -1, 2}},
-        {"cache-noise-power", &McRequest::cache_noise_power, {-1, 9, infinite}},
+        {"cache-threshold", &McCacheOptions::threshold, {0, -0.1, infinite, -infinite, none}},
+        {"cache-weight-floor", &McCacheOptions::weight_floor, {-0.01, 2, infinite, none}},
+        {"cache-vote", &McCacheOptions::vote, {-1, -0.01, 1.5, infinite, none}},
+        {"cache-min-ratio", &McCacheOptions::min_ratio, {-0.01, 1.01}},
+        {"cache-first-share", &McCacheOptions::first_share, {0, -1, 2}},
+        {"cache-noise-power", &McCacheOptions::noise_power, {-1, 9, infinite}},
     };
     for (const auto& n : numbers)
-        for (double bad : n.bad) refused(n.name, motioncache(), [&](McRequest& r) { r.*n.field = bad; });
+        for (double bad : n.bad) refused(n.name, motioncache(), [&](CRequest& r) { r.caching.*n.field = bad; });
     for (int bad : {-5, -1}) {
-        refused("cache-warmup", motioncache(), [&](McRequest& r) { r.cache_warmup = bad; });
-        refused("cache-coarse-updates", motioncache(), [&](McRequest& r) { r.cache_coarse_updates = bad; });
+        refused("cache-warmup", motioncache(), [&](CRequest& r) { r.caching.warmup = bad; });
+        refused("cache-coarse-updates", motioncache(), [&](CRequest& r) { r.caching.coarse_updates = bad; });
     }
-    McRequest teacache = request();
-    teacache.cache = MC_CACHE_TEACACHE;
-    refused("cache-warmup", teacache, [](McRequest& r) { r.cache_warmup = -5; });
-    refused("cache-threshold", teacache, [](McRequest& r) { r.cache_threshold = 0; });
+    CRequest teacache = request();
+    teacache.caching.kind = MC_CACHE_TEACACHE;
+    refused("cache-warmup", teacache, [](CRequest& r) { r.caching.warmup = -5; });
+    refused("cache-threshold", teacache, [](CRequest& r) { r.caching.threshold = 0; });
     // A number of a later version; no larger than what a C++ program may read from the enumeration.
-    refused("the number 7", motioncache(), [](McRequest& r) { r.cache = static_cast<McCache>(7); });
+    refused("the number 7", motioncache(), [](CRequest& r) { r.caching.kind = static_cast<McCache>(7); });
     refused("the number 3", motioncache(),
-            [](McRequest& r) { r.finished_chunks = static_cast<McFinished>(3); });
+            [](CRequest& r) { r.finished_chunks = static_cast<McFinished>(3); });
     refused("finished-chunks", request(),
-            [](McRequest& r) { r.attention = MC_ATTENTION_CAUSAL, r.finished_chunks = MC_FINISHED_FROZEN; });
+            [](CRequest& r) { r.attention = MC_ATTENTION_CAUSAL, r.finished_chunks = MC_FINISHED_FROZEN; });
 }
 
-TEST(not_a_number_is_unset) {
-    McRequest r = request(9);
+TEST(what_is_unset_is_not_there) {
+    CRequest r = request(9);
     r.attention = MC_ATTENTION_CAUSAL; // where a knob without a cache would be refused
-    for (double McRequest::*field :
-         {&McRequest::cache_threshold, &McRequest::cache_weight_floor, &McRequest::cache_vote,
-          &McRequest::cache_min_ratio, &McRequest::cache_first_share, &McRequest::cache_noise_power})
-        r.*field = std::numeric_limits<double>::quiet_NaN();
-    r.cache_warmup = r.cache_coarse_updates = MC_UNSET;
+    for (double McCacheOptions::*field :
+         {&McCacheOptions::threshold, &McCacheOptions::weight_floor, &McCacheOptions::vote,
+          &McCacheOptions::min_ratio, &McCacheOptions::first_share, &McCacheOptions::noise_power})
+        r.caching.*field = MC_UNSET;
+    r.caching.warmup = r.caching.coarse_updates = MC_UNSET;
     McError error;
-    McSession* session = mc_session_new(demo(), &r, &error);
+    McSession* session = mc_session_new(demo(), r.whole(), &error);
     CHECK(session != nullptr && error.status == MC_OK);
     if (!session) return;
     CHECK_EQ(stats_of(session).cache, MC_CACHE_NONE);
     mc_session_free(session);
-    McRequest vote = motioncache(9);
-    vote.cache_vote = MC_NO_VOTE;
+    CRequest vote = motioncache(9);
+    vote.caching.vote = MC_NO_VOTE;
     CHECK_EQ(run(vote).stats.cache, MC_CACHE_MOTIONCACHE);
+}
+
+TEST(a_struct_that_is_not_ours_is_refused) {
+    McError error;
+    CRequest r = request(9);
+    const auto refused = [&](const char* init) {
+        McSession* session = mc_session_new(demo(), r.whole(), &error);
+        CHECK(session == nullptr && error.status == MC_ERROR_SETTINGS);
+        CHECK(std::strstr(error.message, init) != nullptr);
+    };
+    for (size_t size : {size_t(0), sizeof(McRequest) + 8, ~size_t(0)}) {
+        r.struct_size = size;
+        refused("mc_request_init");
+    }
+    r = request(9);
+    r.caching.struct_size = 0;
+    refused("mc_cache_options_init");
+    McModelOptions options;
+    mc_model_options_init(&options, sizeof options);
+    options.struct_size = 0;
+    CHECK(mc_model_open(&options, &error) == nullptr);
+    CHECK(std::strstr(error.message, "mc_model_options_init") != nullptr);
+}
+
+// A program built against an older, shorter struct: nothing is written behind it, and what it lacks is not set.
+TEST(a_shorter_struct_is_read_as_far_as_it_goes) {
+    CRequest r = request(9);
+    const size_t older = offsetof(McRequest, reference_windows);
+    r.reference_windows = 77;
+    mc_request_init(&r, older);
+    CHECK_EQ(r.reference_windows, 77);
+    CHECK_EQ(r.struct_size, older);
+    r.prompt = "ball", r.width = 64, r.height = 48, r.num_frames = 9, r.steps = 2, r.ar_step = 0;
+    McError error;
+    McSession* session = mc_session_new(demo(), r.whole(), &error);
+    CHECK(session != nullptr);
+    mc_session_free(session);
 }
 
 // Each network's file loses its second half when loading has begun: an error, and no signal.
@@ -325,7 +363,7 @@ TEST(weights_that_shrink_while_they_are_loaded) {
         fs::permissions(weights, fs::perms::owner_write, fs::perm_options::add);
         const std::string path = folder.path.string();
         McModelOptions options;
-        mc_model_options_init(&options);
+        mc_model_options_init(&options, sizeof options);
         options.path = path.c_str();
         options.device = "cpu";
         options.threads = 1;
@@ -338,7 +376,7 @@ TEST(weights_that_shrink_while_they_are_loaded) {
         McError error;
         McModel* model = mc_model_open(&options, &error);
         CHECK(model == nullptr);
-        mc_model_unref(model);
+        mc_model_free(model);
         CHECK_EQ(error.status, MC_ERROR_READ);
         CHECK(std::string(error.message).find(weights.string() + ": became shorter while it was read") == 0);
     }
@@ -347,6 +385,6 @@ TEST(weights_that_shrink_while_they_are_loaded) {
 int main(int argc, char** argv) {
     root = argv[1];
     const int failed = test::run_tests(argc - 1, argv + 1);
-    mc_model_unref(demo());
+    mc_model_free(demo());
     return failed;
 }

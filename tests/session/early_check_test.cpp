@@ -11,6 +11,7 @@
 
 #include "engine/motioncache.h"
 #include "tests/check.h"
+#include "tests/session/c_request.h"
 
 using namespace mc;
 namespace fs = std::filesystem;
@@ -43,18 +44,17 @@ void pipe(const fs::path& to) { CHECK(::mkfifo(to.c_str(), 0600) == 0); }
 void nothing(const fs::path&) {}
 void cut_off(const fs::path& to) { std::ofstream(to) << "cut"; }
 
-McRequest request() {
-    McRequest r;
-    mc_request_init(&r);
+test::CRequest request() {
+    test::CRequest r;
     r.prompt = "a red ball bouncing over green hills";
     return r;
 }
 
 struct Asked {
     McModelOptions options;
-    McRequest request = ::request();
+    test::CRequest request = ::request();
     Asked() {
-        mc_model_options_init(&options);
+        mc_model_options_init(&options, sizeof options);
         options.device = "cpu";
     }
 };
@@ -73,11 +73,11 @@ const std::vector<Case> cases = {
     {[](Asked& a) { a.request.seed = -7; }, "seed is -7"},
     {[](Asked& a) { a.request.width = 100; }, "width 100 is not a multiple of 16"},
     {[](Asked& a) { a.request.width = 16384; a.request.height = 16400; }, "height"},
-    {[](Asked& a) { a.request.frame_rate_n = 0; }, "frame rate"},
+    {[](Asked& a) { a.request.frame_rate_n = 0; }, "frame-rate-n is 0"},
     {[](Asked& a) { a.request.num_frames = 0; }, "num-frames is 0"},
     {[](Asked& a) { a.request.steps = 1001; }, "steps is 1001"},
-    {[](Asked& a) { a.request.shift = -1; }, "shift must be"},
-    {[](Asked& a) { a.request.shift = 0.001; }, "shift must be"},
+    {[](Asked& a) { a.request.shift = -1; }, "shift is -1"},
+    {[](Asked& a) { a.request.shift = 0.001; }, "shift is 0.001"},
     {[](Asked& a) { a.request.guidance_scale = INFINITY; }, "guidance-scale"},
     {[](Asked& a) { a.request.addnoise_condition = 1000; }, "addnoise-condition is 1000"},
     {[](Asked& a) { a.request.causal_block_size = 0; }, "causal-block-size is 0"},
@@ -97,34 +97,34 @@ const std::vector<Case> cases = {
      "too"},
     {[](Asked& a) { a.request.attention = MC_ATTENTION_FULL; a.request.finished_chunks = MC_FINISHED_REFRESHED; },
      "finished-chunks"},
-    {[](Asked& a) { a.request.attention = MC_ATTENTION_FULL; a.request.cache = MC_CACHE_MOTIONCACHE; },
+    {[](Asked& a) { a.request.attention = MC_ATTENTION_FULL; a.request.caching.kind = MC_CACHE_MOTIONCACHE; },
      "needs attention=kv"},
-    {[](Asked& a) { a.request.attention = MC_ATTENTION_CAUSAL; a.request.cache = MC_CACHE_FLOWCACHE; },
+    {[](Asked& a) { a.request.attention = MC_ATTENTION_CAUSAL; a.request.caching.kind = MC_CACHE_FLOWCACHE; },
      "needs attention=kv"},
-    {[](Asked& a) { a.request.cache = MC_CACHE_NONE; a.request.cache_threshold = 0.1; }, "cache-threshold is set"},
-    {[](Asked& a) { a.request.cache = MC_CACHE_FLOWCACHE; a.request.cache_vote = 0.5; }, "belongs to cache=motioncache"},
+    {[](Asked& a) { a.request.caching.kind = MC_CACHE_NONE; a.request.caching.threshold = 0.1; }, "cache-threshold is set"},
+    {[](Asked& a) { a.request.caching.kind = MC_CACHE_FLOWCACHE; a.request.caching.vote = 0.5; }, "belongs to cache=motioncache"},
     {[](Asked& a) {
          a.request.attention = MC_ATTENTION_FULL;
-         a.request.cache = MC_CACHE_TEACACHE;
-         a.request.cache_reuse = MC_CACHE_REUSE_TAYLOR;
+         a.request.caching.kind = MC_CACHE_TEACACHE;
+         a.request.caching.reuse = MC_CACHE_REUSE_TAYLOR;
      },
      "need attention=kv"},
     {[](Asked& a) {
-         a.request.cache = MC_CACHE_MOTIONCACHE;
-         a.request.cache_weights = MC_CACHE_WEIGHTS_MEAN;
-         a.request.cache_weight_floor = 0.5;
+         a.request.caching.kind = MC_CACHE_MOTIONCACHE;
+         a.request.caching.weights = MC_CACHE_WEIGHTS_MEAN;
+         a.request.caching.weight_floor = 0.5;
      },
      "cache-weight-floor"},
-    {[](Asked& a) { a.request.cache_preset = McCachePreset(77); }, "number 77"},
+    {[](Asked& a) { a.request.caching.preset = McCachePreset(77); }, "number 77"},
     {[](Asked& a) { a.request.attention = McAttention(9); }, "number 9"},
-    {[](Asked& a) { a.request.cache_threshold = -1; }, "cache-threshold is -1"},
+    {[](Asked& a) { a.request.caching.threshold = -1; }, "cache-threshold is -1"},
     {[](Asked& a) { a.request.num_frames = 200; a.request.overlap_history = 57; }, "overlap-history"},
     {[](Asked& a) { a.request.num_frames = 200; a.request.base_num_frames = 41; }, "base-num-frames"},
     {[](Asked& a) { a.request.num_frames = a.request.base_num_frames = 8997; }, "lower base-num-frames"},
     {[](Asked& a) { a.request.ar_step = -1; }, "ar-step is -1"},
     {[](Asked& a) { a.options.device = "gpu"; }, "device is \"gpu\""},
     {[](Asked& a) { a.options.device = "cuda:900"; }, "cuda:900"},
-    {[](Asked& a) { a.options.threads = -1; }, "threads must be"},
+    {[](Asked& a) { a.options.threads = -1; }, "threads is -1"},
 };
 
 } // namespace
@@ -138,7 +138,7 @@ TEST(contradictions_are_told_without_the_weights) {
             a.options.path = path.c_str();
             c.set(a);
             McError error{};
-            CHECK(!mc_request_check(&a.options, &a.request, &error));
+            CHECK(!mc_request_check(&a.options, a.request.whole(), &error));
             if (std::string(error.message).find(c.words) == std::string::npos)
                 test::fail(__FILE__, __LINE__, std::string("\"") + c.words + "\" is not in: " + error.message);
         }
@@ -146,7 +146,7 @@ TEST(contradictions_are_told_without_the_weights) {
         Asked a;
         a.options.path = path.c_str();
         McError error{};
-        CHECK(!mc_request_check(&a.options, &a.request, &error));
+        CHECK(!mc_request_check(&a.options, a.request.whole(), &error));
         CHECK(error.status == MC_ERROR_READ || error.status == MC_ERROR_NOT_FOUND);
         CHECK(std::string(error.message).find("safetensors") != std::string::npos);
     }
@@ -159,7 +159,7 @@ TEST(a_damaged_calibration_is_told_without_the_weights) {
     Asked a;
     a.options.path = path.c_str();
     McError error{};
-    CHECK(!mc_request_check(&a.options, &a.request, &error));
+    CHECK(!mc_request_check(&a.options, a.request.whole(), &error));
     CHECK(std::string(error.message).find("motioncache.json") != std::string::npos);
 }
 
@@ -168,7 +168,7 @@ TEST(what_can_be_made_passes) {
     Asked a;
     a.options.path = path.c_str();
     McError error{};
-    if (!mc_request_check(&a.options, &a.request, &error)) test::fail(__FILE__, __LINE__, error.message);
+    if (!mc_request_check(&a.options, a.request.whole(), &error)) test::fail(__FILE__, __LINE__, error.message);
     CHECK_EQ(int(error.status), int(MC_OK));
 }
 
@@ -179,7 +179,7 @@ TEST(memory_is_refused_with_both_numbers) {
     a.request.width = a.request.height = 16384;
     a.request.num_frames = a.request.base_num_frames = 4089;
     McError error{};
-    CHECK(!mc_request_check(&a.options, &a.request, &error));
+    CHECK(!mc_request_check(&a.options, a.request.whole(), &error));
     CHECK_EQ(int(error.status), int(MC_ERROR_MEMORY));
     CHECK(std::string(error.message).find("GiB are free") != std::string::npos);
 }
@@ -200,14 +200,14 @@ TEST(a_text_longer_than_the_model_reads_is_said) {
     if (!model) test::fail(__FILE__, __LINE__, error.message);
     auto run = [&](const char* prompt, const char* negative, double guidance) {
         warnings.clear();
-        McRequest r = request();
+        test::CRequest r = request();
         r.prompt = prompt;
         r.negative_prompt = negative;
         r.guidance_scale = guidance;
         r.width = 64, r.height = 48, r.num_frames = 1, r.steps = 1, r.ar_step = 0;
-        McSession* session = mc_session_new(model, &r, &error);
+        McSession* session = mc_session_new(model, r.whole(), &error);
         if (!session) test::fail(__FILE__, __LINE__, error.message);
-        while (McFrames* frames = mc_session_next(session, &error)) mc_frames_unref(frames);
+        while (McFrames* frames = mc_session_next(session, &error)) mc_frames_free(frames);
         CHECK_EQ(int(error.status), int(MC_OK));
         mc_session_free(session);
     };
@@ -219,7 +219,7 @@ TEST(a_text_longer_than_the_model_reads_is_said) {
     CHECK(warnings[1].starts_with("The negative prompt has 2801 tokens and the model reads 512"));
     run(text.c_str(), other.c_str(), 1); // without guidance the negative prompt is not read at all
     CHECK_EQ(warnings.size(), size_t(1));
-    mc_model_unref(model);
+    mc_model_free(model);
 }
 
 int main(int argc, char** argv) {

@@ -175,7 +175,8 @@ TEST(refusals_name_the_setting_and_the_remedy) {
     refused("guidance-scale", [](Request& r) { r.guidance_scale = NAN; });
     refused("shift", [](Request& r) { r.shift = 0; });
     refused("seed", [](Request& r) { r.seed = -2; });
-    refused("frame rate", [](Request& r) { r.frame_rate_n = 0; });
+    refused("frame-rate-n", [](Request& r) { r.frame_rate_n = 0; });
+    refused("frame rate", [](Request& r) { r.frame_rate_n = 1001; });
     refused("1026 latent frames is longer than the 1024", [](Request& r) {
         r.num_frames = r.base_num_frames = 4101;
         r.ar_step = 1000;

@@ -125,7 +125,7 @@ int main(int argc, char** argv) {
             for (size_t r = 0; r < runs.size(); r++) {
                 session::Request request = base;
                 request.prompt = texts[p];
-                request.seed = std::max<int64_t>(base.seed, 0) + static_cast<int64_t>(p);
+                request.seed = base.seed.value_or(0) + static_cast<int64_t>(p);
                 for (const auto& [key, value] : runs[r].keys) bench::set(request, key, value);
                 bench::Video video = bench::make_video(model, request);
                 const session::Stats& s = video.stats;

@@ -21,7 +21,8 @@
 #include <numeric>
 
 #include "engine/error.h"
-#include "engine/session/request.h"
+#include "engine/families/skyreels_v2/model.h"
+#include "engine/families/skyreels_v2/settings.h"
 #include "tools/bench/request_text.h"
 #include "tools/bench/video.h"
 
@@ -175,15 +176,15 @@ int main(int argc, char** argv) {
         std::ifstream file(prompts);
         if (!file) throw Error(MC_ERROR_NOT_FOUND, "There is no file " + prompts + ".");
         c10::InferenceMode guard;
-        const auto model = session::LoadedModel::open(path, options);
+        const auto model = skyreels_v2::Model::open(path, options);
         nlohmann::json videos = nlohmann::json::array();
         for (std::string line; std::getline(file, line);) {
             if (line.empty() || line[0] == '#') continue;
             session::Request request = base;
             request.prompt = line;
-            request.seed = std::max<int64_t>(base.seed, 0) + static_cast<int64_t>(videos.size());
+            request.seed = base.seed.value_or(0) + static_cast<int64_t>(videos.size());
             request.cache_settings = compute_all();
-            const session::Settings settings = session::complete(request, *model);
+            const skyreels_v2::Settings settings = skyreels_v2::complete(request, *model);
             if (settings.length.windows.size() != 1)
                 throw Error(MC_ERROR_SETTINGS, "A video of one window is needed; give fewer --frames.");
             Watcher watcher(settings.guidance_scale);
