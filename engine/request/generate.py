@@ -158,7 +158,7 @@ class Field:
         if self.type == "choice" and not self.default.startswith("is auto"):
             unset = "auto"
         text += f" Default: {self.default_text(unset)}."
-        if self.families:
+        if self.families and len(FAMILIES) > 1:
             text += " Only for " + " and ".join(FAMILY_NAMES[family] for family in self.families) + "."
         return text
 
@@ -389,7 +389,8 @@ def readme_rows(fields):
         if not default:
             default = field.default.removeprefix("is ")
             default = re.split(r"[,:]", default)[0].strip('"') if field.type != "file" else "`$MOTIONCACHE_MODEL`, else the demo model"
-        only = "; SkyReels-V2" if field.families else ""
+        names = " and ".join(FAMILY_NAMES[family] for family in field.families)
+        only = f"; only {names}" if names and len(FAMILIES) > 1 else ""
         rows.append(f"| `{field.name}` | {default} | {field.short}{only} |")
     return rows
 

@@ -79,6 +79,11 @@ TRIED = [
 
     Tried("tests", "./tests/run.sh tokenizer", ("tests/run.sh --suite unit", "tests/run.sh --suite"),
           shows=PASSED),
+    Tried("tests", "./tests/run.sh architecture", ("tests/architecture/architecture_test.py SOURCE_ROOT",
+          "tests/architecture/architecture_test.py"), shows=PASSED),
+    Tried("tests", "engine/request/generate.py readme engine/request/fields.toml README.md --write && git diff --exit-code README.md; "
+          "echo written", ("engine/request/generate.py",),
+          shows="written"),
     Tried("tests", "./tests/run.sh bench-report", ("tests/bench/report.py SESSION_BENCH MODEL",), shows=PASSED),
     Tried("element tests", "./tests/run.sh element-launch-file", ("tests/element/launch.sh MODE",), shows=PASSED),
     Tried("element tests", "./tests/run.sh install", ("tests/install/install.sh BUILD PREFIX",), shows=PASSED),

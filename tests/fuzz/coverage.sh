@@ -13,7 +13,10 @@ trap 'rm -rf "$work"' EXIT
 parsers="model/calibration_json model/json_object model/pickle model/safetensors model/tensor_view model/torch_archive
          model/zip_archive families/skyreels_v2/generation_config networks/t5/t5_files networks/wan_dit/wan_dit_files
          networks/wan_vae/wan_vae_files"
-flags="-std=c++20 -g -O0 -I. -fprofile-instr-generate -fcoverage-mapping"
+mkdir -p "$work/engine/request"
+python3 engine/request/generate.py header engine/request/fields.toml engine/motioncache.h.in "$work/engine/motioncache.h"
+python3 engine/request/generate.py fields engine/request/fields.toml "$work/engine/request/fields.h"
+flags="-std=c++20 -g -O0 -I. -I$work -fprofile-instr-generate -fcoverage-mapping"
 
 printf '%s\0' engine/model/*.cpp engine/networks/*/*_files.cpp engine/families/*/folder.cpp \
     engine/families/*/generation_config.cpp engine/cache/*.cpp |

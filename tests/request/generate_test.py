@@ -1,0 +1,113 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""The generator of the table of fields: what is wrong in a table is told by name, and a new field needs no other edit.
+
+  generate_test.py SOURCE_ROOT
+"""
+import pathlib
+import subprocess
+import sys
+import tempfile
+import unittest
+
+ROOT = pathlib.Path(sys.argv.pop(1)).resolve()
+GENERATE = ROOT / "engine/request/generate.py"
+TABLE = ROOT / "engine/request/fields.toml"
+GOOD = '''
+[[choice]]
+name = "colour"
+c = "McColour"
+prefix = "MC_COLOUR"
+auto = "As it comes"
+values = [["red", "Like a rose"], ["blue", "Like the sea"]]
+
+[[field]]
+name = "number"
+type = "int"
+range = [1, 9]
+unit = "things"
+default = "model"
+nick = "Number"
+blurb = "How many things."
+short = "how many"
+
+[[field]]
+name = "colour"
+type = "choice"
+choice = "colour"
+default = "is auto"
+nick = "Colour"
+blurb = "Which colour."
+short = "which colour"
+'''
+
+
+def run(*arguments):
+    return subprocess.run([sys.executable, GENERATE, *map(str, arguments)], capture_output=True, text=True)
+
+
+class Generate(unittest.TestCase):
+    def check(self, text, *words):
+        with tempfile.TemporaryDirectory() as folder:
+            table = pathlib.Path(folder) / "fields.toml"
+            table.write_text(text, encoding="utf-8")
+            result = run("check", table)
+            if not words:
+                self.assertEqual(result.returncode, 0, result.stderr)
+                return
+            self.assertEqual(result.returncode, 1, f"not refused: {words}")
+            for word in words:
+                self.assertIn(word, result.stderr)
+
+    def test_what_is_wrong_is_told_by_name(self):
+        self.check(GOOD)
+        wrong = {
+            ('blurb = "How many things."\n', ""): ("number", "blurb"),
+            ('blurb = "How many things."', 'blurb = " "'): ("number", "blurb"),
+            ('nick = "Number"\n', ""): ("number", "nick"),
+            ('short = "how many"\n', ""): ("number", "short"),
+            ('name = "colour"\ntype', 'name = "number"\ntype'): ("two fields", "number"),
+            ('default = "model"', 'default = "is 12, a dozen"'): ("number", "default is out of its range"),
+            ('default = "is auto"', 'default = "is green"'): ("colour", "default"),
+            ('default = "model"', 'default = "somewhere"'): ("number", "default"),
+            ("range = [1, 9]", "range = [9, 1]"): ("number", "range"),
+            ("range = [1, 9]", "range = [-5, 9]"): ("number", "unset"),
+            ("range = [1, 9]\n", ""): ("number", "range"),
+            ('type = "int"', 'type = "integer"'): ("number", "integer"),
+            ('choice = "colour"', 'choice = "color"'): ("colour", "color"),
+            ('"Like a rose"', '""'): ("colour", "red"),
+            ('"Like a rose"', '"blue"'): ("colour", "red"),
+            ('["red", ', '["blue", '): ("colour", "two values"),
+            ('unit = "things"', 'units = "things"'): ("number", "units"),
+            ('name = "number"', 'name = "Number_"'): ("Number_",),
+        }
+        for (old, new), words in wrong.items():
+            self.assertIn(old, GOOD)
+            self.check(GOOD.replace(old, new, 1), *words)
+
+    def test_a_new_field_is_everywhere(self):
+        with tempfile.TemporaryDirectory() as folder:
+            folder = pathlib.Path(folder)
+            table = folder / "fields.toml"
+            table.write_text(TABLE.read_text(encoding="utf-8") + '\n[[field]]\nname = "motion-blur"\ntype = "number"\nrange = [0, 2]\n'
+                             'unit = "frames"\ndefault = "model"\nnick = "Motion blur"\nblurb = "How far a picture is smeared."\n'
+                             'short = "how far a picture is smeared"\n', encoding="utf-8")
+            self.assertEqual(run("header", table, ROOT / "engine/motioncache.h.in", folder / "motioncache.h").returncode, 0)
+            self.assertEqual(run("fields", table, folder / "fields.h").returncode, 0)
+            self.assertEqual(run("table", table, folder / "table.cpp").returncode, 0)
+            self.assertRegex((folder / "motioncache.h").read_text(), r"smeared\. 0 to 2 frames\. Default: the model's\. \*/\n  double motion_blur;")
+            self.assertIn("std::optional<double> motion_blur;", (folder / "fields.h").read_text())
+            made = (folder / "table.cpp").read_text()
+            self.assertIn('"motion-blur"', made)
+            self.assertIn("c.motion_blur != MC_UNSET", made)
+            old = run("readme", table, ROOT / "README.md")
+            self.assertEqual(old.returncode, 1)
+            self.assertIn("motion-blur", old.stderr)
+
+    def test_the_readme_is_what_the_table_says(self):
+        result = run("readme", TABLE, ROOT / "README.md")
+        self.assertEqual(result.returncode, 0, result.stderr)
+
+
+if __name__ == "__main__":
+    unittest.main()
