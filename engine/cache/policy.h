@@ -40,6 +40,7 @@ struct ChunkStep {
     int step;                                // evaluations of this chunk in this window before this one
     std::span<const FrameDistance> distance; // [chunk_frames]; empty at step 0
     double sigma = 1;                        // noise level of this evaluation, 0..1
+    double next_sigma = 0;                   // of the one after it; 0 at the last
 };
 
 // Everything about one decision, for tests, logs and golden cases. Spans live during the call.

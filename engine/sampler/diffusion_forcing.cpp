@@ -123,7 +123,7 @@ void WindowSampler::run_branches(const at::Tensor& input, const std::vector<int6
     std::vector<cache::ChunkStep> steps;
     for (const ChunkTurn& turn : turns)
         if (turn.kind == ChunkTurn::Kind::STEP)
-            steps.push_back({turn.chunk, turn.step, distances[steps.size()], turn.sigma});
+            steps.push_back({turn.chunk, turn.step, distances[steps.size()], turn.sigma, turn.next_sigma});
     std::vector<std::vector<cache::Plan>> plans; // of each branch
     std::vector<const ChunkTurn*> turn_of;       // of each piece of work
     std::vector<transformer::ChunkWork> work;

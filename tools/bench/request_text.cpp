@@ -43,6 +43,10 @@ void set(session::Request& r, const std::string& name, const std::string& value)
         r.height = whole();
     else if (key == "seed")
         r.seed = whole();
+    else if (key == "causal-block-size")
+        r.causal_block_size = whole();
+    else if (key == "shift")
+        r.shift = real();
     else if (key == "ar-step")
         r.ar_step = whole();
     else if (key == "base-num-frames")

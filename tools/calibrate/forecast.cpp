@@ -15,13 +15,15 @@ Forecast forecast(const cache::Settings& settings, const Recording& r) {
         warm = d.kind == cache::Decision::Kind::WARMUP || d.kind == cache::Decision::Kind::FIRST_AFTER_WARMUP;
     });
     const int steps = int(r.steps.size()), tokens = r.chunk_frames * r.frame_tokens;
+    const int others = 1 + (settings.first_frames - 1) / r.chunk_frames; // behind the first frames
     int64_t computed = 0, turns = 0, turns_after_warmup = 0, partial = 0;
     for (const ChunkMotion& motion : r.chunks) {
-        const int chunk = motion.first ? 0 : 1;
-        policy->begin_window({2, r.chunk_frames, r.frame_tokens, 1, steps, steps});
+        const int chunk = motion.first ? 0 : others;
+        policy->begin_window({others + 1, r.chunk_frames, r.frame_tokens, 1, steps, steps});
         for (int step = 0; step < steps; step++) {
             const cache::ChunkStep at{chunk, step, r.steps[size_t(step)].distance,
-                                      r.steps[size_t(step)].sigma};
+                                      r.steps[size_t(step)].sigma,
+                                      step + 1 < steps ? r.steps[size_t(step) + 1].sigma : 0};
             const cache::Plan plan = policy->decide(step, 0, {&at, 1}).front();
             computed += plan.action == cache::Action::ALL      ? tokens
                         : plan.action == cache::Action::TOKENS ? int64_t(plan.tokens.size())

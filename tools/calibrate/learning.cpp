@@ -143,6 +143,9 @@ Lesson learn(const std::shared_ptr<const session::LoadedModel>& model, const ses
     }
     for (size_t i = 0; i < steps; i++)
         if (counts[i] > 0) lesson.change[i] /= counts[i];
+    if (getenv("MC_DUMP"))
+        for (size_t i = 0; i < steps; i++)
+            std::printf("change %zu %.6f %.6f\n", i, lesson.recording.steps[i].sigma, lesson.change[i]);
     for (const ChunkMotion& m : lesson.recording.chunks)
         for (const auto& change : m.change)
             if (!change.empty())
