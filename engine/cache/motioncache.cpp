@@ -90,8 +90,7 @@ class MotionCache final : public WindowPolicy {
         decision.weighted = state.fine;
         const std::vector<float> weights = state.weights;
         const std::vector<float> distance = token_distance(chunk, state, decision.distance);
-        const bool first = chunk.chunk * shape_.chunk_frames < settings_.first_frames;
-        const double threshold = settings_.threshold * (first ? settings_.first_share : 1);
+        const double threshold = threshold_of(chunk.chunk);
         // With the length of the step that follows. Equal lengths that fill a threshold exactly are not to be divided by
         // their rounding.
         const double ahead = settings_.path.empty() ? 0 : length(chunk.sigma, chunk.next_sigma, chunk.sigma);
@@ -160,6 +159,13 @@ class MotionCache final : public WindowPolicy {
             distance.insert(distance.end(), size_t(shape_.frame_tokens), float(rescaled));
         }
         return distance;
+    }
+
+    double threshold_of(int chunk) const {
+        const bool first = chunk * shape_.chunk_frames < settings_.first_frames;
+        const bool longer = settings_.chunks > 0 && shape_.chunks > settings_.chunks;
+        return settings_.threshold * (first ? settings_.first_share : 1) *
+               (longer ? std::sqrt(double(settings_.chunks) / shape_.chunks) : 1);
     }
 
     // Of the path from one noise level to a lower one, as it counts at `sigma`.

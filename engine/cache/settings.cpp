@@ -45,6 +45,7 @@ void check(const Settings& settings) {
         refuse("cache-noise-power", settings.noise_power, "lie between 0 and 8; 0 switches it off");
     if (settings.first_frames < 1)
         refuse("The cache's number of first frames", settings.first_frames, "be 1 or more");
+    count("The cache's number of chunks", settings.chunks, "0");
     if (!is_path(settings.path))
         throw Error(MC_ERROR_SETTINGS, "The cache's path must go from sigma 1 to sigma 0 with lengths that rise from 0 to 1; "
                                        "calibrate the model again.");

@@ -49,6 +49,9 @@ struct Settings {
     // the others'; above 0 up to 1. The first chunk always is one of them, however few frames it has.
     double first_share = 1;
     int first_frames = 1; // latent frames; >= 1
+    // Ours, switched off by default (0). The threshold holds for windows of up to so many chunks. More chunks hand errors on
+    // more often; if these are independent they grow with the root of their number, so the threshold shrinks with it.
+    int chunks = 0;
     // Ours, switched off by default. What a reused velocity v does to the predicted picture x - sigma v shrinks with the
     // noise: each distance counts sigma to this power; 0..8.
     double noise_power = 0;

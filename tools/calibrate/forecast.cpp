@@ -46,9 +46,9 @@ Forecast forecast(const cache::Settings& settings, const Recording& r) {
 
 double threshold_for(cache::Settings settings, const Recording& recording, double share) {
     // Above the whole way's distance nothing is computed after warm-up; far below a step's everything is.
-    double high = 0;
+    double high = settings.path.empty() ? 0 : 1; // a path's length
     for (const cache::ScheduledStep& step : recording.steps) {
-        if (step.distance.empty()) continue;
+        if (step.distance.empty() || !settings.path.empty()) continue;
         cache::RelativeDistance moved;
         moved.add(step.distance);
         high += std::max(0.0,

@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
+#include <cmath>
 #include <map>
 
 #include "engine/cache/relative_distance.h"
@@ -119,12 +120,33 @@ std::vector<Point> Lesson::points() const {
     return list;
 }
 
+cache::Path Lesson::path(double change_power, double noise_power) const {
+    const std::vector<cache::ScheduledStep>& steps = recording.steps;
+    std::vector<double> rates; // of the way to each step but the first
+    for (size_t i = 1; i < steps.size(); i++)
+        rates.push_back(change[i] / steps[i].sigma / (steps[i - 1].sigma - steps[i].sigma));
+    const double highest = rates.empty() ? 0 : *std::max_element(rates.begin(), rates.end());
+    rates.push_back(rates.empty() ? 1 : rates.back()); // from the last step to the picture nothing is measured
+    cache::Path path{{1}, {0}};
+    for (size_t i = 0; i < rates.size(); i++) {
+        const double from = path.sigma.back(), to = i + 1 < rates.size() ? steps[i + 1].sigma : 0;
+        const double rate = highest > 0 ? std::max(rates[i] / highest, 1e-3) : 1;
+        path.sigma.push_back(to);
+        path.length.push_back(path.length.back() + std::pow(rate, change_power) *
+                                                       std::pow((from + to) / 2, noise_power) * (from - to));
+    }
+    const double whole = path.length.back();
+    for (double& length : path.length) length /= whole;
+    return path;
+}
+
 Lesson learn(const std::shared_ptr<const session::LoadedModel>& model, const session::Request& request,
              const std::vector<std::string>& prompts) {
     const session::Settings settings = session::complete(request_of(request, prompts, 0), *model);
     Lesson lesson;
     lesson.recording.steps = scheduled_steps(*model, settings, request.grid);
     lesson.recording.chunk_frames = settings.causal_block_size;
+    lesson.window_chunks = settings.length.windows.front() / settings.causal_block_size;
     const size_t steps = lesson.recording.steps.size();
     std::vector<double> counts(steps);
     lesson.change.resize(steps);
@@ -143,9 +165,6 @@ Lesson learn(const std::shared_ptr<const session::LoadedModel>& model, const ses
     }
     for (size_t i = 0; i < steps; i++)
         if (counts[i] > 0) lesson.change[i] /= counts[i];
-    if (getenv("MC_DUMP"))
-        for (size_t i = 0; i < steps; i++)
-            std::printf("change %zu %.6f %.6f\n", i, lesson.recording.steps[i].sigma, lesson.change[i]);
     for (const ChunkMotion& m : lesson.recording.chunks)
         for (const auto& change : m.change)
             if (!change.empty())

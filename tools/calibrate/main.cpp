@@ -87,12 +87,13 @@ void calibrate_model(const Options& o) {
     const Found found = search(stage, lesson, curve, options);
     const std::vector<double> shares =
         o.quick ? std::vector<double>{0.35, 0.22, 0.12}
-                : std::vector<double>{0.35, 0.28, 0.22, 0.18, 0.15, 0.12, 0.10, 0.08};
+                : std::vector<double>{0.55, 0.46, 0.39, 0.34, 0.30, 0.26, 0.22, 0.18, 0.15, 0.12};
     const std::vector<Trial> trials = run_levels(stage, settings_for_shares(found, lesson.recording, shares));
     const Choice choice = choose_presets(trials);
     print_table(trials, choice);
 
     calibration.polynomial = found.best.settings.polynomial;
+    calibration.path = found.best.settings.path;
     for (const Point& p : points) {
         calibration.least = &p == points.data() ? p.x : std::min(calibration.least, p.x);
         calibration.most = std::max(calibration.most, p.x);

@@ -23,19 +23,22 @@ void progress(const char* format, ...) {
 
 std::string text_of(const cache::Settings& s) {
     const char* const reuse[] = {"repeat", "taylor", "solver"};
-    const bool identity = s.polynomial == cache::Polynomial{};
     char text[256];
     std::snprintf(text, sizeof text,
-                  "reuse %s, noise power %g, first share %g, warmup %d, coarse updates %d, weight floor %g, "
+                  "reuse %s, first share %g, warmup %d, coarse updates %d, weight floor %g, "
                   "min ratio %g, ",
-                  reuse[int(s.reuse)], s.noise_power, s.first_share, s.warmup, s.coarse_updates,
+                  reuse[int(s.reuse)], s.first_share, s.warmup, s.coarse_updates,
                   s.weight_floor, s.min_ratio);
     std::string line = text;
     if (s.vote)
         std::snprintf(text, sizeof text, "vote %g", *s.vote), line += text;
     else
         line += "no vote";
-    return line + (identity ? ", distance as it is" : ", distance through the polynomial");
+    if (!s.path.empty())
+        std::snprintf(text, sizeof text, ", %.0f and %.0f %% of the path behind it at sigma 0.9 and 0.5",
+                      100 * s.path.at(0.9), 100 * s.path.at(0.5)),
+            line += text;
+    return line;
 }
 
 void print_table(std::span<const Trial> trials, const Choice& choice) {
