@@ -162,7 +162,7 @@ class MotionCache final : public WindowPolicy {
     }
 
     double threshold_of(int chunk) const {
-        const bool first = chunk * shape_.chunk_frames < settings_.first_frames;
+        const bool first = chunk * shape_.chunk_frames - shape_.given < settings_.first_frames;
         const bool longer = settings_.chunks > 0 && shape_.chunks > settings_.chunks;
         return settings_.threshold * (first ? settings_.first_share : 1) *
                (longer ? std::sqrt(double(settings_.chunks) / shape_.chunks) : 1);

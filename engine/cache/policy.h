@@ -33,6 +33,7 @@ struct WindowShape {
     int steps;        // evaluations of a chunk, from the first to the last of the schedule; `rows` where the
                       // whole window is decided at once
     int rows;         // of the window
+    int given = 0;    // its first latent frames, which are not generated
 };
 
 struct ChunkStep {

@@ -44,9 +44,9 @@ struct Settings {
     // never. Unset: each token for itself.
     std::optional<double> vote = 0.5;
     double min_ratio = 0.4; // a smaller share of due tokens is put off, their sums kept; 0..1
-    // Ours, switched off by default. The first frames of a window, when they are generated, follow none or few: their
-    // errors are what all after them build on. The threshold of a chunk that begins before `first_frames` is this share of
-    // the others'; above 0 up to 1. The first chunk always is one of them, however few frames it has.
+    // Ours, switched off by default. The first frames that a window generates follow none, or given ones only: their
+    // errors are what all after them build on. The threshold of a chunk that begins before `first_frames` of them is
+    // this share of the others'; above 0 up to 1. The first chunk always is one of these, however few frames it has.
     double first_share = 1;
     int first_frames = 1; // latent frames; >= 1
     // Ours, switched off by default (0). The threshold holds for windows of up to so many chunks. More chunks hand errors on

@@ -53,6 +53,23 @@ TEST(forecast_counts_what_the_policy_decides) {
     CHECK_NEAR(forecast(s, r).share, 0.25, 0);
 }
 
+TEST(forecast_along_a_path) {
+    const Recording r = recording(40);
+    cache::Settings s = settings();
+    s.weights = cache::Weights::NONE;
+    s.path = {{1, 0}, {0, 1}};
+    s.threshold = 0.25; // every tenth step
+    CHECK_NEAR(forecast(s, r).share, 0.1, 1e-12);
+    s.first_share = 0.1, s.first_frames = 3; // each of the first chunk's
+    CHECK_NEAR(forecast(s, r).share, 0.55, 1e-12);
+    s.first_frames = 9; // the second recorded chunk stands for those behind the first frames
+    CHECK_NEAR(forecast(s, r).share, 0.55, 1e-12);
+    for (double share : {0.52, 0.6, 0.7}) {
+        s.threshold = threshold_for(s, r, share);
+        CHECK_NEAR(forecast(s, r).share, share, 0.05);
+    }
+}
+
 TEST(a_higher_threshold_computes_no_more) {
     const Recording r = recording();
     cache::Settings s = settings();

@@ -45,7 +45,7 @@ session::Request base_request(const Options& o) {
 }
 
 model::CalibratedPreset preset_of(const Trial& trial) {
-    return {trial.settings, trial.speedup, trial.psnr, trial.ssim};
+    return {trial.settings, trial.speedup, trial.stated(), trial.ssim};
 }
 
 void calibrate_model(const Options& o) {
@@ -87,7 +87,7 @@ void calibrate_model(const Options& o) {
     const Found found = search(stage, lesson, curve, options);
     const std::vector<double> shares =
         o.quick ? std::vector<double>{0.35, 0.22, 0.12}
-                : std::vector<double>{0.55, 0.46, 0.39, 0.34, 0.30, 0.26, 0.22, 0.18, 0.15, 0.12};
+                : std::vector<double>{0.5, 0.42, 0.35, 0.3, 0.26, 0.22, 0.17, 0.12};
     const std::vector<Trial> trials = run_levels(stage, settings_for_shares(found, lesson.recording, shares));
     const Choice choice = choose_presets(trials);
     print_table(trials, choice);

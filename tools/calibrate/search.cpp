@@ -30,9 +30,11 @@ Knob knob(const char* name, Member Settings::*member, std::initializer_list<T> v
 // Where along the way it computes.
 Knob path_knob(const Lesson& lesson, bool quick) {
     Knob k{"path", {}};
-    for (double change : quick ? std::vector<double>{0.5, 1} : std::vector<double>{0.3, 0.5, 1})
-        for (double noise : quick ? std::vector<double>{1} : std::vector<double>{0, 1, 2})
-            k.values.push_back([path = lesson.path(change, noise)](Settings& s) { s.path = path; });
+    const auto add = [&](double change, double noise) {
+        k.values.push_back([path = lesson.path(change, noise)](Settings& s) { s.path = path; });
+    };
+    add(0.5, 1), add(1, 1);
+    if (!quick) add(0.5, 0), add(0.5, 2), add(0.3, 1);
     return k;
 }
 
@@ -40,17 +42,16 @@ std::vector<Knob> knobs_of(const Lesson& lesson, bool quick) {
     const Knob reuse = knob<Reuse>("reuse", &Settings::reuse, {Reuse::REPEAT, Reuse::TAYLOR, Reuse::SOLVER});
     const Knob path = path_knob(lesson, quick);
     if (quick) return {reuse, path};
-    const Knob first = knob<double>("first share", &Settings::first_share, {0.01, 0.1, 0.3, 1});
+    const Knob first = knob<double>("first share", &Settings::first_share, {0.01, 0.1, 0.3});
     return {reuse,
             first,
             path,
-            knob<int>("warmup", &Settings::warmup, {0, 1, 2}),
+            knob<int>("warmup", &Settings::warmup, {0, 1}),
             knob<double>("weight floor", &Settings::weight_floor, {0.6, 0.8}),
             knob<std::optional<double>>("vote", &Settings::vote, {0.3, 0.5, std::nullopt}),
-            knob<double>("min ratio", &Settings::min_ratio, {0, 0.2, 0.4}),
+            knob<double>("min ratio", &Settings::min_ratio, {0, 0.2}),
             knob<int>("coarse updates", &Settings::coarse_updates, {0, 2}),
-            path, // when the computing is done depends on all of these: once more what matters most
-            first};
+            path}; // when the computing is done depends on all of these: once more
 }
 
 // Where the search begins, from the better of them: knobs are changed one by one, and these two lie apart in
@@ -82,7 +83,7 @@ std::vector<Settings> starts_of(const Lesson& lesson, const std::optional<Curve>
 Settings at_share(const Settings& settings, const Recording& recording, double share) {
     Settings chosen = settings;
     double most = -1;
-    for (double floor : {settings.weight_floor, 0.6, 0.4})
+    for (double floor : {settings.weight_floor, 0.6, 0.4, 0.25})
         for (double min_ratio : {settings.min_ratio, settings.min_ratio / 2, 0.0}) {
             if (most >= least_partial) return chosen;
             Settings s = settings;
