@@ -15,10 +15,7 @@ source tools/setup.sh
 need_packages "${packages_build[@]}" "${packages_play[@]}"
 need_torch
 configure build -Dtests=false
-if ! ninja -C build -n | grep -q 'no work to do'; then
-    say "Building (a few minutes, once)"
-    ninja -C build --quiet
-fi
+build build
 
 # gst-launch parses its arguments again, and takes the quotes off a string that has them at both ends. As GStreamer's
 # own notation of a string, every byte in octal, any text arrives as it was typed.

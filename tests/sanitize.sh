@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # The whole test suite under AddressSanitizer, LeakSanitizer and UndefinedBehaviorSanitizer. Arguments go to
-# `meson test` (a suite: --suite unit). What is suppressed, and why, stands in tests/sanitizers/.
+# `meson test`, and only what these tests need is built: tests/sanitize.sh --suite unit, tests/sanitize.sh session
+# What is suppressed, and why, stands in tests/sanitizers/.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 source tools/setup.sh
@@ -9,8 +10,11 @@ need_packages "${packages_build[@]}" "${packages_play[@]}" "${packages_test[@]}"
 need_torch
 # The fuzzers bring sanitizers of their own, and tests/run.sh runs them.
 configure build-sanitize --buildtype=debugoptimized -Doptimization=1 -Db_sanitize=address,undefined -Db_lundef=false -Dfuzz=disabled
-say "Building"
-ninja -C build-sanitize
+if [ $# = 0 ]; then
+    say "Building"
+    ninja -C build-sanitize
+    set -- --no-rebuild
+fi
 say "Testing"
 suppressions=$PWD/tests/sanitizers
 # Slow unwinding: third-party libraries have no frame pointers, and a suppression needs the whole stack.
@@ -19,5 +23,7 @@ export LSAN_OPTIONS=suppressions=$suppressions/leaks.txt:print_suppressions=0
 export UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
 # First in every program: gst-launch and the plugin scanner are not built with it and open our plugin.
 preload="LD_PRELOAD=$(g++ -print-file-name=libasan.so):$(g++ -print-file-name=libubsan.so)"
-meson test -C build-sanitize --no-rebuild --print-errorlogs --timeout-multiplier 10 --wrapper "env $preload" "$@" || true
-python3 tests/summary.py build-sanitize/meson-logs/testlog-env.json # named after the wrapper
+log=build-sanitize/meson-logs/testlog-env.json # named after the wrapper
+rm -f "$log"
+meson test -C build-sanitize --print-errorlogs --timeout-multiplier 10 --wrapper "env $preload" "$@" || [ -f "$log" ] || die "No test was run."
+python3 tests/summary.py "$log"

@@ -45,6 +45,14 @@ need_torch() {
     [ -n "${TORCH_DIR-}" ] || tools/torch/fetch.sh || die "LibTorch could not be fetched. TORCH_DIR=FOLDER uses one that is already on this machine."
 }
 
+# build FOLDER: everything that is installed.
+build() {
+    if ! ninja -C "$1" -n | grep -q 'no work to do'; then
+        say "Building (a few minutes, once)"
+        ninja -C "$1" --quiet
+    fi
+}
+
 # configure FOLDER OPTION...: sets the build folder up once; again only when the options have changed. A folder that
 # somebody set up by hand is used as it is.
 configure() {

@@ -1,4 +1,4 @@
-// FlowCache: each chunk has a sum of its own (caching.md 5).
+// FlowCache: each chunk has a sum of its own (docs/algorithms.md#flowcache).
 #include "engine/cache/policies.h"
 #include "engine/cache/relative_distance.h"
 

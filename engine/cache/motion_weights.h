@@ -1,6 +1,6 @@
 #pragma once
 // From how much each token differs from the latent frame before to its share of the distance
-// (skyreels_v2.md 6.3).
+// (docs/algorithms.md#motion-weights).
 #include <span>
 #include <vector>
 

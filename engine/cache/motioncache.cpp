@@ -1,4 +1,4 @@
-// MotionCache: tokens that move are computed again sooner than still ones (caching.md 1, skyreels_v2.md 6.3).
+// MotionCache: tokens that move are computed again sooner than still ones (docs/algorithms.md#motioncache).
 //
 //     step < warmup    the whole chunk is computed
 //     step = warmup    once more, and the sums start at 0

@@ -1,5 +1,5 @@
 #pragma once
-// The knobs of the cache policies. Formulas: caching.md and skyreels_v2.md 6.3, 6.4 of the specification.
+// The knobs of the cache policies. Formulas: docs/algorithms.md#caches.
 #include <array>
 #include <optional>
 

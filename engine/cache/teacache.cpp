@@ -1,4 +1,4 @@
-// TeaCache: one decision for a row, for all chunks that take a step in it (skyreels_v2.md 6.4, 8.3 O15-O19).
+// TeaCache: one decision for a row, for all chunks that take a step in it (docs/algorithms.md#teacache).
 #include "engine/cache/policies.h"
 #include "engine/cache/relative_distance.h"
 

@@ -19,8 +19,8 @@ at::Device open_cuda(int index, const std::string& module) {
     const std::string name = "cuda:" + std::to_string(index);
     if (!fs::exists(module))
         throw Error(MC_ERROR_DEVICE,
-                    name + ": this program was built without CUDA; build it with the CUDA toolkit 13 "
-                           "(meson -Dcuda=enabled), or use device=cpu",
+                    name + ": this program was built without CUDA; install the CUDA toolkit 13 and build "
+                           "in a new folder, or use device=cpu",
                     "no file " + module);
     // Never closed: ATen keeps what the library registers until the process ends.
     void* library = dlopen(module.c_str(), RTLD_NOW | RTLD_LOCAL);

@@ -1,13 +1,13 @@
 #pragma once
 // A model folder in either published layout, opened without Torch. The rest of the engine sees one naming:
-// the Diffusers names (skyreels_v2.md 1.2, 2.8, 3.2), whatever the files call their tensors.
+// the Diffusers names (docs/algorithms.md#tensor-names), whatever the files call their tensors.
 //
 //   original   config.json + *.safetensors shards, Wan2.1_VAE.pth, models_t5_*.pth,
 //   google/umt5-xxl/spiece.model diffusers  model_index.json, transformer/, vae/, text_encoder/,
 //   tokenizer/spiece.model
 //
 // Not read: scheduler/scheduler_config.json, whose flow_shift is 1.0 in published folders while the models
-// are meant to be sampled with 8.0 or 5.0 (skyreels_v2.md 4.1); shift is a setting of the request.
+// are meant to be sampled with 8.0 or 5.0 (docs/algorithms.md#time-grid); shift is a setting of the request.
 //
 // Every failure is an mc::Error with the file's path, what is wrong with it and the remedy:
 // MC_ERROR_NOT_FOUND for what is not there, MC_ERROR_READ for what is not as it should be.

@@ -1,5 +1,5 @@
 #pragma once
-// The diffusion-forcing sampler of one window (skyreels_v2.md 5.3): a row of the timestep matrix at a time, each
+// The diffusion-forcing sampler of one window (docs/algorithms.md#sampler): a row of the timestep matrix at a time, each
 // chunk at its own noise level. What of a chunk goes through the layers is the cache policy's to decide.
 #include <ATen/core/Tensor.h>
 #include <functional>

@@ -1,6 +1,6 @@
 #pragma once
 // A picture made ready for the VAE: centre crop to the target's aspect, bicubic resize with 8-bit
-// intermediate rounding as Pillow does, scaled to [-1, 1] (skyreels_v2.md 5.5). No Torch.
+// intermediate rounding as Pillow does, scaled to [-1, 1] (docs/algorithms.md#image). No Torch.
 #include <cstdint>
 #include <vector>
 

@@ -1,5 +1,5 @@
 #pragma once
-// The timesteps and sigmas that a sampler visits (skyreels_v2.md 4.1). Plain numbers, no tensors.
+// The timesteps and sigmas that a sampler visits (docs/algorithms.md#time-grid). Plain numbers, no tensors.
 #include <cstdint>
 #include <vector>
 

@@ -1,5 +1,5 @@
 #pragma once
-// Which latent frame stands at which timestep in each row of a diffusion-forcing window (skyreels_v2.md 5.2).
+// Which latent frame stands at which timestep in each row of a diffusion-forcing window (docs/algorithms.md#timestep-matrix).
 #include <cstdint>
 #include <vector>
 

@@ -1,6 +1,6 @@
 #pragma once
 // UniPC (bh2, order 2, flow prediction) as coefficients: every update is a linear combination of at most five
-// tensors, so the solver needs no tensors itself (skyreels_v2.md 4.2). State of a chunk: x_last, m0, m_prev.
+// tensors, so the solver needs no tensors itself (docs/algorithms.md#unipc). State of a chunk: x_last, m0, m_prev.
 #include <vector>
 
 #include "engine/schedule/time_grid.h"

@@ -1,5 +1,5 @@
 #pragma once
-// How a video is cut into windows (skyreels_v2.md 5.1, 5.6). All in latent frames unless "frames" is said.
+// How a video is cut into windows (docs/algorithms.md#windows). All in latent frames unless "frames" is said.
 #include <vector>
 
 #include "engine/model/config.h"

@@ -34,7 +34,7 @@ struct Request {
     CacheRequest cache;
     std::optional<sampler::Finished> finished_chunks; // unset: FROZEN; only with attention kv
     // Several windows with attention kv: as the reference, which passes every prefix chunk but the first anew in each row
-    // and measures the first motion of a window against the window before (skyreels_v2.md 8.3, M5 and M10).
+    // and measures the first motion of a window against the window before (docs/algorithms.md#m5, docs/algorithms.md#m10).
     bool reference_windows = false;
     std::optional<sampler::Image> image, end_image;
     schedule::Grid grid = schedule::Grid::OFFICIAL;

@@ -1,5 +1,5 @@
 #pragma once
-// Prompt cleaning, as the reference pipelines do before the tokenizer (skyreels_v2.md 3.3).
+// Prompt cleaning, as the reference pipelines do before the tokenizer (docs/algorithms.md#prompt-cleaning).
 #include <string>
 
 namespace mc::text {

@@ -1,5 +1,5 @@
 #pragma once
-// SentencePiece unigram tokenizer of UMT5 (skyreels_v2.md 3.4).
+// SentencePiece unigram tokenizer of UMT5 (docs/algorithms.md#tokenizer).
 #include <cstdint>
 #include <memory>
 #include <string>

@@ -1,5 +1,5 @@
 #pragma once
-// UMT5 encoder (skyreels_v2.md 3.1): token ids to text embeddings.
+// UMT5 encoder (docs/algorithms.md#umt5): token ids to text embeddings.
 #include <ATen/core/Tensor.h>
 #include <cstdint>
 #include <memory>

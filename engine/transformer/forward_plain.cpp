@@ -1,4 +1,4 @@
-// The forward as the formulas say it (skyreels_v2.md 1.3, 6.2), operation by operation and one piece of work after the
+// The forward as the formulas say it (docs/algorithms.md#block), operation by operation and one piece of work after the
 // other: what the fast one is tested against, and what runs on devices other than the CPU. bfloat16 is rounded where
 // Diffusers rounds (1.5).
 #include <ATen/ATen.h>

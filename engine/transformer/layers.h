@@ -1,5 +1,5 @@
 #pragma once
-// The weights of the transformer as its layers use them. Names in comments are the spec's (skyreels_v2.md 1.3).
+// The weights of the transformer as its layers use them. Names in comments: docs/algorithms.md#block.
 #include <vector>
 
 #include "engine/model/config.h"

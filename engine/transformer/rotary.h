@@ -1,5 +1,5 @@
 #pragma once
-// Rotary position embedding over (latent frame, row, column) (skyreels_v2.md 1.3, item 7).
+// Rotary position embedding over (latent frame, row, column) (docs/algorithms.md#rope).
 #include <ATen/core/Tensor.h>
 
 namespace mc::transformer {

@@ -1,5 +1,5 @@
 #pragma once
-// Time embeddings (skyreels_v2.md 1.3, items 2 and 3), made once a timestep: those of a schedule in one go, before
+// Time embeddings (docs/algorithms.md#time-embedding), made once a timestep: those of a schedule in one go, before
 // the first row.
 #include <ATen/core/Tensor.h>
 #include <map>

@@ -1,5 +1,5 @@
 #pragma once
-// The diffusion transformer of the Wan / SkyReels-V2 family (skyreels_v2.md 1.3): latents of a window and a
+// The diffusion transformer of the Wan / SkyReels-V2 family (docs/algorithms.md#transformer): latents of a window and a
 // timestep per latent frame in, velocity out.
 #include <ATen/core/Tensor.h>
 #include <memory>

@@ -4,7 +4,7 @@
 
 namespace mc::vae {
 
-// The last two frames that a causal convolution has seen: a cache slot of the reference (skyreels_v2.md 2.5).
+// The last two frames that a causal convolution has seen: a cache slot of the reference (docs/algorithms.md#vae-stream).
 class History {
   public:
     Window push(const Frame& now) {

@@ -1,5 +1,5 @@
 #pragma once
-// The decoder, latent frame by latent frame, with its state (skyreels_v2.md 2.4, 2.5).
+// The decoder, latent frame by latent frame, with its state (docs/algorithms.md#vae-stream).
 #include <functional>
 
 #include "engine/trace.h"

@@ -1,5 +1,5 @@
 #pragma once
-// The encoder, frame by frame (skyreels_v2.md 2.3, 2.5): the first frame makes a latent frame, then every
+// The encoder, frame by frame (docs/algorithms.md#vae-stream): the first frame makes a latent frame, then every
 // four.
 #include <functional>
 

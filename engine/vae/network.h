@@ -1,5 +1,5 @@
 #pragma once
-// The VAE's layers and their weights (skyreels_v2.md 2.2 - 2.4, 2.8). What a layer computes is ops.h's
+// The VAE's layers and their weights (docs/algorithms.md#vae-layers). What a layer computes is ops.h's
 // business.
 #include <ATen/core/Tensor.h>
 #include <array>

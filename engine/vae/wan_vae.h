@@ -1,5 +1,5 @@
 #pragma once
-// The Wan 2.1 VAE (skyreels_v2.md 2): pixels to latents, and latents to pixels as a stream whose state is
+// The Wan 2.1 VAE (docs/algorithms.md#vae): pixels to latents, and latents to pixels as a stream whose state is
 // kept between calls. float32 always. One latent frame stands for 8 x 8 pixels and 4 frames, the first for 1
 // frame.
 #include <ATen/core/Tensor.h>
@@ -26,7 +26,7 @@ class DecoderStream {
     // call. Trace names, k counting latent frames from the stream's start: "conv1_out.k", "middle_out.k",
     // "stage0_out.k".
     at::Tensor decode(const at::Tensor& latents, Cancel cancel = {}, const Trace& trace = {});
-    // The state after the last call, in the reference's slot order (skyreels_v2.md 2.5): each [channels,
+    // The state after the last call, in the reference's slot order (docs/algorithms.md#vae-stream): each [channels,
     // frames, height, width], undefined tensor for a slot that holds none ("Rep", and the last ones that it
     // never uses).
     std::vector<at::Tensor> slots() const;

@@ -1,12 +1,11 @@
-#!/bin/sh
+#!/usr/bin/env bash
 # Line coverage of the parsers by the fuzzers, with the number of executions; fails below 80 % of the lines of any
 # parser file. Usage: tests/fuzz/coverage.sh [EXECUTIONS, default 20000]
-set -eu
+set -euo pipefail
 cd "$(dirname "$0")/../.."
+source tools/setup.sh
 executions=${1:-20000}
-for tool in clang++ llvm-profdata llvm-cov; do
-    command -v $tool >/dev/null || { echo "coverage.sh needs $tool (Debian: clang, llvm)" >&2; exit 77; }
-done
+need_packages g++ nlohmann-json3-dev "${packages_fuzz[@]}"
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
@@ -15,12 +14,9 @@ parsers="calibration_json json_object pickle safetensors tensor_view torch_archi
          skyreels_v2/generation_config skyreels_v2/text_encoder skyreels_v2/transformer skyreels_v2/vae"
 flags="-std=c++20 -g -O0 -I. -fprofile-instr-generate -fcoverage-mapping"
 
-objects=
-for source in engine/model/*.cpp engine/model/skyreels_v2/*.cpp engine/cache/*.cpp; do
-    object=$work/$(basename "$source").o
-    clang++ $flags -fsanitize=fuzzer-no-link -c "$source" -o "$object"
-    objects="$objects $object"
-done
+printf '%s\0' engine/model/*.cpp engine/model/skyreels_v2/*.cpp engine/cache/*.cpp |
+    xargs -0 -P "$(nproc)" -I SOURCE sh -c 'clang++ '"$flags"' -fsanitize=fuzzer-no-link -c SOURCE -o "$0/$(echo SOURCE | tr / _).o"' "$work"
+objects=$(echo "$work"/*.o)
 binaries=
 for target in safetensors torch_archive config; do
     clang++ $flags -fsanitize=fuzzer tests/fuzz/fuzz_$target.cpp $objects -o "$work/$target"

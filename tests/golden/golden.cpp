@@ -1,4 +1,4 @@
-// Runs golden cases and says how far the engine is from what they expect: `golden --help`.
+// Runs golden cases and says how far the engine is from what they expect; tests/golden.sh builds and starts it.
 #include <algorithm>
 #include <c10/core/InferenceMode.h>
 #include <c10/util/Exception.h>
@@ -13,7 +13,7 @@
 namespace mc::golden {
 namespace {
 
-constexpr const char* help = R"(usage: golden [OPTION...] FOLDER...
+constexpr const char* help = R"(usage: tests/golden.sh [OPTION...] FOLDER...
 Runs every case of each FOLDER (FOLDER/cases/NAME and FOLDER/GROUP/cases/NAME) with every file layout that it names and
 prints the worst difference divided by its tolerance. Ends with 1 when a case fails, 2 when there is nothing to run.
   --precision P   float32 (default) or bfloat16: then the distance from float32 is printed instead of a verdict

@@ -163,7 +163,7 @@ TEST(flop_follows_the_shapes) {
     auto text = t->text_context(in.embeds);
     Window window(*t, shape);
     window.forward(in.latents, in.timesteps, *text);
-    // skyreels_v2.md 7, without the parts that do not depend on the number of tokens.
+    // docs/algorithms.md#flop, without the parts that do not depend on the number of tokens.
     const auto& c = t->config();
     int64_t S = 6 * 16, D = c.width, keys = in.embeds.size(0) + 1;
     int64_t block = 8 * S * D * D + 4 * S * S * D + 4 * S * D * D + 4 * S * keys * D + 4 * S * D * c.ffn;

@@ -48,7 +48,7 @@ int main(int argc, char** argv) {
     GstElement* filter = gst_element_factory_make("capsfilter", nullptr);
     GstElement* sink = gst_element_factory_make("fakesink", nullptr);
     if (!source || !filter || !sink) {
-        std::cerr << "no element motioncachegen: run this inside meson devenv\n";
+        std::cerr << "no element motioncachegen: start it with pipelines/benchmark.sh\n";
         return 1;
     }
     for (int i = 1; i < argc; i++) {

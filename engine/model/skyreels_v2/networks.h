@@ -1,6 +1,6 @@
 #pragma once
 // The three networks of SkyReels-V2: how their configs are read and which tensors they have
-// (skyreels_v2.md 1.1, 1.2, 2.8, 3.2). Names and shapes are the same in both layouts but for the spelling of
+// (docs/algorithms.md#tensor-names). Names and shapes are the same in both layouts but for the spelling of
 // the names.
 #include <string>
 #include <vector>
@@ -36,7 +36,7 @@ TensorRules text_encoder_rules();
 // generation_config.json, ours: whatever it states replaces the field of `defaults`. An unknown field is an
 // error that lists the known ones.
 void read_generation_config(const JsonObject& config, GenerationDefaults& defaults);
-// Defaults of the series (the command line's of the reference, skyreels_v2.md 5.8); `for_720p`: those
+// Defaults of the series (the command line's of the reference, docs/algorithms.md#defaults); `for_720p`: those
 // recommended for the 720P models, 1280 x 720 and windows of 121 frames.
 GenerationDefaults series_defaults(bool for_720p);
 

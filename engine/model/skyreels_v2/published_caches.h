@@ -1,6 +1,5 @@
 #pragma once
-// Cache settings that were published for the models of the series, as data (skyreels_v2.md 6.3, 6.4;
-// caching.md 5).
+// Cache settings that were published for the models of the series, as data (docs/algorithms.md#published-caches).
 #include "engine/cache/settings.h"
 #include "engine/model/config.h"
 

@@ -11,7 +11,7 @@ constexpr int64_t CHANNEL_LIMIT = 65536;
 constexpr size_t STAGE_LIMIT = 8;
 constexpr const char* USE_WAN21 = "use the VAE of Wan 2.1, which SkyReels-V2 was trained with";
 
-// Wan 2.1's latents have these means and deviations, one a channel (skyreels_v2.md 2.1); its weight file does
+// Wan 2.1's latents have these means and deviations, one a channel (docs/algorithms.md#vae-normalisation); its weight file does
 // not carry them.
 const std::vector<float> LATENTS_MEAN{-0.7571f, -0.7089f, -0.9113f, 0.1075f,  -0.1745f, 0.9653f,
                                       -0.1517f, 1.5508f,  0.4134f,  -0.0715f, 0.5517f,  -0.3632f,

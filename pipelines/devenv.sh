@@ -1,0 +1,19 @@
+#!/usr/bin/env bash
+# Runs a command with the element, the C library and motioncache-calibrate of this checkout, which it first builds in
+# build/ as far as that is not done:
+#
+#   pipelines/devenv.sh COMMAND [ARGUMENT...]
+#
+# Installs what is missing, as quickstart.sh does. TORCH_DIR=FOLDER: use that LibTorch.
+set -euo pipefail
+[ $# -gt 0 ] || { sed -n '2,/^set/s/^# \{0,1\}//p' "$0" >&2; exit 2; }
+here=$PWD
+cd "$(dirname "$0")/.."
+source tools/setup.sh
+{
+    need_packages "${packages_build[@]}" "${packages_play[@]}"
+    need_torch
+    configure build -Dtests=false
+    build build
+} >&2
+exec meson devenv -C build --workdir "$here" "$@"

@@ -1,0 +1,102 @@
+"""How each command of the texts is tried in a clean clone, or why it is not. The one place that says so."""
+from typing import NamedTuple
+
+
+class Tried(NamedTuple):
+    clone: str         # commands of one clone follow each other in it, the first in a clone where nothing is built
+    run: str           # for a shell in the clone's top folder
+    texts: tuple       # the commands as texts.py finds them
+    shows: str = ""    # a regular expression that is found in what it prints
+    makes: str = ""    # a file that is not empty afterwards
+    writes: dict = {}  # programs of code blocks -> file that they are saved as before
+
+
+class NotTried(NamedTuple):
+    why: str
+    texts: tuple
+
+
+SMALL = "num-frames=5 steps=2"
+DEMO = f'gst-launch-1.0 -e motioncachegen prompt="a red ball" {SMALL} ! fakesink'
+MP4 = ("gst-launch-1.0 -e motioncachegen prompt=\"a red ball bouncing over green hills\" ! x264enc ! mp4mux ! "
+       "filesink location=out.mp4")
+
+PASSED = r"(?m)^[1-9]\d* passed, 0 failed$"
+
+TRIED = [
+    Tried("quickstart", "./pipelines/quickstart.sh", ('pipelines/quickstart.sh ["PROMPT"] [OUT.mp4]', "pipelines/quickstart.sh"),
+          shows="Done: out.mp4", makes="out.mp4"),
+
+    Tried("devenv", f"./pipelines/devenv.sh {MP4}", (f"pipelines/devenv.sh {MP4}",), makes="out.mp4"),
+    Tried("devenv", "./pipelines/devenv.sh gst-inspect-1.0 motioncachegen",
+          ("pipelines/devenv.sh gst-inspect-1.0 motioncachegen", "pipelines/devenv.sh COMMAND [ARGUMENT...]",
+           "pipelines/devenv.sh", "pipelines/devenv.sh gst-launch-1.0 ..."), shows="negative-prompt"),
+    Tried("devenv", "./pipelines/devenv.sh gst-inspect-1.0 -b", ("gst-inspect-1.0 -b",), shows="blacklisted"),
+    Tried("devenv", "ldd build/engine/libmotioncache.so", ("ldd build/engine/libmotioncache.so",), shows="libtorch_cpu.so => /"),
+    Tried("devenv", f"GST_DEBUG=motioncachegen:5,motioncache-engine:5 ./pipelines/devenv.sh {DEMO}",
+          ("GST_DEBUG=motioncachegen:5,motioncache-engine:5",), shows=r"motioncache-engine .*cache, first chunk"),
+    Tried("devenv", f"MOTIONCACHE_ENGINE=testpattern ./pipelines/devenv.sh {DEMO}", ("MOTIONCACHE_ENGINE=testpattern",),
+          shows="test pattern"),
+    Tried("devenv", "cp -r models/demo MODEL && rm MODEL/motioncache.json && ./pipelines/devenv.sh motioncache-calibrate MODEL "
+          "--quick --frames 21 --width 32 --height 32 --steps 6",
+          ("pipelines/devenv.sh motioncache-calibrate MODEL", "motioncache-calibrate MODEL [options]"),
+          makes="MODEL/motioncache.json"),
+    Tried("devenv", "./pipelines/devenv.sh motioncache-calibrate --help", ("motioncache-calibrate --help", "motioncache-calibrate"),
+          shows="motioncache-calibrate MODEL"),
+    Tried("devenv", "./pipelines/devenv.sh sh -c 'cc video.c -o video $(pkg-config --cflags --libs motioncache)'",
+          ("pipelines/devenv.sh sh -c 'cc video.c -o video $(pkg-config --cflags --libs motioncache)'",
+           "README.md: c program"),
+          makes="video", writes={"README.md: c program": "video.c"}),
+    Tried("devenv", "./video >video.rgb", ("video >video.rgb",), makes="video.rgb"),
+    Tried("devenv", "rm out.mp4; ./pipelines/devenv.sh python3 video.py",
+          ("pipelines/devenv.sh python3 video.py", "README.md: python program"), shows=r"(?m)^seed \d+", makes="out.mp4",
+          writes={"README.md: python program": "video.py"}),
+    Tried("devenv", "DESTDIR=$PWD/installed ./pipelines/devenv.sh meson install -C build",
+          ("pipelines/devenv.sh meson install -C build", "meson install"), shows="libgstmotioncache.so"),
+
+    Tried("benchmark", "./pipelines/benchmark.sh --frames 5 --steps 2 --repeat 1 --dtype float32 --json out.json",
+          ("pipelines/benchmark.sh", "pipelines/benchmark.sh [--json FILE] [--peer CMD] [--help for the rest]"),
+          shows="transformer", makes="out.json"),
+    Tried("benchmark", "./pipelines/benchmark.sh --help", ("tools/bench/benchmark.py",), shows="--no-element"),
+    Tried("caches", "./pipelines/benchmark.sh --caches --quick --steps 4 --width 32 --height 32 --frames 21 "
+          "--base-num-frames 33 --long-frames 0 --no-sparse --json out.json --pictures pictures",
+          ("pipelines/benchmark.sh --caches", "pipelines/benchmark.sh --caches --quick", "pipelines/benchmark.sh --caches [--json FILE] "
+           "[--pictures FOLDER] [--peer CMD] [--quick] [--help for the rest]"), makes="out.json"),
+
+    Tried("golden", "./tests/golden.sh tests/golden/data",
+          ("tests/golden.sh tests/golden/data", "tests/golden.sh FOLDER...", "tests/golden.sh [OPTION...] FOLDER..."),
+          shows=r"golden: \d\d+ passed, 0 failed"),
+    Tried("golden", "./tests/golden.sh --help", ("tests/golden.sh",), shows="--precision"),
+    Tried("golden elsewhere", "BUILD=there TORCH_DIR=$(tools/torch/find.sh) ./tests/golden.sh --case unit_tokenizer tests/golden/data",
+          ("TORCH_DIR=FOLDER", "BUILD=FOLDER", "tools/torch/find.sh"), shows=r"golden: \d+ passed, 0 failed"),
+
+    Tried("tests", "./tests/run.sh tokenizer", ("tests/run.sh --suite unit", "tests/run.sh --suite"),
+          shows=PASSED),
+    Tried("tests", "./tests/run.sh bench-report", ("tests/bench/report.py SESSION_BENCH MODEL",), shows=PASSED),
+    Tried("element tests", "./tests/run.sh element-launch-file", ("tests/element/launch.sh MODE",), shows=PASSED),
+    Tried("element tests", "./tests/run.sh install", ("tests/install/install.sh BUILD PREFIX",), shows=PASSED),
+    Tried("sanitize", "./tests/sanitize.sh quality",
+          ("tests/sanitize.sh", "tests/sanitize.sh --suite"), shows=PASSED),
+    Tried("fuzz", "./tests/run.sh fuzz-config", ("tests/fuzz/run.sh FUZZER CORPUS [LIBFUZZER_OPTION...]",), shows=PASSED),
+    Tried("fuzz", "./tests/fuzz/coverage.sh",
+          ("tests/fuzz/coverage.sh [EXECUTIONS, default 20000]", "tests/fuzz/coverage.sh"), shows="TOTAL"),
+
+    Tried("tools", "./tools/torch/fetch.sh", ("tools/torch/fetch.sh",), shows="LibTorch .* is in /"),
+    Tried("tools", "python3 tools/text/html_entities.py > engine/text/html_entities.inc", ("python3 tools/text/html_entities.py",
+          "tools/text/html_entities.py"), makes="engine/text/html_entities.inc"),
+]
+
+NOT_TRIED = [
+    NotTried("runs this test, in CI's clean clone", ("tests/run.sh",)),
+    NotTried("fetches 2 GB, for GPUs", ("tools/torch/fetch.sh --cuda",)),
+    NotTried("installs packages", ("apt-get update", "apt-get install", "apt-get install -y --no-install-recommends", "sudo sh -c", "su -c")),
+    NotTried("needs packages of Python that it fetches", ("python3 -m", "tests/quality/record_ssim.py", "tests/text/refresh_cleaning_pairs.py")),
+    NotTried("is what tests/run.sh does with its arguments", ("meson test",)),
+    NotTried("pipelines/benchmark.sh, which is tried, starts it", (
+        "tools/bench/caches.py", "motioncache-session-bench", "motioncache-element-bench", "motioncache-cache-bench",
+        "motioncache-sparse-bench", "motioncache-cache-bench --dump", "motioncache-cache-bench MODEL --prompts FILE --run NAME",
+        "motioncache-element-bench PROPERTIES...", "motioncache-sparse-bench MODEL",
+        "motioncache-session-bench MODEL [--dtype float32|bfloat16] [--threads N] [--prompt TEXT] [--frames N]")),
+    NotTried("is a test that tests/run.sh starts", ("tests/bench/caches_quick.py BUILD MODEL", "tests/bench/caches_test.py",
+                                                   "tests/quality/pictures_test.py", "tests/summary.py")),
+]
