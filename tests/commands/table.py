@@ -63,6 +63,10 @@ TRIED = [
           ("pipelines/benchmark.sh --caches", "pipelines/benchmark.sh --caches --quick", "pipelines/benchmark.sh --caches [--json FILE] "
            "[--pictures FOLDER] [--peer CMD] [--quick] [--help for the rest]"), makes="out.json"),
 
+    Tried("caches", "./pipelines/benchmark.sh --presets --quick --steps 4 --width 32 --height 32 --frames 21 --json rows.json",
+          ("pipelines/benchmark.sh --presets", "pipelines/benchmark.sh --presets [--json FILE] [--quick] [--help for the rest]"),
+          shows="of 4 rows keep the promise", makes="rows.json"),
+
     Tried("golden", "./tests/golden.sh tests/golden/data",
           ("tests/golden.sh tests/golden/data", "tests/golden.sh FOLDER...", "tests/golden.sh [OPTION...] FOLDER..."),
           shows=r"golden: \d\d+ passed, 0 failed"),
@@ -93,10 +97,11 @@ NOT_TRIED = [
     NotTried("needs packages of Python that it fetches", ("python3 -m", "tests/quality/record_ssim.py", "tests/text/refresh_cleaning_pairs.py")),
     NotTried("is what tests/run.sh does with its arguments", ("meson test",)),
     NotTried("pipelines/benchmark.sh, which is tried, starts it", (
-        "tools/bench/caches.py", "motioncache-session-bench", "motioncache-element-bench", "motioncache-cache-bench",
+        "tools/bench/caches.py", "tools/bench/presets.py", "motioncache-session-bench", "motioncache-element-bench", "motioncache-cache-bench",
         "motioncache-sparse-bench", "motioncache-cache-bench --dump", "motioncache-cache-bench MODEL --prompts FILE --run NAME",
         "motioncache-element-bench PROPERTIES...", "motioncache-sparse-bench MODEL",
         "motioncache-session-bench MODEL [--dtype float32|bfloat16] [--threads N] [--prompt TEXT] [--frames N]")),
     NotTried("is a test that tests/run.sh starts", ("tests/bench/caches_quick.py BUILD MODEL", "tests/bench/caches_test.py",
+                                                   "tests/bench/presets_quick.py BUILD MODEL", "tests/bench/presets_test.py",
                                                    "tests/quality/pictures_test.py", "tests/summary.py")),
 ]
