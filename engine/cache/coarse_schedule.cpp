@@ -21,7 +21,7 @@ std::string steps_with(const CoarseSchedule& schedule, Action action) {
 } // namespace
 
 CoarseSchedule coarse_schedule(const Settings& settings, std::span<const ScheduledStep> steps,
-                               bool first_chunk, int branches) {
+                               bool first_chunk, int branches, int video_chunks) {
     CoarseSchedule schedule;
     schedule.steps = int(steps.size());
     if (steps.empty()) return schedule;
@@ -31,7 +31,7 @@ CoarseSchedule coarse_schedule(const Settings& settings, std::span<const Schedul
     policy->observe([&](const Decision& decision) { depends_on_motion = decision.fine; });
     const int frames = steps.size() > 1 ? int(steps[1].distance.size()) : 1;
     const int others = 1 + (settings.first_frames - 1) / frames;
-    policy->begin_window({others + 1, frames, 1, branches, schedule.steps, schedule.steps});
+    policy->begin_window({others + 1, frames, 1, branches, schedule.steps, schedule.steps, 0, video_chunks});
     for (int step = 0; step < schedule.steps && !depends_on_motion; step++) {
         const ScheduledStep& at = steps[size_t(step)];
         const double next = step + 1 < schedule.steps ? steps[size_t(step) + 1].sigma : 0;

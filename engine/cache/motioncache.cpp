@@ -162,10 +162,12 @@ class MotionCache final : public WindowPolicy {
     }
 
     double threshold_of(int chunk) const {
-        const bool first = chunk * shape_.chunk_frames - shape_.given < settings_.first_frames;
-        const bool longer = settings_.chunks > 0 && shape_.chunks > settings_.chunks;
-        return settings_.threshold * (first ? settings_.first_share : 1) *
-               (longer ? std::sqrt(double(settings_.chunks) / shape_.chunks) : 1);
+        const double frame = std::max(0, chunk * shape_.chunk_frames - shape_.given); // of those generated
+        const double first = std::max(0.0, 1 - frame / settings_.first_frames);       // 1 .. 0
+        const int chunks = shape_.video_chunks ? shape_.video_chunks : shape_.chunks;
+        const bool longer = settings_.chunks > 0 && chunks > settings_.chunks;
+        return settings_.threshold * std::pow(settings_.first_share, first) *
+               (longer ? std::sqrt(double(settings_.chunks) / chunks) : 1);
     }
 
     // Of the path from one noise level to a lower one, as it counts at `sigma`.

@@ -34,6 +34,7 @@ struct WindowShape {
                       // whole window is decided at once
     int rows;         // of the window
     int given = 0;    // its first latent frames, which are not generated
+    int video_chunks = 0; // that are generated in all windows; 0: this one's chunks
 };
 
 struct ChunkStep {

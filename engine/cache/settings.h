@@ -45,12 +45,13 @@ struct Settings {
     std::optional<double> vote = 0.5;
     double min_ratio = 0.4; // a smaller share of due tokens is put off, their sums kept; 0..1
     // Ours, switched off by default. The first frames that a window generates follow none, or given ones only: their
-    // errors are what all after them build on. The threshold of a chunk that begins before `first_frames` of them is
-    // this share of the others'; above 0 up to 1. The first chunk always is one of these, however few frames it has.
+    // errors are what all after them build on. The threshold of the chunk that begins with the first of them is this share of
+    // the others'; above 0 up to 1. It rises to 1 in equal factors up to the chunk that begins with frame `first_frames`.
     double first_share = 1;
     int first_frames = 1; // latent frames; >= 1
-    // Ours, switched off by default (0). The threshold holds for windows of up to so many chunks. More chunks hand errors on
-    // more often; if these are independent they grow with the root of their number, so the threshold shrinks with it.
+    // Ours, switched off by default (0). The threshold holds for videos of up to so many chunks. More chunks, in a window or
+    // in several, hand errors on more often; if these are independent they grow with the root of their number, so the
+    // threshold shrinks with it.
     int chunks = 0;
     // Ours, switched off by default. What a reused velocity v does to the predicted picture x - sigma v shrinks with the
     // noise: each distance counts sigma to this power; 0..8.

@@ -51,7 +51,7 @@ WindowSampler::WindowSampler(transformer::Window& window, Guidance guidance, con
     const bool whole = window.chunks() == 1 && plan_.chunk_frames == plan_.columns();
     policy_.begin_window({window.chunks(), plan_.chunk_frames, static_cast<int>(window.frame_tokens()),
                           plan_.branches(), static_cast<int>(whole ? plan_.rows.size() : plan_.steps.size()),
-                          static_cast<int>(plan_.rows.size()), plan_.prefix_frames});
+                          static_cast<int>(plan_.rows.size()), plan_.prefix_frames, plan_.video_chunks});
 }
 
 cache::FrameDistance WindowSampler::distance(int64_t now, int64_t before) {

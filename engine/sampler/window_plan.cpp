@@ -41,6 +41,7 @@ WindowPlan plan_window(const WindowSettings& s, const schedule::TimeGrid& grid) 
     plan.guidance_scale = s.guidance_scale;
     plan.addnoise_condition = s.addnoise_condition;
     plan.reference_prefix = s.reference_prefix;
+    plan.video_chunks = s.video_chunks;
     plan.chunk_frames = s.attention == Attention::KV ? s.chunk : plan.columns();
     plan.grid = grid;
     plan.steps = schedule::unipc_steps(grid);

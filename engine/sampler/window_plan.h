@@ -25,6 +25,7 @@ struct WindowSettings {
     // KV, a prefix of several chunks: as the reference, only the first is passed once and kept; the others are passed
     // anew in every row, with that row's noise. Else all are passed once.
     bool reference_prefix = false;
+    int video_chunks = 0; // generated in all windows of the video; 0: unknown
 };
 
 // A chunk in a row; where attention is not KV the whole window is the one chunk.
@@ -52,6 +53,7 @@ struct WindowPlan {
     double guidance_scale = 1;                 // 1 or less: one forward a row
     int addnoise_condition = 0; // timestep to which the prefix is noised in every row; 0: left clean
     bool reference_prefix = false;
+    int video_chunks = 0; // as given
     int columns() const { return frames + (end_frame ? 1 : 0); }
     int branches() const { return guidance_scale > 1 ? 2 : 1; }
     int forwards() const { return static_cast<int>(rows.size()) * branches(); }

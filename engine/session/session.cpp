@@ -88,6 +88,10 @@ Session::Impl::Impl(std::shared_ptr<const LoadedModel> m, Request r)
     policy = cache::make_policy(settings.cache);
     policy->observe(request.decisions);
     const auto& windows = settings.length.windows;
+    int64_t generated = 0; // latent frames
+    for (size_t i = 0; i < windows.size(); i++) generated += windows[i] - overlap_latents(i);
+    const int video_chunks =
+        static_cast<int>(std::min<int64_t>(generated / settings.causal_block_size, INT32_MAX));
     for (size_t i = 0; i < windows.size(); i++) { // a long video has a million
         request.cancel.check();
         bool end_frame = settings.has_end_image && i + 1 == windows.size();
@@ -107,7 +111,8 @@ Session::Impl::Impl(std::shared_ptr<const LoadedModel> m, Request r)
                                                  settings.addnoise_condition,
                                                  settings.attention,
                                                  settings.finished_chunks,
-                                                 settings.reference_windows};
+                                                 settings.reference_windows,
+                                                 video_chunks};
             check_memory(sampler::plan_bytes(window, settings.steps), "The plan of this request's windows",
                          "ask for a smaller base-num-frames or fewer steps.");
             plans.push_back(std::make_shared<const sampler::WindowPlan>(sampler::plan_window(window, grid)));
@@ -274,7 +279,7 @@ void Session::Impl::log_cache_schedule() {
     for (bool first : {true, false})
         model->log(5, std::string("cache, ") + (first ? "first chunk: " : "other chunks: ") +
                           cache::text_of(
-                              cache::coarse_schedule(settings.cache, steps, first, plans[0]->branches())));
+                              cache::coarse_schedule(settings.cache, steps, first, plans[0]->branches(), plans[0]->video_chunks)));
 }
 
 // "kv.{cond,uncond}.layer{i}.{k,v}": [tokens, heads, head] each.

@@ -125,8 +125,15 @@ TEST(the_first_frames_are_those_that_a_window_generates) {
     };
     CHECK_EQ(kinds(3, 0, 0), all);
     CHECK_EQ(kinds(3, 1, 0), few);
+    // From 0.01 in equal factors: 0.046 and 0.215 of 0.5 are less than two steps of 0.125.
     for (int chunk = 0; chunk < 5; chunk++) CHECK_EQ(kinds(1, chunk, 0), chunk < 3 ? all : few);
     for (int chunk = 0; chunk < 3; chunk++) CHECK_EQ(kinds(2, chunk, 0), chunk < 2 ? all : few);
+    s.first_share = 0.25;
+    CHECK_EQ(kinds(1, 0, 0), all); // 0.125
+    CHECK_EQ(kinds(1, 1, 0), all); // 0.198
+    CHECK_EQ(kinds(1, 2, 0), "F.F.F.F."); // 0.315
+    CHECK_EQ(kinds(1, 3, 0), few);
+    s.first_share = 0.01;
     CHECK_EQ(kinds(5, 1, 0), few);
     // Chunks that are given are not among them.
     CHECK_EQ(kinds(3, 1, 3), all);
@@ -142,6 +149,8 @@ TEST(more_chunks_than_it_holds_for_make_the_threshold_smaller) {
     CHECK_EQ(kinds(2), "F...F...");
     CHECK_EQ(kinds(4), "F...F...");
     CHECK_EQ(kinds(16), "F.F.F.F."); // 0.25
+    // Of the whole video, if that is told: windows hand errors on as well.
+    CHECK_EQ(walk(s, sigmas(8), {4, 1, 4, 1, 999, 999, 0, 16}, 1).kinds, "F.F.F.F.");
     s.chunks = 0;
     CHECK_EQ(kinds(16), "F...F...");
 }

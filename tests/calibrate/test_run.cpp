@@ -96,7 +96,7 @@ TEST(the_file_it_writes_belongs_to_the_model) {
         CHECK(preset->speedup > 0 && preset->psnr > 5 && preset->ssim > 0);
         CHECK(preset->settings.polynomial == c.polynomial);
         CHECK(!preset->settings.path.empty() && preset->settings.path == c.path);
-        CHECK_EQ(preset->settings.first_frames, 3);
+        CHECK(preset->settings.first_frames >= 3 && preset->settings.first_frames % 3 == 0);
         CHECK_EQ(preset->settings.chunks, 2);
     }
     CHECK(!fs::exists(file + ".new"));

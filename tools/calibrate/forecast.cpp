@@ -15,11 +15,10 @@ Forecast forecast(const cache::Settings& settings, const Recording& r) {
         warm = d.kind == cache::Decision::Kind::WARMUP || d.kind == cache::Decision::Kind::FIRST_AFTER_WARMUP;
     });
     const int steps = int(r.steps.size()), tokens = r.chunk_frames * r.frame_tokens;
-    const int others = 1 + (settings.first_frames - 1) / r.chunk_frames; // behind the first frames
     int64_t computed = 0, turns = 0, turns_after_warmup = 0, partial = 0;
     for (const ChunkMotion& motion : r.chunks) {
-        const int chunk = motion.first ? 0 : others;
-        policy->begin_window({others + 1, r.chunk_frames, r.frame_tokens, 1, steps, steps});
+        const int chunk = motion.chunk;
+        policy->begin_window({chunk + 1, r.chunk_frames, r.frame_tokens, 1, steps, steps});
         for (int step = 0; step < steps; step++) {
             const cache::ChunkStep at{chunk, step, r.steps[size_t(step)].distance,
                                       r.steps[size_t(step)].sigma,

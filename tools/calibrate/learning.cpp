@@ -69,7 +69,8 @@ class Watcher {
     void add_to(std::vector<double>& sums, std::vector<double>& counts, std::vector<ChunkMotion>& motion) {
         for (size_t i = 0; i < sums_.size(); i++) sums[i] += sums_[i], counts[i] += counts_[i];
         for (auto& [place, chunk] : chunks_) {
-            chunk.motion.first = place.second == 0;
+            // Chunks that are given take no turn, so the first one here is the first that is generated.
+            chunk.motion.chunk = place.second - chunks_.lower_bound({place.first, 0})->first.second;
             motion.push_back(std::move(chunk.motion));
         }
     }

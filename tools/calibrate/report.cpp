@@ -25,9 +25,9 @@ std::string text_of(const cache::Settings& s) {
     const char* const reuse[] = {"repeat", "taylor", "solver"};
     char text[256];
     std::snprintf(text, sizeof text,
-                  "reuse %s, first share %g, warmup %d, coarse updates %d, weight floor %g, "
+                  "reuse %s, first share %g of %d frames, warmup %d, coarse updates %d, weight floor %g, "
                   "min ratio %g, ",
-                  reuse[int(s.reuse)], s.first_share, s.warmup, s.coarse_updates,
+                  reuse[int(s.reuse)], s.first_share, s.first_frames, s.warmup, s.coarse_updates,
                   s.weight_floor, s.min_ratio);
     std::string line = text;
     if (s.vote)

@@ -43,8 +43,10 @@ std::vector<Knob> knobs_of(const Lesson& lesson, bool quick) {
     const Knob path = path_knob(lesson, quick);
     if (quick) return {reuse, path};
     const Knob first = knob<double>("first share", &Settings::first_share, {0.01, 0.1, 0.3});
+    const int chunk = lesson.recording.chunk_frames;
     return {reuse,
             first,
+            knob<int>("first frames", &Settings::first_frames, {chunk, 2 * chunk, 3 * chunk}),
             path,
             knob<int>("warmup", &Settings::warmup, {0, 1}),
             knob<double>("weight floor", &Settings::weight_floor, {0.6, 0.8}),
@@ -67,7 +69,7 @@ std::vector<Settings> starts_of(const Lesson& lesson, const std::optional<Curve>
     s.distance = cache::Distance::GLOBAL;
     s.vote = 0.3, s.min_ratio = 0.1;
     s.first_share = 0.01;
-    s.first_frames = lesson.recording.chunk_frames;
+    s.first_frames = 2 * lesson.recording.chunk_frames;
     s.chunks = lesson.window_chunks;
     Settings even = s;
     even.path = lesson.path(1, 1);
