@@ -43,7 +43,7 @@ struct Walk {
     std::string kinds;
     double longest = 0;
 };
-Walk walk(const Settings& settings, const std::vector<double>& sigma, const WindowShape& shape = {1, 1, 4, 1, 999, 999},
+Walk walk(const Settings& settings, const std::vector<double>& sigma, const WindowShape& shape = {1, 1, 4, 1, 1000, 1000},
           int chunk = 0) {
     const std::unique_ptr<Policy> policy = make_policy(settings);
     policy->begin_window(shape);
@@ -161,7 +161,7 @@ TEST(still_tokens_may_wait_longer_along_a_path_too) {
     s.weights = Weights::MAX_RESCALE;
     s.weight_floor = 0.5;
     const std::unique_ptr<Policy> policy = make_policy(s);
-    policy->begin_window({1, 1, 4, 1, 999, 999});
+    policy->begin_window({1, 1, 4, 1, 1000, 1000});
     const std::vector<double> sigma = sigmas(16);
     const std::vector<FrameDistance> unread(1, FrameDistance{0, 1});
     std::vector<int> computed(4);

@@ -45,8 +45,8 @@ std::vector<Knob> knobs_of(const Lesson& lesson, bool quick) {
     const Knob first = knob<double>("first share", &Settings::first_share, {0.01, 0.1, 0.3});
     const int chunk = lesson.recording.chunk_frames;
     return {reuse,
-            first,
             knob<int>("first frames", &Settings::first_frames, {chunk, 2 * chunk, 3 * chunk}),
+            first,
             path,
             knob<int>("warmup", &Settings::warmup, {0, 1}),
             knob<double>("weight floor", &Settings::weight_floor, {0.6, 0.8}),
@@ -57,7 +57,8 @@ std::vector<Knob> knobs_of(const Lesson& lesson, bool quick) {
 }
 
 // Where the search begins, from the better of them: knobs are changed one by one, and these two lie apart in
-// several. The first computes all of the chunk that the others follow; the second more evenly, and earlier.
+// several. The first computes all of the chunk that the others follow; the second more of the next one too, chunks more
+// as a whole.
 std::vector<Settings> starts_of(const Lesson& lesson, const std::optional<Curve>& curve) {
     Settings s;
     s.kind = cache::Kind::MOTIONCACHE;
@@ -69,15 +70,14 @@ std::vector<Settings> starts_of(const Lesson& lesson, const std::optional<Curve>
     s.distance = cache::Distance::GLOBAL;
     s.vote = 0.3, s.min_ratio = 0.1;
     s.first_share = 0.01;
-    s.first_frames = 2 * lesson.recording.chunk_frames;
+    s.first_frames = lesson.recording.chunk_frames;
     s.chunks = lesson.window_chunks;
-    Settings even = s;
-    even.path = lesson.path(1, 1);
-    even.coarse_updates = 0;
-    even.weight_floor = 0.8;
-    even.vote = 0.5, even.min_ratio = 0.2;
-    even.first_share = 0.3;
-    return {s, even};
+    Settings further = s;
+    further.first_frames *= 2;
+    further.coarse_updates = 0;
+    further.weight_floor = 0.8;
+    further.vote = 0.5, further.min_ratio = 0.2;
+    return {s, further};
 }
 
 // With the threshold for this share as forecast. Where too few turns would be partial, the knobs that join
