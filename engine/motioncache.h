@@ -5,7 +5,7 @@
  *     McModelOptions mo; mc_model_options_init (&mo); mo.path = "models/demo"; mo.cancel = cancel;
  *     McError error;
  *     McModel *model = mc_model_open (&mo, &error);              // NULL: see error.message
- *     McRequest rq; mc_request_init (&rq); rq.prompt = "a red ball bouncing over green hills"; rq.cancel = cancel;
+ *     McRequest rq; mc_request_init (&rq); rq.prompt = "a white boat moving left on the sea"; rq.cancel = cancel;
  *     McSession *session = mc_session_new (model, &rq, &error);
  *     McFrames *frames;
  *     while ((frames = mc_session_next (session, &error)) != NULL) {   // the frames of the next finished chunk
@@ -31,7 +31,7 @@
 extern "C" {
 #endif
 
-#define MC_ABI_VERSION 2
+#define MC_ABI_VERSION 3
 
 #if defined(__GNUC__)
 #define MC_API __attribute__((visibility("default")))
@@ -69,7 +69,9 @@ MC_API void mc_cancel_free (McCancel *cancel); /* when no call runs with it any 
 
 /* fraction: 0..1 of the bytes loaded; part: "text encoder", "transformer", "vae", static string. */
 typedef void (*McProgress) (void *user, double fraction, const char *part);
-/* level: 1 error, 2 warning, 4 info, 5 debug, 6 log (the numbers of GStreamer's levels). */
+/* level: 1 error, 2 warning, 4 info, 5 debug, 6 log (the numbers of GStreamer's levels). A warning is for whoever asked
+ * for the video: what was asked for is done, but not wholly (a GPU that device "auto" could not take, a prompt longer than
+ * the model reads). */
 typedef void (*McLog) (void *user, int level, const char *text);
 
 typedef enum { MC_PRECISION_AUTO = 0, MC_PRECISION_FLOAT32, MC_PRECISION_BFLOAT16 } McPrecision;
@@ -186,6 +188,11 @@ typedef struct {
 
 typedef struct McSession McSession;
 MC_API void mc_request_init (McRequest *request);
+/* Before mc_model_open, which may take minutes: 0, and the error, when the two would be refused for settings that
+ * contradict each other or the model (told before any weight file is opened), for a device or a file that is not there, or
+ * for memory that the weights and the request take at least. Reads JSON files and headers. 1 promises nothing, as
+ * mc_model_open and mc_session_new look again. Does not call `progress`. */
+MC_API int mc_request_check (const McModelOptions *options, const McRequest *request, McError *error);
 /* Checks the request against the model and against the free memory; allocates nothing big before that. */
 MC_API McSession *mc_session_new (McModel *model, const McRequest *request, McError *error);
 MC_API void mc_session_free (McSession *session);

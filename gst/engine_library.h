@@ -21,6 +21,7 @@ struct EngineLibrary {
     decltype(&mc_model_open) model_open;
     decltype(&mc_model_unref) model_unref;
     decltype(&mc_request_init) request_init;
+    decltype(&mc_request_check) request_check;
     decltype(&mc_session_new) session_new;
     decltype(&mc_session_free) session_free;
     decltype(&mc_session_next) session_next;

@@ -24,10 +24,16 @@ Fault fault_of(McStatus status, std::string message, std::string detail) {
     }
 }
 
-void post_fault(GstElement* element, const Fault& fault) {
-    gst_element_message_full(
-        element, GST_MESSAGE_ERROR, fault.domain, fault.code, g_strdup(fault.message.c_str()),
-        fault.detail.empty() ? nullptr : g_strdup(fault.detail.c_str()), __FILE__, GST_FUNCTION, __LINE__);
+GstMessage* message_of(GstElement* element, const Fault& fault, GstMessageType type) {
+    GError* error = g_error_new_literal(fault.domain, fault.code, fault.message.c_str());
+    gchar* path = gst_object_get_path_string(GST_OBJECT(element));
+    const std::string debug = std::string(path) + (fault.detail.empty() ? "" : ":\n") + fault.detail;
+    GstMessage* message = type == GST_MESSAGE_WARNING
+                              ? gst_message_new_warning(GST_OBJECT(element), error, debug.c_str())
+                              : gst_message_new_error(GST_OBJECT(element), error, debug.c_str());
+    g_free(path);
+    g_error_free(error);
+    return message;
 }
 
 } // namespace mc::gst

@@ -16,6 +16,6 @@ struct Fault {
 };
 
 Fault fault_of(McStatus status, std::string message, std::string detail = {});
-void post_fault(GstElement* element, const Fault& fault);
+GstMessage* message_of(GstElement* element, const Fault& fault, GstMessageType type = GST_MESSAGE_ERROR); // or WARNING
 
 } // namespace mc::gst

@@ -1,6 +1,7 @@
 #include "gst/generator.h"
 
 #include <cmath>
+#include <cstdarg>
 #include <exception>
 #include <memory>
 
@@ -22,7 +23,8 @@ McImage view_of(const ImageFile& image) {
     return {image.rgb.data(), image.width, image.height, size_t(3) * image.width};
 }
 
-McRequest request_of(const EngineLibrary& engine, const Settings& s, const Picture& picture) {
+McRequest request_of(const EngineLibrary& engine, const Settings& s,
+                     const std::optional<Picture>& picture, const Generator::Images& images) {
     McRequest rq;
     engine.request_init(&rq);
     auto whole = [](int value) { return value == -1 ? MC_UNSET : value; };
@@ -30,10 +32,14 @@ McRequest request_of(const EngineLibrary& engine, const Settings& s, const Pictu
     rq.prompt = s.prompt->c_str();
     rq.negative_prompt = s.negative_prompt ? s.negative_prompt->c_str() : nullptr;
     rq.seed = s.seed;
-    rq.width = picture.width;
-    rq.height = picture.height;
-    rq.frame_rate_n = picture.frame_rate_n;
-    rq.frame_rate_d = picture.frame_rate_d;
+    if (picture) {
+        rq.width = picture->width;
+        rq.height = picture->height;
+        rq.frame_rate_n = picture->frame_rate_n;
+        rq.frame_rate_d = picture->frame_rate_d;
+    }
+    if (images.first) rq.image = view_of(*images.first);
+    if (images.last) rq.end_image = view_of(*images.last);
     rq.num_frames = whole(s.num_frames);
     rq.steps = whole(s.steps);
     rq.guidance_scale = real(s.guidance_scale);
@@ -65,8 +71,8 @@ McRequest request_of(const EngineLibrary& engine, const Settings& s, const Pictu
 
 } // namespace
 
-Generator::Generator(GstElement* element, std::function<void(gint64)> seed_used)
-    : element_(element), seed_used_(std::move(seed_used)) {}
+Generator::Generator(GstElement* element, Outbox& outbox, std::function<void(gint64)> seed_used)
+    : element_(element), outbox_(outbox), seed_used_(std::move(seed_used)) {}
 
 Generator::~Generator() {
     stop();
@@ -88,6 +94,7 @@ void Generator::start(Job job) {
         quit_ = ended_ = failed_ = false;
         picture_.reset();
     }
+    progress_open_ = std::make_shared<std::atomic<bool>>(false);
     if (model_key_ != key_of(job_)) open_progress();
     thread_ = std::thread([this] { run(); });
 }
@@ -108,6 +115,8 @@ void Generator::stop() {
     if (!thread_.joinable()) return;
     end_early();
     thread_.join();
+    outbox_.close(progress_message(GST_PROGRESS_TYPE_CANCELED, "Loading was cancelled"),
+                  [open = progress_open_] { return open->exchange(false); });
     forget_frames();
 }
 
@@ -132,11 +141,11 @@ void Generator::run() {
     try {
         // Before the model: a wrong path is told at once.
         const Settings& s = job_.settings;
-        std::optional<ImageFile> image, end_image;
-        if (s.image) image = read_image_file(*s.image, "image");
-        if (s.end_image) end_image = read_image_file(*s.end_image, "end-image");
-        load();
-        sample(image, end_image);
+        Images images;
+        if (s.image) images.first = read_image_file(*s.image, "image");
+        if (s.end_image) images.last = read_image_file(*s.end_image, "end-image");
+        load(images);
+        sample(images);
     } catch (const Error& e) {
         if (e.status != MC_CANCELLED) fault = fault_of(e.status, e.what(), e.detail);
     } catch (const std::bad_alloc& e) {
@@ -148,7 +157,7 @@ void Generator::run() {
     }
     if (fault) await_application();
     // The error comes before the end of the progress, which applications take as its consequence.
-    if (fault) post_fault(element_, *fault);
+    if (fault) outbox_.post(message_of(element_, *fault));
     close_progress(fault ? GST_PROGRESS_TYPE_ERROR : GST_PROGRESS_TYPE_CANCELED,
                    fault ? "Loading failed" : "Loading was cancelled");
 
@@ -159,7 +168,7 @@ void Generator::run() {
     changed_.notify_all();
 }
 
-void Generator::load() {
+void Generator::load(const Images& images) {
     const gint64 begin = g_get_monotonic_time();
     const ModelKey key = key_of(job_);
     if (model_key_ != key) {
@@ -172,7 +181,7 @@ void Generator::load() {
         if (quit_) engine_->cancel_set(cancel_);
     }
     if (model_key_ == key) {
-        GST_INFO_OBJECT(element_, "the model is still loaded");
+        tell("the model is still loaded");
         return;
     }
     McModelOptions options;
@@ -186,22 +195,31 @@ void Generator::load() {
     options.log = on_log;
     options.user = this;
     McError error{};
+    // What cannot be is told before weights are read, which takes long. The size is asked for and known in a moment; if
+    // not, the session looks again.
+    std::optional<Picture> picture;
+    {
+        std::unique_lock lock(mutex_);
+        changed_.wait_for(lock, std::chrono::seconds(1), [&] { return quit_ || picture_; });
+        picture = picture_;
+    }
+    McRequest request = request_of(*engine_, job_.settings, picture, images);
+    request.cancel = cancel_;
+    if (!engine_->request_check(&options, &request, &error)) raise(error);
     model_ = engine_->model_open(&options, &error);
     if (!model_) raise(error);
     model_key_ = key;
-    GST_INFO_OBJECT(element_, "engine and model loaded in %.3f s", (g_get_monotonic_time() - begin) / 1e6);
+    tell("engine and model loaded in %.3f s", (g_get_monotonic_time() - begin) / 1e6);
     close_progress(GST_PROGRESS_TYPE_COMPLETE, "The model is loaded");
 }
 
-void Generator::sample(const std::optional<ImageFile>& image, const std::optional<ImageFile>& end_image) {
+void Generator::sample(const Images& images) {
     {
         std::unique_lock lock(mutex_);
         changed_.wait(lock, [&] { return quit_ || picture_; });
         if (quit_) return;
     }
-    McRequest request = request_of(*engine_, job_.settings, *picture_); // set once: see set_picture
-    if (image) request.image = view_of(*image);
-    if (end_image) request.end_image = view_of(*end_image);
+    McRequest request = request_of(*engine_, job_.settings, picture_, images); // set once: see set_picture
     request.cancel = cancel_;
 
     McError error{};
@@ -222,8 +240,8 @@ void Generator::sample(const std::optional<ImageFile>& image, const std::optiona
         }
     } shown(*this, session.get());
     const gint64 seed = total_of(*engine_, session.get()).seed;
-    GST_INFO_OBJECT(element_, "seed %" G_GINT64_FORMAT ", %dx%d, %d frames", seed, request.width,
-                    request.height, request.num_frames);
+    tell("seed %" G_GINT64_FORMAT ", %dx%d, %d frames", seed, request.width, request.height,
+         request.num_frames);
     seed_used_(seed);
 
     for (int index = 0;; index++) {
@@ -254,8 +272,7 @@ Stats Generator::stats() const {
 
 void Generator::post_chunk(McSession* session, const McFrames* frames, int index) {
     const McStats stats = total_of(*engine_, session);
-    gst_element_post_message(
-        element_,
+    outbox_.post(
         gst_message_new_element(
             GST_OBJECT(element_),
             gst_structure_new("motioncache-chunk", "index", G_TYPE_INT, index, "first-frame", G_TYPE_INT64,
@@ -266,20 +283,19 @@ void Generator::post_chunk(McSession* session, const McFrames* frames, int index
 
 void Generator::open_progress() {
     percent_ = 0;
-    progress_open_ = true;
-    post_progress(GST_PROGRESS_TYPE_START, "Loading the model");
+    outbox_.post(progress_message(GST_PROGRESS_TYPE_START, "Loading the model"),
+                 [open = progress_open_] { return *open = true; });
 }
 
 void Generator::close_progress(GstProgressType type, const char* text) {
-    if (progress_open_) post_progress(type, text);
-    progress_open_ = false;
+    outbox_.post(progress_message(type, text), [open = progress_open_] { return open->exchange(false); });
 }
 
-void Generator::post_progress(GstProgressType type, const char* text) {
+GstMessage* Generator::progress_message(GstProgressType type, const char* text) const {
     GstMessage* message = gst_message_new_progress(GST_OBJECT(element_), type, "loading", text);
     if (type == GST_PROGRESS_TYPE_CONTINUE)
         gst_structure_set(gst_message_writable_structure(message), "percent", G_TYPE_INT, percent_, nullptr);
-    gst_element_post_message(element_, message);
+    return message;
 }
 
 void Generator::on_progress(void* user, double fraction, const char* part) {
@@ -288,12 +304,25 @@ void Generator::on_progress(void* user, double fraction, const char* part) {
     if (percent < self->percent_ + 10) return; // each is a message for the application to handle
     self->percent_ = percent;
     const std::string text = "Loading the " + std::string(part) + " (" + std::to_string(percent) + " %)";
-    self->post_progress(GST_PROGRESS_TYPE_CONTINUE, text.c_str());
+    self->outbox_.post(self->progress_message(GST_PROGRESS_TYPE_CONTINUE, text.c_str()));
 }
 
+// What the engine warns of is for whoever runs the pipeline, who does not read the log.
 void Generator::on_log(void* user, int level, const char* text) {
     auto* self = static_cast<Generator*>(user);
-    GST_CAT_LEVEL_LOG(motioncache_engine_debug, GstDebugLevel(level), self->element_, "%s", text);
+    self->outbox_.log(motioncache_engine_debug, GstDebugLevel(level), text);
+    if (level == GST_LEVEL_WARNING)
+        self->outbox_.post(message_of(
+            self->element_, {GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_SETTINGS, text, ""}, GST_MESSAGE_WARNING));
+}
+
+void Generator::tell(const char* format, ...) {
+    va_list values;
+    va_start(values, format);
+    gchar* text = g_strdup_vprintf(format, values);
+    va_end(values);
+    outbox_.log(motioncachegen_debug, GST_LEVEL_INFO, text);
+    g_free(text);
 }
 
 // ---- streaming thread ----
@@ -306,23 +335,30 @@ void Generator::set_picture(const Picture& picture) {
 }
 
 void Generator::set_flushing(bool flushing) {
-    std::lock_guard lock(mutex_);
-    flushing_ = flushing;
-    changed_.notify_all();
+    {
+        std::lock_guard lock(mutex_);
+        flushing_ = flushing;
+        changed_.notify_all();
+    }
+    outbox_.set_flushing(flushing);
 }
 
 Generator::Next Generator::wait() {
     std::unique_lock lock(mutex_);
     changed_.wait(lock, [&] { return flushing_ || current_ || !queue_.empty() || ended_ || failed_; });
     if (flushing_) return Next::FLUSHING;
-    if (!current_ && !queue_.empty()) {
+    if (current_) return Next::FRAME;
+    if (!queue_.empty()) {
         current_ = queue_.front();
         queue_.pop_front();
         position_ = 0;
         changed_.notify_all();
     }
-    if (current_) return Next::FRAME;
-    return failed_ ? Next::FAILED : Next::END;
+    lock.unlock();
+    outbox_.await();
+    lock.lock();
+    if (flushing_) return Next::FLUSHING;
+    return current_ ? Next::FRAME : failed_ ? Next::FAILED : Next::END;
 }
 
 gint64 Generator::frame_index() const {

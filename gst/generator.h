@@ -3,15 +3,17 @@
 // for the streaming thread. Everything slow happens here, so no state change and no unlock ever waits for it,
 // except stop(), which waits for at most one layer of a network or one tensor of a file.
 //
-//     start ──> load engine, model ──> wait for a picture ──> session: next, next, ... ──> end
-//                                      (set_picture)              │ queue of 2 chunks
-//                                                              wait, write, advance   (streaming thread)
+//     start ──> load engine ──> wait for a picture ──> check, load model ──> session: next, next, ... ──> end
+//                               (set_picture)                                    │ queue of 2 chunks
+//                                                                             wait, write, advance   (streaming thread)
 #include <gst/gst.h>
 
+#include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <deque>
 #include <functional>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <string>
@@ -20,6 +22,7 @@
 #include "gst/engine_library.h"
 #include "gst/fault.h"
 #include "gst/image_file.h"
+#include "gst/outbox.h"
 #include "gst/settings.h"
 #include "gst/stats.h"
 
@@ -40,13 +43,14 @@ struct Job {
 
 class Generator {
   public:
-    // Posts its messages as `element`; calls seed_used from the worker thread when a session has begun.
-    Generator(GstElement* element, std::function<void(gint64)> seed_used);
+    // Speaks as `element`, through `outbox`, which was opened before start() and is closed by stop(); calls seed_used
+    // from the worker thread when a session has begun.
+    Generator(GstElement* element, Outbox& outbox, std::function<void(gint64)> seed_used);
     ~Generator(); // stopped and without a model
 
     // ---- state changes ----
     void start(Job job);
-    void stop();       // cancels and joins; frames not taken are gone, the model stays
+    void stop();       // cancels and joins the worker; frames and messages not taken are gone, the model stays
     void drop_model(); // while stopped
     // The stream ends here: the worker gives up what it does, without being waited for.
     void end_early();
@@ -58,11 +62,16 @@ class Generator {
     void set_picture(const Picture& picture); // the first one counts
     void set_flushing(bool flushing);         // from any thread: wait() returns FLUSHING while it is set
     enum class Next { FRAME, FLUSHING, END, FAILED };
-    // FRAME until the frame is taken with advance(): a buffer that could not be sent is asked for again.
+    // FRAME until the frame is taken with advance(): a buffer that could not be sent is asked for again. What was said
+    // before a chunk, or before the end, has been delivered (Outbox::await).
     Next wait();
     gint64 frame_index() const; // after FRAME
     void write(McPixelFormat format, uint8_t* const planes[3], const int strides[3]) const;
     void advance();
+
+    struct Images {
+        std::optional<ImageFile> first, last;
+    };
 
     // ---- any thread ----
     Stats stats() const; // of the session that runs, or else of the last one
@@ -76,20 +85,23 @@ class Generator {
     };
 
     void run();
-    void load();
-    void sample(const std::optional<ImageFile>& image, const std::optional<ImageFile>& end_image);
-    // PROGRESS messages of one load: START, CONTINUE..., and exactly one of COMPLETE, CANCELED, ERROR.
+    void load(const Images& images);
+    void sample(const Images& images);
+    // PROGRESS messages of one load: START, CONTINUE..., and exactly one of COMPLETE, CANCELED, ERROR. Of several ends
+    // the first one is told.
     void open_progress();
     void close_progress(GstProgressType type, const char* text);
-    void post_progress(GstProgressType type, const char* text);
+    GstMessage* progress_message(GstProgressType type, const char* text) const;
     static void on_progress(void* user, double fraction, const char* part);
     bool put(McFrames* frames); // false: stopped
     void post_chunk(McSession* session, const McFrames* frames, int index);
     void forget_frames();
     static ModelKey key_of(const Job& job);
     static void on_log(void* user, int level, const char* text);
+    void tell(const char* format, ...) G_GNUC_PRINTF(2, 3); // the log, INFO
 
     GstElement* const element_;
+    Outbox& outbox_;
     const std::function<void(gint64)> seed_used_;
     std::thread thread_;
 
@@ -99,8 +111,9 @@ class Generator {
     const EngineLibrary* engine_ = nullptr;
     McModel* model_ = nullptr;
     std::optional<ModelKey> model_key_;
-    bool progress_open_ = false;
     int percent_ = 0;
+    // From the moment that the start of this run's progress is told until its end is.
+    std::shared_ptr<std::atomic<bool>> progress_open_ = std::make_shared<std::atomic<bool>>(false);
 
     // Under the mutex.
     mutable std::mutex mutex_;

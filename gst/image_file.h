@@ -1,5 +1,6 @@
 #pragma once
-// A picture file as 8-bit RGB, by gdk-pixbuf: upright as its EXIF data say, transparency dropped.
+// A picture file as 8-bit RGB, by gdk-pixbuf: upright as its EXIF data say, over black where it is transparent. The
+// colours under what is wholly transparent, which programs leave there by chance, change nothing.
 #include <cstdint>
 #include <string>
 #include <vector>

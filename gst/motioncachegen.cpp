@@ -15,7 +15,7 @@
  *
  * ## Example launch line
  * |[
- * gst-launch-1.0 -e motioncachegen prompt="a red ball bouncing over green hills" ! x264enc ! mp4mux !
+ * gst-launch-1.0 -e motioncachegen prompt="a white boat moving left on the sea" ! x264enc ! mp4mux !
  * filesink location=out.mp4
  * ]|
  *
@@ -31,11 +31,20 @@
  * CANCELED or ERROR) comes before the first buffer. The model stays loaded until the element goes to NULL,
  * unless model-path, device, precision or threads change.
  *
+ * Messages, `notify::seed-used` and the engine's lines of the log come, in order, from a thread that the element does not
+ * wait for: their handlers may do anything, stop the pipeline too. All that concerns a chunk comes before its first
+ * frame, unless a handler takes longer than a second.
+ *
  * For each chunk an element message `motioncache-chunk` is posted when it leaves the sampler, with the fields
  *
  * * #gint `index`: from 0
  * * #gint64 `first-frame`, #gint `frames`: which frames of the video it brings
  * * #gint64 `forwards`, `forwards-total`: passes through the transformer, so far and in the whole video
+ *
+ * ## Properties
+ *
+ * Settings are read when the element goes from READY to PAUSED. One that is changed later holds from the next time on;
+ * a WARNING message says so, once for each.
  *
  * ## Environment
  *
@@ -48,13 +57,14 @@
  */
 #include "gst/motioncachegen.h"
 
-#include <atomic>
 #include <exception>
 #include <optional>
+#include <set>
 
 #include "gst/debug.h"
 #include "gst/fault.h"
 #include "gst/generator.h"
+#include "gst/outbox.h"
 #include "gst/settings.h"
 #include "gst/video_caps.h"
 
@@ -75,9 +85,11 @@ struct State {
     std::optional<ModelSizes> sizes; // from start to stop
     std::optional<Picture> picture;  // from the first set_caps to stop
     int num_frames = 0;              // with sizes
+    bool started = false;            // from start to stop, which run with a copy of the settings
+    std::set<guint> told_later;      // settings changed meanwhile, of which that was said
 
     GstVideoInfo info{}; // STREAM_LOCK
-    std::atomic<bool> error_posted{false};
+    Outbox outbox;
     Generator generator;
 };
 
@@ -106,12 +118,16 @@ static GstStaticPadTemplate src_template =
     GST_STATIC_PAD_TEMPLATE("src", GST_PAD_SRC, GST_PAD_ALWAYS, GST_STATIC_CAPS(MOTIONCACHE_CAPS));
 
 State::State(GstMotionCacheGen* self)
-    : generator(GST_ELEMENT(self), [self](gint64 seed) {
+    : outbox(GST_ELEMENT(self),
+             [self](GstMessage* message) {
+                 GST_ELEMENT_CLASS(gst_motioncache_gen_parent_class)->post_message(GST_ELEMENT(self), message);
+             }),
+      generator(GST_ELEMENT(self), outbox, [self](gint64 seed) {
           {
               ObjectLock lock(self);
               self->state->seed_used = seed;
           }
-          g_object_notify(G_OBJECT(self), "seed-used");
+          self->state->outbox.notify("seed-used");
       }) {
     settings.model_path = default_model_path();
 }
@@ -123,8 +139,26 @@ static State& state_of(gpointer self) {
 // ---- object ----
 
 static void set_property(GObject* object, guint id, const GValue* value, GParamSpec* spec) {
-    ObjectLock lock(object);
-    set_setting(state_of(object).settings, id, value);
+    State& state = state_of(object);
+    {
+        ObjectLock lock(object);
+        GValue before = G_VALUE_INIT, after = G_VALUE_INIT;
+        g_value_init(&before, spec->value_type);
+        g_value_init(&after, spec->value_type);
+        get_setting(state.settings, id, &before);
+        set_setting(state.settings, id, value);
+        get_setting(state.settings, id, &after);
+        const bool changed = g_param_values_cmp(spec, &before, &after) != 0;
+        g_value_unset(&before);
+        g_value_unset(&after);
+        if (!changed || !state.started || !state.told_later.insert(id).second) return;
+    }
+    GST_ELEMENT_WARNING(
+        object, RESOURCE, SETTINGS,
+        ("%s was changed while a video is being made, which goes on with the old value: the new one holds from the next "
+         "start on; set the element to READY and to PLAYING again.",
+         spec->name),
+        (nullptr));
 }
 
 static void get_property(GObject* object, guint id, GValue* value, GParamSpec* spec) {
@@ -146,27 +180,40 @@ static void finalize(GObject* object) {
 
 // ---- element ----
 
-// One fault, one error: the base class follows up each of ours with a general one.
+// What the element and its base class say; the rest, STREAM_STATUS above all, is part of what the calling thread does.
+static constexpr auto SAID = GstMessageType(GST_MESSAGE_ERROR | GST_MESSAGE_WARNING | GST_MESSAGE_INFO);
+
 static gboolean post_message(GstElement* element, GstMessage* message) {
-    if (GST_MESSAGE_TYPE(message) == GST_MESSAGE_ERROR && state_of(element).error_posted.exchange(true)) {
-        GST_DEBUG_OBJECT(element, "an error was posted already, dropping %" GST_PTR_FORMAT, message);
-        gst_message_unref(message);
-        return TRUE;
-    }
-    return GST_ELEMENT_CLASS(parent_class)->post_message(element, message);
+    if (!(GST_MESSAGE_TYPE(message) & SAID))
+        return GST_ELEMENT_CLASS(parent_class)->post_message(element, message);
+    Outbox& outbox = state_of(element).outbox;
+    const bool error = GST_MESSAGE_TYPE(message) == GST_MESSAGE_ERROR;
+    outbox.post(message);
+    // It comes before what follows it: the end of a state change that fails, an EOS event.
+    if (error) outbox.await();
+    return TRUE;
 }
 
 static GstStateChangeReturn change_state(GstElement* element, GstStateChange transition) {
-    if (transition == GST_STATE_CHANGE_READY_TO_PAUSED) state_of(element).error_posted = false;
+    State& state = state_of(element);
+    if (transition == GST_STATE_CHANGE_READY_TO_PAUSED) state.outbox.open();
     GstStateChangeReturn result = GST_ELEMENT_CLASS(parent_class)->change_state(element, transition);
-    if (transition == GST_STATE_CHANGE_READY_TO_NULL) state_of(element).generator.drop_model();
+    if (transition == GST_STATE_CHANGE_READY_TO_NULL) state.generator.drop_model();
     return result;
 }
 
 // After EOS from outside nothing is sent any more. Loading ends too: gst-launch waits for its PROGRESS before
 // it lets EOS through to the sinks.
 static gboolean send_event(GstElement* element, GstEvent* event) {
-    if (GST_EVENT_TYPE(event) == GST_EVENT_EOS) state_of(element).generator.end_early();
+    if (GST_EVENT_TYPE(event) == GST_EVENT_EOS) {
+        state_of(element).generator.end_early();
+        // After an error the streaming thread ends the stream by itself. It may be doing so, and the base class would wait
+        // for it with the lock in hand that the sinks need to let EOS through.
+        if (state_of(element).outbox.failed()) {
+            gst_event_unref(event);
+            return TRUE;
+        }
+    }
     if (GST_EVENT_TYPE(event) == GST_EVENT_SEEK) { // the base class would flush first and ask later
         gst_event_unref(event);
         return FALSE;
@@ -182,12 +229,25 @@ static void check_text(const std::optional<std::string>& text, const char* prope
                         std::string(property) + " is not valid UTF-8: give the text in UTF-8 encoding.");
 }
 
+// The weights' headers tell more than the JSON files. What is wrong with them is the worker's to say, which looks for
+// settings that contradict each other first.
+static ModelSizes sizes_of_model(const std::string& path) {
+    const auto outlines = mc::model::outlines(path);
+    try {
+        return sizes_of(*mc::model::ModelFolder::open(path));
+    } catch (const mc::Error&) {
+        return sizes_of(outlines.front());
+    }
+}
+
 static void begin(GstMotionCacheGen* self) {
     State& state = state_of(self);
     Job job;
     {
         ObjectLock lock(self);
         job.settings = state.settings;
+        state.started = true;
+        state.told_later.clear();
     }
     Settings& s = job.settings;
     if (!s.prompt || s.prompt->find_first_not_of(" \t\r\n") == std::string::npos)
@@ -200,7 +260,7 @@ static void begin(GstMotionCacheGen* self) {
             MC_ERROR_SETTINGS,
             "num-frames is 0: set it to 1 or more, or to -1 for as many as the model makes by default.");
     job.engine = wanted_engine();
-    const ModelSizes sizes = sizes_of(*mc::model::ModelFolder::open(s.model_path));
+    const ModelSizes sizes = sizes_of_model(s.model_path);
     if (s.num_frames < 0) s.num_frames = sizes.num_frames;
     {
         ObjectLock lock(self);
@@ -220,11 +280,16 @@ static gboolean start(GstBaseSrc* src) {
         begin(GST_MOTIONCACHE_GEN(src));
         return TRUE;
     } catch (const mc::Error& e) {
-        post_fault(GST_ELEMENT(src), fault_of(e.status, e.what(), e.detail));
+        gst_element_post_message(GST_ELEMENT(src),
+                                 message_of(GST_ELEMENT(src), fault_of(e.status, e.what(), e.detail)));
     } catch (const std::exception& e) {
-        post_fault(GST_ELEMENT(src),
-                   fault_of(MC_ERROR_INTERNAL, "motioncachegen cannot start; please report it.", e.what()));
+        gst_element_post_message(
+            GST_ELEMENT(src),
+            message_of(GST_ELEMENT(src), fault_of(MC_ERROR_INTERNAL,
+                                                  "motioncachegen cannot start; please report it.", e.what())));
     }
+    ObjectLock lock(src);
+    state_of(src).started = false;
     return FALSE;
 }
 
@@ -234,6 +299,7 @@ static gboolean stop(GstBaseSrc* src) {
     ObjectLock lock(src);
     state.sizes.reset();
     state.picture.reset();
+    state.started = false;
     return TRUE;
 }
 

@@ -181,12 +181,12 @@ const Property properties[] = {
      "structure and motion. -1 (default): the model's.",
      DoubleProperty{&Settings::shift, 1000}},
     {"image", "First image",
-     "File of a picture that the video starts with; it is cropped and scaled to the size of the video. Needs "
-     "causal-block-size=1. Default: none.",
+     "File of a picture that the video starts with, over black where it is transparent; it is cropped and scaled "
+     "to the size of the video. Needs causal-block-size=1. Default: none.",
      &Settings::image},
     {"end-image", "Last image",
-     "File of a picture that the video ends with; it is cropped and scaled to the size of the video. Needs "
-     "causal-block-size=1. Default: none.",
+     "File of a picture that the video ends with, over black where it is transparent; it is cropped and scaled "
+     "to the size of the video. Needs causal-block-size=1. Default: none.",
      &Settings::end_image},
     {"causal-block-size", "Causal block size",
      "Latent frames of a chunk, from 1: they are denoised together and sent as soon as they are done. A "

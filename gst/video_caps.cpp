@@ -21,7 +21,7 @@ void set_range(GstCaps* caps, const char* field, int step, int largest) {
 
 } // namespace
 
-ModelSizes sizes_of(const model::ModelFolder& folder) {
+ModelSizes sizes_of(const model::FolderOutline& folder) {
     const auto& d = folder.defaults;
     const auto& t = folder.transformer;
     ModelSizes s{};

@@ -27,7 +27,7 @@ struct ModelSizes {
     Picture preferred;
     int num_frames;
 };
-ModelSizes sizes_of(const model::ModelFolder& folder);
+ModelSizes sizes_of(const model::FolderOutline& folder);
 
 GstCaps* narrow_caps(const GstCaps* caps, const ModelSizes& sizes);
 GstCaps* narrow_caps(const GstCaps* caps, const Picture& picture);

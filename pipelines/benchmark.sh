@@ -4,9 +4,11 @@
 #   pipelines/benchmark.sh [--json FILE] [--peer CMD] [--help for the rest]
 #   pipelines/benchmark.sh --caches [--json FILE] [--pictures FOLDER] [--peer CMD] [--quick] [--help for the rest]
 #   pipelines/benchmark.sh --presets [--json FILE] [--quick] [--help for the rest]
+#   pipelines/benchmark.sh --tokens [--json FILE] [--quick] [--help for the rest]
 #
 # --caches: what MotionCache and other caches save, and what it does to the video; ten minutes on two cores.
 # --presets: whether the presets hold what they state with other steps, sizes, guidance; half an hour, --quick one minute.
+# --tokens: whether it pays to choose tokens and not only steps, with the spread over the prompts; as long.
 #
 # Sets up and builds like quickstart.sh; the measuring is in tools/bench/.
 set -euo pipefail
@@ -19,9 +21,12 @@ need_torch
 configure build -Dtests=false
 report=benchmark.py programs=(tools/bench/motioncache-{session,element}-bench) arguments=()
 for argument; do
-    if [ "$argument" = --caches ]; then report=caches.py programs=(tools/bench/motioncache-{cache,sparse}-bench)
-    elif [ "$argument" = --presets ]; then report=presets.py programs=(tools/bench/motioncache-cache-bench)
-    else arguments+=("$argument"); fi
+    case $argument in
+        --caches) report=caches.py programs=(tools/bench/motioncache-{cache,sparse}-bench) ;;
+        --presets) report=presets.py programs=(tools/bench/motioncache-cache-bench) ;;
+        --tokens) report=tokens.py programs=(tools/bench/motioncache-{cache,token}-bench) ;;
+        *) arguments+=("$argument") ;;
+    esac
 done
 ninja -C build --quiet all "${programs[@]}"
 root=$PWD

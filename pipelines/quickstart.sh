@@ -6,7 +6,7 @@
 # Installs what is missing (Debian packages with apt, LibTorch with tools/torch/fetch.sh), builds in build/ and writes
 # the video with the demo model. Run again it only does what is new. TORCH_DIR=FOLDER: use that LibTorch.
 set -euo pipefail
-prompt=${1-a red balloon going up over green hills at sunset}
+prompt=${1-a white boat moving left on the sea}
 out=${2-out.mp4}
 here=$PWD
 cd "$(dirname "$0")/.."

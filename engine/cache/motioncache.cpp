@@ -33,6 +33,7 @@ class MotionCache final : public WindowPolicy {
     explicit MotionCache(const Settings& settings) : settings_(settings) {}
 
     bool wants_motion(int branch, int chunk) const override { return chunks_[state_of(branch, chunk)].fine; }
+    bool wants_prefix_motion() const override { return true; }
     void motion(int branch, int chunk, std::span<const float> change, bool has_previous) override {
         if (change.size() != chunk_tokens())
             fault(std::to_string(change.size()) + " changes for a chunk of " +

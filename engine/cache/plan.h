@@ -23,7 +23,7 @@ enum class Reuse {
     REPEAT, // as it was last computed
     TAYLOR, // extrapolated to first order from its last two computed values, over the noise level (sigma)
     // It is not: a reused step is none to the solver, which goes in one step of its own order from where the token was
-    // last computed to where it is next. Both branches compute the same tokens.
+    // last computed to where it is next (docs/algorithms.md#solver-reuse). Both branches compute the same tokens.
     SOLVER,
 };
 

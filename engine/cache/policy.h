@@ -74,6 +74,9 @@ class Policy {
     virtual std::vector<Plan> decide(int row, int branch, std::span<const ChunkStep> chunks) = 0;
     // Whether motion() shall be called for this chunk after its plan was executed, be it a reusing one.
     virtual bool wants_motion(int branch, int chunk) const;
+    // Whether the first chunk that is generated is to be compared with a given one before it, which is then looked at when
+    // it is passed for its keys and values.
+    virtual bool wants_prefix_motion() const { return false; }
     // change[token]: mean |x - x'| / (mean |x'| + 1e-8) over channels, x the output of the last layer at the
     // token, x' at its position one latent frame earlier. The chunk's first frame is compared with the chunk
     // before; where nothing of that was kept, has_previous is false and the values of the first frame mean

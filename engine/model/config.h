@@ -47,7 +47,7 @@ enum class Attention { FULL, CAUSAL, KV };
 enum class LongVideo { PIXEL, LATENT };
 
 // Defaults of a request: generation_config.json of the model, else the published defaults of the series,
-// which stand here but for the negative prompt (engine/model/skyreels_v2/generation_config.cpp has it) and
+// which stand here but for the negative prompt (engine/families/skyreels_v2/generation_config.cpp has it) and
 // those of the 720P model. Sizes in pixels, lengths in frames; causal_block_size in latent frames.
 struct GenerationDefaults {
     std::string negative_prompt;

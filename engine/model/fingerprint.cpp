@@ -4,8 +4,6 @@
 #include <charconv>
 #include <cstdio>
 #include <string_view>
-#include <sys/mman.h>
-#include <unistd.h>
 
 namespace mc::model {
 namespace {
@@ -34,25 +32,6 @@ class Fnv1a {
     uint64_t hash_ = 0xcbf29ce484222325u;
 };
 
-// While it lives, a page of a mapped file that is read brings in that page alone. Without it the kernel reads
-// on around it, up to megabytes for 64 bytes. Ended, as loading reads the same pages in order. Means nothing,
-// and does nothing, for other memory.
-class LonePages {
-  public:
-    LonePages(const std::byte* data, size_t size) {
-        const uintptr_t page = uintptr_t(::sysconf(_SC_PAGESIZE));
-        const uintptr_t begin = uintptr_t(data) / page * page;
-        start_ = reinterpret_cast<void*>(begin);
-        bytes_ = uintptr_t(data) + size - begin;
-        ::madvise(start_, bytes_, MADV_RANDOM);
-    }
-    ~LonePages() { ::madvise(start_, bytes_, MADV_NORMAL); }
-
-  private:
-    void* start_;
-    size_t bytes_;
-};
-
 } // namespace
 
 uint64_t fingerprint(const Tensors& tensors) {
@@ -65,9 +44,9 @@ uint64_t fingerprint(const Tensors& tensors) {
         const bool small = view.bytes <= PLACES * PIECE;
         const size_t places = small ? 1 : PLACES, piece = small ? view.bytes : PIECE;
         for (size_t i = 0; i < places; i++) {
-            const std::byte* place = view.data + (small ? 0 : (view.bytes - PIECE) * i / (PLACES - 1));
-            const LonePages lone(place, piece);
-            hash.add(place, piece);
+            std::array<std::byte, PLACES * PIECE> bytes;
+            view.read(small ? 0 : (view.bytes - PIECE) * i / (PLACES - 1), bytes.data(), piece);
+            hash.add(bytes.data(), piece);
         }
     }
     return hash.hash();

@@ -11,7 +11,7 @@ namespace mc::model {
 // at each of four places spread from its first to its last (all of a small one). So it reads a few pages a
 // tensor, whatever the size of the model. Both published layouts of the same weights have the same; weights
 // of another type, or trained further, have another. A change between the places that are read goes
-// unnoticed.
+// unnoticed. Throws MC_ERROR_READ.
 uint64_t fingerprint(const Tensors& tensors);
 
 std::string fingerprint_text(uint64_t fingerprint); // "fnv1a64:0123456789abcdef"

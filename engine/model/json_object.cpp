@@ -3,7 +3,7 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
-#include "engine/model/mapped_file.h"
+#include "engine/model/data_file.h"
 #include "engine/model/read_error.h"
 
 namespace mc::model {
@@ -59,8 +59,9 @@ JsonObject JsonObject::parse(std::string_view text, const std::string& file, con
 }
 
 JsonObject JsonObject::read(const std::string& file, const std::string& remedy) {
-    std::shared_ptr<const MappedFile> mapped = MappedFile::open(file);
-    return parse({reinterpret_cast<const char*>(mapped->data), mapped->size}, file, remedy);
+    std::shared_ptr<const DataFile> opened = DataFile::open(file);
+    if (opened->size > SIZE_LIMIT) throw read_error(file, "is too long for a JSON config", remedy);
+    return parse(opened->text(0, size_t(opened->size)), file, remedy);
 }
 
 bool JsonObject::has(const std::string& key) const {

@@ -2,8 +2,9 @@
 
 #include <filesystem>
 
+#include "engine/families/skyreels_v2/folder.h"
+#include "engine/model/folder_listing.h"
 #include "engine/model/read_error.h"
-#include "engine/model/skyreels_v2/folder.h"
 
 namespace mc::model {
 
@@ -24,10 +25,14 @@ void require_folder(const std::string& path) {
     if (!fs::exists(status)) throw not_found(path, "there is no such folder", GIVE_FOLDER);
     if (!fs::is_directory(status))
         throw not_found(path, "is a file, not a folder", "set the model path to the folder of the model");
-    bool empty = fs::is_empty(path, error);
-    if (error) throw read_error(path, "cannot be listed (" + error.message() + ")", "check its permissions");
-    if (empty)
-        throw not_found(path, "is an empty folder", "download the model into it, or correct the model path");
+    const FolderListing listing = list_folder(path);
+    if (listing.names.empty())
+        throw not_found(path,
+                        listing.side.empty()
+                            ? "is an empty folder"
+                            : "holds nothing of a model, only " + in_quotes(listing.side[0]) + ", " +
+                                  what_side_file_is(listing.side[0]),
+                        "download the model into it, or correct the model path");
 }
 
 std::string class_of(const JsonObject& config) {
@@ -64,16 +69,34 @@ bool has(const std::string& path) {
 
 } // namespace
 
-std::unique_ptr<ModelFolder> ModelFolder::open(const std::string& path) {
+namespace {
+
+struct Found {
+    std::string folder;
+    Layout layout;
+};
+
+Found find(const std::string& path) {
     require_folder(path);
     std::string folder = path;
     while (folder.size() > 1 && folder.back() == '/') folder.pop_back();
     std::string index = folder + "/model_index.json", config = folder + "/config.json";
-    if (has(index)) return skyreels_v2::open_folder(folder, read_pipeline(JsonObject::read(index)));
-    if (has(config))
-        return skyreels_v2::open_folder(folder, read_root_config(JsonObject::read(config), folder));
+    if (has(index)) return {folder, read_pipeline(JsonObject::read(index))};
+    if (has(config)) return {folder, read_root_config(JsonObject::read(config), folder)};
     throw not_found(folder, "is not a model folder: it holds neither model_index.json nor config.json",
                     GIVE_FOLDER);
+}
+
+} // namespace
+
+std::unique_ptr<ModelFolder> ModelFolder::open(const std::string& path) {
+    const Found found = find(path);
+    return skyreels_v2::open_folder(found.folder, found.layout);
+}
+
+std::vector<FolderOutline> outlines(const std::string& path) {
+    const Found found = find(path);
+    return skyreels_v2::outlines(found.folder, found.layout);
 }
 
 } // namespace mc::model

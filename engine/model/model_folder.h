@@ -13,13 +13,24 @@
 // MC_ERROR_NOT_FOUND for what is not there, MC_ERROR_READ for what is not as it should be.
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "engine/model/config.h"
 #include "engine/model/tensors.h"
 
 namespace mc::model {
 
-class ModelFolder {
+// What the JSON files alone say: no weight file is looked at. Of the configs, what the weights tell is missing:
+// text_width in the original layout.
+struct FolderOutline {
+    TransformerConfig transformer;
+    VaeConfig vae;
+    GenerationDefaults defaults;
+};
+// What the folder may be as far as they tell; one of these it is. Throws as ModelFolder::open.
+std::vector<FolderOutline> outlines(const std::string& path);
+
+class ModelFolder : public FolderOutline {
   public:
     // Reads configs and headers of weight files, never their data: milliseconds. `path` is the folder.
     static std::unique_ptr<ModelFolder> open(const std::string& path);
@@ -28,10 +39,7 @@ class ModelFolder {
     std::string path;
     Layout layout{};
     std::string family; // "skyreels_v2"
-    TransformerConfig transformer;
-    VaeConfig vae;
     TextEncoderConfig text_encoder;
-    GenerationDefaults defaults;
     std::string tokenizer_file; // spiece.model
 
     // Each opens and checks its weight files: all expected tensors, exactly once, of the expected shape,

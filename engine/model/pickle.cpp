@@ -1,7 +1,10 @@
 #include "engine/model/pickle.h"
 
+#include <algorithm>
+#include <iterator>
 #include <set>
 #include <string_view>
+#include <tuple>
 #include <unordered_map>
 #include <utility>
 
@@ -12,52 +15,74 @@ namespace mc::model {
 
 namespace {
 
-// 34000 tensors' worth; the biggest published file has 0.15 MiB.
-constexpr size_t SIZE_LIMIT = 4 << 20;
 constexpr size_t RANK_LIMIT = 8;
+constexpr size_t KEY_LIMIT = 64; // torch.save writes numbers; every tensor of a storage has a copy
 
 // What pickletools calls them.
 enum Op : uint8_t {
     MARK = '(',
     STOP = '.',
+    POP = '0',
+    POP_MARK = '1',
     BININT = 'J',
     BININT1 = 'K',
     BININT2 = 'M',
     LONG1 = 0x8a,
+    BINFLOAT = 'G',
     NONE = 'N',
     NEWTRUE = 0x88,
     NEWFALSE = 0x89,
+    BINSTRING = 'T',
+    SHORT_BINSTRING = 'U',
     BINUNICODE = 'X',
+    SHORT_BINUNICODE = 0x8c,
+    BINUNICODE8 = 0x8d,
+    BINBYTES = 'B',
+    SHORT_BINBYTES = 'C',
+    BINBYTES8 = 0x8e,
+    BYTEARRAY8 = 0x96,
     EMPTY_TUPLE = ')',
     TUPLE = 't',
     TUPLE1 = 0x85,
     TUPLE2 = 0x86,
     TUPLE3 = 0x87,
+    EMPTY_LIST = ']',
+    APPEND = 'a',
+    APPENDS = 'e',
+    EMPTY_SET = 0x8f,
+    ADDITEMS = 0x90,
+    FROZENSET = 0x91,
     EMPTY_DICT = '}',
     SETITEM = 's',
     SETITEMS = 'u',
     GLOBAL = 'c',
+    STACK_GLOBAL = 0x93,
     REDUCE = 'R',
+    NEWOBJ = 0x81,
     BUILD = 'b',
     BINPERSID = 'Q',
     BINPUT = 'q',
     LONG_BINPUT = 'r',
+    MEMOIZE = 0x94,
     BINGET = 'h',
     LONG_BINGET = 'j',
     PROTO = 0x80,
+    FRAME = 0x95,
 };
 
 using Id = uint32_t; // of a value; values never move and are never freed, so aliases are plain numbers
 
 enum class Kind : uint8_t {
-    NOTHING,
-    BOOLEAN,
+    NOTHING, // what no tensor depends on: None, booleans, fractions, bytes
+    OBJECT,  // and what can be filled: lists, sets, classes and their objects; its contents are passed over
     INTEGER,
     TEXT,
     TUPLE,
     DICTIONARY,
     ORDERED_DICT,
-    REBUILD_TENSOR,
+    REBUILD_TENSOR,    // (storage, offset, shape, stride, requires_grad, hooks[, metadata])
+    REBUILD_PARAMETER, // (tensor, requires_grad, hooks[, state])
+    REBUILD_FROM_TYPE, // (function, type, its arguments, state): a tensor with attributes
     STORAGE_TYPE,
     STORAGE,
     TENSOR
@@ -68,7 +93,7 @@ struct Value {
     DType dtype; // STORAGE_TYPE
     uint32_t
         first; // TEXT: position in the file; TUPLE: in items_; DICTIONARY, STORAGE, TENSOR: in their lists
-    int64_t number; // INTEGER, BOOLEAN; TEXT, TUPLE: length
+    int64_t number; // INTEGER; TEXT, TUPLE: length
 };
 
 struct Storage {
@@ -82,6 +107,11 @@ struct Tensor {
     std::vector<int64_t> shape, stride;
 };
 
+struct Dictionary {
+    std::vector<std::pair<Id, Id>> items;
+    bool tensors = false; // among the values
+};
+
 struct StorageType {
     const char* name;
     DType dtype;
@@ -93,10 +123,43 @@ constexpr StorageType STORAGE_TYPES[] = {
     {"BoolStorage", DType::BOOL},
 };
 
+struct Function {
+    std::string_view module, name;
+    Kind kind;
+};
+constexpr Function FUNCTIONS[] = {
+    {"collections", "OrderedDict", Kind::ORDERED_DICT},
+    {"torch._utils", "_rebuild_tensor_v2", Kind::REBUILD_TENSOR},
+    {"torch._utils", "_rebuild_parameter", Kind::REBUILD_PARAMETER},
+    {"torch._utils", "_rebuild_parameter_with_state", Kind::REBUILD_PARAMETER},
+    {"torch._tensor", "_rebuild_from_type_v2", Kind::REBUILD_FROM_TYPE},
+    // What a checkpoint keeps beside its tensors; passed over.
+    {"torch", "Tensor", Kind::OBJECT},
+    {"torch", "Size", Kind::OBJECT},
+    {"torch", "device", Kind::OBJECT},
+    {"torch.nn.parameter", "Parameter", Kind::OBJECT},
+    {"collections", "defaultdict", Kind::OBJECT},
+    {"collections", "Counter", Kind::OBJECT},
+    {"argparse", "Namespace", Kind::OBJECT},
+    {"numpy", "dtype", Kind::OBJECT},
+    {"numpy.core.multiarray", "scalar", Kind::OBJECT},
+    {"numpy._core.multiarray", "scalar", Kind::OBJECT},
+    {"_codecs", "encode", Kind::OBJECT}, // bytes, in protocol 2
+};
+// Types of Python's own, which a checkpoint may have objects of, in either of the module's names.
+constexpr std::string_view PYTHON_TYPES[] = {"list",  "dict",    "tuple", "set", "frozenset", "int",
+                                             "float", "complex", "bool",  "str", "bytes",     "bytearray"};
+// Types of numbers, torch.float32 and the like, which a checkpoint may name too.
+constexpr std::string_view NUMBER_TYPES[] = {"float32", "float16", "bfloat16", "float64", "int64",
+                                             "int32",   "int16",   "int8",     "uint8",   "bool"};
+
+// Where publishers put the weights when other things lie beside them.
+constexpr std::string_view USUAL[] = {"state_dict", "model_state_dict", "model", "module"};
+
 class Machine {
   public:
-    Machine(const std::byte* data, size_t size, const std::string& file)
-        : data_(data), size_(size), file_(file) {}
+    Machine(std::string_view pickle, const std::string& file)
+        : data_(reinterpret_cast<const std::byte*>(pickle.data())), size_(pickle.size()), file_(file) {}
 
     std::vector<PickledTensor> run() {
         while (step(Op(take(1)[0]))) {
@@ -115,7 +178,7 @@ class Machine {
     std::vector<Id> stack_, items_;
     std::vector<size_t> marks_; // heights of the stack
     std::unordered_map<uint32_t, Id> memo_;
-    std::vector<std::vector<std::pair<Id, Id>>> dictionaries_;
+    std::vector<Dictionary> dictionaries_;
     std::vector<Storage> storages_;
     std::vector<Tensor> tensors_;
 
@@ -163,6 +226,17 @@ class Machine {
         return ids;
     }
 
+    void push_nothing() { push(make({Kind::NOTHING, {}, 0, 0})); }
+    void push_object() { push(make({Kind::OBJECT, {}, 0, 0})); }
+    void push_text(uint64_t length) {
+        uint32_t first = uint32_t(at_);
+        take(length);
+        push(make({Kind::TEXT, {}, first, int64_t(length)}));
+    }
+    void push_bytes(uint64_t length) {
+        take(length);
+        push_nothing();
+    }
     void push_integer(int64_t value) { push(make({Kind::INTEGER, {}, 0, value})); }
     void push_tuple(const std::vector<Id>& ids) {
         Id id = make({Kind::TUPLE, {}, uint32_t(items_.size()), int64_t(ids.size())});
@@ -205,8 +279,9 @@ class Machine {
     bool step(Op op) {
         switch (op) {
         case PROTO:
-            if (uint8_t version = uint8_t(*take(1)); version != 2)
-                throw read_error(file_, "its pickle is of protocol " + std::to_string(version) + ", not 2",
+            if (uint8_t version = uint8_t(*take(1)); version < 2 || version > 5)
+                throw read_error(file_,
+                                 "its pickle is of protocol " + std::to_string(version) + ", not 2 to 5",
                                  "save the weights again with torch.save at its default protocol");
             return true;
         case STOP:
@@ -214,14 +289,30 @@ class Machine {
         case MARK:
             marks_.push_back(stack_.size());
             return true;
+        case FRAME: // a hint for readers of streams
+            if (read_u64(take(8)) > size_ - at_) throw malformed("it is cut off");
+            return true;
+        case POP: // of a mark, too
+            if (!marks_.empty() && stack_.size() == marks_.back())
+                marks_.pop_back();
+            else
+                pop();
+            return true;
+        case POP_MARK:
+            pop_mark();
+            return true;
+        case BINFLOAT:
+            take(8);
+            push_nothing();
+            return true;
         case NONE:
-            push(make({Kind::NOTHING, {}, 0, 0}));
-            return true;
         case NEWTRUE:
-            push(make({Kind::BOOLEAN, {}, 0, 1}));
-            return true;
         case NEWFALSE:
-            push(make({Kind::BOOLEAN, {}, 0, 0}));
+            push_nothing();
+            return true;
+        case EMPTY_LIST:
+        case EMPTY_SET:
+            push_object();
             return true;
         case BININT:
             push_integer(read_number<int32_t>(take(4)));
@@ -235,13 +326,40 @@ class Machine {
         case LONG1:
             push_integer(take_long());
             return true;
-        case BINUNICODE: {
-            uint32_t length = read_u32(take(4));
-            uint32_t first = uint32_t(at_);
-            take(length);
-            push(make({Kind::TEXT, {}, first, length}));
+        case SHORT_BINSTRING:
+        case SHORT_BINUNICODE:
+            push_text(uint8_t(*take(1)));
             return true;
-        }
+        case BINSTRING:
+        case BINUNICODE:
+            push_text(read_u32(take(4)));
+            return true;
+        case BINUNICODE8:
+            push_text(read_u64(take(8)));
+            return true;
+        case SHORT_BINBYTES:
+            push_bytes(uint8_t(*take(1)));
+            return true;
+        case BINBYTES:
+            push_bytes(read_u32(take(4)));
+            return true;
+        case BINBYTES8:
+        case BYTEARRAY8:
+            push_bytes(read_u64(take(8)));
+            return true;
+        case APPEND:
+            pop();
+            require_object("an item belongs to no list");
+            return true;
+        case APPENDS:
+        case ADDITEMS:
+            pop_mark();
+            require_object("an item belongs to no list");
+            return true;
+        case FROZENSET:
+            pop_mark();
+            push_object();
+            return true;
         case EMPTY_TUPLE:
             push_tuple({});
             return true;
@@ -268,16 +386,29 @@ class Machine {
         case SETITEMS:
             set_items(pop_mark());
             return true;
-        case GLOBAL:
-            push_global();
+        case GLOBAL: {
+            std::string_view module = take_line(), name = take_line();
+            push_global(module, name);
             return true;
-        case REDUCE:
-            reduce();
+        }
+        case STACK_GLOBAL: {
+            Id name = pop(), module = pop();
+            push_global(text(module, "a module's name"), text(name, "a global's name"));
+            return true;
+        }
+        case REDUCE: {
+            Id arguments = pop(), function = pop();
+            push(call(function, arguments));
+            return true;
+        }
+        case NEWOBJ: // an object without contents: BUILD fills it
+            pop();
+            require_object("an object has a class that cannot have objects");
             return true;
         case BUILD:
             // A module's state_dict carries its versions ("_metadata") as the state of the dictionary.
-            if (!is(pop(), Kind::DICTIONARY) || !is(top(), Kind::DICTIONARY))
-                throw malformed("a state belongs to no dictionary");
+            pop();
+            if (!is(top(), Kind::DICTIONARY)) require_object("a state belongs to no dictionary");
             return true;
         case BINPERSID:
             push_storage();
@@ -287,6 +418,11 @@ class Machine {
             return true;
         case LONG_BINPUT: {
             uint32_t slot = read_u32(take(4));
+            memo_[slot] = top();
+            return true;
+        }
+        case MEMOIZE: {
+            uint32_t slot = uint32_t(memo_.size());
             memo_[slot] = top();
             return true;
         }
@@ -319,21 +455,33 @@ class Machine {
 
     void set_items(const std::vector<Id>& ids) {
         Id into = top();
+        if (is(into, Kind::OBJECT) && ids.size() % 2 == 0) return;
         if (!is(into, Kind::DICTIONARY) || ids.size() % 2)
             throw malformed("an item belongs to no dictionary");
-        auto& dictionary = dictionaries_[values_[into].first];
-        for (size_t i = 0; i < ids.size(); i += 2) dictionary.emplace_back(ids[i], ids[i + 1]);
+        Dictionary& dictionary = dictionaries_[values_[into].first];
+        for (size_t i = 0; i < ids.size(); i += 2) {
+            dictionary.items.emplace_back(ids[i], ids[i + 1]);
+            dictionary.tensors |= is(ids[i + 1], Kind::TENSOR);
+        }
     }
 
-    void push_global() {
-        std::string_view module = take_line(), name = take_line();
-        if (module == "collections" && name == "OrderedDict")
-            return push(make({Kind::ORDERED_DICT, {}, 0, 0}));
-        if (module == "torch._utils" && name == "_rebuild_tensor_v2")
-            return push(make({Kind::REBUILD_TENSOR, {}, 0, 0}));
-        if (module == "torch")
+    void require_object(const char* fault) const {
+        if (!is(top(), Kind::OBJECT)) throw malformed(fault);
+    }
+
+    void push_global(std::string_view module, std::string_view name) {
+        for (const Function& function : FUNCTIONS)
+            if (module == function.module && name == function.name)
+                return push(make({function.kind, {}, 0, 0}));
+        if (module == "torch") {
             for (const StorageType& type : STORAGE_TYPES)
                 if (name == type.name) return push(make({Kind::STORAGE_TYPE, type.dtype, 0, 0}));
+            for (std::string_view type : NUMBER_TYPES)
+                if (name == type) return push_object();
+        }
+        if (module == "builtins" || module == "__builtin__")
+            for (std::string_view type : PYTHON_TYPES)
+                if (name == type) return push_object();
         throw read_error(
             file_,
             "its pickle asks for " + in_quotes(std::string(module) + "." + std::string(name)) +
@@ -341,35 +489,81 @@ class Machine {
             "use the weights as the publisher saved them (a plain state_dict), or as safetensors");
     }
 
-    void reduce() {
-        Id arguments = pop(), callable = pop();
+    // What a function gives, none of which runs.
+    Id call(Id function, Id arguments) {
         auto [ids, count] = tuple(arguments, "an argument list");
-        if (is(callable, Kind::ORDERED_DICT)) {
-            if (count != 0) throw malformed("a dictionary has arguments");
-            return push_dictionary();
+        Kind kind = values_[function].kind;
+        if (kind == Kind::REBUILD_FROM_TYPE) {
+            if (count != 4) throw malformed("a tensor has the wrong arguments");
+            function = ids[0], arguments = ids[2];
+            std::tie(ids, count) = tuple(arguments, "an argument list");
+            kind = values_[function].kind;
+            if (kind != Kind::REBUILD_TENSOR && kind != Kind::REBUILD_PARAMETER)
+                throw malformed("a tensor has the wrong arguments");
         }
-        if (!is(callable, Kind::REBUILD_TENSOR)) throw malformed("it calls what cannot be called");
-        if (count < 6 || count > 7 || !is(ids[0], Kind::STORAGE))
-            throw malformed("a tensor has the wrong arguments");
-        tensors_.push_back({values_[ids[0]].first, integer(ids[1], "a tensor's offset"),
-                            integers(ids[2], "a tensor's shape"), integers(ids[3], "a tensor's stride")});
-        push(make({Kind::TENSOR, {}, uint32_t(tensors_.size() - 1), 0}));
+        switch (kind) {
+        case Kind::OBJECT:
+            return make({Kind::OBJECT, {}, 0, 0});
+        case Kind::ORDERED_DICT:
+            if (count != 0) throw malformed("a dictionary has arguments");
+            dictionaries_.emplace_back();
+            return make({Kind::DICTIONARY, {}, uint32_t(dictionaries_.size() - 1), 0});
+        case Kind::REBUILD_PARAMETER:
+            if (count < 3 || count > 4 || !is(ids[0], Kind::TENSOR))
+                throw malformed("a parameter has the wrong arguments");
+            return ids[0];
+        case Kind::REBUILD_TENSOR:
+            if (count < 6 || count > 7 || !is(ids[0], Kind::STORAGE))
+                throw malformed("a tensor has the wrong arguments");
+            tensors_.push_back({values_[ids[0]].first, integer(ids[1], "a tensor's offset"),
+                                integers(ids[2], "a tensor's shape"), integers(ids[3], "a tensor's stride")});
+            return make({Kind::TENSOR, {}, uint32_t(tensors_.size() - 1), 0});
+        default:
+            throw malformed("it calls what cannot be called");
+        }
     }
 
     void push_storage() {
         auto [ids, count] = tuple(pop(), "a storage");
         if (count != 5 || text(ids[0], "a storage's kind") != "storage" || !is(ids[1], Kind::STORAGE_TYPE))
             throw malformed("a storage has the wrong parts");
-        text(ids[2], "a storage's key");
+        if (text(ids[2], "a storage's key").size() > KEY_LIMIT)
+            throw malformed("a storage's key is too long");
         storages_.push_back({values_[ids[1]].dtype, ids[2], integer(ids[4], "a storage's size")});
         push(make({Kind::STORAGE, {}, uint32_t(storages_.size() - 1), 0}));
+    }
+
+    const Dictionary& dictionary(Id id) const { return dictionaries_[values_[id].first]; }
+
+    // The dictionary of tensors: the one that lies in `root` under one of the usual names, or `root`, or the only one
+    // that lies in it.
+    const Dictionary& weights_of(Id root) const {
+        for (bool usual : {true, false}) {
+            if (!usual && dictionary(root).tensors) break;
+            const Dictionary* found = nullptr;
+            std::string_view found_name;
+            for (auto [key, value] : dictionary(root).items) {
+                if (!is(value, Kind::DICTIONARY) || !dictionary(value).tensors) continue;
+                std::string_view name = text(key, "an entry's name");
+                if ((std::find(std::begin(USUAL), std::end(USUAL), name) != std::end(USUAL)) != usual)
+                    continue;
+                if (found && found != &dictionary(value))
+                    throw read_error(file_,
+                                     "holds two dictionaries of tensors (" + in_quotes(found_name) + ", " +
+                                         in_quotes(name) + ")",
+                                     "save the one that is meant with torch.save");
+                found = &dictionary(value), found_name = name;
+            }
+            if (found) return *found;
+        }
+        return dictionary(root);
     }
 
     std::vector<PickledTensor> tensors_of(Id root) const {
         if (!is(root, Kind::DICTIONARY)) throw malformed("what it holds is not a dictionary");
         std::vector<PickledTensor> found;
         std::set<std::string_view> names;
-        for (auto [key, value] : dictionaries_[values_[root].first]) {
+        for (auto [key, value] : weights_of(root).items) {
             std::string_view name = text(key, "a tensor's name");
             if (!is(value, Kind::TENSOR))
                 throw read_error(file_, "its entry " + in_quotes(name) + " is not a tensor",
@@ -387,11 +581,8 @@ class Machine {
 
 } // namespace
 
-std::vector<PickledTensor> read_pickled_tensors(const std::byte* data, size_t size, const std::string& file) {
-    if (size > SIZE_LIMIT)
-        throw read_error(file, "its pickle has " + std::to_string(size) +
-                                   " bytes, more than a dictionary of tensors needs");
-    return Machine(data, size, file).run();
+std::vector<PickledTensor> read_pickled_tensors(std::string_view pickle, const std::string& file) {
+    return Machine(pickle, file).run();
 }
 
 } // namespace mc::model

@@ -1,9 +1,11 @@
 #pragma once
-// The part of Python's pickle format that torch.save uses for a dictionary of tensors. Nothing is executed:
-// the few globals such a file names are recognised by their spelling, any other one is an error that names
-// it.
+// The part of Python's pickle format, protocols 2 to 5, that torch.save uses for a dictionary of tensors or
+// parameters, and for what a checkpoint keeps beside it. Nothing is executed: the few globals such a file names are
+// recognised by their spelling, any other one is an error that names it.
 #include <cstddef>
+#include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "engine/model/tensor_view.h"
@@ -20,8 +22,11 @@ struct PickledTensor {
     std::vector<int64_t> shape, stride; // in elements
 };
 
-// `file` is named in messages. Memory is bounded by a small multiple of `size`, and `size` by 4 MiB; nothing
-// recurses. Throws MC_ERROR_READ.
-std::vector<PickledTensor> read_pickled_tensors(const std::byte* data, size_t size, const std::string& file);
+inline constexpr size_t PICKLE_LIMIT = 4 << 20; // 34000 tensors' worth; the biggest published one: 0.15 MiB
+
+// The tensors of the dictionary, or of the one dictionary of tensors in it ("state_dict" and what lies beside it).
+// `file` is named in messages. Memory is bounded by a small multiple of the pickle's size, which is at most
+// PICKLE_LIMIT; nothing recurses. Throws MC_ERROR_READ.
+std::vector<PickledTensor> read_pickled_tensors(std::string_view pickle, const std::string& file);
 
 } // namespace mc::model

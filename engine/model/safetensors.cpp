@@ -33,8 +33,8 @@ DType parse_dtype(const std::string& text, const std::string& tensor, const std:
 // not by what a hostile header nests.
 class HeaderReader final : public nlohmann::json_sax<nlohmann::json> {
   public:
-    HeaderReader(const std::string& file, const std::byte* data, uint64_t size)
-        : file_(file), data_(data), size_(size) {}
+    HeaderReader(std::shared_ptr<const DataFile> source, uint64_t begin)
+        : file_(source->path), source_(std::move(source)), begin_(begin), size_(source_->size - begin) {}
 
     TensorMap tensors;
     std::vector<Extent> extents;
@@ -111,8 +111,8 @@ class HeaderReader final : public nlohmann::json_sax<nlohmann::json> {
   private:
     enum class Where { START, TOP, METADATA, TENSOR, SHAPE, OFFSETS, END } where_ = Where::START;
     const std::string& file_;
-    const std::byte* data_;
-    uint64_t size_;
+    const std::shared_ptr<const DataFile> source_;
+    const uint64_t begin_, size_; // of the tensors' bytes
     std::string name_, field_;
     std::optional<DType> dtype_;
     std::optional<std::vector<int64_t>> shape_;
@@ -138,7 +138,7 @@ class HeaderReader final : public nlohmann::json_sax<nlohmann::json> {
         if (!bytes || *bytes != end - begin)
             throw read_error(file_, tensor + " of " + name_of(*dtype_) + " " + shape_text(*shape_) + " has " +
                                         std::to_string(end - begin) + " bytes, which does not match");
-        TensorView view{*dtype_, std::move(*shape_), data_ + begin, size_t(*bytes)};
+        TensorView view{*dtype_, std::move(*shape_), size_t(*bytes), source_, begin_ + begin, {}};
         if (!tensors.emplace(name_, std::move(view)).second)
             throw read_error(file_, tensor + " is there twice");
         extents.push_back({begin, end, name_});
@@ -165,22 +165,29 @@ void require_gapless(std::vector<Extent>& extents, uint64_t size, const std::str
 
 } // namespace
 
-TensorMap parse_safetensors(const std::byte* data, size_t size, const std::string& file) {
+TensorMap parse_safetensors(const std::shared_ptr<const DataFile>& file) {
+    const uint64_t size = file->size;
     if (size < 8)
-        throw read_error(file, "is too short for a safetensors file (" + std::to_string(size) + " bytes)");
-    uint64_t header = read_u64(data);
+        throw read_error(file->path,
+                         "is too short for a safetensors file (" + std::to_string(size) + " bytes)");
+    std::byte length[8];
+    file->read(0, length, sizeof length);
+    const uint64_t header = read_u64(length);
     if (header > HEADER_LIMIT || header > size - 8)
-        throw read_error(file, "is not a safetensors file or is cut off: its header would have " +
-                                   std::to_string(header) + " bytes, the file has " + std::to_string(size));
-    uint64_t body = size - 8 - header;
-    const char* text = reinterpret_cast<const char*>(data + 8);
-    HeaderReader reader(file, data + 8 + header, body);
+        throw read_error(file->path, "is not a safetensors file or is cut off: its header would have " +
+                                         std::to_string(header) + " bytes, the file has " +
+                                         std::to_string(size));
+    const std::string text = file->text(8, size_t(header));
+    // The parser would pass over spaces in front, and over all that follows a zero byte.
+    if (text.find_first_of(" \t\r\n") == 0 || text.find('\0') != std::string::npos)
+        throw read_error(file->path, "its safetensors header has padding other than spaces at its end");
+    HeaderReader reader(file, 8 + header);
     try {
-        nlohmann::json::sax_parse(text, text + header, &reader);
+        nlohmann::json::sax_parse(text, &reader);
     } catch (const nlohmann::json::exception& e) {
-        throw read_error(file, "its safetensors header cannot be read", DOWNLOAD_AGAIN, e.what());
+        throw read_error(file->path, "its safetensors header cannot be read", DOWNLOAD_AGAIN, e.what());
     }
-    require_gapless(reader.extents, body, file);
+    require_gapless(reader.extents, size - 8 - header, file->path);
     return std::move(reader.tensors);
 }
 

@@ -6,9 +6,9 @@
 
 namespace mc::model {
 
-// The tensors of a file that lies at `data`; the views point into it. `file` is named in messages. Strict:
-// every byte after the header belongs to exactly one tensor, whose size is that of its type and shape. Throws
-// MC_ERROR_READ.
-TensorMap parse_safetensors(const std::byte* data, size_t size, const std::string& file);
+// The tensors of a file; of their bytes none is read. Strict, as the format and its own library are: every byte
+// after the header belongs to exactly one tensor, whose size is that of its type and shape; padding is allowed
+// only as spaces at the end of the header, not at the end of the file. Throws MC_ERROR_READ.
+TensorMap parse_safetensors(const std::shared_ptr<const DataFile>& file);
 
 } // namespace mc::model

@@ -1,11 +1,14 @@
 #pragma once
-// A named tensor of a weight file: a view into its memory map. No Torch here.
+// A tensor of a weight file: where its numbers lie. No Torch here.
 #include <cstddef>
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
+
+#include "engine/model/data_file.h"
 
 namespace mc::model {
 
@@ -15,9 +18,16 @@ const char* name_of(DType type); // as safetensors spells it: "BF16"
 
 struct TensorView {
     DType dtype;
-    std::vector<int64_t> shape; // row-major, contiguous
-    const std::byte* data;      // may be unaligned
-    size_t bytes;
+    std::vector<int64_t> shape;
+    size_t bytes = 0; // of all elements, each counted once, without what may lie between them
+    std::shared_ptr<const DataFile> file;
+    uint64_t at = 0;             // of the first element, in bytes of the file
+    std::vector<int64_t> stride; // in elements, a side each; empty: row-major, without gaps
+
+    // All elements, row-major and without gaps. Throws MC_ERROR_READ as DataFile::read does.
+    void read(void* into) const;
+    // `count` bytes of those, from byte `from` on. With strides it takes all of them into memory.
+    void read(size_t from, void* into, size_t count) const;
 };
 
 using TensorMap = std::map<std::string, TensorView>;

@@ -6,16 +6,12 @@ namespace mc::model {
 
 namespace {
 
-class MappedTensors final : public Tensors {
+class NamedTensors final : public Tensors {
   public:
-    MappedTensors(std::string from, TensorMap tensors, std::vector<std::shared_ptr<const MappedFile>> files)
-        : files_(std::move(files)) {
+    NamedTensors(std::string from, TensorMap tensors) {
         origin = std::move(from);
         tensors_ = std::move(tensors);
     }
-
-  private:
-    std::vector<std::shared_ptr<const MappedFile>> files_;
 };
 
 constexpr const char* OTHER_MODEL = "the files do not belong together, download the whole model again";
@@ -86,7 +82,7 @@ std::unique_ptr<Tensors> name_tensors(WeightFiles files, Layout layout,
                              "holds tensor " + in_quotes(name) + ", which the " + rules.network +
                                  " its config describes does not have",
                              "use the weights of a SkyReels-V2 Diffusion Forcing model as published");
-    return std::make_unique<MappedTensors>(std::move(files.origin), std::move(named), std::move(files.files));
+    return std::make_unique<NamedTensors>(std::move(files.origin), std::move(named));
 }
 
 int64_t side_of(const TensorMap& tensors, const std::string& name, size_t rank, size_t axis,

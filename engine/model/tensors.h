@@ -41,7 +41,7 @@ struct TensorRules {
 };
 
 // Every expected tensor exactly once, floating point and of its shape; nothing else. The result keeps the
-// files mapped. Throws MC_ERROR_READ.
+// files open. Throws MC_ERROR_READ.
 std::unique_ptr<Tensors> name_tensors(WeightFiles files, Layout layout,
                                       const std::vector<ExpectedTensor>& expected, const TensorRules& rules);
 

@@ -4,12 +4,14 @@
 #include <nlohmann/json.hpp>
 
 #include "engine/error.h"
-#include "engine/model/mapped_file.h"
+#include "engine/model/data_file.h"
 
 namespace mc::model {
 
 // The file holds a quarter of a million pieces; reading it as a stream of events keeps none of them.
 namespace {
+
+constexpr uint64_t SIZE_LIMIT = 256 << 20; // published models have 17 MB
 
 struct Reader : nlohmann::json_sax<nlohmann::json> {
     bool byte_fallback = false;
@@ -48,10 +50,13 @@ bool tokenizer_byte_fallback(const std::string& spiece) {
     std::string path = (std::filesystem::path(spiece).parent_path() / "tokenizer.json").string();
     std::error_code error;
     if (!std::filesystem::exists(std::filesystem::symlink_status(path, error))) return true;
-    const auto file = MappedFile::open(path);
-    const auto* text = reinterpret_cast<const char*>(file->data);
+    const auto file = DataFile::open(path);
+    if (file->size > SIZE_LIMIT)
+        throw Error(MC_ERROR_READ,
+                    path + " is too long for a tokenizer; fetch the file again, or remove it to use "
+                           "spiece.model alone.");
     Reader reader;
-    if (!nlohmann::json::sax_parse(text, text + file->size, &reader))
+    if (!nlohmann::json::sax_parse(file->text(0, size_t(file->size)), &reader))
         throw Error(MC_ERROR_READ,
                     path + " is not JSON; fetch the file again, or remove it to use spiece.model alone.",
                     reader.fault);

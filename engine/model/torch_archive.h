@@ -7,8 +7,8 @@
 
 namespace mc::model {
 
-// The tensors of a file that lies at `data`; the views point into it and may share bytes, as the tensors did.
-// `file` is named in messages. Throws MC_ERROR_READ, with a remedy for the formats before 1.6.
-TensorMap parse_torch_archive(const std::byte* data, size_t size, const std::string& file);
+// The tensors of a file, which may share bytes, as they did when they were saved. Throws MC_ERROR_READ, with a
+// remedy for the formats before 1.6, for TorchScript and for other formats under this name.
+TensorMap parse_torch_archive(const std::shared_ptr<const DataFile>& file);
 
 } // namespace mc::model

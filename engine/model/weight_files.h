@@ -7,23 +7,22 @@
 #include <vector>
 
 #include "engine/model/json_object.h"
-#include "engine/model/mapped_file.h"
 #include "engine/model/tensor_view.h"
 
 namespace mc::model {
 
 struct WeightFiles {
-    std::string origin;                                   // folder or file, for messages
-    TensorMap tensors;                                    // by the name that the file uses
-    std::vector<std::shared_ptr<const MappedFile>> files; // keep the tensors' bytes mapped
+    std::string origin; // folder or file, for messages
+    TensorMap tensors;  // by the name that the file uses
 };
 
 // The format is told by the name's ending: .safetensors or .pth. Throws MC_ERROR_READ, MC_ERROR_NOT_FOUND.
 WeightFiles open_weight_file(const std::string& file);
 
 // The union of all *.safetensors in `folder`; of those its *.safetensors.index.json names, where there is
-// one. A tensor in two shards, a shard of a numbered set that is missing, and an index that differs from the
-// shards are errors. Throws MC_ERROR_READ, MC_ERROR_NOT_FOUND.
+// one. A variant (NAME.fp16.safetensors) counts only where NAME is not there too; hidden files and unfinished
+// downloads count never. A tensor in two shards, a shard of a numbered set that is missing, several variants, and an
+// index that differs from the shards are errors. Throws MC_ERROR_READ, MC_ERROR_NOT_FOUND.
 WeightFiles open_weight_shards(const std::string& folder);
 
 // A *.safetensors.index.json: tensor name to the shard's file name, a name without any folder.

@@ -18,26 +18,28 @@ constexpr uint32_t END64 = 0x06064b50, LOCATOR64 = 0x07064b50;
 constexpr size_t LOCAL_SIZE = 30, CENTRAL_SIZE = 46, END_SIZE = 22, END64_SIZE = 56, LOCATOR64_SIZE = 20;
 constexpr uint16_t ZIP64_EXTRA = 1;
 constexpr uint32_t IN_ZIP64 = 0xffffffff;
+constexpr uint64_t DIRECTORY_LIMIT = 16 << 20; // of the biggest published file: 0.1 MiB
 constexpr uint16_t ENCRYPTED = 1, STORED = 0;
 
 class Reader {
   public:
-    Reader(const std::byte* data, size_t size, const std::string& file)
-        : data_(data), size_(size), file_(file) {}
+    explicit Reader(const DataFile& file) : file_(file) {}
 
     std::map<std::string, ZipEntry> read() {
         Directory directory = find_directory();
-        uint64_t at = directory.begin;
+        if (directory.end - directory.begin > DIRECTORY_LIMIT)
+            throw damaged("its directory has more bytes than one of weights needs");
+        records_ = file_.text(directory.begin, size_t(directory.end - directory.begin));
+        size_t at = 0;
         for (uint64_t i = 0; i < directory.entries; i++) at = read_entry(at, directory);
-        if (at != directory.end) throw damaged("its directory does not end where it says");
+        if (at != records_.size()) throw damaged("its directory does not end where it says");
         refuse_overlaps();
         return std::move(entries_);
     }
 
   private:
-    const std::byte* data_;
-    size_t size_;
-    const std::string& file_;
+    const DataFile& file_;
+    std::string records_; // the central directory
     std::map<std::string, ZipEntry> entries_;
     struct Extent {
         uint64_t begin, end;
@@ -49,36 +51,48 @@ class Reader {
     };
 
     Error damaged(const std::string& what) const {
-        return read_error(file_, "is a damaged zip archive: " + what);
+        return read_error(file_.path, "is a damaged zip archive: " + what);
     }
     bool inside(uint64_t begin, uint64_t bytes, uint64_t limit) const {
         return begin <= limit && bytes <= limit - begin;
     }
 
+    static const std::byte* bytes_of(const std::string& text) {
+        return reinterpret_cast<const std::byte*>(text.data());
+    }
+
     // The end record is followed only by its comment, so it is looked for from the back.
     uint64_t find_end() const {
-        for (uint64_t comment = 0; comment <= 0xffff && comment + END_SIZE <= size_; comment++) {
-            uint64_t at = size_ - END_SIZE - comment;
-            if (read_u32(data_ + at) == END && read_u16(data_ + at + 20) == comment) return at;
+        const uint64_t most = std::min<uint64_t>(file_.size, END_SIZE + 0xffff), begin = file_.size - most;
+        const std::string tail = file_.text(begin, size_t(most));
+        for (uint64_t comment = 0; comment + END_SIZE <= most; comment++) {
+            uint64_t at = most - END_SIZE - comment;
+            const std::byte* record = bytes_of(tail) + at;
+            if (read_u32(record) == END && read_u16(record + 20) == comment) return begin + at;
         }
         throw damaged("its end is missing, the file was probably cut off");
     }
 
     Directory find_directory() const {
         uint64_t end = find_end();
-        uint64_t entries = read_u16(data_ + end + 10), bytes = read_u32(data_ + end + 12),
-                 begin = read_u32(data_ + end + 16);
-        uint16_t disk = read_u16(data_ + end + 4);
+        const std::string record = file_.text(end, END_SIZE);
+        const std::byte* field = bytes_of(record);
+        uint64_t entries = read_u16(field + 10), bytes = read_u32(field + 12), begin = read_u32(field + 16);
+        uint16_t disk = read_u16(field + 4);
         if (entries == 0xffff || bytes == IN_ZIP64 || begin == IN_ZIP64 || disk == 0xffff) {
-            if (end < LOCATOR64_SIZE || read_u32(data_ + end - LOCATOR64_SIZE) != LOCATOR64)
+            std::string locator;
+            if (end >= LOCATOR64_SIZE) locator = file_.text(end - LOCATOR64_SIZE, LOCATOR64_SIZE);
+            if (locator.empty() || read_u32(bytes_of(locator)) != LOCATOR64)
                 throw damaged("it needs a zip64 end record and has none");
-            uint64_t end64 = read_u64(data_ + end - LOCATOR64_SIZE + 8);
-            if (!inside(end64, END64_SIZE, end - LOCATOR64_SIZE) || read_u32(data_ + end64) != END64)
+            uint64_t end64 = read_u64(bytes_of(locator) + 8);
+            std::string record64;
+            if (inside(end64, END64_SIZE, end - LOCATOR64_SIZE)) record64 = file_.text(end64, END64_SIZE);
+            if (record64.empty() || read_u32(bytes_of(record64)) != END64)
                 throw damaged("its zip64 end record is not where it should be");
             end = end64;
-            entries = read_u64(data_ + end + 32), bytes = read_u64(data_ + end + 40),
-            begin = read_u64(data_ + end + 48);
-            disk = uint16_t(read_u32(data_ + end + 16));
+            const std::byte* field64 = bytes_of(record64);
+            entries = read_u64(field64 + 32), bytes = read_u64(field64 + 40), begin = read_u64(field64 + 48);
+            disk = uint16_t(read_u32(field64 + 16));
         }
         if (disk != 0) throw damaged("it is one part of several");
         if (!inside(begin, bytes, end)) throw damaged("its directory lies outside the file");
@@ -88,6 +102,7 @@ class Reader {
 
     struct Sizes {
         uint64_t stored, plain, local;
+        bool compressed = false;
     };
     // Sizes that do not fit in 32 bits are kept in the zip64 extra field, only those, in this order.
     Sizes read_sizes(const std::byte* record, const std::byte* extra, size_t extra_bytes,
@@ -113,37 +128,37 @@ class Reader {
         throw damaged("entry " + in_quotes(name) + " lacks its zip64 field");
     }
 
-    uint64_t read_entry(uint64_t at, const Directory& directory) {
-        if (!inside(at, CENTRAL_SIZE, directory.end) || read_u32(data_ + at) != CENTRAL)
+    // `at`: in records_. The place of the next one.
+    size_t read_entry(size_t at, const Directory& directory) {
+        if (!inside(at, CENTRAL_SIZE, records_.size()) || read_u32(bytes_of(records_) + at) != CENTRAL)
             throw damaged("an entry of its directory is not where it should be");
-        const std::byte* record = data_ + at;
+        const std::byte* record = bytes_of(records_) + at;
         size_t name_bytes = read_u16(record + 28), extra_bytes = read_u16(record + 30),
                comment_bytes = read_u16(record + 32);
-        uint64_t record_bytes = CENTRAL_SIZE + name_bytes + extra_bytes + comment_bytes;
-        if (!inside(at, record_bytes, directory.end)) throw damaged("an entry of its directory is cut off");
+        size_t record_bytes = CENTRAL_SIZE + name_bytes + extra_bytes + comment_bytes;
+        if (!inside(at, record_bytes, records_.size())) throw damaged("an entry of its directory is cut off");
         std::string name(reinterpret_cast<const char*>(record + CENTRAL_SIZE), name_bytes);
         if (read_u16(record + 8) & ENCRYPTED) throw damaged("entry " + in_quotes(name) + " is encrypted");
         Sizes sizes = read_sizes(record, record + CENTRAL_SIZE + name_bytes, extra_bytes, name);
-        if (read_u16(record + 10) != STORED || sizes.stored != sizes.plain)
-            throw read_error(file_,
-                             "entry " + in_quotes(name) +
-                                 " of this zip archive is compressed, which torch.save never does",
-                             "save the weights again with torch.save, or download the original file");
+        sizes.compressed = read_u16(record + 10) != STORED || sizes.stored != sizes.plain;
         add(name, sizes, directory);
         return at + record_bytes;
     }
 
     void add(const std::string& name, const Sizes& sizes, const Directory& directory) {
-        if (!inside(sizes.local, LOCAL_SIZE, directory.begin) || read_u32(data_ + sizes.local) != LOCAL)
+        std::string header;
+        if (inside(sizes.local, LOCAL_SIZE, directory.begin))
+            header = file_.text(sizes.local,
+                                size_t(std::min(LOCAL_SIZE + name.size(), directory.begin - sizes.local)));
+        if (header.empty() || read_u32(bytes_of(header)) != LOCAL)
             throw damaged("entry " + in_quotes(name) + " is not where the directory says");
-        const std::byte* local = data_ + sizes.local;
-        size_t name_bytes = read_u16(local + 26), extra_bytes = read_u16(local + 28);
+        size_t name_bytes = read_u16(bytes_of(header) + 26), extra_bytes = read_u16(bytes_of(header) + 28);
         uint64_t begin = sizes.local + LOCAL_SIZE + name_bytes + extra_bytes;
         if (!inside(begin, sizes.stored, directory.begin))
             throw damaged("entry " + in_quotes(name) + " lies outside the file");
-        if (std::string_view(reinterpret_cast<const char*>(local + LOCAL_SIZE), name_bytes) != name)
+        if (name_bytes != name.size() || header.compare(LOCAL_SIZE, std::string::npos, name) != 0)
             throw damaged("entry " + in_quotes(name) + " has another name in its own header");
-        if (!entries_.emplace(name, ZipEntry{data_ + begin, size_t(sizes.stored)}).second)
+        if (!entries_.emplace(name, ZipEntry{begin, sizes.stored, sizes.compressed}).second)
             throw damaged("entry " + in_quotes(name) + " is there twice");
         extents_.push_back({sizes.local, begin + sizes.stored});
     }
@@ -159,8 +174,8 @@ class Reader {
 
 } // namespace
 
-std::map<std::string, ZipEntry> parse_zip(const std::byte* data, size_t size, const std::string& file) {
-    return Reader(data, size, file).read();
+std::map<std::string, ZipEntry> parse_zip(const DataFile& file) {
+    return Reader(file).read();
 }
 
 } // namespace mc::model

@@ -1,19 +1,20 @@
 #pragma once
 // Zip archives as torch.save writes them: entries stored, not compressed; zip64 where they are big. Checksums
 // are not compared: that would read every byte of the weights, and torch.save may be told to leave them out.
-#include <cstddef>
 #include <map>
 #include <string>
+
+#include "engine/model/data_file.h"
 
 namespace mc::model {
 
 struct ZipEntry {
-    const std::byte* data;
-    size_t size;
+    uint64_t at, size; // of its bytes in the file
+    bool compressed;
 };
 
-// The entries of an archive that lies at `data`, by name. `file` is named in messages. Entries that overlap,
-// lie outside the file, are compressed or encrypted, or have the name of another one throw MC_ERROR_READ.
-std::map<std::string, ZipEntry> parse_zip(const std::byte* data, size_t size, const std::string& file);
+// The entries of an archive by name; of their bytes none is read. Entries that overlap, lie outside the file, are
+// encrypted, or have the name of another one throw MC_ERROR_READ.
+std::map<std::string, ZipEntry> parse_zip(const DataFile& file);
 
 } // namespace mc::model

@@ -1,4 +1,4 @@
-// The C face over LoadedModel, Session and Frames: translates, and keeps exceptions inside.
+// The C face over Family, Session and Frames: translates, and keeps exceptions inside.
 #include <c10/core/InferenceMode.h>
 #include <c10/util/Exception.h>
 #include <cmath>
@@ -10,7 +10,7 @@
 #include "kernels/kernels.h"
 
 struct McModel {
-    std::shared_ptr<const mc::session::LoadedModel> loaded;
+    std::shared_ptr<const mc::session::Family> loaded;
 };
 struct McSession {
     std::unique_ptr<mc::session::Session> session;
@@ -147,6 +147,33 @@ mc::session::Request translate(const McRequest& r) {
     return q;
 }
 
+std::string path_of(const McModelOptions& o) {
+    if (!o.path) throw mc::Error(MC_ERROR_SETTINGS, "No model: set the path of a model folder.");
+    return o.path;
+}
+
+mc::session::LoadOptions translate(const McModelOptions& o) {
+    mc::session::LoadOptions options;
+    if (o.device && *o.device) options.device = o.device;
+    if (o.precision != MC_PRECISION_AUTO)
+        options.precision =
+            o.precision == MC_PRECISION_FLOAT32 ? mc::Precision::FLOAT32 : mc::Precision::BFLOAT16;
+    if (o.threads < 0 || o.threads > 1024)
+        throw mc::Error(MC_ERROR_SETTINGS, "threads must be 0 (as many as processors) to 1024.");
+    options.threads = o.threads;
+    options.cancel = mc::Cancel(o.cancel);
+    void* user = o.user;
+    if (o.progress)
+        options.progress = [user, call = o.progress](double fraction, const char* part) {
+            call(user, fraction, part);
+        };
+    if (o.log)
+        options.log = [user, call = o.log](int level, const std::string& text) {
+            call(user, level, text.c_str());
+        };
+    return options;
+}
+
 } // namespace
 
 extern "C" {
@@ -172,26 +199,15 @@ void mc_model_options_init(McModelOptions* options) {
 
 McModel* mc_model_open(const McModelOptions* o, McError* error) {
     return guarded(error, [&]() -> McModel* {
-        mc::session::LoadOptions options;
-        if (!o->path) throw mc::Error(MC_ERROR_SETTINGS, "No model: set the path of a model folder.");
-        if (o->device && *o->device) options.device = o->device;
-        if (o->precision != MC_PRECISION_AUTO)
-            options.precision =
-                o->precision == MC_PRECISION_FLOAT32 ? mc::Precision::FLOAT32 : mc::Precision::BFLOAT16;
-        if (o->threads < 0 || o->threads > 1024)
-            throw mc::Error(MC_ERROR_SETTINGS, "threads must be 0 (as many as processors) to 1024.");
-        options.threads = o->threads;
-        options.cancel = mc::Cancel(o->cancel);
-        void* user = o->user;
-        if (o->progress)
-            options.progress = [user, call = o->progress](double fraction, const char* part) {
-                call(user, fraction, part);
-            };
-        if (o->log)
-            options.log = [user, call = o->log](int level, const std::string& text) {
-                call(user, level, text.c_str());
-            };
-        return new McModel{mc::session::LoadedModel::open(o->path, options)};
+        return new McModel{mc::session::open_family(path_of(*o), translate(*o))};
+    });
+}
+
+int mc_request_check(const McModelOptions* o, const McRequest* request, McError* error) {
+    return guarded(error, [&] {
+        c10::InferenceMode guard;
+        mc::session::check_early(path_of(*o), translate(*o), translate(*request));
+        return 1;
     });
 }
 

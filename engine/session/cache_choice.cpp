@@ -1,7 +1,6 @@
 #include "engine/session/cache_choice.h"
 
 #include "engine/error.h"
-#include "engine/model/skyreels_v2/published_caches.h"
 
 namespace mc::session {
 
@@ -52,7 +51,7 @@ static const char* any_knob(const CacheRequest& r) {
 }
 
 static Settings motioncache_preset(const CacheRequest& r, const model::Calibration* calibration,
-                                   const model::skyreels_v2::PublishedCaches* published) {
+                                   const cache::PublishedCaches* published) {
     const Preset preset = r.preset.value_or(Preset::BALANCED);
     if (calibration) {
         if (preset == Preset::QUALITY) return calibration->quality.settings;
@@ -76,7 +75,7 @@ static Settings motioncache_preset(const CacheRequest& r, const model::Calibrati
 
 // TeaCache and FlowCache with the model's polynomial and their published thresholds.
 static Settings whole_chunk_cache(Kind kind, const model::Calibration* calibration,
-                                  const model::skyreels_v2::PublishedCaches* published) {
+                                  const cache::PublishedCaches* published) {
     if (published)
         return (kind == Kind::TEACACHE ? published->teacache_retention : published->flowcache_slow).settings;
     Settings s;
@@ -87,8 +86,7 @@ static Settings whole_chunk_cache(Kind kind, const model::Calibration* calibrati
 }
 
 Settings choose_cache(const CacheRequest& r, Attention attention, const model::Calibration* calibration,
-                      const model::TransformerConfig& transformer) {
-    const auto* published = model::skyreels_v2::published_caches(transformer);
+                      const cache::PublishedCaches* published) {
     Kind kind = r.kind.value_or(Kind::NONE);
     // Without being asked for, a cache runs only where it is known what it does to this model's videos.
     if (!r.kind && attention == Attention::KV &&

@@ -2,6 +2,7 @@
 // From what a request says about caching and what is known of the model to the settings of a policy.
 #include <optional>
 
+#include "engine/cache/published.h"
 #include "engine/cache/settings.h"
 #include "engine/model/calibration.h"
 #include "engine/model/config.h"
@@ -30,9 +31,9 @@ struct CacheRequest {
 constexpr double NO_VOTE = -2;
 
 // Throws MC_ERROR_SETTINGS: a knob out of its range, one that the chosen cache does not have, a cache that the attention
-// cannot serve, a preset for a model of which nothing is known. calibration: of the model, or null.
+// cannot serve, a preset for a model of which nothing is known. calibration, published: of the model, or null.
 cache::Settings choose_cache(const CacheRequest& request, model::Attention attention,
                              const model::Calibration* calibration,
-                             const model::TransformerConfig& transformer);
+                             const cache::PublishedCaches* published);
 
 } // namespace mc::session

@@ -1,28 +1,57 @@
 #pragma once
-// A request completed with the model's defaults and checked: from here on nothing is unset and nothing can clash.
+// What is asked for, whatever the family: each names those of these settings that it has.
+#include <ATen/core/Tensor.h>
+#include <cstdint>
+#include <functional>
+#include <optional>
 #include <string>
 
-#include "engine/schedule/windows.h"
-#include "engine/session/session.h"
+#include "engine/cache/policy.h"
+#include "engine/cancel.h"
+#include "engine/model/config.h"
+#include "engine/sampler/choices.h"
+#include "engine/sampler/image.h"
+#include "engine/sampler/turn.h"
+#include "engine/session/cache_choice.h"
+#include "engine/trace.h"
 
 namespace mc::session {
 
-struct Settings {
-    std::string prompt, negative_prompt; // cleaned
-    int64_t seed;                        // >= 0
-    int width, height, fps;              // fps rounded: what selects the fps embedding
-    int num_frames, steps, causal_block_size, ar_step, overlap_history, addnoise_condition;
-    double guidance_scale, shift;
-    model::LongVideo long_video;
-    model::Attention attention;
-    cache::Settings cache;
-    sampler::Finished finished_chunks;
-    bool reference_windows;
-    bool has_image, has_end_image;
-    schedule::Length length; // windows; frames >= num_frames
-};
+// What is left unset takes the model's default. Checked and completed when a session is made.
+struct Request {
+    std::string prompt;
+    std::optional<std::string> negative_prompt;
+    int64_t seed = -1; // -1: random
+    std::optional<int> width, height, num_frames, steps, causal_block_size, ar_step, base_num_frames,
+        overlap_history, addnoise_condition;
+    std::optional<int> frame_rate_n, frame_rate_d;
+    std::optional<double> guidance_scale, shift;
+    std::optional<model::LongVideo> long_video;
+    std::optional<model::Attention> attention;
+    CacheRequest cache;
+    std::optional<sampler::Finished> finished_chunks; // unset: FROZEN; only with attention kv
+    // Several windows with attention kv: as the reference, which passes every prefix chunk but the first anew in each row
+    // and measures the first motion of a window against the window before (docs/algorithms.md#m5, docs/algorithms.md#m10).
+    bool reference_windows = false;
+    std::optional<sampler::Image> image, end_image;
+    schedule::Grid grid = schedule::Grid::OFFICIAL;
+    Cancel cancel;
 
-// Throws MC_ERROR_SETTINGS with the setting, its value and what to set instead.
-Settings complete(const Request& request, const LoadedModel& model);
+    // For golden cases and comparisons: a policy with settings that no knob gives.
+    std::optional<cache::Settings> cache_settings;
+    // And noise from outside instead of the seed's.
+    //   initial(window, [C, T, h, w]) and prefix(window, row, [C, prefix, h, w]), float32.
+    std::function<at::Tensor(int window, at::IntArrayRef shape)> initial_noise;
+    std::function<at::Tensor(int window, int row, at::IntArrayRef shape)> prefix_noise;
+    // Trace names: "prompt_ids", "negative_ids", "prompt_embeds", "negative_embeds"; "image_latent",
+    // "end_latent", "prefix_latents.w{i}"; a row each: "steps.timesteps", "steps.v_cond", "steps.v_uncond",
+    // "steps.latents"; with attention kv "kv.{cond,uncond}.layer{i}.{k,v}" at the end of a window; "latents.w{i}" of
+    // a window with its prefix, without an end image; "latents" of the whole video when there is one window or
+    // windows are joined by latents.
+    Trace trace;
+    // Every decision of the cache policy, and every turn of a chunk in attention kv.
+    cache::Observer decisions;
+    std::function<void(int window, const sampler::Turn&)> turns;
+};
 
 } // namespace mc::session

@@ -74,14 +74,16 @@ auto guarded(McError* error, F body) -> decltype(body()) {
     } catch (const std::exception& e) {
         report(error, MC_ERROR_INTERNAL, "The test pattern failed; please report it.", e.what());
     }
-    return nullptr;
+    return {};
 }
 
 void check_request(const McRequest& rq) {
     using mc::Error;
     auto set = [](int32_t value) { return value != MC_UNSET; };
     if (!rq.prompt || !*rq.prompt) throw Error(MC_ERROR_SETTINGS, "No prompt is given: set prompt.");
-    if (rq.width <= 0 || rq.height <= 0 || rq.width % 16 || rq.height % 16)
+    if (rq.width == MC_UNSET || rq.height == MC_UNSET)
+        ; // not yet known when it is checked before loading
+    else if (rq.width <= 0 || rq.height <= 0 || rq.width % 16 || rq.height % 16)
         throw Error(MC_ERROR_SETTINGS, "Width and height have to be multiples of 16.");
     if (set(rq.num_frames) && rq.num_frames < 1)
         throw Error(MC_ERROR_SETTINGS, "num-frames has to be 1 or more.");
@@ -142,6 +144,8 @@ McModel* mc_model_open(const McModelOptions* options, McError* error) {
                                 "transformer/pattern.safetensors");
         }
         if (options->progress) options->progress(options->user, 1.0, "transformer");
+        if (model->log && knobs.warn)
+            model->log(model->user, 2, "The test pattern warns, as MOTIONCACHE_TESTPATTERN asks: drop warn=1.");
         if (model->log) model->log(model->user, 4, "test pattern ready");
         return model.release();
     });
@@ -160,6 +164,17 @@ void mc_request_init(McRequest* rq) {
                            &rq->overlap_history, &rq->addnoise_condition})
         *field = MC_UNSET;
     rq->guidance_scale = rq->shift = NAN;
+}
+
+int mc_request_check(const McModelOptions* options, const McRequest* rq, McError* error) {
+    return guarded(error, [&] {
+        const Knobs knobs = parse_knobs(std::getenv("MOTIONCACHE_TESTPATTERN"));
+        if (knobs.fault == Fault::CHECK)
+            throw mc::Error(MC_ERROR_SETTINGS,
+                            "The settings contradict each other, as MOTIONCACHE_TESTPATTERN asks: drop fail=check.");
+        check_request(*rq);
+        return 1;
+    });
 }
 
 McSession* mc_session_new(McModel* model, const McRequest* rq, McError* error) {

@@ -21,6 +21,7 @@ int number(std::string_view name, std::string_view text) {
 }
 
 Fault fault_of(std::string_view where) {
+    if (where == "check") return Fault::CHECK;
     if (where == "load") return Fault::LOAD;
     if (where == "device") return Fault::DEVICE;
     if (where == "session") return Fault::SESSION;
@@ -29,7 +30,7 @@ Fault fault_of(std::string_view where) {
     if (where == "next") return Fault::NEXT;
     throw Error(MC_ERROR_SETTINGS,
                 "MOTIONCACHE_TESTPATTERN: fail=" + std::string(where) +
-                    " is unknown; use load, device, session, memory, numbers:K or next:K.");
+                    " is unknown; use check, load, device, session, memory, numbers:K or next:K.");
 }
 
 uint64_t mix(uint64_t x) { // splitmix64's finisher
@@ -54,6 +55,8 @@ Knobs parse_knobs(const char* text) {
             knobs.first_ms = number(name, value);
         } else if (name == "step-ms") {
             knobs.step_ms = number(name, value);
+        } else if (name == "warn") {
+            knobs.warn = number(name, value) != 0;
         } else if (name == "fail") {
             std::string_view where = value.substr(0, value.find(':'));
             knobs.fault = fault_of(where);
@@ -61,7 +64,7 @@ Knobs parse_knobs(const char* text) {
                 knobs.fault_chunk = number("fail", value.substr(where.size() + 1));
         } else {
             throw Error(MC_ERROR_SETTINGS, "MOTIONCACHE_TESTPATTERN: \"" + std::string(name) +
-                                               "\" is unknown; use load-ms, first-ms, step-ms or fail.");
+                                               "\" is unknown; use load-ms, first-ms, step-ms, warn or fail.");
         }
     }
     return knobs;

@@ -7,7 +7,9 @@
 //   load-ms=N    loading takes N milliseconds                                       default 0
 //   first-ms=N   so does what comes before the first step (the text encoder)        default 0
 //   step-ms=N    and each denoising step                                            default 0
+//   warn=1       mc_model_open warns through its log
 //   fail=WHERE   one of
+//                  check       mc_request_check: MC_ERROR_SETTINGS
 //                  load        mc_model_open:    MC_ERROR_READ, half way through
 //                  device      mc_model_open:    MC_ERROR_DEVICE
 //                  session     mc_session_new:   MC_ERROR_SETTINGS
@@ -25,10 +27,11 @@
 
 namespace mc::testpattern {
 
-enum class Fault { NONE, LOAD, DEVICE, SESSION, MEMORY, NUMBERS, NEXT };
+enum class Fault { NONE, CHECK, LOAD, DEVICE, SESSION, MEMORY, NUMBERS, NEXT };
 
 struct Knobs {
     int load_ms = 0, first_ms = 0, step_ms = 0;
+    bool warn = false;
     Fault fault = Fault::NONE;
     int fault_chunk = 0;
 };

@@ -52,7 +52,7 @@ Tokenizer::Tokenizer(const std::string& file) : impl_(std::make_unique<Impl>()) 
 
 Tokenizer::~Tokenizer() = default;
 
-std::vector<int64_t> Tokenizer::encode(const std::string& text, size_t rows, bool byte_fallback) const {
+std::vector<int64_t> Tokenizer::encode(const std::string& text, size_t rows, bool byte_fallback, size_t* all) const {
     const SentencePiece& processor = *impl_->pieces;
     std::vector<int> pieces;
     if (std::string fault = processor.encode(text, pieces); !fault.empty())
@@ -65,6 +65,7 @@ std::vector<int64_t> Tokenizer::encode(const std::string& text, size_t rows, boo
         if (!(byte && unknown)) ids.push_back(byte ? processor.unk_id() : piece);
         unknown = byte;
     }
+    if (all) *all = ids.size() + 1;
     if (ids.size() >= rows) ids.resize(rows - 1);
     ids.push_back(processor.eos_id());
     return ids;

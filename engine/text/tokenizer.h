@@ -17,7 +17,9 @@ class Tokenizer {
     // kept. Without byte fallback a run of unknown characters becomes one <unk> (3), as the fast tokenizers
     // of published models do. All of `text` is text: "</s>" in it is four characters, where the
     // reference's tokenizers would take it for the end token.
-    std::vector<int64_t> encode(const std::string& text, size_t rows = 512, bool byte_fallback = true) const;
+    // all: how many ids the text has, the end token and those left out counted.
+    std::vector<int64_t> encode(const std::string& text, size_t rows = 512, bool byte_fallback = true,
+                                size_t* all = nullptr) const;
 
   private:
     struct Impl;

@@ -26,7 +26,7 @@ std::vector<T> entry(const CaseFile& file, const std::string& name, size_t index
     const model::TensorView& view = file.expected.tensors.at(name);
     const size_t bytes = view.bytes / size_t(view.shape[0]);
     std::vector<T> values(bytes / sizeof(T));
-    std::memcpy(values.data(), view.data + index * bytes, bytes);
+    view.read(index * bytes, values.data(), bytes);
     return values;
 }
 

@@ -92,6 +92,14 @@ TEST(without_a_cache_everything_is_computed) {
     CHECK(std::isnan(driver.decisions[3].distance) && std::isnan(driver.decisions[3].accumulated));
 }
 
+TEST(motioncache_alone_looks_at_a_prefix) {
+    for (Kind kind : {Kind::NONE, Kind::TEACACHE, Kind::FLOWCACHE, Kind::MOTIONCACHE}) {
+        Settings settings;
+        settings.kind = kind;
+        CHECK_EQ(make_policy(settings)->wants_prefix_motion(), kind == Kind::MOTIONCACHE);
+    }
+}
+
 TEST(faults_of_a_sampler_are_told) {
     for (Kind kind : {Kind::NONE, Kind::TEACACHE, Kind::FLOWCACHE, Kind::MOTIONCACHE}) {
         Settings settings;

@@ -29,7 +29,7 @@ struct Result {
 };
 
 // Against the same request without a cache, mean over the prompts.
-Result measure(const std::shared_ptr<const session::LoadedModel>& model, const cache::Settings& settings,
+Result measure(const std::shared_ptr<const skyreels_v2::Model>& model, const cache::Settings& settings,
                const std::function<void(session::Request&)>& change) {
     Result result;
     for (size_t i = 0; i < prompts.size(); i++) {
@@ -46,10 +46,10 @@ Result measure(const std::shared_ptr<const session::LoadedModel>& model, const c
     return result;
 }
 
-std::shared_ptr<const session::LoadedModel> demo() {
+std::shared_ptr<const skyreels_v2::Model> demo() {
     session::LoadOptions load;
     load.device = "cpu", load.threads = 1;
-    return session::LoadedModel::open(std::string(std::getenv("MC_SOURCE_ROOT")) + "/models/demo", load);
+    return skyreels_v2::Model::open(std::string(std::getenv("MC_SOURCE_ROOT")) + "/models/demo", load);
 }
 
 struct Setting {
@@ -66,7 +66,7 @@ const std::vector<Setting> others = {
     {"shift 8", [](session::Request& r) { r.shift = 8; }},
 };
 
-void holds(const std::shared_ptr<const session::LoadedModel>& model, const cache::Settings& settings, double stated) {
+void holds(const std::shared_ptr<const skyreels_v2::Model>& model, const cache::Settings& settings, double stated) {
     for (const Setting& setting : others) {
         const Result r = measure(model, settings, setting.change);
         std::printf("%s: %.1f dB at %.0f %% of the tokens, %.1f stated\n", setting.name, r.psnr, 100 * r.share, stated);

@@ -56,7 +56,7 @@ TEST(learning_computes_what_an_uncached_run_does) {
     c10::InferenceMode guard;
     session::LoadOptions load;
     load.device = "cpu", load.threads = 1, load.calibration = false;
-    const auto model = session::LoadedModel::open(demo(), load);
+    const auto model = skyreels_v2::Model::open(demo(), load);
     const std::vector<std::string> prompts = {"a red ball going up over green hills",
                                               "a white car, still, in the city"};
     const Lesson lesson = learn(model, small(), prompts);

@@ -18,7 +18,7 @@ class NotTried(NamedTuple):
 
 SMALL = "num-frames=5 steps=2"
 DEMO = f'gst-launch-1.0 -e motioncachegen prompt="a red ball" {SMALL} ! fakesink'
-MP4 = ("gst-launch-1.0 -e motioncachegen prompt=\"a red ball bouncing over green hills\" ! x264enc ! mp4mux ! "
+MP4 = ("gst-launch-1.0 -e motioncachegen prompt=\"a white boat moving left on the sea\" ! x264enc ! mp4mux ! "
        "filesink location=out.mp4")
 
 PASSED = r"(?m)^[1-9]\d* passed, 0 failed$"
@@ -66,6 +66,12 @@ TRIED = [
     Tried("caches", "./pipelines/benchmark.sh --presets --quick --steps 4 --width 32 --height 32 --frames 21 --json rows.json",
           ("pipelines/benchmark.sh --presets", "pipelines/benchmark.sh --presets [--json FILE] [--quick] [--help for the rest]"),
           shows="of 4 rows keep the promise", makes="rows.json"),
+    Tried("caches", "./pipelines/benchmark.sh --tokens --quick --steps 6 --width 32 --height 32 --frames 21 --json out.json",
+          ("pipelines/benchmark.sh --tokens", "pipelines/benchmark.sh --tokens [--json FILE] [--quick] [--help for the rest]",
+           "tools/bench/tokens.py"), shows="prompts won", makes="out.json"),
+    Tried("caches", "./tools/demo/take-in.sh --help",
+          ("tools/demo/take-in.sh", "tools/demo/take_in.py", "tools/demo/take-in.sh FOLDER [--quick] [--from STAGE | --only STAGE] "
+           "[--no-peer | --peer-python PYTHON] [--help]"), shows="what the training wrote"),
 
     Tried("golden", "./tests/golden.sh tests/golden/data",
           ("tests/golden.sh tests/golden/data", "tests/golden.sh FOLDER...", "tests/golden.sh [OPTION...] FOLDER..."),
@@ -91,17 +97,24 @@ TRIED = [
 ]
 
 NOT_TRIED = [
+    NotTried("needs PyTorch, which no test may; what it writes is in the tree",
+             ("tests/model/make_torch_files.py",)),
     NotTried("runs this test, in CI's clean clone", ("tests/run.sh",)),
     NotTried("fetches 2 GB, for GPUs", ("tools/torch/fetch.sh --cuda",)),
     NotTried("installs packages", ("apt-get update", "apt-get install", "apt-get install -y --no-install-recommends", "sudo sh -c", "su -c")),
     NotTried("needs packages of Python that it fetches", ("python3 -m", "tests/quality/record_ssim.py", "tests/text/refresh_cleaning_pairs.py")),
+    NotTried("needs Diffusers, some GB of packages of Python", ("tools/bench/peer_diffusers.py",
+             "tools/bench/peer_diffusers.py models/demo", "pipelines/benchmark.sh --caches --peer")),
+    NotTried("needs another training of the model, and measures for half an hour", ("tools/demo/take-in.sh FOLDER",)),
     NotTried("is what tests/run.sh does with its arguments", ("meson test",)),
     NotTried("pipelines/benchmark.sh, which is tried, starts it", (
         "tools/bench/caches.py", "tools/bench/presets.py", "motioncache-session-bench", "motioncache-element-bench", "motioncache-cache-bench",
-        "motioncache-sparse-bench", "motioncache-cache-bench --dump", "motioncache-cache-bench MODEL --prompts FILE --run NAME",
+        "motioncache-sparse-bench", "motioncache-token-bench", "motioncache-cache-bench --dump",
+        "motioncache-token-bench MODEL --prompts FILE [--steps N] [--frames N] [--width N] [--height N] [--seed N]", "motioncache-cache-bench MODEL --prompts FILE --run NAME",
         "motioncache-element-bench PROPERTIES...", "motioncache-sparse-bench MODEL",
         "motioncache-session-bench MODEL [--dtype float32|bfloat16] [--threads N] [--prompt TEXT] [--frames N]")),
-    NotTried("is a test that tests/run.sh starts", ("tests/bench/caches_quick.py BUILD MODEL", "tests/bench/caches_test.py",
-                                                   "tests/bench/presets_quick.py BUILD MODEL", "tests/bench/presets_test.py",
-                                                   "tests/quality/pictures_test.py", "tests/summary.py")),
+    NotTried("is a test that tests/run.sh starts", ("tests/bench/caches_quick.py BUILD MODEL", "tests/bench/caches_test.py", "tests/bench/presets_quick.py BUILD MODEL", "tests/bench/presets_test.py",
+                                                   "tests/bench/tokens_test.py", "tests/bench/tokens_test.py BUILD MODEL",
+                                                   "tests/docs/citations_test.py", "tests/docs/figures_test.py",
+                                                   "tests/docs/take_in_test.py", "tests/quality/pictures_test.py", "tests/summary.py")),
 ]

@@ -6,6 +6,7 @@
 
 #include "engine/cuda/load_cuda.h"
 #include "engine/error.h"
+#include "engine/session/device.h"
 #include "tests/check.h"
 
 using namespace mc;
@@ -74,6 +75,36 @@ TEST(no_such_gpu) {
     need_module();
     if (!has_driver()) SKIP("needs a GPU");
     CHECK_ERROR(open_cuda(999, CUDA_MODULE), MC_ERROR_NOT_FOUND, "this machine has cuda:0 (");
+}
+
+// What auto says of a GPU that is there, by its driver, and cannot be had: the CPU is taken, once with a warning. A GPU
+// that is asked for is an error.
+TEST(auto_takes_what_works) {
+    auto broken = std::filesystem::temp_directory_path() / "motioncachegen-broken-module.so";
+    std::ofstream(broken) << "text";
+    const struct {
+        std::string module;
+        const char* words;
+    } cases[] = {{"/nowhere/libmotioncache-cuda.so", "built without CUDA"}, {broken, "cannot be loaded"}};
+    for (const auto& c : cases) {
+        const session::CudaFiles files{"/dev/null", c.module}; // as if it were the driver's file
+        std::vector<std::string> said;
+        auto log = [&](int level, const std::string& text) {
+            CHECK_EQ(level, 2);
+            said.push_back(text);
+        };
+        CHECK(session::choose_device("auto", files, log).is_cpu());
+        CHECK_EQ(said.size(), size_t(1));
+        CHECK(said[0].starts_with("device=auto takes the CPU"));
+        CHECK(said[0].find(c.words) != std::string::npos);
+        CHECK(session::choose_device("auto", files, {}).is_cpu());
+        CHECK_ERROR(session::choose_device("cuda:0", files, log), MC_ERROR_DEVICE, c.words);
+        CHECK(session::choose_device("cpu", files, log).is_cpu());
+        CHECK_EQ(said.size(), size_t(1));
+    }
+    std::filesystem::remove(broken);
+    auto silent = [](int, const std::string&) { CHECK(!"nothing to say"); };
+    CHECK(session::choose_device("auto", {"/nowhere/driver", "/nowhere/module.so"}, silent).is_cpu());
 }
 
 int main(int argc, char** argv) {

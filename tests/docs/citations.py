@@ -1,82 +1,133 @@
-#!/usr/bin/env python3
-"""Everything that code and documents cite is in the tree: files, and anchors in them.
+"""What is wrong with the citations of a tree: whoever follows one must find something that is in the tree.
 
-  citations.py ROOT    citations that do not resolve, and 1 if there are any
-  citations.py         tries itself on a small tree
+Looked at are all tracked texts. A Markdown file that is named, in a comment or anywhere else, must be tracked, and
+the anchor behind its # must be one of it; a Markdown link must lead to a tracked file or a folder of such.
 """
+import functools
+import os
 import pathlib
 import re
-import subprocess
 import sys
-import tempfile
+from urllib.parse import unquote
 
-TEXT = {".cpp", ".h", ".in", ".inc", ".cu", ".cuh", ".py", ".sh", ".md", ".toml", ".build", ".txt", ".c"}
-CITED = re.compile(r"\b((?:docs|tests|models|tools|engine)/[\w./-]*\.md|[A-Z]+\.md)(?:#([\w-]+))?")
-LINK = re.compile(r"\]\(([^)\s]+)\)")
-ANY_PAGE = re.compile(r"(?<![\w/.{*-])([\w-]+\.md)\b")
-HEADING = re.compile(r"^#+\s+(.*)$", re.M)
+sys.dont_write_bytecode = True
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "commands"))
+from texts import tracked
 
+# Their files are data, named for no reader; citations_test.py and texts_test.py write trees of their own.
+NOT_READ = ("tests/golden/data/", "tests/fuzz/corpus/", "tests/docs/citations_test.py", "tests/commands/texts_test.py")
 
-def anchors(text):
-    found = set(re.findall(r'<a id="([^"]+)"', text))
-    for heading in HEADING.findall(text):
-        plain = re.sub(r"[`*_\[\]()]", "", heading).strip().lower()
-        found.add(re.sub(r"[^\w\- ]", "", plain).replace(" ", "-"))
-    return found
+MENTION = re.compile(r"(?<![\w./:-])((?:[\w.-]+/)*[\w.-]*\w\.md)\b(#[\w-]*)?")
+LINK = re.compile(r"\]\(\s*<?([^\s)>]+)>?[^)]*\)")
+LINK_BELOW = re.compile(r"^ {0,3}\[[^\]]+\]:\s+<?(\S+?)>?(?:\s|$)", re.M)  # [name]: target
+OUTSIDE = re.compile(r"[a-z][a-z0-9+.-]*:|//")
 
 
-def tracked(root):
-    listed = subprocess.run(["git", "-C", root, "ls-files", "-z"], capture_output=True)
-    if listed.returncode == 0 and listed.stdout:
-        names = listed.stdout.decode().split("\0")
-        return [root / name for name in names if name and (root / name).is_file()]
-    return [path for path in root.rglob("*") if path.is_file() and not any(p.startswith(("build", ".")) for p in path.relative_to(root).parts)]
+def blank(pattern, text):
+    """Without what matches, each line in its place."""
+    return re.sub(pattern, lambda found: re.sub(r"[^\n]", " ", found.group(0)), text, flags=re.M | re.S)
 
 
-def faults(root):
-    files = tracked(root)
-    pages = {path.resolve(): anchors(path.read_text(encoding="utf-8")) for path in files if path.suffix == ".md"}
-    names = {path.name for path in pages}
-    for path in files:
-        # This file and the test of the commands in texts make up pages of their own.
-        if path.suffix not in TEXT or path.name in ("citations.py", "texts_test.py"):
+def without_code(markdown):
+    fences = blank(r"^ *(```+|~~~+).*?(?:^ *\1|\Z)", markdown)
+    return blank(r"(?<!`)(`+)(?!`).*?(?<!`)\1(?!`)", fences)
+
+
+def ids_of(markdown):
+    """Anchors of a text in order, as GitHub gives them: of headings, and those that it sets itself."""
+    ids, seen = [], {}
+    text = blank(r"^ *(```+|~~~+).*?(?:^ *\1|\Z)", markdown)
+    for found in re.finditer(r"^#{1,6}[ \t]+(.+?)[ \t#]*$|<a\s+(?:id|name)=\"([^\"]+)\"", text, re.M):
+        if found.group(2):
+            ids.append(found.group(2))
             continue
-        for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), 1):
-            place = f"{path.relative_to(root)}:{number}"
-            cited = [(root / page, anchor, page) for page, anchor in CITED.findall(line)]
-            if path.suffix == ".md":
-                for target in LINK.findall(line):
-                    if re.match(r"[a-z]+:", target):
-                        continue
-                    page, _, anchor = target.partition("#")
-                    cited.append((path.parent / page if page else path, anchor, target))
-            for page, anchor, text in cited:
-                page = page.resolve()
-                if not page.exists():
-                    yield f"{place}: there is no {text}"
-                elif anchor and anchor not in pages.get(page, ()):
-                    yield f"{place}: {text.split('#')[0]} has no anchor {anchor}"
-            for name in ANY_PAGE.findall(line):
-                if name not in names:
-                    yield f"{place}: {name} is not in the tree"
+        title = re.sub(r"<[^>]*>|\]\([^)]*\)", "", found.group(1)).strip().lower()
+        slug = re.sub(r"[^\w\- ]", "", title).replace(" ", "-")
+        number = seen.get(slug, 0)
+        seen[slug] = number + 1
+        ids.append(f"{slug}-{number}" if number else slug)
+    return ids
 
 
-def try_itself():
-    with tempfile.TemporaryDirectory() as folder:
-        root = pathlib.Path(folder)
-        (root / "docs").mkdir()
-        (root / "docs" / "page.md").write_text('# A heading\n<a id="here"></a>\n[self](#here) [there](#nowhere)\n')
-        (root / "code.cpp").write_text("// docs/page.md#here docs/page.md#a-heading\n// docs/page.md#gone\n// docs/other.md\n// lost.md 5\n")
-        found = list(faults(root))
-        wanted = ["docs/page.md:3", "code.cpp:2", "code.cpp:3", "code.cpp:4"]
-        missing = [place for place in wanted if not any(fault.startswith(place) for fault in found)]
-        if missing or any(fault.startswith("code.cpp:1:") for fault in found):
-            sys.exit(f"the check does not see {missing}; it says {found}")
+class Tree:
+    def __init__(self, root):
+        self.root = pathlib.Path(root)
+        self.names = tracked(self.root)
+        self.files = set(self.names)
+        self.folders = {str(folder) for name in self.names for folder in pathlib.PurePosixPath(name).parents}
+
+    @functools.lru_cache(None)
+    def text(self, name):
+        try:
+            return (self.root / name).read_text(encoding="utf-8")
+        except UnicodeDecodeError:
+            return "" # no text
+
+    @functools.lru_cache(None)
+    def anchors(self, name):
+        return frozenset(ids_of(self.text(name)))
+
+    def anchor_fault(self, name, anchor):
+        if anchor is None:
+            return None
+        if name.endswith(".md"):
+            return None if unquote(anchor) in self.anchors(name) else f"{name} has no anchor {anchor!r}"
+        lines = re.fullmatch(r"L(\d+)(?:-L(\d+))?", anchor)
+        if lines and int(lines.group(2) or lines.group(1)) <= self.text(name).count("\n"):
+            return None
+        return f"{name} has no line {anchor!r}"
+
+    def mention_fault(self, name, cited, anchor):
+        """A file may be named as from the top of the tree or as from the folder of the one that names it."""
+        beside = os.path.normpath(os.path.join(os.path.dirname(name), cited))
+        for path in (os.path.normpath(cited), beside):
+            if path in self.files:
+                return self.anchor_fault(path, anchor)
+        return f"{cited} is not in the tree"
+
+    def link_fault(self, name, target):
+        path, hash, anchor = target.partition("#")
+        anchor = anchor if hash else None
+        if not path:
+            return self.anchor_fault(name, anchor)
+        path = os.path.normpath(os.path.join(os.path.dirname(name), unquote(path)))
+        if path in self.files:
+            return self.anchor_fault(path, anchor)
+        return None if path in self.folders and anchor is None else f"{path} is not in the tree"
+
+    def faults(self):
+        found = []
+
+        def add(name, text, at, fault):
+            if fault:
+                found.append(f"{name}:{text.count(chr(10), 0, at) + 1}: {fault}")
+
+        for name in self.names:
+            if name.startswith(NOT_READ):
+                continue
+            text = self.text(name)
+            mentions = text
+            if name.endswith(".md"):
+                ids = ids_of(text)
+                for twice in sorted({i for i in ids if ids.count(i) > 1}):
+                    add(name, text, 0, f"the anchor {twice!r} is there twice")
+                prose = without_code(text)
+                links = [*LINK.finditer(prose), *LINK_BELOW.finditer(prose)]
+                for link in links:
+                    if not OUTSIDE.match(link.group(1)):
+                        add(name, text, link.start(), self.link_fault(name, link.group(1)))
+                # Each target once, as a link.
+                for link in links:
+                    mentions = mentions[:link.start(1)] + " " * len(link.group(1)) + mentions[link.end(1):]
+            for mention in MENTION.finditer(mentions):
+                anchor = mention.group(2)
+                add(name, text, mention.start(),
+                    self.mention_fault(name, mention.group(1), anchor[1:] if anchor else None))
+        return found
 
 
 if __name__ == "__main__":
-    try_itself()
-    if len(sys.argv) > 1:
-        wrong = list(dict.fromkeys(faults(pathlib.Path(sys.argv[1]).resolve())))
-        print("\n".join(wrong) or "all citations resolve")
-        sys.exit(1 if wrong else 0)
+    wrong = Tree(sys.argv[1]).faults()
+    for fault in wrong:
+        print("FAILED:", fault)
+    sys.exit(bool(wrong))

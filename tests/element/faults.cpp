@@ -69,6 +69,9 @@ GST_START_TEST(test_faults_of_the_engine) {
         size_t frames;
     } cases[] = {
         {"fail=load", "", GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_READ, "drop fail=load", 0},
+        {"fail=check,load-ms=40000", "", GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_SETTINGS, "drop fail=check", 0},
+        {"load-ms=40000", "causal-block-size=0", GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_SETTINGS,
+         "causal-block-size has to be", 0},
         {"fail=device", "", GST_LIBRARY_ERROR, GST_LIBRARY_ERROR_INIT, "drop fail=device", 0},
         {"fail=session", "", GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_SETTINGS, "drop fail=session", 0},
         {"fail=memory", "", GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_NO_SPACE_LEFT, "drop fail=memory", 0},
@@ -117,6 +120,21 @@ GST_START_TEST(test_the_test_pattern_warns) {
     player.play_to_end();
     fail_unless_equals_int(int(player.warnings.size()), 1);
     fail_unless(player.warnings[0].message.find("test pattern") != std::string::npos);
+}
+GST_END_TEST
+
+// What the engine warns of is for whoever runs the pipeline, not for the log alone.
+GST_START_TEST(test_a_warning_of_the_engine_is_on_the_bus) {
+    use_testpattern("warn=1");
+    Player player("prompt=ball num-frames=1");
+    player.play_to_end();
+    fail_unless(player.eos && player.errors.empty());
+    fail_unless_equals_int(int(player.warnings.size()), 2);
+    fail_unless(player.warnings[1].message.find("drop warn=1") != std::string::npos);
+    player.set_state(GST_STATE_READY); // once a load
+    player.forget();
+    player.play_to_end();
+    fail_unless_equals_int(int(player.warnings.size()), 1);
 }
 GST_END_TEST
 
@@ -179,6 +197,7 @@ static Suite* faults_suite(void) {
     tcase_add_test(tests, test_faults_of_the_engine);
     tcase_add_test(tests, test_it_works_again_after_a_fault);
     tcase_add_test(tests, test_the_test_pattern_warns);
+    tcase_add_test(tests, test_a_warning_of_the_engine_is_on_the_bus);
     tcase_add_test(tests, test_the_engine_library_is_missing);
     tcase_add_test(tests, test_pictures_that_are_none);
     return suite;

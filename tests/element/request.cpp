@@ -75,6 +75,64 @@ GST_START_TEST(test_settings_are_copied_at_the_start) {
 }
 GST_END_TEST
 
+static GParamSpec** own_settings(GstElement* gen, guint* count) {
+    GParamSpec** specs = g_object_class_list_properties(G_OBJECT_GET_CLASS(gen), count);
+    guint kept = 0;
+    for (guint i = 0; i < *count; i++)
+        if (specs[i]->owner_type == G_OBJECT_TYPE(gen) && specs[i]->flags & G_PARAM_WRITABLE) specs[kept++] = specs[i];
+    *count = kept;
+    return specs;
+}
+
+// Another value than the one it has.
+static void change(GstElement* gen, GParamSpec* spec) {
+    GValue value = G_VALUE_INIT, other = G_VALUE_INIT;
+    g_value_init(&value, spec->value_type);
+    g_object_get_property(G_OBJECT(gen), spec->name, &value);
+    for (const char* text : {"0", "1", "none", "full", "pixel", "quality", "repeat", "global", "frozen", "float32", "true"}) {
+        if (G_VALUE_HOLDS(&other, spec->value_type)) g_value_unset(&other);
+        g_value_init(&other, spec->value_type);
+        if (gst_value_deserialize(&other, text) && g_param_values_cmp(spec, &value, &other)) break;
+    }
+    fail_unless(g_param_values_cmp(spec, &value, &other) != 0, "no other value for %s", spec->name);
+    g_object_set_property(G_OBJECT(gen), spec->name, &other);
+    g_value_unset(&value);
+    g_value_unset(&other);
+}
+
+// What is set too late for this video says so on the bus, once for each property, and its flags say so beforehand.
+GST_START_TEST(test_a_setting_that_comes_too_late_says_so) {
+    use_testpattern("step-ms=20");
+    Player player("prompt=ball");
+    guint count = 0;
+    GParamSpec** specs = own_settings(player.gen, &count);
+    fail_unless(count > 30);
+    player.set_state(GST_STATE_READY);
+    g_object_set(player.gen, "shift", 7.0, nullptr); // in time
+    player.play();
+    fail_unless(player.wait_log("progress complete"));
+    g_object_set(player.gen, "shift", 7.0, nullptr); // no change
+    player.forget();
+    for (int round = 0; round < 2; round++)
+        for (guint i = 0; i < count; i++) change(player.gen, specs[i]);
+    fail_unless(player.wait([&] { return player.warnings.size() >= count; }));
+    sleep_ms(50); // for one too many
+    fail_unless_equals_int(int(player.warnings.size()), int(count));
+    for (guint i = 0; i < count; i++) {
+        fail_unless(player.warnings[i].message.starts_with(std::string(specs[i]->name) + " was changed"), "%s",
+                    player.warnings[i].message.c_str());
+        fail_unless((specs[i]->flags & GST_PARAM_MUTABLE_READY) != 0, "%s", specs[i]->name);
+        fail_unless(!(specs[i]->flags & (GST_PARAM_MUTABLE_PAUSED | GST_PARAM_MUTABLE_PLAYING | GST_PARAM_CONTROLLABLE)));
+    }
+    player.set_state(GST_STATE_READY);
+    player.forget();
+    g_object_set(player.gen, "steps", 3, nullptr);
+    sleep_ms(50);
+    fail_unless(player.warnings.empty() && player.errors.empty());
+    g_free(specs);
+}
+GST_END_TEST
+
 GST_START_TEST(test_every_property_reads_what_was_set) {
     GstElement* gen = gst_element_factory_make("motioncachegen", nullptr);
     guint count = 0;
@@ -244,6 +302,7 @@ static Suite* request_suite(void) {
     tcase_add_test(tests, test_a_random_seed_can_be_read_and_repeated);
     tcase_add_test(tests, test_steps_and_guidance_count_as_forwards);
     tcase_add_test(tests, test_settings_are_copied_at_the_start);
+    tcase_add_test(tests, test_a_setting_that_comes_too_late_says_so);
     tcase_add_test(tests, test_every_property_reads_what_was_set);
     tcase_add_test(tests, test_every_choice_can_be_named);
     tcase_add_test(tests, test_a_knob_makes_the_preset_custom);

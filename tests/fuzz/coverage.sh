@@ -9,12 +9,14 @@ need_packages g++ nlohmann-json3-dev "${packages_fuzz[@]}"
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-# What works on bytes. Files and folders are opened by mapped_file, weight_files and folder, which tests/model covers.
-parsers="calibration_json json_object pickle safetensors tensor_view torch_archive zip_archive
-         skyreels_v2/generation_config skyreels_v2/text_encoder skyreels_v2/transformer skyreels_v2/vae"
+# What works on bytes. Files and folders are opened by data_file, folder_listing, weight_files and folder, which tests/model covers.
+parsers="model/calibration_json model/json_object model/pickle model/safetensors model/tensor_view model/torch_archive
+         model/zip_archive families/skyreels_v2/generation_config networks/t5/t5_files networks/wan_dit/wan_dit_files
+         networks/wan_vae/wan_vae_files"
 flags="-std=c++20 -g -O0 -I. -fprofile-instr-generate -fcoverage-mapping"
 
-printf '%s\0' engine/model/*.cpp engine/model/skyreels_v2/*.cpp engine/cache/*.cpp |
+printf '%s\0' engine/model/*.cpp engine/networks/*/*_files.cpp engine/families/*/folder.cpp \
+    engine/families/*/generation_config.cpp engine/cache/*.cpp |
     xargs -0 -P "$(nproc)" -I SOURCE sh -c 'clang++ '"$flags"' -fsanitize=fuzzer-no-link -c SOURCE -o "$0/$(echo SOURCE | tr / _).o"' "$work"
 objects=$(echo "$work"/*.o)
 binaries=
@@ -29,7 +31,7 @@ for target in safetensors torch_archive config; do
 done
 llvm-profdata merge "$work"/*.profraw -o "$work/all.profdata"
 sources=
-for parser in $parsers; do sources="$sources engine/model/$parser.cpp"; done
+for parser in $parsers; do sources="$sources engine/$parser.cpp"; done
 llvm-cov report $binaries -instr-profile="$work/all.profdata" $sources >"$work/report"
 # The columns: file, regions (3), functions (3), lines, missed lines, cover, branches (3).
 awk '$1 ~ /\.cpp$|^TOTAL$/ {

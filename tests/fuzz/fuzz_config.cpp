@@ -4,9 +4,12 @@
 
 #include "engine/cache/policy.h"
 #include "engine/error.h"
+#include "engine/families/skyreels_v2/generation_config.h"
 #include "engine/model/calibration.h"
-#include "engine/model/skyreels_v2/networks.h"
 #include "engine/model/weight_files.h"
+#include "engine/networks/t5/t5_files.h"
+#include "engine/networks/wan_dit/wan_dit_files.h"
+#include "engine/networks/wan_vae/wan_vae_files.h"
 
 using namespace mc::model;
 using namespace mc::model::skyreels_v2;
@@ -14,8 +17,8 @@ using namespace mc::model::skyreels_v2;
 // What transformer configs leave to the tensors.
 static TensorMap known_tensors(bool fps) {
     TensorMap tensors;
-    tensors["text_embedding.0.weight"] = {DType::F32, {32, 32}, nullptr, 0};
-    if (fps) tensors["fps_embedding.weight"] = {DType::F32, {2, 32}, nullptr, 0};
+    tensors["text_embedding.0.weight"] = {DType::F32, {32, 32}};
+    if (fps) tensors["fps_embedding.weight"] = {DType::F32, {2, 32}};
     return tensors;
 }
 

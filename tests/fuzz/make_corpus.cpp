@@ -4,6 +4,7 @@
 
 #include "engine/model/calibration.h"
 #include "engine/model/model_folder.h"
+#include "tests/model/memory_file.h"
 #include "tests/model/published.h"
 
 using namespace mc;
@@ -17,7 +18,7 @@ static std::vector<StoredTensor> shrunk(const model::TensorMap& tensors, size_t 
         if (list.size() == count) break;
         StoredTensor tensor{name, model::name_of(view.dtype), view.shape, ""};
         for (int64_t& s : tensor.shape) s = std::min(s, side);
-        tensor.data.assign(reinterpret_cast<const char*>(view.data), bytes_of(tensor));
+        tensor.data = bytes_of(view).substr(0, bytes_of(tensor));
         list.push_back(tensor);
     }
     return list;
@@ -46,6 +47,10 @@ int main(int argc, char** argv) {
                                               {"g", "BOOL", {1}, "1"},
                                               {"h", "F16", {1, 1}, "12"}});
     write_safetensors(safetensors + "empty", {});
+    const std::string header = R"({"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}})";
+    write_file(safetensors + "padded_header", safetensors_bytes(header + "   ", "x"));
+    write_file(safetensors + "padded_header_zeros", safetensors_bytes(header + std::string(3, '\0'), "x"));
+    write_file(safetensors + "padded_end", safetensors_bytes(header, std::string("x\0\0\0", 4)));
 
     const std::string pth = corpus + "/torch_archive/";
     write_pth(pth + "vae", shrunk(tensors("original/Wan2.1_VAE.pth").tensors, 3, 2));
@@ -89,6 +94,25 @@ int main(int argc, char** argv) {
         .op(std::string("\x05\0\0\0", 4))
         .op("\x85.");
     write_pth(pth + "opcodes", numbers.bytes, {});
+    // As PyTorch writes them: later protocols, parameters, strides, checkpoints, TorchScript.
+    for (const char* name : {"protocol2", "protocol5", "parameters_with_state", "tensor_with_state",
+                             "checkpoint2", "checkpoint5", "whole_module", "script", "before_1_6"})
+        write_file(pth + "torch_" + name,
+                   read_file(source_path(std::string("tests/model/torch_files/") + name + ".pth")));
+    // What they seldom use.
+    PickleWriter seldom;
+    seldom.bytes = "\x80\x05\x95\2" + std::string(7, '\0') + "}\x94";
+    seldom.op("\x8c\1x").op("\x8e\1" + std::string(7, '\0') + "a").op("s").op("\x8c\1y");
+    seldom.op("\x96\1" + std::string(7, '\0') + "a").op("s").op("\x8d\1" + std::string(7, '\0') + "z");
+    seldom.op("(N\x91s")
+        .op("U\1u")
+        .op("\x8f(NN\x90s")
+        .op(std::string("T\1\0\0\0t", 6))
+        .op("B")
+        .op(std::string("\1\0\0\0b", 5))
+        .op("s");
+    seldom.op("\x8c\1w").tensor("FloatStorage", "0", 4, 0, {2, 2}, {1, 2}).op("(N1(0N0s.");
+    write_pth(pth + "seldom", seldom.bytes, {{"0", "0123456789abcdef"}});
     // zip64 records in a small archive: sizes and places beyond 32 bits, written as such.
     std::string small = read_file(pth + "vae");
     size_t end = small.find("PK\x05\x06"), directory = small.find("PK\x01\x02");

@@ -5,7 +5,7 @@
 #include <tuple>
 
 #include "engine/cache/policy.h"
-#include "engine/sampler/diffusion_forcing.h"
+#include "engine/families/skyreels_v2/diffusion_forcing.h"
 #include "tests/golden/compare.h"
 
 namespace mc::golden {

@@ -11,8 +11,7 @@ namespace mc::golden {
 TensorFile TensorFile::open(const std::string& path) {
     if (!std::filesystem::exists(path)) return {};
     TensorFile file;
-    file.map = model::MappedFile::open(path);
-    file.tensors = model::parse_safetensors(file.map->data, file.map->size, path);
+    file.tensors = model::parse_safetensors(model::DataFile::open(path));
     return file;
 }
 

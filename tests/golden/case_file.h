@@ -5,16 +5,14 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
-#include "engine/model/mapped_file.h"
 #include "engine/model/tensor_view.h"
 
 namespace mc::golden {
 
 using Json = nlohmann::ordered_json; // the order of tolerance patterns counts
 
-// The tensors of a safetensors file; keeps it mapped. Empty when there is no such file.
+// The tensors of a safetensors file; keeps it open. Empty when there is no such file.
 struct TensorFile {
-    std::shared_ptr<const model::MappedFile> map;
     model::TensorMap tensors;
     bool has(const std::string& name) const { return tensors.count(name) != 0; }
     static TensorFile open(const std::string& path);

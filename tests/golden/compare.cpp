@@ -190,7 +190,7 @@ std::vector<Finding> compare(const CaseFile& file, const Produced& produced) {
 
 at::Tensor to_tensor(const model::TensorView& view) {
     at::Tensor tensor = at::empty(view.shape, at::TensorOptions(scalar_type(view.dtype)));
-    if (view.bytes) std::memcpy(tensor.mutable_data_ptr(), view.data, view.bytes);
+    view.read(tensor.mutable_data_ptr());
     return tensor;
 }
 

@@ -6,21 +6,22 @@
 
 #include "engine/error.h"
 #include "tests/golden/compare.h"
+#include "tests/model/memory_file.h"
 
 using namespace mc::golden;
 
 namespace {
 
-// A case that expects `values` under the name "a.b", with memory of its own.
+// A case that expects `values` under the name "a.b".
 struct Expectation {
-    std::vector<float> values;
     CaseFile file;
-    Expectation(std::vector<float> v, const char* json) : values(std::move(v)) {
+    Expectation(const std::vector<float>& values, const char* json) {
         file.json = Json::parse(json);
-        file.expected.tensors["a.b"] = {mc::model::DType::F32,
-                                        {int64_t(values.size())},
-                                        reinterpret_cast<const std::byte*>(values.data()),
-                                        values.size() * 4};
+        file.expected.tensors["a.b"] = {
+            mc::model::DType::F32,
+            {int64_t(values.size())},
+            values.size() * 4,
+            std::make_shared<mc::test::MemoryFile>("a.b", values.data(), values.size() * 4)};
     }
     std::vector<Finding> against(std::vector<float> produced) const {
         Produced p;

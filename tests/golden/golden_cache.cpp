@@ -8,7 +8,7 @@
 #include "engine/cache/motion_weights.h"
 #include "engine/cache/vote.h"
 #include "engine/error.h"
-#include "engine/model/skyreels_v2/published_caches.h"
+#include "engine/families/skyreels_v2/published_caches.h"
 #include "tests/golden/settings.h"
 
 namespace mc::golden {

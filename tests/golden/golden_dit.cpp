@@ -1,6 +1,6 @@
-// Cases of engine/transformer: one forward with its intermediate values.
+// Cases of engine/networks/wan_dit: one forward with its intermediate values.
 
-#include "engine/transformer/transformer.h"
+#include "engine/networks/wan_dit/transformer.h"
 #include "tests/golden/settings.h"
 
 namespace mc::golden {

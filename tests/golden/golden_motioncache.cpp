@@ -2,7 +2,7 @@
 // every row, no scheduler. Where only the timesteps are given only the decisions are expected, which depend on nothing else.
 #include <ATen/ATen.h>
 
-#include "engine/transformer/transformer.h"
+#include "engine/networks/wan_dit/transformer.h"
 #include "tests/golden/cache_events.h"
 #include "tests/golden/cache_settings.h"
 #include "tests/golden/settings.h"

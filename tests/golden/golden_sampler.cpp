@@ -5,6 +5,7 @@
 #include <filesystem>
 
 #include "engine/error.h"
+#include "engine/families/skyreels_v2/model.h"
 #include "engine/session/session.h"
 #include "tests/golden/cache_events.h"
 #include "tests/golden/cache_settings.h"
@@ -13,23 +14,23 @@
 namespace mc::golden {
 namespace {
 
-std::shared_ptr<const session::LoadedModel> load(const Run& run) {
+std::shared_ptr<const skyreels_v2::Model> load(const Run& run) {
     const std::string tokenizer = run.weights("tokenizer");
-    const session::Parts parts{run.weights("dit"), run.weights("vae"), run.weights("text_encoder"),
-                               std::filesystem::is_directory(tokenizer) ? tokenizer + "/spiece.model"
-                                                                        : tokenizer};
+    const skyreels_v2::Parts parts{run.weights("dit"), run.weights("vae"), run.weights("text_encoder"),
+                                   std::filesystem::is_directory(tokenizer) ? tokenizer + "/spiece.model"
+                                                                            : tokenizer};
     session::LoadOptions options;
     options.device = run.device.str();
     options.precision = run.precision;
 
     // Cases share models; the one used last is kept.
     static std::string kept_key;
-    static std::shared_ptr<const session::LoadedModel> kept;
+    static std::shared_ptr<const skyreels_v2::Model> kept;
     const std::string key = parts.transformer + "\n" + parts.vae + "\n" + parts.text_encoder + "\n" +
                             parts.tokenizer + "\n" + options.device + "\n" +
                             std::to_string(int(run.precision));
     if (key != kept_key) {
-        kept = session::LoadedModel::open_parts(parts, options);
+        kept = skyreels_v2::Model::open_parts(parts, options);
         kept_key = key;
     }
     return kept;

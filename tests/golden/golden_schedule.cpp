@@ -1,4 +1,4 @@
-// Cases of engine/schedule and engine/sampler/image: solver trajectories, timestep matrices, windows,
+// Cases of engine/families/skyreels_v2 and engine/sampler/image: solver trajectories, timestep matrices, windows,
 // pictures.
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/stack.h>
@@ -7,11 +7,11 @@
 #include <sstream>
 
 #include "engine/error.h"
+#include "engine/families/skyreels_v2/time_grid.h"
+#include "engine/families/skyreels_v2/timestep_matrix.h"
+#include "engine/families/skyreels_v2/unipc.h"
+#include "engine/families/skyreels_v2/windows.h"
 #include "engine/sampler/image.h"
-#include "engine/schedule/time_grid.h"
-#include "engine/schedule/timestep_matrix.h"
-#include "engine/schedule/unipc.h"
-#include "engine/schedule/windows.h"
 #include "tests/golden/settings.h"
 
 namespace mc::golden {

@@ -1,8 +1,8 @@
 // Cases of engine/text: cleaning, tokenizer, encoder.
 
+#include "engine/networks/t5/umt5_encoder.h"
 #include "engine/text/prompt_cleaning.h"
 #include "engine/text/tokenizer.h"
-#include "engine/text/umt5_encoder.h"
 #include "tests/golden/runner.h"
 
 namespace mc::golden {

@@ -1,6 +1,6 @@
-// Cases of engine/vae: encoding, decoding at once, decoding as a stream with the state after every call.
+// Cases of engine/networks/wan_vae: encoding, decoding at once, decoding as a stream with the state after every call.
 
-#include "engine/vae/wan_vae.h"
+#include "engine/networks/wan_vae/wan_vae.h"
 #include "tests/golden/runner.h"
 
 namespace mc::golden {

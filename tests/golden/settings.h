@@ -3,9 +3,9 @@
 #include <ATen/core/Tensor.h>
 #include <optional>
 
+#include "engine/families/skyreels_v2/time_grid.h"
 #include "engine/model/config.h"
 #include "engine/sampler/image.h"
-#include "engine/schedule/time_grid.h"
 #include "tests/golden/runner.h"
 
 namespace mc::golden {

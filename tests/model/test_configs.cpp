@@ -3,8 +3,11 @@
 #include <sys/stat.h>
 
 #include "engine/error.h"
-#include "engine/model/skyreels_v2/networks.h"
+#include "engine/families/skyreels_v2/generation_config.h"
 #include "engine/model/tokenizer_json.h"
+#include "engine/networks/t5/t5_files.h"
+#include "engine/networks/wan_dit/wan_dit_files.h"
+#include "engine/networks/wan_vae/wan_vae_files.h"
 #include "tests/check.h"
 #include "tests/model/published.h"
 
@@ -34,8 +37,8 @@ json without(json value, const std::string& key) {
 // What the configs leave to the tensors.
 TensorMap tensors(bool fps) {
     TensorMap map;
-    map["text_embedding.0.weight"] = {DType::F32, {32, 24}, nullptr, 0};
-    if (fps) map["fps_embedding.weight"] = {DType::F32, {2, 32}, nullptr, 0};
+    map["text_embedding.0.weight"] = {DType::F32, {32, 24}};
+    if (fps) map["fps_embedding.weight"] = {DType::F32, {2, 32}};
     return map;
 }
 TransformerConfig transformer(const json& value, bool fps = true) {
@@ -175,7 +178,7 @@ TEST(vae_config) {
 TEST(vae_sizes_from_tensors) {
     TensorMap map;
     for (const PublishedTensor& tensor : published_vae())
-        map[tensor.original] = {DType::F32, tensor.shape, nullptr, 0};
+        map[tensor.original] = {DType::F32, tensor.shape};
     VaeConfig config = infer_vae_config(map, "Wan2.1_VAE.pth");
     CHECK(config.base == 96 && config.latent_channels == 16 && config.residual_blocks == 2);
     CHECK(config.multipliers == (std::vector<int64_t>{1, 2, 4, 4}) &&
@@ -188,7 +191,7 @@ TEST(vae_sizes_from_tensors) {
     other["conv2.weight"].shape = {48, 48, 1, 1, 1};
     CHECK_ERROR(infer_vae_config(other, "v.pth"), MC_ERROR_READ, "48 latent channels");
     other = map;
-    other["encoder.downsamples.0.downsamples.0.residual.0.gamma"] = {DType::F32, {1}, nullptr, 0};
+    other["encoder.downsamples.0.downsamples.0.residual.0.gamma"] = {DType::F32, {1}};
     CHECK_ERROR(infer_vae_config(other, "v.pth"), MC_ERROR_READ, "Wan 2.2");
     other = map;
     other.erase("encoder.downsamples.0.residual.2.weight");
@@ -221,7 +224,7 @@ TEST(text_encoder_config) {
 TEST(text_encoder_sizes_from_tensors) {
     TensorMap map;
     for (const PublishedTensor& tensor : published_text_encoder())
-        map[tensor.original] = {DType::BF16, tensor.shape, nullptr, 0};
+        map[tensor.original] = {DType::BF16, tensor.shape};
     TextEncoderConfig config = infer_text_encoder_config(map, "t5.pth");
     CHECK(config.vocabulary == 256384 && config.width == 4096 && config.heads == 64 && config.head == 64 &&
           config.ffn == 10240 && config.layers == 24);

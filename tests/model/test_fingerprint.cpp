@@ -4,6 +4,7 @@
 #include "engine/model/fingerprint.h"
 #include "engine/model/model_folder.h"
 #include "tests/check.h"
+#include "tests/model/memory_file.h"
 #include "tests/model/published.h"
 
 using namespace mc;
@@ -14,12 +15,9 @@ namespace {
 
 // Tensors in memory, of one type.
 struct Memory final : Tensors {
-    std::map<std::string, std::string> data;
     Memory& add(const std::string& name, std::vector<int64_t> shape, const std::string& bytes,
                 DType type = DType::U8) {
-        data[name] = bytes;
-        tensors_[name] = {type, std::move(shape), reinterpret_cast<const std::byte*>(data[name].data()),
-                          bytes.size()};
+        tensors_[name] = {type, std::move(shape), bytes.size(), MemoryFile::of("memory", bytes), 0, {}};
         return *this;
     }
 };

@@ -40,12 +40,12 @@ struct Copy {
 float value_at(const TensorView& view, size_t i) {
     if (view.dtype == DType::F32) {
         float value;
-        std::memcpy(&value, view.data + 4 * i, 4);
+        view.read(4 * i, &value, 4);
         return value;
     }
     CHECK(view.dtype == DType::BF16);
     uint16_t half;
-    std::memcpy(&half, view.data + 2 * i, 2);
+    view.read(2 * i, &half, 2);
     uint32_t bits = uint32_t(half) << 16;
     float value;
     std::memcpy(&value, &bits, 4);

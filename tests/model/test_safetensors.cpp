@@ -1,16 +1,17 @@
 #include "engine/model/safetensors.h"
+#include "engine/model/weight_files.h"
 #include "tests/model/damage.h"
 #include "tests/model/weight_writer.h"
 
 using namespace mc;
 using namespace mc::model;
 using namespace mc::test;
+using namespace std::string_literals;
 
 namespace {
 
 TensorMap parse(const std::string& bytes) {
-    // The views of a result point into `bytes`; these tests look at types and shapes only.
-    return parse_safetensors(reinterpret_cast<const std::byte*>(bytes.data()), bytes.size(), "w.safetensors");
+    return parse_safetensors(MemoryFile::of("w.safetensors", bytes));
 }
 TensorMap parse(const std::string& header, const std::string& body) {
     return parse(safetensors_bytes(header, body));
@@ -27,10 +28,9 @@ TEST(safetensors_reads_types_shapes_and_bytes) {
     TensorMap tensors = parse(file);
     CHECK_EQ(tensors.size(), size_t(3));
     CHECK(tensors.at("a").dtype == DType::F32 && tensors.at("a").shape == (std::vector<int64_t>{2, 1}));
-    CHECK_EQ(std::string(reinterpret_cast<const char*>(tensors.at("a").data), tensors.at("a").bytes),
-             "abcdefgh");
+    CHECK_EQ(bytes_of(tensors.at("a")), "abcdefgh");
     CHECK(tensors.at("b").dtype == DType::BF16 && tensors.at("b").shape.empty());
-    CHECK_EQ(std::string(reinterpret_cast<const char*>(tensors.at("b").data), tensors.at("b").bytes), "ij");
+    CHECK_EQ(bytes_of(tensors.at("b")), "ij");
     CHECK_EQ(tensors.at("c").bytes, size_t(0));
 }
 
@@ -108,6 +108,31 @@ TEST(safetensors_refuses_offsets_that_do_not_fit) {
                 "last 3 bytes");
 }
 
+// The format allows spaces after the header's JSON and nothing after the last tensor; its own library refuses such a
+// file (MetadataIncompleteBuffer). One reader serves single files, shards, checks and the fingerprint.
+TEST(safetensors_padding_is_that_of_the_format_everywhere) {
+    const std::string header = R"({"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}})";
+    CHECK_EQ(parse(header + "   ", "x").size(), size_t(1));
+    for (const std::string& bad : {" " + header, "\n" + header, header + '\0', header + " \0 "s})
+        CHECK_ERROR(parse(bad, "x"), MC_ERROR_READ, "padding other than spaces at its end");
+    CHECK_ERROR(parse(header + "x", "x"), MC_ERROR_READ, "not valid JSON");
+    TemporaryFolder folder;
+    for (const std::string& padding : {"\0"s, " "s, std::string(4096, '\0')}) {
+        const std::string last = "its last " + std::to_string(padding.size()) + " bytes belong to no tensor";
+        write_file(folder / "one/model.safetensors", safetensors_bytes(header, "x" + padding));
+        CHECK_ERROR(open_weight_file(folder / "one/model.safetensors"), MC_ERROR_READ, last);
+        CHECK_ERROR(open_weight_shards(folder / "one"), MC_ERROR_READ, last);
+        write_file(folder / "two/m-00001-of-00002.safetensors", safetensors_bytes(header, "x"));
+        write_file(folder / "two/m-00002-of-00002.safetensors",
+                   safetensors_bytes(R"({"b":{"dtype":"U8","shape":[0],"data_offsets":[0,0]}})", padding));
+        CHECK_ERROR(open_weight_shards(folder / "two"), MC_ERROR_READ, last);
+        write_file(
+            folder / "two/m.safetensors.index.json",
+            R"({"weight_map":{"a":"m-00001-of-00002.safetensors","b":"m-00002-of-00002.safetensors"}})");
+        CHECK_ERROR(open_weight_shards(folder / "two"), MC_ERROR_READ, last);
+    }
+}
+
 TEST(safetensors_names_are_fit_to_print) {
     CHECK_ERROR(parse(R"({"\u001b[31m\u00e9x":{"dtype":"U8","shape":[2],"data_offsets":[0,1]}})", "a"),
                 MC_ERROR_READ, "'?[31m??x'");
@@ -124,10 +149,7 @@ TEST(safetensors_deep_and_long_headers_stay_small) {
 }
 
 TEST(safetensors_damage_everywhere_is_an_error_or_a_sound_result) {
-    DamageCount count =
-        damage_everywhere(safetensors_bytes(GOOD, "abcdefghij"), [](const std::byte* data, size_t size) {
-            return parse_safetensors(data, size, "w.safetensors");
-        });
+    DamageCount count = damage_everywhere(safetensors_bytes(GOOD, "abcdefghij"), parse_safetensors);
     // Flips in names, metadata and data are harmless; everything that moves or cuts bytes is not.
     CHECK(count.refused > 1000);
     CHECK(count.read > 50);

@@ -28,8 +28,9 @@ Image numbered(int width, int height) {
 }
 
 Image image_of(const mc::model::TensorView& view) {
-    const auto* bytes = reinterpret_cast<const uint8_t*>(view.data);
-    return {int(view.shape[1]), int(view.shape[0]), {bytes, bytes + view.bytes}};
+    std::vector<uint8_t> bytes(view.bytes);
+    view.read(bytes.data());
+    return {int(view.shape[1]), int(view.shape[0]), bytes};
 }
 
 } // namespace

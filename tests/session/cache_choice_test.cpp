@@ -3,7 +3,7 @@
 #include <functional>
 
 #include "engine/error.h"
-#include "engine/model/skyreels_v2/published_caches.h"
+#include "engine/families/skyreels_v2/published_caches.h"
 #include "engine/session/cache_choice.h"
 #include "tests/check.h"
 
@@ -49,7 +49,8 @@ model::Calibration calibration() {
 Settings choose(const CacheRequest& request, Attention attention = Attention::KV, bool calibrated = true,
                 const model::TransformerConfig& config = unknown_model()) {
     const model::Calibration c = calibration();
-    return choose_cache(request, attention, calibrated ? &c : nullptr, config);
+    return choose_cache(request, attention, calibrated ? &c : nullptr,
+                        model::skyreels_v2::published_caches(config));
 }
 void refused(const CacheRequest& request, const std::string& text, Attention attention = Attention::KV,
              bool calibrated = true) {
@@ -253,7 +254,9 @@ TEST(a_preset_of_an_unknown_model_is_refused) {
     }
     CacheRequest r;
     r.threshold = 0.2;
-    CHECK(choose_cache(r, Attention::KV, nullptr, unknown_model()).kind == Kind::MOTIONCACHE);
+    CHECK(
+        choose_cache(r, Attention::KV, nullptr, model::skyreels_v2::published_caches(unknown_model())).kind ==
+        Kind::MOTIONCACHE);
 }
 
 TEST(a_weight_floor_with_other_weights_is_refused) {
@@ -269,7 +272,8 @@ TEST(a_weight_floor_with_other_weights_is_refused) {
     model::Calibration c = calibration();
     c.balanced.settings.weights = Weights::MAX;
     r.weights.reset();
-    CHECK_ERROR(choose_cache(r, Attention::KV, &c, unknown_model()), MC_ERROR_SETTINGS, "cache-weight-floor");
+    CHECK_ERROR(choose_cache(r, Attention::KV, &c, model::skyreels_v2::published_caches(unknown_model())),
+                MC_ERROR_SETTINGS, "cache-weight-floor");
 }
 
 int main(int argc, char** argv) {

@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <fstream>
 
+#include "engine/families/skyreels_v2/model.h"
 #include "engine/model/fingerprint.h"
 #include "tests/session/demo.h"
 #include "tests/session/model_copy.h"
@@ -20,12 +21,12 @@ namespace {
 struct Folder : test::ModelCopy {
     Folder() : ModelCopy(test::root + "/models/demo") {}
     std::string calibration() const { return model::calibration_file(path.string()); }
-    std::shared_ptr<const LoadedModel> open(bool calibration = true) const {
+    std::shared_ptr<const skyreels_v2::Model> open(bool calibration = true) const {
         LoadOptions o;
         o.device = "cpu";
         o.threads = 1;
         o.calibration = calibration;
-        return LoadedModel::open(path.string(), o);
+        return skyreels_v2::Model::open(path.string(), o);
     }
 };
 

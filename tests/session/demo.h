@@ -2,6 +2,7 @@
 // The demo model and a request small enough for a test; check.h behind Torch's headers, as it must be.
 #include <ATen/ATen.h>
 
+#include "engine/families/skyreels_v2/model.h"
 #include "engine/session/session.h"
 #include "tests/check.h"
 
@@ -9,13 +10,13 @@ namespace mc::test {
 
 inline std::string root; // of the source tree: the first argument
 
-inline std::shared_ptr<const session::LoadedModel> demo(int threads = 1,
-                                                        Precision precision = Precision::FLOAT32) {
+inline std::shared_ptr<const skyreels_v2::Model> demo(int threads = 1,
+                                                      Precision precision = Precision::FLOAT32) {
     session::LoadOptions o;
     o.device = "cpu";
     o.threads = threads;
     o.precision = precision;
-    return session::LoadedModel::open(root + "/models/demo", o);
+    return skyreels_v2::Model::open(root + "/models/demo", o);
 }
 
 // Two chunks at 64 x 48, three steps.

@@ -17,7 +17,7 @@ struct Run {
     Stats stats;
 };
 
-Run run(const std::shared_ptr<const LoadedModel>& model, Request r) {
+Run run(const std::shared_ptr<const Family>& model, Request r) {
     Run result;
     r.cache.kind = cache::Kind::NONE;
     r.trace = [&](const std::string& name, const at::Tensor& value) {
@@ -30,11 +30,11 @@ Run run(const std::shared_ptr<const LoadedModel>& model, Request r) {
     result.stats = s.stats();
     return result;
 }
-Run causal(const std::shared_ptr<const LoadedModel>& model, Request r) {
+Run causal(const std::shared_ptr<const Family>& model, Request r) {
     r.attention = Attention::CAUSAL;
     return run(model, r);
 }
-Run kept(const std::shared_ptr<const LoadedModel>& model, Request r, Finished finished) {
+Run kept(const std::shared_ptr<const Family>& model, Request r, Finished finished) {
     r.attention = Attention::KV;
     r.finished_chunks = finished;
     return run(model, r);

@@ -46,7 +46,7 @@ struct Taken {
     Stats stats;
 };
 // rows: of the schedule, after which it is enough; 0: to the end.
-Taken run(const std::shared_ptr<const LoadedModel>& model, Request r, int rows = 0) {
+Taken run(const std::shared_ptr<const Family>& model, Request r, int rows = 0) {
     Taken taken;
     McCancel enough;
     r.cancel = Cancel(&enough);

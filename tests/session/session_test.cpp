@@ -4,7 +4,7 @@
 #include <fstream>
 #include <sys/resource.h>
 
-#include "engine/sampler/window_plan.h"
+#include "engine/families/skyreels_v2/window_plan.h"
 #include "engine/session/memory.h"
 #include "tests/session/demo.h"
 
@@ -14,7 +14,7 @@ using test::demo;
 using test::root;
 using test::small;
 
-static at::Tensor run(std::shared_ptr<const LoadedModel> model, Request request) {
+static at::Tensor run(std::shared_ptr<const Family> model, Request request) {
     Session s(model, std::move(request));
     std::vector<at::Tensor> parts;
     int64_t next = 0;
@@ -319,14 +319,14 @@ TEST(cancel_ends_a_session) {
     CHECK_ERROR(s.next(), MC_CANCELLED, "");
     LoadOptions o;
     o.cancel = Cancel(&token);
-    CHECK_ERROR(LoadedModel::open(root + "/models/demo", o), MC_CANCELLED, "");
+    CHECK_ERROR(open_family(root + "/models/demo", o), MC_CANCELLED, "");
 }
 
 TEST(bad_devices_are_named) {
     LoadOptions o;
     for (const char* name : {"gpu", "cuda:", "cuda:x", "cuda0", "cpu:1"}) {
         o.device = name;
-        CHECK_ERROR(LoadedModel::open(root + "/models/demo", o), MC_ERROR_SETTINGS, name);
+        CHECK_ERROR(open_family(root + "/models/demo", o), MC_ERROR_SETTINGS, name);
     }
 }
 
@@ -353,7 +353,7 @@ TEST(nan_in_the_weights_is_an_error) {
         f.close();
         LoadOptions o;
         o.device = "cpu";
-        auto m = LoadedModel::open(folder, o);
+        auto m = open_family(folder, o);
         CHECK_ERROR(run(m, small()), MC_ERROR_NUMBERS, c.named);
         fs::copy(fs::path(root) / "models/demo" / c.part, folder / c.part,
                  fs::copy_options::overwrite_existing | fs::copy_options::recursive);

@@ -8,7 +8,7 @@ A peer is a command that understands `--dtype float32|bfloat16 --threads N`, loa
 JSON with "seconds" in all, loading apart, and what it knows of "text", "transformer", "vae", "transformer_calls".
 A peer without a key/value cache does the work of --attention causal or full.
 
-With --caches first, this is another benchmark: --caches --help.
+With --caches or --tokens first, this is another benchmark: --caches --help, --tokens --help.
 """
 import argparse
 import json
@@ -101,7 +101,7 @@ def main():
     p.add_argument("--dtype", choices=("float32", "bfloat16"), help="default: both, one after the other")
     p.add_argument("--threads", type=int, default=os.cpu_count(), help="default: as many as processors")
     p.add_argument("--repeat", type=int, default=3, help="runs of each program; default 3")
-    p.add_argument("--prompt", default="a red balloon rising over green hills")
+    p.add_argument("--prompt", default="a white boat moving left on the sea")
     p.add_argument("--frames", type=int, help="default: the model's")
     p.add_argument("--steps", type=int, help="default: the model's")
     p.add_argument("--attention", choices=("full", "causal", "kv"), help="default: the model's")

@@ -21,7 +21,7 @@
 #include <sstream>
 
 #include "engine/error.h"
-#include "engine/schedule/windows.h"
+#include "engine/families/skyreels_v2/windows.h"
 #include "tools/bench/request_text.h"
 #include "tools/bench/video.h"
 #include "tools/quality/quality.h"
@@ -114,7 +114,7 @@ int main(int argc, char** argv) {
         if (path.empty() || prompts.empty() || runs.empty())
             throw Error(MC_ERROR_SETTINGS, "A model folder, --prompts and a --run are needed.");
         c10::InferenceMode guard;
-        const auto model = session::LoadedModel::open(path, options);
+        const auto model = skyreels_v2::Model::open(path, options);
         const std::vector<std::string> texts = lines_of(prompts);
         for (size_t r = 0; r < runs.size() && r < references_first; r++) {
             session::Request request = base;
@@ -173,8 +173,8 @@ int main(int argc, char** argv) {
         nlohmann::json json = {{"prompts", texts},
                                {"width", last.width},
                                {"height", last.height},
-                               {"threads", model->threads},
-                               {"dtype", model->precision == Precision::FLOAT32 ? "float32" : "bfloat16"},
+                               {"threads", model->placement.threads},
+                               {"dtype", model->placement.precision == Precision::FLOAT32 ? "float32" : "bfloat16"},
                                {"frames", last.rgb.size() / (3 * last.width * last.height)},
                                {"runs", nlohmann::json::array()}};
         for (const Run& run : runs)

@@ -9,6 +9,7 @@ A peer is a command as --help without --caches describes it, which must understa
 turn with the full window.
 """
 import argparse
+import contextlib
 import json
 import os
 import pathlib
@@ -41,6 +42,14 @@ def say(text):
     print(text, file=sys.stderr, flush=True)
 
 
+@contextlib.contextmanager
+def prompt_file(prompts):
+    with tempfile.NamedTemporaryFile("w", suffix=".txt", encoding="utf-8") as file:
+        file.write("".join(prompt.text + "\n" for prompt in prompts))
+        file.flush()
+        yield file.name
+
+
 class Bench:
     def __init__(self, a):
         self.folder = pathlib.Path(a.build) / "tools" / "bench"
@@ -52,10 +61,8 @@ class Bench:
                 self.sizes += ["--" + name.replace("_", "-"), str(getattr(a, name))]
 
     def caches(self, prompts, runs, frames=None, seed=0, dump=None):
-        with tempfile.NamedTemporaryFile("w", suffix=".txt", encoding="utf-8") as file:
-            file.write("".join(prompt.text + "\n" for prompt in prompts))
-            file.flush()
-            command = [str(self.folder / "motioncache-cache-bench"), self.model, "--prompts", file.name,
+        with prompt_file(prompts) as name:
+            command = [str(self.folder / "motioncache-cache-bench"), self.model, "--prompts", name,
                        "--seed", str(seed),
                        *self.common, *self.sizes]
             for each in runs:
@@ -84,6 +91,16 @@ class Bench:
                     mine["videos"] += other["videos"]
         section["prompt_kinds"] = [prompt.kind for prompt in prompts]
         return section
+
+    def tokens(self, prompts, frames=None):
+        """One entry a prompt: how much more moving tokens change."""
+        videos = []
+        for i, prompt in enumerate(prompts):
+            say(f"moving and still tokens: prompt {i + 1} of {len(prompts)}")
+            with prompt_file([prompt]) as name:
+                videos += run([str(self.folder / "motioncache-token-bench"), self.model, "--prompts", name, "--seed", str(i),
+                               *self.common, *self.sizes, *(["--frames", str(frames)] if frames else [])])["videos"]
+        return videos
 
     def sparse(self, threads, quick):
         program = str(self.folder / "motioncache-sparse-bench")

@@ -8,7 +8,7 @@
 #include <chrono>
 #include <vector>
 
-#include "engine/transformer/blocks.h"
+#include "engine/networks/blocks.h"
 #include "kernels/attention.h"
 
 namespace mc::bench {

@@ -1,6 +1,6 @@
 #pragma once
 // The arithmetic of a run by itself: the same GEMM and attention calls, as often, on numbers of no meaning.
-#include "engine/transformer/linear.h"
+#include "engine/networks/linear.h"
 
 namespace mc::bench {
 

@@ -69,7 +69,7 @@ nlohmann::json measure(const std::string& path, const session::LoadOptions& opti
     c10::InferenceMode guard;
     const int64_t empty = resident_bytes();
     auto start = Clock::now();
-    auto model = session::LoadedModel::open(path, options);
+    auto model = session::open_family(path, options);
     const double load = since(start);
 
     start = Clock::now();
@@ -85,7 +85,7 @@ nlohmann::json measure(const std::string& path, const session::LoadOptions& opti
     const session::Stats s = run.stats();
 
     const transformer::CallCount run_calls = run.calls();
-    auto store = transformer::store_for(model->precision, model->device);
+    auto store = transformer::store_for(model->placement.precision, model->placement.device);
     bench::Alone alone = bench::run_alone(run_calls, store, s.forwards);
     nlohmann::json calls = nlohmann::json::array();
     for (const auto& [call, count] : run_calls.counts())
@@ -96,8 +96,8 @@ nlohmann::json measure(const std::string& path, const session::LoadOptions& opti
                          {"heads", call.heads},
                          {"count", count}});
     return {
-        {"dtype", model->precision == Precision::FLOAT32 ? "float32" : "bfloat16"},
-        {"threads", model->threads},
+        {"dtype", model->placement.precision == Precision::FLOAT32 ? "float32" : "bfloat16"},
+        {"threads", model->placement.threads},
         {"seconds", seconds},
         {"text", s.seconds_text},
         {"transformer", s.seconds_transformer},
@@ -127,7 +127,7 @@ int main(int argc, char** argv) {
     std::string path;
     session::LoadOptions options;
     session::Request request;
-    request.prompt = "a red balloon rising over green hills";
+    request.prompt = "a white boat moving left on the sea";
     request.seed = 0;
     try {
         for (int i = 1; i < argc; i++) {

@@ -12,13 +12,14 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstring>
 #include <iostream>
 #include <nlohmann/json.hpp>
 
 #include "engine/error.h"
 #include "engine/model/model_folder.h"
+#include "engine/networks/wan_dit/transformer.h"
 #include "engine/processor.h"
-#include "engine/transformer/transformer.h"
 
 using namespace mc;
 using transformer::ChunkWork;
@@ -27,13 +28,27 @@ using transformer::Window;
 
 namespace {
 
+// Random numbers in memory, posing as a file.
+class RandomFile final : public model::DataFile {
+  public:
+    explicit RandomFile(at::Tensor numbers)
+        : DataFile("random weights", numbers.nbytes()), numbers_(numbers) {}
+    void read(uint64_t at, void* into, size_t bytes) const override {
+        std::memcpy(into, static_cast<const std::byte*>(numbers_.const_data_ptr()) + at, bytes);
+    }
+
+  private:
+    at::Tensor numbers_;
+};
+
 // Weights of a transformer of given sizes: small random numbers, the same in every layer.
 class RandomTensors : public model::Tensors {
   public:
     explicit RandomTensors(const model::TransformerConfig& c) {
         origin = "random weights";
         const int64_t D = c.width, patch = 4;
-        numbers_ = at::randn({std::max(c.ffn, 6 * D) * D}) * (0.5 / std::sqrt(double(D)));
+        numbers_ = std::make_shared<RandomFile>(at::randn({std::max(c.ffn, 6 * D) * D}) *
+                                                (0.5 / std::sqrt(double(D))));
         put("patch_embedding.weight", {D, c.in_channels, 1, 2, 2});
         put("patch_embedding.bias", {D});
         linear("condition_embedder.text_embedder.linear_1", D, c.text_width);
@@ -64,11 +79,9 @@ class RandomTensors : public model::Tensors {
         put(name + ".bias", {out});
     }
     void put(const std::string& name, const std::vector<int64_t>& shape) {
-        const size_t bytes = *model::byte_count(model::DType::F32, shape);
-        tensors_[name] = {model::DType::F32, shape, static_cast<const std::byte*>(numbers_.const_data_ptr()),
-                          bytes};
+        tensors_[name] = {model::DType::F32, shape, *model::byte_count(model::DType::F32, shape), numbers_};
     }
-    at::Tensor numbers_;
+    std::shared_ptr<const RandomFile> numbers_;
 };
 
 model::TransformerConfig published_1_3b(int layers) {

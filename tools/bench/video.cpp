@@ -4,14 +4,14 @@
 
 #include <chrono>
 
-#include "engine/session/request.h"
+#include "engine/families/skyreels_v2/settings.h"
 #include "kernels/kernels.h"
 
 namespace mc::bench {
 
-Video make_video(const std::shared_ptr<const session::LoadedModel>& model, session::Request request) {
+Video make_video(const std::shared_ptr<const skyreels_v2::Model>& model, session::Request request) {
     Video video;
-    const session::Settings settings = session::complete(request, *model);
+    const skyreels_v2::Settings settings = skyreels_v2::complete(request, *model);
     request.decisions = [&](const cache::Decision& d) {
         const bool warm =
             d.kind == cache::Decision::Kind::WARMUP || d.kind == cache::Decision::Kind::FIRST_AFTER_WARMUP;

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "engine/families/skyreels_v2/model.h"
 #include "engine/session/session.h"
 #include "tools/quality/quality.h"
 
@@ -20,6 +21,6 @@ struct Video {
     }
     quality::Video view() const { return {rgb, width, height}; }
 };
-Video make_video(const std::shared_ptr<const session::LoadedModel>& model, session::Request request);
+Video make_video(const std::shared_ptr<const skyreels_v2::Model>& model, session::Request request);
 
 } // namespace mc::bench

@@ -7,9 +7,9 @@
 #include <map>
 
 #include "engine/cache/relative_distance.h"
-#include "engine/schedule/time_grid.h"
-#include "engine/schedule/unipc.h"
-#include "engine/session/request.h"
+#include "engine/families/skyreels_v2/settings.h"
+#include "engine/families/skyreels_v2/time_grid.h"
+#include "engine/families/skyreels_v2/unipc.h"
 #include "tools/calibrate/report.h"
 
 namespace mc::calibrate {
@@ -32,8 +32,8 @@ cache::Settings compute_all() {
     return s;
 }
 
-std::vector<cache::ScheduledStep> scheduled_steps(const session::LoadedModel& model,
-                                                  const session::Settings& s, schedule::Grid kind) {
+std::vector<cache::ScheduledStep> scheduled_steps(const skyreels_v2::Model& model,
+                                                  const skyreels_v2::Settings& s, schedule::Grid kind) {
     const schedule::TimeGrid grid = schedule::time_grid(s.steps, s.shift, kind);
     // Distances do not depend on the picture: the smallest window knows them.
     const auto& patch = model.transformer_config.patch;
@@ -141,9 +141,9 @@ cache::Path Lesson::path(double change_power, double noise_power) const {
     return path;
 }
 
-Lesson learn(const std::shared_ptr<const session::LoadedModel>& model, const session::Request& request,
+Lesson learn(const std::shared_ptr<const skyreels_v2::Model>& model, const session::Request& request,
              const std::vector<std::string>& prompts) {
-    const session::Settings settings = session::complete(request_of(request, prompts, 0), *model);
+    const skyreels_v2::Settings settings = skyreels_v2::complete(request_of(request, prompts, 0), *model);
     Lesson lesson;
     lesson.recording.steps = scheduled_steps(*model, settings, request.grid);
     lesson.recording.chunk_frames = settings.causal_block_size;

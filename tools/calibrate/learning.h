@@ -5,8 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "engine/session/loaded_model.h"
-#include "engine/session/session.h"
+#include "engine/families/skyreels_v2/model.h"
 #include "tools/bench/video.h"
 #include "tools/calibrate/curve.h"
 #include "tools/calibrate/forecast.h"
@@ -31,7 +30,7 @@ session::Request request_of(const session::Request& request, const std::vector<s
                             size_t i);
 
 // Every token is computed in every step; the videos equal uncached ones.
-Lesson learn(const std::shared_ptr<const session::LoadedModel>& model, const session::Request& request,
+Lesson learn(const std::shared_ptr<const skyreels_v2::Model>& model, const session::Request& request,
              const std::vector<std::string>& prompts);
 
 } // namespace mc::calibrate

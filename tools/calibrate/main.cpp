@@ -7,9 +7,9 @@
 #include <filesystem>
 
 #include "engine/error.h"
+#include "engine/families/skyreels_v2/settings.h"
 #include "engine/model/calibration.h"
 #include "engine/model/fingerprint.h"
-#include "engine/session/request.h"
 #include "tools/calibrate/options.h"
 #include "tools/calibrate/presets.h"
 #include "tools/calibrate/prompts.h"
@@ -63,11 +63,12 @@ void calibrate_model(const Options& o) {
     load.threads = o.threads;
     load.precision = o.precision;
     load.calibration = false; // it is to be made anew
-    stage.model = session::LoadedModel::open(o.model, load);
+    stage.model = skyreels_v2::Model::open(o.model, load);
     stage.request = base_request(o);
-    const session::Settings s = session::complete(request_of(stage.request, stage.prompts, 0), *stage.model);
+    const skyreels_v2::Settings s =
+        skyreels_v2::complete(request_of(stage.request, stage.prompts, 0), *stage.model);
     progress("%s: %zu prompts, %d x %d, %d frames, %d steps, %d threads", o.model.c_str(),
-             stage.prompts.size(), s.width, s.height, s.num_frames, s.steps, stage.model->threads);
+             stage.prompts.size(), s.width, s.height, s.num_frames, s.steps, stage.model->placement.threads);
 
     c10::InferenceMode guard;
     SearchOptions options;
@@ -87,7 +88,7 @@ void calibrate_model(const Options& o) {
     const Found found = search(stage, lesson, curve, options);
     const std::vector<double> shares =
         o.quick ? std::vector<double>{0.35, 0.22, 0.12}
-                : std::vector<double>{0.5, 0.42, 0.35, 0.3, 0.26, 0.22, 0.17, 0.12};
+                : std::vector<double>{0.5, 0.4, 0.32, 0.26, 0.21, 0.17, 0.14, 0.11, 0.09};
     const std::vector<Trial> trials = run_levels(stage, settings_for_shares(found, lesson.recording, shares));
     const Choice choice = choose_presets(trials);
     print_table(trials, choice);

@@ -4,7 +4,7 @@
 #include <span>
 #include <string>
 
-#include "engine/weights.h"
+#include "engine/networks/weights.h"
 
 namespace mc::calibrate {
 

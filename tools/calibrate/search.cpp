@@ -42,7 +42,7 @@ std::vector<Knob> knobs_of(const Lesson& lesson, bool quick) {
     const Knob reuse = knob<Reuse>("reuse", &Settings::reuse, {Reuse::REPEAT, Reuse::TAYLOR, Reuse::SOLVER});
     const Knob path = path_knob(lesson, quick);
     if (quick) return {reuse, path};
-    const Knob first = knob<double>("first share", &Settings::first_share, {0.01, 0.1, 0.3});
+    const Knob first = knob<double>("first share", &Settings::first_share, {0.01, 0.1, 0.2, 0.4});
     const int chunk = lesson.recording.chunk_frames;
     return {reuse,
             knob<int>("first frames", &Settings::first_frames, {chunk, 2 * chunk, 3 * chunk}),
@@ -57,7 +57,7 @@ std::vector<Knob> knobs_of(const Lesson& lesson, bool quick) {
 }
 
 // Where the search begins, from the better of them: knobs are changed one by one, and these two lie apart in
-// several. The first computes all of the chunk that the others follow; the second more of the next one too, chunks more
+// several. The first computes all of the chunk that the others follow; the second less of it and earlier, and chunks more
 // as a whole.
 std::vector<Settings> starts_of(const Lesson& lesson, const std::optional<Curve>& curve) {
     Settings s;
@@ -72,12 +72,13 @@ std::vector<Settings> starts_of(const Lesson& lesson, const std::optional<Curve>
     s.first_share = 0.01;
     s.first_frames = lesson.recording.chunk_frames;
     s.chunks = lesson.window_chunks;
-    Settings further = s;
-    further.first_frames *= 2;
-    further.coarse_updates = 0;
-    further.weight_floor = 0.8;
-    further.vote = 0.5, further.min_ratio = 0.2;
-    return {s, further};
+    Settings even = s;
+    even.path = lesson.path(0.5, 2);
+    even.first_share = 0.4;
+    even.coarse_updates = 0;
+    even.weight_floor = 0.8;
+    even.vote = 0.5, even.min_ratio = 0.2;
+    return {s, even};
 }
 
 // With the threshold for this share as forecast. Where too few turns would be partial, the knobs that join

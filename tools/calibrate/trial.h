@@ -21,7 +21,7 @@ struct Trial {
 };
 
 struct Stage {
-    std::shared_ptr<const session::LoadedModel> model;
+    std::shared_ptr<const skyreels_v2::Model> model;
     session::Request request; // all but prompt, seed + i and settings of the cache
     std::vector<std::string> prompts;
 };

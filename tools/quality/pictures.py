@@ -201,8 +201,9 @@ def _label_places(labels, lines, bounds):
 
 # ---- the frames
 
-def contact_sheet(path, rows, columns, width, height, *, scale=2, title=""):
+def contact_sheet(path, rows, columns, width, height, *, scale=2, title="", heads=None):
     """Writes frames as PNG: a row a method, a column a frame. rows: (label, video) each, columns: numbers of frames.
+    heads: what stands above the columns.
 
     A video is bytes: frame after frame of RGB, lines from the top. A label may have several lines.
     """
@@ -218,7 +219,7 @@ def contact_sheet(path, rows, columns, width, height, *, scale=2, title=""):
     margin, gap, letter = 16, 6, (pixel_font.WIDTH + 1) * 2
     line = pixel_font.HEIGHT * 2 + 4
     labels = [label.split("\n") for label, _ in rows]
-    heads = [f"frame {column}" for column in columns]
+    heads = heads or [f"frame {column}" for column in columns]
     left = margin + letter * max(len(text) for label in labels for text in label) + 12
     top = margin + (line + 10 if title else 0) + line + 2
     cell = max(width * scale, letter * max(len(head) for head in heads)) + gap

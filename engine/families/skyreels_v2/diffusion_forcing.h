@@ -1,0 +1,80 @@
+#pragma once
+// The diffusion-forcing sampler of one window (docs/algorithms.md#sampler): a row of the timestep matrix at a time,
+// each chunk at its own noise level. What of a chunk goes through the layers is the cache policy's to decide.
+#include <ATen/core/Tensor.h>
+#include <functional>
+#include <map>
+#include <memory>
+#include <vector>
+
+#include "engine/cache/policy.h"
+#include "engine/families/skyreels_v2/solver.h"
+#include "engine/families/skyreels_v2/window_plan.h"
+#include "engine/networks/wan_dit/transformer.h"
+#include "engine/sampler/turn.h"
+
+namespace mc::sampler {
+
+struct Timing {
+    double transformer = 0, cache = 0,
+           schedule = 0; // seconds; cache: policies and motion, apart from the transformer
+};
+
+struct Guidance {
+    const transformer::TextContext* text;
+    const transformer::TextContext* negative; // not read where guidance_scale is 1 or less
+};
+
+class WindowSampler {
+  public:
+    // latents: [C, frames (+ 1), h, w] float32, prefix and end frame in place, noise elsewhere; on the
+    // transformer's device. prefix_noise(row): [C, prefix, h, w], asked for at most once a row when the prefix is noised.
+    // Everything given must outlive the sampler.
+    WindowSampler(transformer::Window& window, Guidance guidance, const WindowPlan& plan,
+                  cache::Policy& policy, const cache::Settings& cache, at::Tensor latents,
+                  std::function<at::Tensor(int row)> prefix_noise);
+    bool done() const { return row_ == plan_.rows.size(); }
+    // Takes the next row. `forwarded` is called for each branch that was run.
+    void step(Cancel cancel, const Trace& trace, Timing& timing, const std::function<void()>& forwarded,
+              const std::function<void(const Turn&)>& observe = {});
+    // Leading frames that will not change any more, prefix included, the end frame never.
+    int finished() const;
+    const at::Tensor& latents() const { return solver_->latents(); }  // [C, frames (+ 1), h, w]
+    const std::vector<ChunkCount>& counts() const { return counts_; } // of the plan's chunks
+    // The distances that a chunk's evaluations will see, all known before the first row: [steps - 1].
+    std::vector<cache::FrameDistance> schedule_distances();
+
+  private:
+    using Distances = std::vector<std::vector<cache::FrameDistance>>; // of the row's steps, a frame each
+    Distances distances_of(const std::vector<ChunkTurn>& turns);
+    cache::FrameDistance distance(int64_t now, int64_t before);
+    // What branches [first, last) do in this row.
+    struct RowWork {
+        std::vector<std::vector<cache::Plan>> plans; // of each branch, of the turns that take a step
+        std::vector<transformer::ChunkWork> work;    // points into the plans
+        std::vector<const ChunkTurn*> turns;         // of each piece of work
+    };
+    RowWork plan_work(int first, int last, bool observed);
+    void execute(const at::Tensor& input, const std::vector<int64_t>& timesteps, const RowWork& row,
+                 Cancel cancel);
+    void report(const RowWork& row, const std::function<void(const Turn&)>& observe);
+    void run_branches(const at::Tensor& input, const std::vector<int64_t>& timesteps, int first, int last,
+                      Cancel cancel, Timing& timing, const std::function<void(const Turn&)>& observe);
+    void count(int chunk, const cache::Plan& plan);
+    std::vector<cache::Plan> decide(int branch, std::span<const cache::ChunkStep> steps);
+
+    transformer::Window& window_;
+    Guidance guidance_;
+    const WindowPlan& plan_;
+    cache::Policy& policy_;
+    const cache::Settings& cache_;
+    std::function<at::Tensor(int row)> prefix_noise_;
+    size_t row_ = 0;
+    std::unique_ptr<Solver> solver_;
+    // Of the row's first branch, which the other follows where the solver skips what is reused.
+    std::vector<cache::Plan> plans_;
+    std::map<std::pair<int64_t, int64_t>, cache::FrameDistance> known_; // by (now, before)
+    std::vector<ChunkCount> counts_;
+};
+
+} // namespace mc::sampler

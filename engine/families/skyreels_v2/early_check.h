@@ -1,0 +1,12 @@
+#pragma once
+// session::check_early for a SkyReels-V2 folder.
+#include <string>
+
+#include "engine/session/loading.h"
+#include "engine/session/request.h"
+
+namespace mc::skyreels_v2 {
+
+void check_early(const std::string& path, const session::LoadOptions& options, const session::Request& request);
+
+} // namespace mc::skyreels_v2

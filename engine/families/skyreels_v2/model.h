@@ -1,0 +1,48 @@
+#pragma once
+// A SkyReels-V2 model in memory: Wan's transformer and VAE, UMT5, and what is known of its caches.
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "engine/families/skyreels_v2/folder.h"
+#include "engine/model/calibration.h"
+#include "engine/networks/t5/umt5_encoder.h"
+#include "engine/networks/wan_dit/transformer.h"
+#include "engine/networks/wan_vae/wan_vae.h"
+#include "engine/session/family.h"
+#include "engine/text/tokenizer.h"
+
+namespace mc::skyreels_v2 {
+
+// Where each part lies when they do not share a folder (the golden weights).
+struct Parts {
+    std::string transformer, vae, text_encoder, tokenizer; // folder or file each; tokenizer: spiece.model
+};
+
+struct Model final : session::Family {
+    static std::shared_ptr<const Model> open(const std::string& path, const session::LoadOptions& options);
+    static std::shared_ptr<const Model> open(const model::ModelFolder& folder,
+                                             const session::LoadOptions& options);
+    static std::shared_ptr<const Model> open_parts(const Parts& parts, const session::LoadOptions& options);
+
+    std::unique_ptr<session::Video> begin(session::Request request) const override;
+    int64_t bytes() const override;
+
+    model::TransformerConfig transformer_config;
+    model::VaeConfig vae_config;
+    model::TextEncoderConfig text_config;
+    model::GenerationDefaults defaults;
+    std::optional<model::Calibration> calibration; // of the caches: motioncache.json in the folder
+    std::unique_ptr<text::Tokenizer> tokenizer;
+    bool byte_fallback = true; // of the tokenizer: model/tokenizer_json.h
+    std::unique_ptr<text::Umt5Encoder> text_encoder;
+    std::unique_ptr<transformer::Transformer> transformer;
+    std::unique_ptr<vae::WanVae> vae;
+    std::function<void(int level, const std::string& text)> log;
+};
+
+// Bytes that the weights will take in memory.
+int64_t held_bytes(const model::Tensors& transformer, const model::Tensors& vae, const model::Tensors& text,
+                   Precision precision);
+
+} // namespace mc::skyreels_v2

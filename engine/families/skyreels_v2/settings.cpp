@@ -1,0 +1,116 @@
+#include "engine/families/skyreels_v2/settings.h"
+
+#include <algorithm>
+#include <cmath>
+#include <random>
+
+#include "engine/error.h"
+#include "engine/families/skyreels_v2/model.h"
+#include "engine/families/skyreels_v2/published_caches.h"
+#include "engine/text/prompt_cleaning.h"
+
+namespace mc::skyreels_v2 {
+
+[[noreturn]] static void refuse(const std::string& message) {
+    throw Error(MC_ERROR_SETTINGS, message);
+}
+
+static void check_range(const char* name, int64_t value, int64_t low, int64_t high) {
+    if (value < low || value > high)
+        refuse(std::string(name) + " is " + std::to_string(value) + " but must be from " +
+               std::to_string(low) + " to " + std::to_string(high) + ".");
+}
+
+// Width and height: multiples of what one token covers.
+static void check_size(const char* name, int value, int step) {
+    check_range(name, value, step, 16384);
+    if (value % step)
+        refuse(std::string(name) + " " + std::to_string(value) + " is not a multiple of " +
+               std::to_string(step) + "; the nearest are " + std::to_string(value / step * step) + " and " +
+               std::to_string((value / step + 1) * step) + ".");
+}
+
+static int64_t random_seed() {
+    std::random_device device;
+    return (static_cast<int64_t>(device()) << 31 ^ device()) & INT64_MAX;
+}
+
+Settings complete(const session::Request& request, const Model& m) {
+    return complete(request, ModelFacts{m.transformer_config, m.vae_config, m.defaults,
+                                        m.calibration ? &*m.calibration : nullptr});
+}
+
+Settings complete(const session::Request& r, const ModelFacts& model) {
+    const model::GenerationDefaults& d = model.defaults;
+    const model::TransformerConfig& transformer = model.transformer;
+    const model::VaeConfig& vae = model.vae;
+    Settings s;
+    s.prompt = text::clean_prompt(r.prompt);
+    if (s.prompt.empty())
+        refuse("No prompt: set the property prompt to a sentence that describes the video.");
+    s.negative_prompt = text::clean_prompt(r.negative_prompt.value_or(d.negative_prompt));
+    if (r.seed < -1) refuse("seed is " + std::to_string(r.seed) + " but must be -1 (random) or at least 0.");
+    s.seed = r.seed == -1 ? random_seed() : r.seed;
+    s.width = r.width.value_or(d.width);
+    s.height = r.height.value_or(d.height);
+    check_size("width", s.width, static_cast<int>(vae.spatial_factor * transformer.patch[2]));
+    check_size("height", s.height, static_cast<int>(vae.spatial_factor * transformer.patch[1]));
+    double rate = static_cast<double>(r.frame_rate_n.value_or(d.frame_rate_n)) /
+                  r.frame_rate_d.value_or(d.frame_rate_d);
+    if (!(rate > 0 && rate <= 1000))
+        refuse("The frame rate must be above 0 and at most 1000 frames a second.");
+    s.fps = static_cast<int>(std::lround(rate));
+    s.num_frames = r.num_frames.value_or(d.num_frames);
+    s.steps = r.steps.value_or(d.steps);
+    s.causal_block_size = r.causal_block_size.value_or(d.causal_block_size);
+    s.ar_step = r.ar_step.value_or(d.ar_step);
+    s.overlap_history = r.overlap_history.value_or(d.overlap_history);
+    s.addnoise_condition = r.addnoise_condition.value_or(d.addnoise_condition);
+    s.guidance_scale = r.guidance_scale.value_or(d.guidance_scale);
+    s.shift = r.shift.value_or(d.shift);
+    s.long_video = r.long_video.value_or(d.long_video);
+    s.attention = r.attention.value_or(d.attention);
+    s.has_image = r.image.has_value();
+    s.has_end_image = r.end_image.has_value();
+
+    check_range("num-frames", s.num_frames, 1, 10000000);
+    check_range("steps", s.steps, 1, 1000);
+    check_range("causal-block-size", s.causal_block_size, 1, 1024);
+    check_range("ar-step", s.ar_step, 0, 1000);
+    check_range("addnoise-condition", s.addnoise_condition, 0, 999);
+    if (!(std::isfinite(s.guidance_scale) && std::fabs(s.guidance_scale) <= 1000))
+        refuse("guidance-scale must be a number from -1000 to 1000.");
+    if (!(s.shift >= 0.01 && s.shift <= 1000)) refuse("shift must be a number from 0.01 to 1000.");
+
+    if ((s.has_image || s.has_end_image) && s.causal_block_size != 1)
+        refuse("An image needs causal-block-size=1 (it is " + std::to_string(s.causal_block_size) +
+               "): the given picture is a latent frame of its own; set causal-block-size=1 and ar-step=0.");
+    if (s.has_end_image && !s.has_image)
+        refuse(
+            "end-image needs image too: the model was trained with a first picture or with a first and a last one.");
+
+    if (s.has_end_image && s.attention != model::Attention::FULL)
+        refuse(
+            "end-image needs attention=full: otherwise no frame sees those after it, and the last picture changes nothing.");
+    s.finished_chunks = r.finished_chunks.value_or(sampler::Finished::FROZEN);
+    s.reference_windows = r.reference_windows;
+    if (r.finished_chunks && s.attention != model::Attention::KV)
+        refuse(
+            "finished-chunks is set but attention is not kv, so that finished chunks are computed in every step: set "
+            "attention=kv, or drop it.");
+    s.cache = r.cache_settings ? *r.cache_settings
+                               : session::choose_cache(r.cache, s.attention, model.calibration,
+                                                       model::skyreels_v2::published_caches(transformer));
+
+    int base = r.base_num_frames.value_or(d.base_num_frames);
+    s.length =
+        schedule::plan_length(s.num_frames, base, s.overlap_history, s.causal_block_size, s.long_video);
+    const auto& windows = s.length.windows;
+    transformer::Window::check_positions(transformer,
+                                         std::max(windows.front(), windows.back() + s.has_end_image),
+                                         s.height / vae.spatial_factor / transformer.patch[1],
+                                         s.width / vae.spatial_factor / transformer.patch[2]);
+    return s;
+}
+
+} // namespace mc::skyreels_v2

@@ -1,0 +1,114 @@
+#include "engine/families/skyreels_v2/solver.h"
+
+#include <ATen/ATen.h>
+#include <algorithm>
+#include <map>
+
+namespace mc::sampler {
+
+Solver::Solver(const WindowPlan& plan, at::Tensor latents) : plan_(plan), latents_(std::move(latents)) {
+    x_last_ = at::zeros_like(latents_);
+    m0_ = at::zeros_like(latents_);
+    m_prev_ = at::zeros_like(latents_);
+}
+
+// Frames in a run that share a state go together.
+void Solver::step(const schedule::Row& row, const at::Tensor& velocity, std::span<const ChunkTurn>,
+                  std::span<const cache::Plan>) {
+    const int columns = static_cast<int>(row.timestep.size());
+    for (int begin = 0, end; begin < columns; begin = end) {
+        end = begin + 1;
+        while (end < columns && row.state[end] == row.state[begin] && row.update[end] == row.update[begin])
+            end++;
+        if (!row.update[begin]) continue;
+        auto of = [&](const at::Tensor& t) { return t.narrow(1, begin, end - begin); };
+        const schedule::UniPcStep& s = plan_.steps[row.state[begin] - 1];
+        at::Tensor x = of(latents_), x_last = of(x_last_), m0 = of(m0_), m_prev = of(m_prev_);
+
+        at::Tensor x0 = x - s.sigma * of(velocity);
+        at::Tensor corrected =
+            s.correct ? s.c_last * x_last + s.c_m0 * m0 + s.c_prev * m_prev + s.c_x0 * x0 : x;
+        m_prev.copy_(m0);
+        m0.copy_(x0);
+        x_last.copy_(corrected);
+        x.copy_(s.p_x * corrected + s.p_m0 * m0 + s.p_prev * m_prev);
+        // Both references keep the very first sample as a view of the latents, which the first step then overwrites:
+        // their first corrector starts from the step's result. Their videos were made so, and ours equal them
+        // (docs/algorithms.md#unipc).
+        if (!s.correct) x_last.copy_(x);
+    }
+}
+
+TokenSolver::TokenSolver(const WindowPlan& plan, at::Tensor latents, int64_t rows, int64_t columns)
+    : Solver(plan, std::move(latents)), rows_(rows), columns_(columns),
+      last_(static_cast<size_t>(latents_.size(1) * rows * columns), -1), before_(last_) {}
+
+void TokenSolver::step(const schedule::Row& row, const at::Tensor& velocity, std::span<const ChunkTurn> turns,
+                       std::span<const cache::Plan> plans) {
+    const int64_t tokens = rows_ * columns_;
+    size_t next = 0;
+    for (const ChunkTurn& turn : turns) {
+        if (turn.kind != ChunkTurn::Kind::STEP) continue;
+        const cache::Plan& plan = plans[next++];
+        const auto all = static_cast<uint8_t>(plan.action == cache::Action::ALL);
+        std::vector<uint8_t> computed(static_cast<size_t>(tokens * plan_.chunk_frames), all);
+        for (int32_t t : plan.tokens) computed[static_cast<size_t>(t)] = 1;
+        for (int f = 0; f < plan_.chunk_frames; f++) {
+            const int frame = turn.chunk * plan_.chunk_frames + f;
+            if (row.update[frame])
+                step_frame(frame, row.state[frame] - 1, velocity, computed.data() + f * tokens);
+        }
+    }
+}
+
+void TokenSolver::step_frame(int frame, int state, const at::Tensor& velocity, const uint8_t* computed) {
+    const int64_t tokens = rows_ * columns_;
+    int16_t* last = last_.data() + frame * tokens;
+    int16_t* before = before_.data() + frame * tokens;
+    // Few histories are different: tokens of one history share their coefficients.
+    enum { C_LAST, C_M0, C_PREV, C_X0, P_X, P_M0, P_PREV, COMPUTED, COEFFICIENTS };
+    using Coefficients = std::array<float, COEFFICIENTS>;
+    std::map<std::array<int, 3>, Coefficients> known;
+    at::Tensor table = at::empty({COEFFICIENTS, rows_, columns_}, at::kFloat);
+    float* out = table.mutable_data_ptr<float>();
+    for (int64_t t = 0; t < tokens; t++) {
+        const int new_last = computed[t] ? state : last[t], new_before = computed[t] ? last[t] : before[t];
+        auto [at, fresh] = known.try_emplace({before[t], last[t], computed[t]});
+        if (fresh) {
+            schedule::UniPcCorrector c{1, 0, 0, 0}; // stays where it was computed
+            if (computed[t] && state > 0)
+                c = schedule::unipc_corrector(plan_.grid, before[t], last[t], state);
+            if (computed[t] && state == 1) { // from the first step's result, as in Solver::step
+                const schedule::UniPcPredictor p = schedule::unipc_predictor(plan_.grid, -1, 0, 1);
+                c.m0 += c.last * p.m0;
+                c.last *= p.x;
+            }
+            const schedule::UniPcPredictor p =
+                schedule::unipc_predictor(plan_.grid, new_before, new_last, state + 1);
+            at->second = {float(c.last), float(c.m0), float(c.prev), float(c.x0),
+                          float(p.x),    float(p.m0), float(p.prev), float(computed[t])};
+        }
+        for (int k = 0; k < COEFFICIENTS; k++) out[k * tokens + t] = at->second[static_cast<size_t>(k)];
+        last[t] = static_cast<int16_t>(new_last), before[t] = static_cast<int16_t>(new_before);
+    }
+    const int64_t height = latents_.size(2) / rows_, width = latents_.size(3) / columns_; // of a token
+    table = table.repeat_interleave(height, 1).repeat_interleave(width, 2).to(latents_.device());
+    const auto of = [&](int coefficient) { return table[coefficient]; }; // [h, w]
+    at::Tensor x = latents_.select(1, frame), x_last = x_last_.select(1, frame), m0 = m0_.select(1, frame),
+               m_prev = m_prev_.select(1, frame); // [C, h, w]
+
+    const at::Tensor fresh = of(COMPUTED) > 0;
+    const at::Tensor x0 =
+        at::where(fresh, x - double(plan_.grid.sigmas[state]) * velocity.select(1, frame), m0);
+    const bool first = state == 0;
+    // The first step has nothing to correct.
+    if (first)
+        x_last.copy_(x);
+    else
+        x_last.copy_(of(C_LAST) * x_last + of(C_M0) * m0 + of(C_PREV) * m_prev + of(C_X0) * x0);
+    m_prev.copy_(at::where(fresh, m0, m_prev));
+    m0.copy_(x0);
+    x.copy_(of(P_X) * x_last + of(P_M0) * m0 + of(P_PREV) * m_prev);
+}
+
+} // namespace mc::sampler

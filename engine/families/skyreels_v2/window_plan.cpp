@@ -1,0 +1,89 @@
+#include "engine/families/skyreels_v2/window_plan.h"
+
+#include <algorithm>
+
+namespace mc::sampler {
+
+using model::Attention;
+
+// The whole window is one chunk that takes a step in every row.
+static std::vector<ChunkTurn> whole_window(int row) {
+    return {{ChunkTurn::Kind::STEP, 0, row, 0}};
+}
+
+// Chunks that have not started do not exist, finished ones are left alone.
+static std::vector<ChunkTurn> key_value_turns(const WindowSettings& s, const WindowPlan& plan, size_t row) {
+    const schedule::Row& now = plan.rows[row];
+    std::vector<ChunkTurn> turns;
+    const int chunks = plan.frames / s.chunk;
+    for (int c = 0; c < chunks; c++) {
+        const int frame = c * s.chunk;
+        const bool prefix = frame < plan.prefix_frames;
+        if (now.update[frame]) {
+            const int step = now.state[frame] - 1;
+            turns.push_back({ChunkTurn::Kind::STEP, c, step, plan.steps[step].sigma,
+                             static_cast<size_t>(step) + 1 < plan.steps.size() ? plan.steps[step + 1].sigma : 0});
+        } else if (prefix && (row == 0 || (s.reference_prefix && c > 0))) {
+            turns.push_back({ChunkTurn::Kind::PREFIX, c, 0, 0});
+        } else if (!prefix && s.finished == Finished::REFRESHED && row > 0 &&
+                   plan.rows[row - 1].update[frame] && c + 1 < chunks) {
+            turns.push_back({ChunkTurn::Kind::REFRESH, c, 0, 0});
+        }
+    }
+    return turns;
+}
+
+WindowPlan plan_window(const WindowSettings& s, const schedule::TimeGrid& grid) {
+    WindowPlan plan;
+    plan.frames = s.frames;
+    plan.prefix_frames = s.prefix_frames;
+    plan.end_frame = s.end_frame;
+    plan.guidance_scale = s.guidance_scale;
+    plan.addnoise_condition = s.addnoise_condition;
+    plan.reference_prefix = s.reference_prefix;
+    plan.video_chunks = s.video_chunks;
+    plan.chunk_frames = s.attention == Attention::KV ? s.chunk : plan.columns();
+    plan.grid = grid;
+    plan.steps = schedule::unipc_steps(grid);
+    plan.rows = schedule::timestep_matrix(
+        {plan.columns(), plan.columns(), s.ar_step, s.prefix_frames, s.chunk}, grid.timesteps);
+    for (schedule::Row& row : plan.rows) {
+        if (!s.end_frame) break;
+        row.timestep.back() = 0; // the given last frame is clean and stays
+        row.update.back() = false;
+    }
+    // Rows that only the end frame would have needed.
+    std::erase_if(plan.rows, [](const schedule::Row& row) {
+        return std::none_of(row.update.begin(), row.update.end(), [](bool u) { return u; });
+    });
+    for (size_t row = 0; row < plan.rows.size(); row++)
+        plan.turns.push_back(s.attention == Attention::KV ? key_value_turns(s, plan, row)
+                                                          : whole_window(static_cast<int>(row)));
+    return plan;
+}
+
+int64_t plan_bytes(const WindowSettings& s, int steps) {
+    const int64_t columns = s.frames + (s.end_frame ? 1 : 0), chunks = columns / s.chunk;
+    const int64_t rows =
+        steps + chunks * std::min(s.ar_step, steps); // a chunk waits for no more than all steps
+    // Vectors of vectors have grown to up to twice their size.
+    const int64_t row =
+        2 * sizeof(schedule::Row) + columns * (sizeof(int64_t) + sizeof(int)) + columns / 8 + 8;
+    const int64_t turns = 2 * sizeof(std::vector<ChunkTurn>) +
+                          (s.attention == Attention::KV ? 2 * chunks : 1) * int64_t(sizeof(ChunkTurn));
+    return rows * (row + turns);
+}
+
+int WindowPlan::chunks_at_once() const {
+    size_t most = 1;
+    for (const auto& row : turns) most = std::max(most, row.size());
+    return static_cast<int>(most);
+}
+
+std::vector<int64_t> WindowPlan::timesteps(size_t row) const {
+    std::vector<int64_t> t = rows[row].timestep;
+    if (addnoise_condition > 0) std::fill_n(t.begin(), prefix_frames, addnoise_condition);
+    return t;
+}
+
+} // namespace mc::sampler

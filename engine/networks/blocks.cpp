@@ -1,0 +1,60 @@
+#include "engine/networks/blocks.h"
+
+#include <ATen/ATen.h>
+
+#include "engine/networks/linear.h"
+
+namespace mc::transformer {
+
+static constexpr int64_t PAD = 16; // elements
+
+// Few enough that a block's activations stay in a core's second-level cache, many enough that the weights are not read
+// from memory too often.
+int64_t Blocks::most_rows(int64_t width) {
+    return width <= 512 ? 96 : 240;
+}
+
+// The library rounds every product to bfloat16, so that it gets them whole.
+int64_t Blocks::ffn_part(int64_t ffn, kernels::Store store) {
+    return Linear::library_is_faster(store) ? ffn : std::min<int64_t>(ffn, 1024);
+}
+
+Blocks::Blocks(int64_t width, int64_t ffn, int64_t edge, kernels::Store store)
+    : width_(width), ffn_(ffn), edge_(std::max(width, edge)), store_(store) {}
+
+int64_t Blocks::workers() {
+    const int64_t rows = most_rows(width_), part = ffn_part(ffn_, store_);
+    auto space = [&](int64_t columns, at::ScalarType type) {
+        return at::empty({rows, columns + PAD}, type).narrow(1, 0, columns);
+    };
+    while (static_cast<int64_t>(workers_.size()) < thread_count()) {
+        Worker w;
+        w.y = space(edge_, type_of(store_));
+        w.k = space(width_, type_of(store_));
+        w.c = space(edge_, at::kFloat);
+        w.h = space(part, at::kFloat);
+        w.a = store_ == kernels::Store::BF16 ? space(part, at::kBFloat16) : w.h;
+        workers_.push_back(w);
+    }
+    return thread_count();
+}
+
+// Whole half tiles of the matrix kernel's 12 rows, but for the last block.
+int64_t Blocks::even(int64_t rows, int64_t size) {
+    const int64_t parts = (rows + size - 1) / size;
+    return ((rows + parts - 1) / std::max<int64_t>(1, parts) + 5) / 6 * 6;
+}
+
+int64_t Blocks::size_for(int64_t rows) const {
+    const int64_t share = (rows + thread_count() - 1) / thread_count();
+    return std::clamp<int64_t>(share, 12, most_rows(width_) - 6); // cut() may round up
+}
+
+int64_t Blocks::bytes(int64_t width, int64_t ffn, int64_t edge, kernels::Store store) {
+    const int64_t element = store == kernels::Store::BF16 ? 2 : 4, part = ffn_part(ffn, store) + PAD;
+    edge = std::max(width, edge) + PAD;
+    return most_rows(width) *
+           ((width + PAD) * element + edge * (element + 4) + part * (store == kernels::Store::BF16 ? 6 : 4));
+}
+
+} // namespace mc::transformer

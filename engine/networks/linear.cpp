@@ -1,0 +1,86 @@
+#include "engine/networks/linear.h"
+
+#include <ATen/ATen.h>
+#include <c10/core/InferenceMode.h>
+
+#include "engine/processor.h"
+#include "kernels/gemm.h"
+
+namespace mc::transformer {
+
+using kernels::Store;
+
+Store store_for(Precision precision, at::Device device) {
+    if (precision == Precision::FLOAT32) return Store::F32;
+    return !device.is_cpu() || kernels::bf16_dot() ? Store::BF16 : Store::F32_AS_BF16;
+}
+
+bool Linear::library_is_faster(Store store) {
+    return store == Store::BF16 && matrix_units();
+}
+
+Linear::Linear(at::Tensor weight, at::Tensor bias, Layout layout, Store store, HugeArena& arena)
+    : weight_(std::move(weight)), bias_(std::move(bias)), out_(weight_.size(0)), in_(weight_.size(1)),
+      layout_(layout), store_(store) {
+    if (layout == Layout::PLAIN) return;
+    at::Tensor packed = arena.take(static_cast<int64_t>(kernels::packed_weight_bytes(out_, in_, store)));
+    at::Tensor rows = weight_.contiguous();
+    kernels::pack_weight(rows.const_data_ptr(), out_, in_, store, packed.mutable_data_ptr());
+    weight_ = packed;
+}
+
+Linear Linear::load(const Weights& weights, const std::vector<std::string>& names, int64_t out, int64_t in,
+                    Precision precision, Layout layout, Store store, HugeArena& arena) {
+    at::ScalarType type = precision == Precision::BFLOAT16 ? at::kBFloat16 : at::kFloat;
+    if (!weights.device().is_cpu() || library_is_faster(store)) layout = Layout::PLAIN;
+    std::vector<at::Tensor> w, b;
+    for (const std::string& name : names) {
+        w.push_back(weights.get(name + ".weight", {out, in}, type));
+        b.push_back(weights.get(name + ".bias", {out}, type).to(at::kFloat));
+    }
+    return names.size() == 1 ? Linear(w[0], b[0], layout, store, arena)
+                             : Linear(at::cat(w), at::cat(b), layout, store, arena);
+}
+
+at::Tensor Linear::weight() const {
+    if (layout_ == Layout::PLAIN) return weight_;
+    at::Tensor rows = at::empty({out_, in_}, store_ == Store::F32 ? at::kFloat : at::kBFloat16);
+    kernels::unpack_weight(weight_.const_data_ptr(), out_, in_, store_, rows.mutable_data_ptr());
+    return rows;
+}
+
+void Linear::rows(const Part& part, const void* x, int64_t x_stride, int64_t rows, float* y, int64_t y_stride,
+                  const void* next) const {
+    const float* bias = part.accumulate ? nullptr : bias_.const_data_ptr<float>() + part.first_out;
+    if (layout_ == Layout::PACKED) {
+        kernels::Gemm g{};
+        g.a = x;
+        g.weight = weight_.const_data_ptr();
+        g.weight_in = in_;
+        g.first_out = part.first_out;
+        g.first_in = part.first_in;
+        g.bias = bias;
+        g.c = y;
+        g.rows = rows;
+        g.out = part.outs;
+        g.in = part.ins;
+        g.a_stride = x_stride;
+        g.c_stride = y_stride;
+        g.accumulate = part.accumulate;
+        g.next = next;
+        g.store = store_;
+        return kernels::gemm(g);
+    }
+    // The library's product rounds to bfloat16 before the bias is added. A worker's thread has no inference mode.
+    c10::InferenceMode guard;
+    at::Tensor a = at::from_blob(const_cast<void*>(x), {rows, part.ins}, {x_stride, 1}, type_of(store_));
+    at::Tensor w = weight_.narrow(0, part.first_out, part.outs).narrow(1, part.first_in, part.ins);
+    at::Tensor c = at::from_blob(y, {rows, part.outs}, {y_stride, 1}, at::kFloat);
+    at::Tensor product = at::mm(a, w.t());
+    if (part.accumulate)
+        c.add_(product);
+    else
+        at::add_out(c, product, bias_.narrow(0, part.first_out, part.outs));
+}
+
+} // namespace mc::transformer

@@ -1,0 +1,43 @@
+#pragma once
+// UMT5 encoder (docs/algorithms.md#umt5): token ids to text embeddings.
+#include <ATen/core/Tensor.h>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "engine/cancel.h"
+#include "engine/model/config.h"
+#include "engine/networks/weights.h"
+#include "engine/trace.h"
+
+namespace mc::text {
+
+// Bucket of a relative position, key index - query index: the first half of the buckets for keys at or before
+// the query, the second half for those behind it; in each, one per distance up to a quarter of all buckets,
+// then logarithmically wider ones up to max_distance, and the last one for everything farther.
+int64_t relative_position_bucket(int64_t relative, int64_t buckets, int64_t max_distance);
+
+// Weights are held in the type of `precision`, nothing else of their size is: with bfloat16 on a CPU that has
+// no bfloat16 arithmetic one matrix at a time is widened into a buffer. Activations live in float32 and are
+// rounded to bfloat16 where the reference implementation stores them so.
+class Umt5Encoder {
+  public:
+    // Checks every tensor; throws MC_ERROR_READ for one that is missing or of the wrong shape.
+    Umt5Encoder(const Weights& weights, const model::TextEncoderConfig& config, Precision precision);
+    ~Umt5Encoder();
+    // ids: the true tokens only, without padding: rows of padding would get probability 0 in every attention
+    // and end as zeros. Returns [tokens, width], float32 on the CPU. Cancelling is noticed between layers.
+    // Trace names: "layer0_out" ... one a layer, "embeds".
+    // Throws MC_ERROR_READ for an id that the embedding does not have.
+    at::Tensor encode(const std::vector<int64_t>& ids, Cancel cancel = {}, const Trace& trace = {}) const;
+    int64_t bytes() const; // of the weights held
+    // Peak bytes that one encode holds besides the weights, result included.
+    int64_t encode_bytes(int64_t tokens) const;
+    int64_t flop(int64_t tokens) const; // of the matrix products of one encode
+
+  private:
+    struct Impl;
+    std::unique_ptr<Impl> impl_;
+};
+
+} // namespace mc::text

@@ -1,0 +1,61 @@
+#pragma once
+// The weights of the transformer as its layers use them. Names in comments: docs/algorithms.md#block.
+#include <vector>
+
+#include "engine/model/config.h"
+#include "engine/networks/linear.h"
+#include "engine/networks/wan_dit/text_context.h"
+#include "engine/networks/wan_dit/transformer.h"
+#include "kernels/attention.h"
+
+namespace mc::transformer {
+
+struct Layer {
+    at::Tensor modulation; // [6, D] float32: shift, scale, gate of self-attention, then of the FFN
+    Linear self_q, self_k, self_v, self_out;
+    at::Tensor self_norm_q, self_norm_k; // [D] float32
+    at::Tensor norm3_weight, norm3_bias; // [D] float32: affine norm before cross-attention
+    Linear cross_q, cross_kv, cross_out;
+    at::Tensor cross_norm_q, cross_norm_k; // [D] float32
+    Linear ffn_in, ffn_out;
+};
+
+struct Transformer::Impl {
+    model::TransformerConfig config;
+    Precision precision;
+    at::Device device = at::kCPU;
+    kernels::Store store; // of activations
+
+    HugeArena arena; // of what is packed
+    Linear patch;    // [D, 4C]: channel slowest, then row, column of the patch
+    Linear text_in, text_out;
+    Linear time_in, time_out; // float32 in every precision, as the references keep them
+    Linear time_proj;
+    at::Tensor fps_embedding; // [2, D] or undefined
+    Linear fps_in, fps_out;
+    std::vector<Layer> layers;
+    at::Tensor modulations;     // [layers, 6, D] float32: of all layers, which hold views of it
+    at::Tensor head_modulation; // [2, D] float32: shift, scale
+    Linear head;                // [4C, D]: row, column of the patch slowest, channel fastest
+
+    at::ScalarType type() const { return type_of(store); }
+    // Rounds to the precision's grid: what the references do to activations that they keep in bfloat16.
+    at::Tensor rounded(const at::Tensor& t) const;
+    // y = x W^T + b in float32, x rounded to the precision: whole tensors, for few rows and for the plain twin.
+    at::Tensor apply(const Linear& linear, const at::Tensor& x, CallCount* count) const;
+    // A view of memory that holds keys and values of one layer, as kernels::attention reads them.
+    kernels::KeyValues key_values(const at::Tensor& memory, int64_t capacity) const;
+    int64_t key_value_bytes(int64_t capacity) const;
+};
+
+// [C, f, h, w] -> [f * h/2 * w/2, 4C] and back from [tokens, 4C].
+at::Tensor patchify(const at::Tensor& latents);
+at::Tensor unpatchify(const at::Tensor& tokens, int64_t channels, int64_t frames, int64_t height,
+                      int64_t width);
+
+// out[r, head] = softmax(q[r, head] . k[., head] / sqrt(d) + key_bias) v[., head], whole tensors on any device: for the
+// plain twin. q, out: [m, D], k, v: [n, D]; key_bias: [n] float32 or undefined.
+void attend(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const at::Tensor& key_bias,
+            int64_t heads, at::Tensor out, CallCount* count);
+
+} // namespace mc::transformer

@@ -1,0 +1,134 @@
+#pragma once
+// The diffusion transformer of the Wan / SkyReels-V2 family (docs/algorithms.md#transformer): latents of a window and a
+// timestep per latent frame in, velocity out.
+#include <ATen/core/Tensor.h>
+#include <memory>
+#include <optional>
+#include <span>
+#include <utility>
+#include <vector>
+
+#include "engine/cache/plan.h"
+#include "engine/model/config.h"
+#include "engine/networks/weights.h"
+#include "engine/trace.h"
+#include "kernels/kernels.h"
+
+namespace mc::transformer {
+
+struct TextContext; // text_context.h
+class CallCount;
+
+class Transformer {
+  public:
+    // Checks every tensor; throws MC_ERROR_READ for one that is missing or of the wrong shape.
+    // store: how activations lie in memory; unset: what this processor computes fastest (linear.h).
+    Transformer(const Weights& weights, const model::TransformerConfig& config, Precision precision,
+                std::optional<kernels::Store> store = {});
+    ~Transformer();
+    // embeds: [n, text_width] float32, n <= text_rows; the rows up to text_rows are zero and, all alike, are
+    // kept as one key with the logarithm of their number added to its score: the same softmax, fewer keys.
+    // Trace: "text_ctx" [n + 1, D], the last row the padding one.
+    std::shared_ptr<const TextContext> text_context(const at::Tensor& embeds, Cancel cancel = {},
+                                                    const Trace& trace = {}) const;
+    const model::TransformerConfig& config() const;
+    int64_t bytes() const; // of the weights held
+    struct Impl;
+
+  private:
+    friend class Window;
+    std::unique_ptr<Impl> impl_;
+};
+
+// What one chunk of one guidance branch does in one forward. Where attention is not KV the whole window is chunk 0.
+struct ChunkWork {
+    int branch = 0;
+    int chunk = 0;
+    const cache::Plan* plan = nullptr; // nullptr: every token
+    bool remember = false;             // keep the residual, which a later plan reuses
+    bool motion = false;               // compare the output with the latent frame before: see Window::change
+    bool output = true;                // false: only its keys and values are wanted
+    double level = 0;                  // sigma of the chunk: what Reuse::TAYLOR extrapolates over
+};
+
+// The transformer at one size: rotary tables, workspace, keys and values of the window and what caches reuse,
+// allocated once and used for every forward.
+class Window {
+  public:
+    struct Shape {
+        int frames;        // latent frames
+        int height, width; // latent pixels, even
+        int chunk;         // latent frames of a chunk; frames % chunk == 0 unless attention is full
+        model::Attention attention;
+        int fps;                // 16: row 0 of the fps embedding, anything else: row 1
+        int branches = 1;       // guidance branches, each with its own keys, values and residuals
+        int chunks_at_once = 1; // KV: most chunks of a branch that one forward computes
+        bool remembers = false; // room for residuals
+        cache::Reuse reuse = cache::Reuse::REPEAT;
+        bool operator==(const Shape&) const = default;
+    };
+    // Throws MC_ERROR_SETTINGS when the model has no positions for so many latent frames, rows or columns of tokens.
+    static void check_positions(const model::TransformerConfig& config, int64_t frames, int64_t rows,
+                                int64_t columns);
+    Window(const Transformer& transformer, const Shape& shape);
+    ~Window();
+
+    // A new video or window begins: residuals of the one before are forgotten, and with `outputs` the last frames that
+    // motion is measured against. Keys and values need no such call, a chunk makes its own before anyone reads them.
+    void forget(bool outputs = true);
+    // Time embeddings of these timesteps are made at once; others are made when they come.
+    void prepare(const std::vector<int64_t>& timesteps);
+
+    // latents: [C, frames, height, width] float32, the same for both branches; timesteps: [frames]; text: of each
+    // branch. The work runs as if one after the other: a chunk sees the keys and values of those before it, in KV as they
+    // were last written. Only frames of chunks in the work are read.
+    // Trace, first work only and only where its plan is every token: "e", "e0", "tokens_in", "rope_angle", "rope_cos",
+    // "rope_sin", "block0_self_attn", "block0_cross_attn", "block0_out", "block_last_out".
+    void forward(const at::Tensor& latents, const std::vector<int64_t>& timesteps,
+                 std::span<const TextContext* const> text, std::span<const ChunkWork> work,
+                 Cancel cancel = {}, const Trace& trace = {});
+    // [C, frames, height, width] float32; of the chunks that the last forward put out.
+    const at::Tensor& velocity(int branch) const;
+    // Of work number `index` of the last forward, which asked for motion: for each token
+    //     mean |x - x'| / (mean |x'| + 1e-8)
+    // over channels, x its output behind the last layer, x' that at its position one latent frame earlier. The first frame
+    // is compared with the chunk before, as last seen with motion; where there is none `has_previous` is false and the first
+    // frame's values mean nothing.
+    struct Change {
+        std::vector<float> tokens;
+        bool has_previous = false;
+    };
+    const Change& change(size_t index) const;
+
+    // Every token of every chunk for one prompt: a forward without caches, the velocity as above.
+    at::Tensor forward(const at::Tensor& latents, const std::vector<int64_t>& timesteps,
+                       const TextContext& text, Cancel cancel = {}, const Trace& trace = {});
+
+    // mean |now - before| and mean |before| of the time embedding (`e`, or `e0` with the fps term) of two timesteps.
+    struct Distance {
+        double difference, magnitude;
+    };
+    Distance distance(bool e0, int64_t now, int64_t before);
+
+    int chunks() const; // 1 where attention is not KV
+    int64_t frame_tokens() const;
+    std::pair<int64_t, int64_t> frame_grid() const; // the same as rows and columns
+    int64_t flop() const;           // done so far: GEMM and attention, counted from the shapes run
+    const CallCount& calls() const; // the same by shape (linear.h)
+    // Runs the plain twin from now on: for tests, and what a device other than the CPU gets anyway.
+    void use_plain(bool plain);
+
+    struct Bytes {
+        int64_t workspace, keys_values, remembered;
+        int64_t total() const { return workspace + keys_values + remembered; }
+    };
+    static Bytes bytes(const model::TransformerConfig& config, Precision precision, const Shape& shape);
+    // One key and value, [D] float32 each, as attention reads them: for tests.
+    std::pair<at::Tensor, at::Tensor> key_value(int branch, int64_t layer, int64_t token) const;
+    struct Impl;
+
+  private:
+    std::unique_ptr<Impl> impl_;
+};
+
+} // namespace mc::transformer

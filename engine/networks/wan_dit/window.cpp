@@ -1,0 +1,256 @@
+#include "engine/networks/wan_dit/window.h"
+
+#include <ATen/ATen.h>
+#include <algorithm>
+#include <c10/core/InferenceMode.h>
+#include <limits>
+
+#include "engine/networks/blocks.h"
+#include "engine/processor.h"
+
+namespace mc::transformer {
+
+using model::Attention;
+
+Window::Impl::Impl(const Transformer::Impl& model, const Shape& shape)
+    : model(model), shape(shape), time(model, shape.fps),
+      blocks(model.config.width, model.config.ffn, std::max(model.patch.in(), model.head.out()),
+             model.store) {
+    const auto& c = model.config;
+    const int64_t rows = shape.height / c.patch[1], columns = shape.width / c.patch[2];
+    frame_tokens = rows * columns;
+    tokens = frame_tokens * shape.frames;
+    chunk_frames = shape.attention == Attention::KV ? shape.chunk : shape.frames;
+    chunk_tokens = chunk_frames * frame_tokens;
+    chunks = static_cast<int>(shape.frames / chunk_frames);
+    rotary = rotary_tables(shape.frames, rows, columns, c.head());
+    for (at::Tensor* t : {&rotary.angle, &rotary.cosine, &rotary.sine}) *t = t->to(model.device);
+    const at::TensorOptions floats = at::TensorOptions(model.device).dtype(at::kFloat);
+    for (int b = 0; b < shape.branches; b++)
+        velocity.push_back(at::zeros({c.out_channels, shape.frames, shape.height, shape.width}, floats));
+    memory.resize(static_cast<size_t>(shape.branches) * chunks);
+    if (shape.remembers)
+        for (Memory& m : memory) {
+            m.residual = model.device.is_cpu()
+                             ? huge_zeros({chunk_tokens, c.width}, model.type())
+                             : at::zeros({chunk_tokens, c.width}, floats.dtype(model.type()));
+            if (shape.reuse == cache::Reuse::TAYLOR) {
+                m.slope = at::zeros_like(m.residual);
+                m.level = at::full({chunk_tokens}, std::numeric_limits<float>::quiet_NaN(), floats);
+            }
+            m.last = at::empty({frame_tokens, c.width}, m.residual.options());
+        }
+    plain = !model.device.is_cpu();
+    if (!plain) allocate_for_fast();
+}
+
+// Most rows that one forward takes through the layers.
+static int64_t rows_at_once(const Window::Shape& s, int64_t frame_tokens) {
+    if (s.attention != Attention::KV) return s.frames * frame_tokens;
+    return frame_tokens * std::min(s.frames, s.chunks_at_once * s.chunk) * s.branches;
+}
+
+void Window::Impl::allocate_for_fast() {
+    const auto& c = model.config;
+    const int64_t most = rows_at_once(shape, frame_tokens);
+    auto space = [&](int64_t rows) { return huge_zeros({rows, c.width}, model.type()); };
+    x = space(most);
+    q = space(most);
+    in = space(tokens);
+    if (shape.remembers) out = space(most);
+    HugeArena arena;
+    const size_t layers = shape.attention == Attention::KV ? c.layers : 2;
+    for (size_t i = 0; i < layers * shape.branches; i++)
+        keys_values.push_back(arena.take(model.key_value_bytes(tokens)));
+}
+
+void Window::Impl::lay_out(const std::vector<int64_t>& timesteps, std::span<const ChunkWork> work) {
+    Pass& p = pass;
+    p.spans.clear(), p.token.clear(), p.token_row.clear(), p.first_row.clear(), p.first_slot.clear(),
+        p.distinct.clear();
+    p.frame_group.assign(shape.frames, -1);
+    for (const ChunkWork& w : work)
+        for (int64_t f = w.chunk * chunk_frames; f < (w.chunk + 1) * chunk_frames; f++) {
+            auto found = std::find(p.distinct.begin(), p.distinct.end(), timesteps[f]);
+            p.frame_group[f] = static_cast<int32_t>(found - p.distinct.begin());
+            if (found == p.distinct.end()) p.distinct.push_back(timesteps[f]);
+        }
+    for (size_t i = 0; i < work.size(); i++) {
+        const ChunkWork& w = work[i];
+        const int64_t first = static_cast<int64_t>(p.token.size()), base = w.chunk * chunk_tokens;
+        p.first_row.push_back(first);
+        p.first_slot.push_back(static_cast<int64_t>(p.token_row.size()));
+        const cache::Action action = w.plan ? w.plan->action : cache::Action::ALL;
+        p.token_row.resize(p.token_row.size() + chunk_tokens, -1);
+        int32_t* token_row = p.token_row.data() + p.first_slot.back();
+        auto take = [&](int64_t local) {
+            token_row[local] = static_cast<int32_t>(p.token.size());
+            p.token.push_back(static_cast<int32_t>(base + local));
+        };
+        if (action == cache::Action::ALL)
+            for (int64_t t = 0; t < chunk_tokens; t++) take(t);
+        else if (action == cache::Action::TOKENS)
+            for (int32_t t : w.plan->tokens) take(t);
+        const int64_t end = static_cast<int64_t>(p.token.size());
+        if (end == first) continue;
+        if (shape.attention == Attention::CAUSAL) {
+            const int64_t step = shape.chunk * frame_tokens;
+            for (int64_t t = 0; t < tokens; t += step)
+                p.spans.push_back({i, w.branch, first + t, first + t + step, t + step});
+        } else {
+            p.spans.push_back(
+                {i, w.branch, first, end, shape.attention == Attention::KV ? base + chunk_tokens : tokens});
+        }
+    }
+    p.rows = static_cast<int64_t>(p.token.size());
+    p.group.resize(p.token.size());
+    for (size_t r = 0; r < p.token.size(); r++) p.group[r] = p.frame_group[p.token[r] / frame_tokens];
+}
+
+void Window::check_positions(const model::TransformerConfig& c, int64_t frames, int64_t rows,
+                             int64_t columns) {
+    if (frames > c.rope_length)
+        throw Error(MC_ERROR_SETTINGS, "A window of " + std::to_string(frames) +
+                                           " latent frames is longer than the " +
+                                           std::to_string(c.rope_length) +
+                                           " that the model has positions for; lower base-num-frames.");
+    if (rows > c.rope_length || columns > c.rope_length)
+        throw Error(MC_ERROR_SETTINGS,
+                    "A picture of " + std::to_string(rows) + " x " + std::to_string(columns) +
+                        " tokens is larger than the " + std::to_string(c.rope_length) +
+                        " a side that the model has positions for; lower width or height.");
+}
+
+Window::Window(const Transformer& transformer, const Shape& shape) {
+    c10::InferenceMode guard;
+    const auto& c = transformer.impl_->config;
+    if (shape.frames < 1 || shape.height % c.patch[1] || shape.width % c.patch[2] || shape.chunk < 1 ||
+        (shape.attention != Attention::FULL && shape.frames % shape.chunk) || shape.branches < 1)
+        throw Error(MC_ERROR_INTERNAL, "A window that the transformer cannot take.");
+    check_positions(c, shape.frames, shape.height / c.patch[1], shape.width / c.patch[2]);
+    impl_ = std::make_unique<Impl>(*transformer.impl_, shape);
+}
+
+Window::~Window() = default;
+int Window::chunks() const {
+    return impl_->chunks;
+}
+int64_t Window::frame_tokens() const {
+    return impl_->frame_tokens;
+}
+std::pair<int64_t, int64_t> Window::frame_grid() const {
+    const auto& c = impl_->model.config;
+    return {impl_->shape.height / c.patch[1], impl_->shape.width / c.patch[2]};
+}
+int64_t Window::flop() const {
+    return impl_->count.flop();
+}
+const CallCount& Window::calls() const {
+    return impl_->count;
+}
+const at::Tensor& Window::velocity(int branch) const {
+    return impl_->velocity[branch];
+}
+const Window::Change& Window::change(size_t index) const {
+    return impl_->changes.at(index);
+}
+void Window::use_plain(bool plain) {
+    impl_->plain = plain || !impl_->model.device.is_cpu();
+}
+void Window::prepare(const std::vector<int64_t>& timesteps) {
+    c10::InferenceMode guard;
+    impl_->time.prepare(timesteps, &impl_->count);
+}
+
+void Window::forget(bool outputs) {
+    c10::InferenceMode guard;
+    for (Impl::Memory& m : impl_->memory) {
+        if (outputs) m.has_last = false;
+        if (m.level.defined()) m.level.fill_(std::numeric_limits<float>::quiet_NaN());
+    }
+}
+
+Window::Distance Window::distance(bool e0, int64_t now, int64_t before) {
+    c10::InferenceMode guard;
+    TimeTable& time = impl_->time;
+    time.prepare({now, before}, &impl_->count);
+    const at::Tensor& table = e0 ? time.e0() : time.e();
+    at::Tensor a = table[time.row(now)].to(at::kDouble), b = table[time.row(before)].to(at::kDouble);
+    return {(a - b).abs().mean().item<double>(), b.abs().mean().item<double>()};
+}
+
+void Window::forward(const at::Tensor& latents, const std::vector<int64_t>& timesteps,
+                     std::span<const TextContext* const> text, std::span<const ChunkWork> work, Cancel cancel,
+                     const Trace& trace) {
+    c10::InferenceMode guard;
+    Impl& w = *impl_;
+    for (const ChunkWork& item : work) {
+        const bool whole = !item.plan || item.plan->action == cache::Action::ALL;
+        if (item.branch < 0 || item.branch >= w.shape.branches || item.chunk < 0 || item.chunk >= w.chunks ||
+            ((item.remember || item.motion || !whole) && !w.shape.remembers) ||
+            (!whole && item.plan->action == cache::Action::TOKENS && w.shape.attention != Attention::KV))
+            throw Error(MC_ERROR_INTERNAL, "Work that the window was not made for.");
+    }
+    w.time.prepare(timesteps, &w.count);
+    w.lay_out(timesteps, work);
+    w.changes.assign(work.size(), {});
+    if (trace) {
+        std::vector<int64_t> rows;
+        for (int64_t t : timesteps) rows.push_back(w.time.row(t));
+        at::Tensor frames = at::tensor(rows).to(w.model.device);
+        trace("e", w.time.e().index_select(0, frames));
+        trace("e0", w.time.e0().index_select(0, frames));
+        trace("rope_angle", w.rotary.angle);
+        trace("rope_cos", w.rotary.cosine);
+        trace("rope_sin", w.rotary.sine);
+    }
+    w.plain ? w.forward_plain(latents, text, work, cancel, trace)
+            : w.forward_fast(latents, text, work, cancel, trace);
+}
+
+at::Tensor Window::forward(const at::Tensor& latents, const std::vector<int64_t>& timesteps,
+                           const TextContext& text, Cancel cancel, const Trace& trace) {
+    std::vector<ChunkWork> work(chunks());
+    for (int c = 0; c < chunks(); c++) work[c].chunk = c;
+    const TextContext* const texts[] = {&text};
+    forward(latents, timesteps, texts, work, cancel, trace);
+    return velocity(0);
+}
+
+std::pair<at::Tensor, at::Tensor> Window::key_value(int branch, int64_t layer, int64_t token) const {
+    const Impl& w = *impl_;
+    const size_t slot = w.slot_of(layer, branch);
+    if (w.plain)
+        return {w.keys.at(slot)[token].to(at::kFloat).cpu(), w.values.at(slot)[token].to(at::kFloat).cpu()};
+    at::Tensor k = at::empty({w.model.config.width}), v = at::empty_like(k);
+    kernels::read_key(w.model.key_values(w.keys_values[slot], w.tokens), token, k.mutable_data_ptr<float>(),
+                      v.mutable_data_ptr<float>());
+    return {k, v};
+}
+
+Window::Bytes Window::bytes(const model::TransformerConfig& c, Precision precision, const Shape& s) {
+    const int64_t frame_tokens = (s.height / c.patch[1]) * (s.width / c.patch[2]),
+                  tokens = s.frames * frame_tokens;
+    const kernels::Store store = store_for(precision, at::kCPU);
+    const int64_t element = store == kernels::Store::BF16 ? 2 : 4;
+    const bool kv = s.attention == Attention::KV;
+    const int64_t most = rows_at_once(s, frame_tokens);
+    Bytes bytes{};
+    // x, q and where remembered the output; patch embeddings and patches; bookkeeping; rotary tables; velocities, of which
+    // guidance makes copies; a worker's blocks.
+    bytes.workspace =
+        most * c.width * (s.remembers ? 3 : 2) * element + tokens * c.width * element + most * 16 +
+        tokens * c.head() / 2 * 3 * 4 + tokens * 4 * c.out_channels * (s.branches + 1) * 4 +
+        thread_count() * Blocks::bytes(c.width, c.ffn, 4 * std::max(c.in_channels, c.out_channels), store);
+    bytes.keys_values = static_cast<int64_t>(kernels::key_value_bytes(tokens, c.heads, c.head(), store)) *
+                        s.branches * (kv ? c.layers : 2);
+    if (s.remembers) {
+        const bool taylor = s.reuse == cache::Reuse::TAYLOR;
+        const int64_t chunks = kv ? s.frames / s.chunk : 1;
+        bytes.remembered = s.branches * (tokens * (c.width * element * (taylor ? 2 : 1) + (taylor ? 4 : 0)) +
+                                         chunks * frame_tokens * c.width * element);
+    }
+    return bytes;
+}
+
+} // namespace mc::transformer

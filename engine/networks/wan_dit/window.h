@@ -1,0 +1,79 @@
+#pragma once
+// Inside of transformer::Window: what is sized by the window, shared by the fast and the plain forward.
+#include <span>
+#include <utility>
+
+#include "engine/networks/blocks.h"
+#include "engine/networks/wan_dit/layers.h"
+#include "engine/networks/wan_dit/rotary.h"
+#include "engine/networks/wan_dit/time_table.h"
+
+namespace mc::transformer {
+
+struct Window::Impl {
+    const Transformer::Impl& model;
+    Shape shape;
+    int64_t frame_tokens, tokens;       // of a latent frame, of the window
+    int64_t chunk_frames, chunk_tokens; // of what one ChunkWork stands for
+    int chunks;
+    Rotary rotary;
+    TimeTable time;
+    CallCount count;
+    Blocks blocks;
+    bool plain = false;
+
+    // Of each branch and chunk, [branch * chunks + chunk]: what a later forward reuses.
+    struct Memory {
+        // [chunk_tokens, D] type of the store: output - input of the layers, as last computed
+        at::Tensor residual;
+        at::Tensor slope; // the same: its change with sigma; Reuse::TAYLOR
+        at::Tensor level; // [chunk_tokens] float32: sigma at which it was computed; NaN: never
+        at::Tensor last;  // [frame_tokens, D]: output of the last frame when it was last seen with motion
+        bool has_last = false;
+    };
+    std::vector<Memory> memory;
+    Memory& memory_of(const ChunkWork& w) { return memory[w.branch * chunks + w.chunk]; }
+
+    // Keys and values: of every layer and branch for KV; else of a layer alone, in two halves that layers take in turn,
+    // so that the next layer's may be written while this one's are still read.
+    std::vector<at::Tensor> keys_values;  // fast: bytes of kernels::KeyValues
+    std::vector<at::Tensor> keys, values; // plain: [tokens, D] type of the store
+    size_t slot_of(size_t layer, int branch) const {
+        return (shape.attention == model::Attention::KV ? layer : layer % 2) * shape.branches + branch;
+    }
+
+    at::Tensor x, q; // [rows at once, D]: the tokens that go through the layers
+    at::Tensor in;   // [tokens, D]: patch embeddings, of the chunks in the work
+    at::Tensor out;  // [rows at once, D]: the layers' output where a cache or motion wants it
+    std::vector<at::Tensor> velocity; // a branch each: [C, f, h, w] float32
+    std::vector<Change> changes;
+
+    // What one forward runs: tokens in the order of the work, each a row.
+    struct Span { // rows that attend to the same keys
+        size_t work;
+        int branch;
+        int64_t begin, end, keys;
+    };
+    struct Pass {
+        std::vector<Span> spans;
+        std::vector<int32_t> token;       // [rows]: of the window; its position and the slot of its key
+        std::vector<int32_t> group;       // [rows]: its latent frame's index in `frames_of_time`
+        std::vector<int64_t> first_row;   // of each work
+        std::vector<int32_t> token_row;   // of each work's tokens, one work after the other: its row, or -1
+        std::vector<int64_t> first_slot;  // of each work in token_row
+        std::vector<int64_t> distinct;    // timesteps
+        std::vector<int32_t> frame_group; // [frames]: index into distinct; -1: not in the work
+        int64_t rows = 0;
+    } pass;
+    void lay_out(const std::vector<int64_t>& timesteps, std::span<const ChunkWork> work);
+
+    Impl(const Transformer::Impl& model, const Shape& shape);
+    void allocate_for_fast();
+    void count_layers(std::span<const TextContext* const> text);
+    void forward_fast(const at::Tensor& latents, std::span<const TextContext* const> text,
+                      std::span<const ChunkWork> work, Cancel cancel, const Trace& trace);
+    void forward_plain(const at::Tensor& latents, std::span<const TextContext* const> text,
+                       std::span<const ChunkWork> work, Cancel cancel, const Trace& trace);
+};
+
+} // namespace mc::transformer

@@ -1,0 +1,34 @@
+#pragma once
+// The decoder, latent frame by latent frame, with its state (docs/algorithms.md#vae-stream).
+#include <functional>
+
+#include "engine/networks/wan_vae/blocks.h"
+#include "engine/trace.h"
+
+namespace mc::vae {
+
+class Decoding {
+  public:
+    using Sink = std::function<void(const Frame&)>; // frames of three channels
+    Decoding(const Decoder& network, Ops& ops);
+    // One latent frame, denormalised, [z, h, w]: the first makes one frame, every later one four.
+    void push(const at::Tensor& latent, const Sink& sink, const Trace& trace);
+    std::vector<at::Tensor> slots() const;
+
+  private:
+    struct Stage {
+        std::vector<ResidualState> blocks;
+        History time;
+    };
+    void stage(size_t i, Frame x, const Sink& sink);
+
+    const Decoder& network_;
+    Ops& ops_;
+    History in_, out_;
+    MiddleState middle_;
+    std::vector<Stage> stages_;
+    int64_t latents_ = 0;
+    std::vector<at::Tensor>* stage0_ = nullptr; // collects that stage's output while somebody traces
+};
+
+} // namespace mc::vae

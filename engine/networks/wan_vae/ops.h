@@ -1,0 +1,40 @@
+#pragma once
+// What the layers of the VAE compute, one frame at a time: everything before a frame that a layer needs is
+// the two frames before it. Two implementations: PlainOps says it in ATen on any device, FastOps does it on
+// the CPU.
+//
+// Working frame by frame keeps the memory at a few frames a layer beside the state, and makes the result
+// independent of how a video is cut into calls.
+#include "engine/networks/wan_vae/network.h"
+
+namespace mc::vae {
+
+// One picture between two layers, laid out as the Ops that made it likes.
+using Frame = at::Tensor;
+
+// What a causal convolution sees; undefined: zeros, before the beginning.
+struct Window {
+    Frame older, last, now;
+};
+
+class Ops {
+  public:
+    virtual ~Ops() = default;
+
+    virtual Frame load(const at::Tensor& picture) = 0; // [C, H, W] float32
+    virtual at::Tensor view(const Frame& x) const = 0; // [C, H, W], shares memory
+    virtual Frame copy(const Frame& x) = 0;
+
+    // x / max(|x|, 1e-12) * sqrt(C) * gamma over the channels, then SiLU.
+    virtual Frame norm_silu(const at::Tensor& gamma, const Frame& x) = 0;
+    // POINT, DOUBLE and HALVE take `now` alone. With `gamma`: norm_silu of the result.
+    virtual Frame conv(const Conv& c, const Window& x, const at::Tensor& gamma) = 0;
+    Frame conv(const Conv& c, const Window& x) { return conv(c, x, {}); }
+    virtual void add_conv(const Conv& c, const Window& x, Frame& onto) = 0;
+    virtual void add_attention(const Attention& a, Frame& onto) = 0;
+
+    int64_t flop = 0; // two per multiply-add of convolutions and attention, as run
+    Cancel cancel;    // looked at before every layer
+};
+
+} // namespace mc::vae

@@ -1,0 +1,20 @@
+#pragma once
+// The layers as the formulas say them, in ATen: for every device that is not the CPU, and what FastOps is
+// tested against.
+#include "engine/networks/wan_vae/ops.h"
+
+namespace mc::vae {
+
+class PlainOps final : public Ops {
+  public:
+    using Ops::conv;
+    Frame load(const at::Tensor& picture) override;
+    at::Tensor view(const Frame& x) const override;
+    Frame copy(const Frame& x) override;
+    Frame norm_silu(const at::Tensor& gamma, const Frame& x) override;
+    Frame conv(const Conv& c, const Window& x, const at::Tensor& gamma) override;
+    void add_conv(const Conv& c, const Window& x, Frame& onto) override;
+    void add_attention(const Attention& a, Frame& onto) override;
+};
+
+} // namespace mc::vae

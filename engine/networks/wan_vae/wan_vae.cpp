@@ -1,0 +1,177 @@
+#include "engine/networks/wan_vae/wan_vae.h"
+
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/tensor.h>
+#include <c10/core/InferenceMode.h>
+
+#include "engine/networks/wan_vae/decoding.h"
+#include "engine/networks/wan_vae/encoding.h"
+#include "engine/networks/wan_vae/fast_ops.h"
+#include "engine/networks/wan_vae/plain_ops.h"
+
+namespace mc::vae {
+
+namespace {
+
+std::string text(at::IntArrayRef sizes) {
+    std::string s = "[";
+    for (size_t i = 0; i < sizes.size(); i++) s += (i ? ", " : "") + std::to_string(sizes[i]);
+    return s + "]";
+}
+
+} // namespace
+
+struct WanVae::Impl {
+    model::VaeConfig config;
+    at::Device device;
+    bool fast;
+    Network network;
+    at::Tensor mean, inverse; // [z, 1, 1]; the reference divides by the reciprocal, which rounds otherwise
+
+    Impl(const Weights& weights, const model::VaeConfig& c, Arithmetic arithmetic)
+        : config(c), device(weights.device()), fast(device.is_cpu() && arithmetic == Arithmetic::AUTO),
+          network(read_network(weights, c, fast)) {
+        mean = at::tensor(c.latents_mean).view({-1, 1, 1}).to(device);
+        inverse = at::tensor(c.latents_std).view({-1, 1, 1}).reciprocal().to(device);
+    }
+
+    std::unique_ptr<Ops> ops() const {
+        if (fast) return std::make_unique<FastOps>();
+        return std::make_unique<PlainOps>();
+    }
+
+    // `bytes` of FastOps, and small change. PlainOps holds the same state, joins a window before its
+    // convolution and makes every intermediate anew: on the CPU, with what oneDNN reorders for itself, that
+    // was measured as up to 24 of the widest frames. On CUDA it has not been measured.
+    int64_t with_temporaries(int64_t bytes, int64_t h, int64_t w) const {
+        const int64_t widest = 4 * config.base * h * w * config.spatial_factor * config.spatial_factor;
+        return bytes + bytes / 50 + (fast ? 0 : 25 * widest);
+    }
+};
+
+struct DecoderStream::Impl {
+    const WanVae::Impl& vae;
+    std::unique_ptr<Ops> ops;
+    Decoding decoding;
+    int64_t h = 0, w = 0;
+    bool started = false, broken = false;
+
+    explicit Impl(const WanVae::Impl& v) : vae(v), ops(v.ops()), decoding(v.network.decoder, *ops) {}
+};
+
+DecoderStream::DecoderStream(const WanVae& vae) : impl_(std::make_unique<Impl>(*vae.impl_)) {}
+DecoderStream::~DecoderStream() = default;
+
+at::Tensor DecoderStream::decode(const at::Tensor& latents, Cancel cancel, const Trace& trace) {
+    c10::InferenceMode inference;
+    Impl& s = *impl_;
+    const model::VaeConfig& c = s.vae.config;
+    if (s.broken)
+        throw Error(MC_ERROR_INTERNAL, "The VAE's stream was cut off by an earlier error; start a new one.");
+    if (latents.dim() != 4 || latents.size(0) != c.latent_channels || latents.numel() == 0)
+        throw Error(MC_ERROR_SETTINGS, "The VAE decodes latents of shape [" +
+                                           std::to_string(c.latent_channels) +
+                                           ", frames, height, width], not " + text(latents.sizes()) + ".");
+    const int64_t n = latents.size(1), h = latents.size(2), w = latents.size(3);
+    if (s.started && (h != s.h || w != s.w))
+        throw Error(MC_ERROR_SETTINGS, "The latents of a video cannot change from " + text({s.h, s.w}) +
+                                           " to " + text({h, w}) + " in its middle; start a new stream.");
+    const int64_t frames = n * c.temporal_factor - (s.started ? 0 : c.temporal_factor - 1);
+    at::Tensor video = at::empty({3, frames, h * c.spatial_factor, w * c.spatial_factor},
+                                 at::TensorOptions(at::kFloat).device(s.vae.device));
+    s.h = h, s.w = w, s.started = true;
+    s.ops->cancel = cancel;
+    s.broken = true; // until all went well: a state with half a latent frame in it is of no use
+    const at::Tensor in = latents.to(s.vae.device, at::kFloat);
+    int64_t frame = 0;
+    const auto sink = [&](const Frame& x) { video.select(1, frame++).copy_(s.ops->view(x)); };
+    for (int64_t i = 0; i < n; i++)
+        s.decoding.push(in.select(1, i) / s.vae.inverse + s.vae.mean, sink, trace);
+    s.broken = false;
+    return video;
+}
+
+std::vector<at::Tensor> DecoderStream::slots() const {
+    c10::InferenceMode inference;
+    return impl_->decoding.slots();
+}
+
+int64_t DecoderStream::flop() const {
+    return impl_->ops->flop;
+}
+
+WanVae::WanVae(const Weights& weights, const model::VaeConfig& config, Arithmetic arithmetic) {
+    c10::InferenceMode inference;
+    impl_ = std::make_unique<Impl>(weights, config, arithmetic);
+}
+WanVae::~WanVae() = default;
+
+at::Tensor WanVae::encode(const at::Tensor& video, Cancel cancel, int64_t* flop) const {
+    c10::InferenceMode inference;
+    const model::VaeConfig& c = impl_->config;
+    const int64_t s = c.spatial_factor;
+    if (video.dim() != 4 || video.size(0) != 3 || video.numel() == 0 || video.size(2) % s ||
+        video.size(3) % s)
+        throw Error(MC_ERROR_SETTINGS,
+                    "The VAE encodes videos of shape [3, frames, height, width] with sides that are "
+                    "multiples of " +
+                        std::to_string(s) + ", not " + text(video.sizes()) + ".");
+    const int64_t latents = 1 + (video.size(1) - 1) / c.temporal_factor;
+    const std::unique_ptr<Ops> ops = impl_->ops();
+    ops->cancel = cancel;
+    Encoding encoding(impl_->network.encoder, *ops);
+    at::Tensor result = at::empty({c.latent_channels, latents, video.size(2) / s, video.size(3) / s},
+                                  at::TensorOptions(at::kFloat).device(impl_->device));
+    int64_t latent = 0;
+    const auto sink = [&](const Frame& x) {
+        const at::Tensor mode = ops->view(x).narrow(0, 0, c.latent_channels);
+        result.select(1, latent++).copy_((mode - impl_->mean) * impl_->inverse);
+    };
+    for (int64_t i = 0; i < 1 + (latents - 1) * c.temporal_factor; i++)
+        encoding.push(video.select(1, i).to(impl_->device, at::kFloat), sink);
+    if (flop) *flop += ops->flop;
+    return result;
+}
+
+std::unique_ptr<DecoderStream> WanVae::decoder() const {
+    return std::unique_ptr<DecoderStream>(new DecoderStream(*this));
+}
+
+int64_t WanVae::bytes() const {
+    return impl_->network.bytes;
+}
+
+int64_t WanVae::decode_bytes(int64_t latent_frames, int64_t h, int64_t w) const {
+    c10::InferenceMode inference;
+    const model::VaeConfig& c = impl_->config;
+    const int64_t s = c.spatial_factor;
+    FastOps ops(true);
+    Decoding decoding(impl_->network.decoder, ops);
+    // The state is full with the third latent frame.
+    for (int i = 0; i < 3; i++)
+        decoding.push(at::empty({c.latent_channels, h, w}, at::TensorOptions(at::kFloat).device(at::kMeta)),
+                      [](const Frame&) {}, {});
+    const int64_t result = 4 * 3 * latent_frames * c.temporal_factor * h * w * s * s;
+    const int64_t latents = 4 * c.latent_channels * h * w * 3;
+    return impl_->with_temporaries(ops.bytes() + result + latents, h, w);
+}
+
+int64_t WanVae::encode_bytes(int64_t frames, int64_t h, int64_t w) const {
+    c10::InferenceMode inference;
+    const model::VaeConfig& c = impl_->config;
+    const int64_t s = c.spatial_factor, latents = 1 + (frames - 1) / c.temporal_factor;
+    FastOps ops(true);
+    Encoding encoding(impl_->network.encoder, ops);
+    const at::Tensor picture = at::empty({3, h * s, w * s}, at::TensorOptions(at::kFloat).device(at::kMeta));
+    for (int64_t i = 0; i < std::min<int64_t>(1 + (latents - 1) * c.temporal_factor, 13); i++)
+        encoding.push(picture, [](const Frame&) {});
+    const int64_t result = 4 * c.latent_channels * h * w * (latents + 2);
+    return impl_->with_temporaries(ops.bytes() + result, h, w);
+}
+
+const model::VaeConfig& WanVae::config() const {
+    return impl_->config;
+}
+
+} // namespace mc::vae

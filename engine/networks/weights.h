@@ -1,0 +1,35 @@
+#pragma once
+// From a tensor in a file to an at::Tensor of the type that a network computes in.
+#include <ATen/core/Tensor.h>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "engine/cancel.h"
+#include "engine/model/model_folder.h"
+
+namespace mc {
+
+enum class Precision { FLOAT32, BFLOAT16 };
+
+// Hands out the tensors of one network, each in memory of its own: once loaded, nothing is read from the files.
+class Weights {
+  public:
+    // loaded(bytes) is called after each tensor.
+    Weights(const model::Tensors& tensors, at::Device device, Cancel cancel = {},
+            std::function<void(size_t bytes)> loaded = {})
+        : tensors_(tensors), device_(device), cancel_(cancel), loaded_(std::move(loaded)) {}
+    // Throws MC_ERROR_READ when the tensor is missing, of another shape or cannot be read.
+    at::Tensor get(const std::string& name, const std::vector<int64_t>& shape, at::ScalarType type) const;
+    bool has(const std::string& name) const { return tensors_.has(name); }
+    at::Device device() const { return device_; }
+    Cancel cancel() const { return cancel_; }
+
+  private:
+    const model::Tensors& tensors_;
+    at::Device device_;
+    Cancel cancel_;
+    std::function<void(size_t)> loaded_;
+};
+
+} // namespace mc

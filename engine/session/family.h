@@ -1,0 +1,68 @@
+#pragma once
+// What the session knows of a model family: a model in memory that begins videos, and a video that is made step by
+// step and hands out frames. How (schedule, sampler, prefixes, joints of windows) is the family's own affair; each is a
+// folder in engine/families.
+#include <ATen/core/Tensor.h>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "engine/cache/settings.h"
+#include "engine/networks/linear.h"
+#include "engine/session/loading.h"
+#include "engine/session/meter.h"
+#include "engine/session/request.h"
+
+namespace mc::session {
+
+// Of a video, known before anything big is allocated.
+struct Outline {
+    int64_t seed;
+    int width, height; // pixels
+    int64_t frames, chunks, forwards;
+    int64_t bytes; // that it takes beside the weights, at its worst moment; of these:
+    int64_t bytes_keys_values, bytes_cache;
+    cache::Kind cache;
+};
+
+// The next frames that will not change any more.
+struct Chunk {
+    at::Tensor pixels;         // [3, n, H, W] float32 on the CPU, n > 0, not clamped
+    sampler::ChunkCount count; // of its turns so far; Stats::chunk is brought up to date where more follow
+};
+
+// One request on its way from noise to frames. From one thread.
+class Video {
+  public:
+    virtual ~Video() = default;
+    virtual const Outline& outline() const = 0;
+    // The text at first, then a row of the schedule a call. False: none is left, and nothing was done.
+    virtual bool step(Meter& meter) = 0;
+    // Empty: take another step. What comes may be more than the outline's frames, at the end.
+    virtual std::optional<Chunk> take(Meter& meter) = 0;
+    // What the transformer has run so far, by shape.
+    virtual transformer::CallCount calls() const = 0;
+};
+
+// A model in memory, shared by sessions. It outlives its videos.
+class Family {
+  public:
+    virtual ~Family() = default;
+    // Completes the request with the model's defaults, refuses what cannot work (MC_ERROR_SETTINGS) or does not fit
+    // (MC_ERROR_MEMORY, with both numbers), and plans.
+    virtual std::unique_ptr<Video> begin(Request request) const = 0;
+    virtual int64_t bytes() const = 0; // of all weights held
+    Placement placement;
+};
+
+// Both of the family that the folder is of (engine/families/families.cpp).
+std::shared_ptr<const Family> open_family(const std::string& path, const LoadOptions& options);
+// What can be said against a request before the weights are read, which takes minutes for a large model. In this order:
+// a device that is named and cannot be used; settings that contradict each other or the JSON files of the folder, before
+// any weight file is opened; the same and the memory that weights and windows take at least, with the headers of the
+// weight files. No weight is read. Throws what open_family or Session would throw, and accepts nothing for good: both
+// look again.
+void check_early(const std::string& path, const LoadOptions& options, const Request& request);
+
+} // namespace mc::session

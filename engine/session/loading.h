@@ -1,0 +1,57 @@
+#pragma once
+// What loading a model has in common, whatever the family: where it computes, whether it fits, how far it has come.
+#include <ATen/core/Tensor.h>
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+
+#include "engine/cancel.h"
+#include "engine/networks/weights.h"
+#include "engine/session/device.h"
+
+namespace mc::session {
+
+struct LoadOptions {
+    std::string device = "auto";        // "auto", "cpu", "cuda:N"
+    std::optional<Precision> precision; // unset: float32 on the CPU, bfloat16 on CUDA
+    int threads = 0;                    // 0: as many as processors
+    CudaFiles cuda;
+    bool calibration = true; // reads motioncache.json where there is one; not when it is to be made anew
+    Cancel cancel;
+    std::function<void(double fraction, const char* part)> progress;
+    std::function<void(int level, const std::string& text)> log;
+};
+
+struct Placement {
+    at::Device device = at::kCPU;
+    Precision precision = Precision::FLOAT32;
+    int threads = 1;
+};
+// Chooses what the options leave open and sets the number of threads. Throws MC_ERROR_SETTINGS for a device that is none.
+Placement place(const LoadOptions& options);
+
+int thread_count(const LoadOptions& options);
+
+// Throws MC_ERROR_MEMORY when weights of so many bytes do not fit on the CPU; other devices say so themselves.
+void check_weights_fit(int64_t bytes, Precision precision);
+
+// Progress through all parts of a model, by the bytes of their files.
+class LoadProgress {
+  public:
+    LoadProgress(const LoadOptions& options, size_t total) : options_(options), total_(total) {}
+    // The weights of the next part. It and the options must outlive them.
+    Weights part(const char* name, const model::Tensors& tensors, at::Device device) {
+        return Weights(tensors, device, options_.cancel, [this, name](size_t bytes) {
+            done_ += bytes;
+            if (options_.progress) options_.progress(static_cast<double>(done_) / total_, name);
+        });
+    }
+
+  private:
+    const LoadOptions& options_;
+    const size_t total_;
+    size_t done_ = 0;
+};
+
+} // namespace mc::session
