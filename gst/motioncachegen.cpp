@@ -21,9 +21,13 @@
  *
  * ## Caps
  *
- * The size of the video, its frame rate and its pixel format (I420, NV12, RGB) are what downstream asks for,
- * for example with a caps filter `video/x-raw,width=160,height=96`; left open they are the model's. Width and
- * height are multiples of 16.
+ * The size of the video and its frame rate are the model's wherever downstream can take them, so that
+ * videoscale, videorate and the like do the converting. Where it cannot, as with a caps filter
+ * `video/x-raw,width=160,height=96` directly behind, the nearest that it takes is made; of a width alone the
+ * height follows in proportion. Width and height are multiples of 16. The pixel format (I420, NV12, RGB) is the
+ * one that downstream likes best.
+ *
+ * Size and rate are settled once frames are made; the format may change at any time.
  *
  * ## Messages
  *
@@ -61,6 +65,7 @@
 #include <optional>
 #include <set>
 
+#include "gst/caps_clash.h"
 #include "gst/debug.h"
 #include "gst/fault.h"
 #include "gst/generator.h"
@@ -180,6 +185,21 @@ static void finalize(GObject* object) {
 
 // ---- element ----
 
+// What the base class says when an element refuses caps that it had offered to take.
+static bool is_refusal(GstMessage* message) {
+    const GstStructure* details = nullptr;
+    gst_message_parse_error_details(message, &details);
+    int flow = GST_FLOW_OK;
+    return details && gst_structure_get_int(details, "flow-return", &flow) && flow == GST_FLOW_NOT_NEGOTIATED;
+}
+
+static void post_refusal(GstElement* element) {
+    GstCaps* caps = gst_pad_get_current_caps(GST_BASE_SRC_PAD(element));
+    const std::string text = refusal_of(caps);
+    GST_ELEMENT_ERROR(element, CORE, NEGOTIATION, ("%s", text.c_str()), ("refused: %" GST_PTR_FORMAT, caps));
+    if (caps) gst_caps_unref(caps);
+}
+
 // What the element and its base class say; the rest, STREAM_STATUS above all, is part of what the calling thread does.
 static constexpr auto SAID = GstMessageType(GST_MESSAGE_ERROR | GST_MESSAGE_WARNING | GST_MESSAGE_INFO);
 
@@ -188,6 +208,7 @@ static gboolean post_message(GstElement* element, GstMessage* message) {
         return GST_ELEMENT_CLASS(parent_class)->post_message(element, message);
     Outbox& outbox = state_of(element).outbox;
     const bool error = GST_MESSAGE_TYPE(message) == GST_MESSAGE_ERROR;
+    if (error && !outbox.failed() && is_refusal(message)) post_refusal(element);
     outbox.post(message);
     // It comes before what follows it: the end of a state change that fails, an EOS event.
     if (error) outbox.await();
@@ -315,18 +336,24 @@ static gboolean unlock_stop(GstBaseSrc* src) {
 
 // ---- caps ----
 
+// Before start() whatever is asked for may be linked, so that negotiation can say what clashes and what would fit;
+// from gst_parse_launch one would only hear that the element "can't handle caps".
 static GstCaps* get_caps(GstBaseSrc* src, GstCaps* filter) {
-    GstCaps* caps = gst_pad_get_pad_template_caps(GST_BASE_SRC_PAD(src));
+    GstCaps* wide = gst_pad_get_pad_template_caps(GST_BASE_SRC_PAD(src));
+    GstCaps* caps;
     {
         ObjectLock lock(src);
         const State& state = state_of(src);
-        GstCaps* wide = caps;
         if (state.picture) // the session has its size; the pixel format may still change
             caps = narrow_caps(wide, *state.picture);
         else if (state.sizes)
             caps = narrow_caps(wide, *state.sizes);
-        if (caps != wide) gst_caps_unref(wide);
+        else {
+            caps = gst_caps_copy(wide);
+            gst_caps_append(caps, gst_caps_from_string("video/x-raw; video/x-raw(ANY)"));
+        }
     }
+    gst_caps_unref(wide);
     if (!filter) return caps;
     GstCaps* filtered = gst_caps_intersect_full(filter, caps, GST_CAPS_INTERSECT_FIRST);
     gst_caps_unref(caps);
@@ -338,43 +365,39 @@ static Picture preferred_of(GstMotionCacheGen* self) {
     return state_of(self).sizes->preferred;
 }
 
-static GstCaps* fixate(GstBaseSrc* src, GstCaps* caps) {
-    caps = fixate_caps(caps, preferred_of(GST_MOTIONCACHE_GEN(src)));
-    return GST_BASE_SRC_CLASS(parent_class)->fixate(src, caps);
-}
-
-static gboolean negotiate(GstBaseSrc* src) {
-    if (GST_BASE_SRC_CLASS(parent_class)->negotiate(src)) return TRUE;
-    GstPad* pad = GST_BASE_SRC_PAD(src);
-    state_of(src).generator.await_application();
-    if (GST_PAD_IS_FLUSHING(pad)) return FALSE;
+static void explain_disagreement(GstBaseSrc* src, const GstCaps* theirs, const GstCaps* ours) {
+    State& state = state_of(src);
+    state.generator.await_application();
+    if (GST_PAD_IS_FLUSHING(GST_BASE_SRC_PAD(src))) return;
     std::optional<Picture> made;
+    ModelSizes sizes;
     {
         ObjectLock lock(src);
-        made = state_of(src).picture;
+        made = state.picture;
+        sizes = *state.sizes;
     }
-    const Picture p = made ? *made : preferred_of(GST_MOTIONCACHE_GEN(src));
+    const std::string text =
+        made ? clash_with_made(theirs, ours, *made) : clash_with_model(theirs, ours, sizes);
+    gchar* detail = gst_caps_to_string(theirs);
+    GST_ELEMENT_ERROR(src, CORE, NEGOTIATION, ("%s", text.c_str()), ("the next element takes %s", detail));
+    g_free(detail);
+}
+
+// As the base class does, but with a choice among all that downstream takes, in downstream's order: a filter in the
+// query would replace that with ours.
+static gboolean negotiate(GstBaseSrc* src) {
+    GstPad* pad = GST_BASE_SRC_PAD(src);
+    GstCaps* ours = gst_pad_query_caps(pad, nullptr);
     GstCaps* theirs = gst_pad_peer_query_caps(pad, nullptr);
-    gchar* text = gst_caps_to_string(theirs);
-    if (made)
-        GST_ELEMENT_ERROR(
-            src, CORE, NEGOTIATION,
-            ("The next element does not take the video that is being made, I420, NV12 or RGB in %dx%d at %d/%d, whose "
-             "size and rate stay until the element is stopped: put videoconvert, videoscale and videorate behind it, "
-             "or stop first.",
-             p.width, p.height, p.frame_rate_n, p.frame_rate_d),
-            ("the next element takes %s", text));
-    else
-        GST_ELEMENT_ERROR(
-            src, CORE, NEGOTIATION,
-            ("The next element takes no video that motioncachegen makes: ask for I420, NV12 or RGB with a "
-             "width and height that the model can make, for example "
-             "video/x-raw,format=I420,width=%d,height=%d, and put videoconvert or videoscale behind it.",
-             p.width, p.height),
-            ("the next element takes %s", text));
-    g_free(text);
+    GST_DEBUG_OBJECT(src, "the next element takes %" GST_PTR_FORMAT, theirs);
+    GstCaps* caps = choose_caps(theirs, ours, preferred_of(GST_MOTIONCACHE_GEN(src)));
+    const bool agreed = !gst_caps_is_empty(caps);
+    const gboolean result = agreed && gst_base_src_set_caps(src, caps);
+    if (!agreed) explain_disagreement(src, theirs, ours);
+    gst_caps_unref(caps);
     gst_caps_unref(theirs);
-    return FALSE;
+    gst_caps_unref(ours);
+    return result;
 }
 
 static gboolean set_caps(GstBaseSrc* src, GstCaps* caps) {
@@ -524,7 +547,6 @@ static void gst_motioncache_gen_class_init(GstMotionCacheGenClass* klass) {
     base->unlock = GST_DEBUG_FUNCPTR(unlock);
     base->unlock_stop = GST_DEBUG_FUNCPTR(unlock_stop);
     base->get_caps = GST_DEBUG_FUNCPTR(get_caps);
-    base->fixate = GST_DEBUG_FUNCPTR(fixate);
     base->negotiate = GST_DEBUG_FUNCPTR(negotiate);
     base->set_caps = GST_DEBUG_FUNCPTR(set_caps);
     base->decide_allocation = GST_DEBUG_FUNCPTR(decide_allocation);

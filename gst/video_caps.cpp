@@ -1,6 +1,12 @@
 #include "gst/video_caps.h"
 
 #include <algorithm>
+#include <cmath>
+#include <cstdlib>
+#include <string>
+#include <tuple>
+#include <utility>
+#include <vector>
 
 namespace mc::gst {
 namespace {
@@ -18,6 +24,74 @@ void set_range(GstCaps* caps, const char* field, int step, int largest) {
     set_in_all(caps, field, &range);
     g_value_unset(&range);
 }
+
+FrameRate rate_of(const Picture& p) {
+    return {p.frame_rate_n, p.frame_rate_d};
+}
+
+std::vector<std::string> formats_of(const GstStructure* s) {
+    const GValue* value = gst_structure_get_value(s, "format");
+    std::vector<std::string> formats;
+    if (value && G_VALUE_HOLDS_STRING(value)) formats.push_back(g_value_get_string(value));
+    for (guint i = 0; value && GST_VALUE_HOLDS_LIST(value) && i < gst_value_list_get_size(value); i++)
+        formats.push_back(g_value_get_string(gst_value_list_get_value(value, i)));
+    return formats;
+}
+
+// What downstream would like, best first. A long list is what a converter or a mixer can do, in the order of the
+// library, and no wish.
+std::vector<std::string> wishes_of(const GstCaps* theirs) {
+    constexpr size_t LONG = 8;
+    std::vector<std::string> wishes;
+    for (guint i = 0; i < gst_caps_get_size(theirs); i++) {
+        const auto formats = formats_of(gst_caps_get_structure(theirs, i));
+        if (formats.size() > LONG && std::find(formats.begin(), formats.end(), "I420") != formats.end())
+            wishes.push_back("I420");
+        wishes.insert(wishes.end(), formats.begin(), formats.end());
+    }
+    return wishes;
+}
+
+struct Size {
+    int width, height;
+};
+
+double distance(Size s, const Picture& native) {
+    return std::abs(std::log(double(s.width) / native.width)) +
+           std::abs(std::log(double(s.height) / native.height));
+}
+
+// The native size where it may be. Where one side is not free the other follows in proportion, as far as it
+// may: width=320 alone is not to squash the picture.
+std::optional<Size> choose_size(const GstStructure* s, const Picture& native) {
+    const GValue* widths = gst_structure_get_value(s, "width");
+    const GValue* heights = gst_structure_get_value(s, "height");
+    if (!widths || !heights) return {};
+    const auto width = nearest_int(widths, native.width);
+    const auto height = nearest_int(heights, native.height);
+    if (!width || !height) return {};
+    if (*width == native.width && *height == native.height) return Size{*width, *height};
+    auto in_proportion = [](int side, int from, int to) {
+        return int(std::lround(double(side) * to / from));
+    };
+    const Size by_width{*width, *nearest_int(heights, in_proportion(native.height, native.width, *width))};
+    const Size by_height{*nearest_int(widths, in_proportion(native.width, native.height, *height)), *height};
+    auto stretch = [&](Size size) {
+        return std::abs(std::log(double(size.width) / size.height * native.height / native.width));
+    };
+    auto rank = [&](Size size) { return std::pair(stretch(size), distance(size, native)); };
+    return rank(by_width) <= rank(by_height) ? by_width : by_height;
+}
+
+// One structure of what may be, fixated.
+struct Choice {
+    guint structure;
+    Picture picture;
+    std::string format;
+    double size_distance, rate_distance; // 0: native
+    size_t format_rank;                  // among those that downstream takes
+    auto rank() const { return std::tuple(size_distance, rate_distance, format_rank); }
+};
 
 } // namespace
 
@@ -48,14 +122,69 @@ GstCaps* narrow_caps(const GstCaps* caps, const Picture& p) {
     return narrow;
 }
 
-GstCaps* fixate_caps(GstCaps* caps, const Picture& preferred) {
-    caps = gst_caps_make_writable(gst_caps_truncate(caps));
-    GstStructure* s = gst_caps_get_structure(caps, 0);
-    gst_structure_fixate_field_nearest_int(s, "width", preferred.width);
-    gst_structure_fixate_field_nearest_int(s, "height", preferred.height);
-    gst_structure_fixate_field_nearest_fraction(s, "framerate", preferred.frame_rate_n,
-                                                preferred.frame_rate_d);
-    return caps;
+std::optional<int> nearest_int(const GValue* value, int wanted) {
+    if (G_VALUE_HOLDS_INT(value)) return g_value_get_int(value);
+    if (GST_VALUE_HOLDS_INT_RANGE(value)) {
+        const int step = gst_value_get_int_range_step(value);
+        const int rounded = int((int64_t(wanted) + step / 2) / step * step);
+        return std::clamp(rounded, gst_value_get_int_range_min(value), gst_value_get_int_range_max(value));
+    }
+    std::optional<int> best;
+    for (guint i = 0; GST_VALUE_HOLDS_LIST(value) && i < gst_value_list_get_size(value); i++) {
+        const auto v = nearest_int(gst_value_list_get_value(value, i), wanted);
+        if (v && (!best || std::abs(*v - wanted) < std::abs(*best - wanted))) best = v;
+    }
+    return best;
+}
+
+std::optional<FrameRate> nearest_rate(const GValue* value, FrameRate wanted) {
+    auto rate_of = [](const GValue* v) {
+        return FrameRate{gst_value_get_fraction_numerator(v), gst_value_get_fraction_denominator(v)};
+    };
+    if (GST_VALUE_HOLDS_FRACTION(value)) return rate_of(value);
+    if (GST_VALUE_HOLDS_FRACTION_RANGE(value)) {
+        const FrameRate least = rate_of(gst_value_get_fraction_range_min(value));
+        const FrameRate most = rate_of(gst_value_get_fraction_range_max(value));
+        if (wanted.per_second() < least.per_second()) return least;
+        return wanted.per_second() > most.per_second() ? most : wanted;
+    }
+    std::optional<FrameRate> best;
+    for (guint i = 0; GST_VALUE_HOLDS_LIST(value) && i < gst_value_list_get_size(value); i++) {
+        const auto v = nearest_rate(gst_value_list_get_value(value, i), wanted);
+        if (v && (!best || std::abs(v->per_second() - wanted.per_second()) <
+                               std::abs(best->per_second() - wanted.per_second())))
+            best = v;
+    }
+    return best;
+}
+
+GstCaps* choose_caps(GstCaps* theirs, GstCaps* ours, const Picture& native) {
+    const auto wishes = wishes_of(theirs); // whatever the size that goes with them
+    GstCaps* allowed = gst_caps_intersect_full(theirs, ours, GST_CAPS_INTERSECT_FIRST);
+    std::optional<Choice> best;
+    for (guint i = 0; i < gst_caps_get_size(allowed); i++) {
+        const GstStructure* s = gst_caps_get_structure(allowed, i);
+        const auto size = choose_size(s, native);
+        const GValue* rates = gst_structure_get_value(s, "framerate");
+        const auto rate = rates ? nearest_rate(rates, rate_of(native)) : std::nullopt;
+        if (!size || !rate) continue;
+        Choice c{i, {size->width, size->height, rate->n, rate->d}, "", 0, 0, wishes.size() + 1};
+        c.size_distance = distance(*size, native);
+        c.rate_distance = std::abs(std::log(rate->per_second() / rate_of(native).per_second()));
+        for (auto& format : formats_of(s)) {
+            const size_t rank = std::find(wishes.begin(), wishes.end(), format) - wishes.begin();
+            if (rank < c.format_rank) c.format_rank = rank, c.format = format;
+        }
+        if (!best || c.rank() < best->rank()) best = c;
+    }
+    GstCaps* caps = best ? gst_caps_copy_nth(allowed, best->structure) : gst_caps_new_empty();
+    gst_caps_unref(allowed);
+    if (!best) return caps;
+    gst_caps_set_features(caps, 0, nullptr); // where downstream takes any, it is plain memory
+    GstCaps* narrow = narrow_caps(caps, best->picture);
+    gst_caps_unref(caps);
+    gst_caps_set_simple(narrow, "format", G_TYPE_STRING, best->format.c_str(), nullptr);
+    return gst_caps_fixate(narrow);
 }
 
 McPixelFormat pixel_format_of(const GstVideoInfo& info) {

@@ -3,6 +3,8 @@
 // takes.
 #include <gst/video/video.h>
 
+#include <optional>
+
 #include "engine/model/model_folder.h"
 #include "engine/motioncache.h"
 #include "gst/generator.h"
@@ -31,7 +33,20 @@ ModelSizes sizes_of(const model::FolderOutline& folder);
 
 GstCaps* narrow_caps(const GstCaps* caps, const ModelSizes& sizes);
 GstCaps* narrow_caps(const GstCaps* caps, const Picture& picture);
-GstCaps* fixate_caps(GstCaps* caps, const Picture& preferred); // (transfer full)
+
+// The member of `value` (fixed, range or list) that is nearest; nothing where it has none of the type.
+std::optional<int> nearest_int(const GValue* value, int wanted);
+struct FrameRate {
+    int n, d;
+    double per_second() const { return double(n) / d; }
+};
+std::optional<FrameRate> nearest_rate(const GValue* value, FrameRate wanted);
+
+// Fixed caps that both sides take: the native size and rate wherever one of downstream's structures has them, or
+// else the nearest. Converters name first what is asked for behind them, and then everything that they can convert:
+// an expensive source takes the latter, and lets them do it. The format is the one that downstream likes best.
+// Empty when nothing fits. (transfer full)
+GstCaps* choose_caps(GstCaps* theirs, GstCaps* ours, const Picture& native);
 
 McPixelFormat pixel_format_of(const GstVideoInfo& info);
 

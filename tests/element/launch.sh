@@ -85,7 +85,7 @@ interrupt)
         grep -q "$tmp/none" "$tmp/log" || fail "a missing image ends so: $(cat "$tmp/log")"
         timeout 20 gst-launch-1.0 -q motioncachegen prompt="$prompt" ! video/x-raw,width=17 ! fakesink 2>"$tmp/log" &&
             fail "a width of 17 is no error"
-        grep -q "width" "$tmp/log" || fail "a width of 17 ends so: $(cat "$tmp/log")"
+        grep -q "asks for width=17,.*ask for width=16 or 32 instead" "$tmp/log" || fail "a width of 17 ends so: $(cat "$tmp/log")"
     done
     ;;
 leaks)
@@ -110,5 +110,10 @@ leaks)
     check gst-launch-1.0 -q motioncachegen prompt="$prompt" num-buffers=3 ! fakesink
     check env MOTIONCACHE_TESTPATTERN=fail=next:1 gst-launch-1.0 -q motioncachegen prompt="$prompt" ! fakesink
     check gst-launch-1.0 -q motioncachegen ! fakesink
+    check gst-launch-1.0 -q motioncachegen prompt="$prompt" num-frames=3 ! videoscale ! videorate ! \
+        video/x-raw,width=320,height=240,framerate=30/1 ! fakesink
+    check gst-launch-1.0 -q motioncachegen prompt="$prompt" ! video/x-raw,width=960,height=540,framerate=0/1 ! fakesink
+    check gst-launch-1.0 -q motioncachegen prompt="$prompt" ! aspectratiocrop aspect-ratio=1/1 ! video/x-raw,width=64 ! \
+        fakesink
     ;;
 esac

@@ -1,0 +1,17 @@
+#pragma once
+// Why no caps suit both sides, in a sentence for the bus: which fields clash, the nearest values that do not, and
+// which element converts them.
+#include <string>
+
+#include "gst/video_caps.h"
+
+namespace mc::gst {
+
+// Before anything is made. `theirs`: what downstream takes; `ours`: what the element offers.
+std::string clash_with_model(const GstCaps* theirs, const GstCaps* ours, const ModelSizes& sizes);
+// In mid-stream, when size and rate are settled.
+std::string clash_with_made(const GstCaps* theirs, const GstCaps* ours, const Picture& made);
+// When an element took `caps` in its answer to a query and refused them then.
+std::string refusal_of(const GstCaps* caps);
+
+} // namespace mc::gst
