@@ -3,9 +3,11 @@
 #
 #   pipelines/benchmark.sh [--json FILE] [--peer CMD] [--help for the rest]
 #   pipelines/benchmark.sh --caches [--json FILE] [--pictures FOLDER] [--peer CMD] [--quick] [--help for the rest]
+#   pipelines/benchmark.sh --presets [--json FILE] [--quick] [--help for the rest]
 #   pipelines/benchmark.sh --tokens [--json FILE] [--quick] [--help for the rest]
 #
 # --caches: what MotionCache and other caches save, and what it does to the video; ten minutes on two cores.
+# --presets: whether the presets hold what they state with other steps, sizes, guidance; half an hour, --quick one minute.
 # --tokens: whether it pays to choose tokens and not only steps, with the spread over the prompts; as long.
 #
 # Sets up and builds like quickstart.sh; the measuring is in tools/bench/.
@@ -21,6 +23,7 @@ report=benchmark.py programs=(tools/bench/motioncache-{session,element}-bench) a
 for argument; do
     case $argument in
         --caches) report=caches.py programs=(tools/bench/motioncache-{cache,sparse}-bench) ;;
+        --presets) report=presets.py programs=(tools/bench/motioncache-cache-bench) ;;
         --tokens) report=tokens.py programs=(tools/bench/motioncache-{cache,token}-bench) ;;
         *) arguments+=("$argument") ;;
     esac

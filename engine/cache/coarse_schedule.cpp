@@ -21,7 +21,7 @@ std::string steps_with(const CoarseSchedule& schedule, Action action) {
 } // namespace
 
 CoarseSchedule coarse_schedule(const Settings& settings, std::span<const ScheduledStep> steps,
-                               bool first_chunk, int branches) {
+                               bool first_chunk, int branches, int video_chunks) {
     CoarseSchedule schedule;
     schedule.steps = int(steps.size());
     if (steps.empty()) return schedule;
@@ -30,10 +30,13 @@ CoarseSchedule coarse_schedule(const Settings& settings, std::span<const Schedul
     const std::unique_ptr<Policy> policy = make_policy(settings);
     policy->observe([&](const Decision& decision) { depends_on_motion = decision.fine; });
     const int frames = steps.size() > 1 ? int(steps[1].distance.size()) : 1;
-    policy->begin_window({2, frames, 1, branches, schedule.steps, schedule.steps});
+    const int others = 1 + (settings.first_frames - 1) / frames;
+    policy->begin_window({others + 1, frames, 1, branches, schedule.steps, schedule.steps, 0, video_chunks});
     for (int step = 0; step < schedule.steps && !depends_on_motion; step++) {
         const ScheduledStep& at = steps[size_t(step)];
-        const ChunkStep chunk{first_chunk ? 0 : 1, step, at.distance, at.sigma};
+        const double next = step + 1 < schedule.steps ? steps[size_t(step) + 1].sigma : 0;
+        // Of the others, one that lies behind the first frames.
+        const ChunkStep chunk{first_chunk ? 0 : others, step, at.distance, at.sigma, next};
         schedule.actions.push_back(policy->decide(step, 0, {&chunk, 1}).front().action);
     }
     return schedule;

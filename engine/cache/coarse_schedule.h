@@ -18,10 +18,10 @@ struct ScheduledStep {
     std::vector<FrameDistance> distance; // of the frames of a chunk, [chunk_frames]; none at step 0
     double sigma = 1;
 };
-// Of the window's first chunk, or of those after it. TeaCache decides rows: its schedule is that of a window whose
+// Of the window's first chunk, or of those behind its first frames, in a video of so many chunks. TeaCache decides rows: its schedule is that of a window whose
 // chunks step together.
 CoarseSchedule coarse_schedule(const Settings& settings, std::span<const ScheduledStep> steps,
-                               bool first_chunk, int branches = 2);
+                               bool first_chunk, int branches = 2, int video_chunks = 1);
 
 // One line: "12 steps: computed 0-2 6, reused 3-5; 7-11 depend on motion".
 std::string text_of(const CoarseSchedule& schedule);

@@ -3,7 +3,7 @@
 //     step < warmup    the whole chunk is computed
 //     step = warmup    once more, and the sums start at 0
 //     later            each token's sum grows by distance * weight; tokens that reach the threshold are
-//     computed
+//                      computed: along a path those that would pass it before they are asked again
 //
 // Weights are 1 in the coarse phase. It ends with the `coarse_updates`-th step past warm-up that computed
 // something (0: with step `warmup`); from the end of that step on they come from the motion, renewed after
@@ -25,6 +25,7 @@ struct ChunkState {
     std::vector<float> sums, weights; // [token]
     int coarse_updates = 0;
     bool fine = false; // motion weights are in use from the next step on
+    double sigma = 1;  // of the evaluation before
 };
 
 class MotionCache final : public WindowPolicy {
@@ -71,6 +72,7 @@ class MotionCache final : public WindowPolicy {
                 plans.push_back(plan_tokens(chunk, state, decision));
             else
                 plans.push_back(plan_warmup(chunk, state, decision));
+            state.sigma = chunk.sigma;
         }
         return plans;
     }
@@ -88,12 +90,16 @@ class MotionCache final : public WindowPolicy {
     Plan plan_tokens(const ChunkStep& chunk, ChunkState& state, Decision& decision) {
         decision.weighted = state.fine;
         const std::vector<float> weights = state.weights;
-        const std::vector<float> distance = token_distance(chunk, decision.distance);
-        const double threshold = settings_.threshold * (chunk.chunk == 0 ? settings_.first_share : 1);
+        const std::vector<float> distance = token_distance(chunk, state, decision.distance);
+        const double threshold = threshold_of(chunk.chunk);
+        // With the length of the step that follows. Equal lengths that fill a threshold exactly are not to be divided by
+        // their rounding.
+        const double ahead = settings_.path.empty() ? 0 : length(chunk.sigma, chunk.next_sigma, chunk.sigma);
+        const double reach = threshold * (settings_.path.empty() ? 1 : 1 + 1e-5);
         std::vector<uint8_t> due(state.sums.size());
         for (size_t t = 0; t < due.size(); t++) {
             state.sums[t] += distance[t] * weights[t];
-            due[t] = !(double(state.sums[t]) < threshold); // also when it is no number
+            due[t] = !(double(state.sums[t]) + ahead * double(weights[t]) < reach); // also when it is no number
         }
         const std::vector<float> sums = state.sums;
         const std::vector<uint8_t> voted =
@@ -136,7 +142,11 @@ class MotionCache final : public WindowPolicy {
     }
 
     // One value a token; `mean` over the frames.
-    std::vector<float> token_distance(const ChunkStep& chunk, double& mean) const {
+    std::vector<float> token_distance(const ChunkStep& chunk, const ChunkState& state, double& mean) const {
+        if (!settings_.path.empty()) {
+            mean = length(state.sigma, chunk.sigma, chunk.sigma);
+            return std::vector<float>(chunk_tokens(), float(mean));
+        }
         const std::span<const FrameDistance> frames = chunk.distance;
         const double noise = std::pow(chunk.sigma, settings_.noise_power);
         std::vector<float> distance;
@@ -150,6 +160,20 @@ class MotionCache final : public WindowPolicy {
             distance.insert(distance.end(), size_t(shape_.frame_tokens), float(rescaled));
         }
         return distance;
+    }
+
+    double threshold_of(int chunk) const {
+        const double frame = std::max(0, chunk * shape_.chunk_frames - shape_.given); // of those generated
+        const double first = std::max(0.0, 1 - frame / settings_.first_frames);       // 1 .. 0
+        const int chunks = shape_.video_chunks ? shape_.video_chunks : shape_.chunks;
+        const bool longer = settings_.chunks > 0 && chunks > settings_.chunks;
+        return settings_.threshold * std::pow(settings_.first_share, first) *
+               (longer ? std::sqrt(double(settings_.chunks) / chunks) : 1);
+    }
+
+    // Of the path from one noise level to a lower one, as it counts at `sigma`.
+    double length(double from, double to, double sigma) const {
+        return std::pow(sigma, settings_.noise_power) * (settings_.path.at(to) - settings_.path.at(from));
     }
 
     void enter_fine_phase(ChunkState& state) const {

@@ -33,6 +33,8 @@ struct WindowShape {
     int steps;        // evaluations of a chunk, from the first to the last of the schedule; `rows` where the
                       // whole window is decided at once
     int rows;         // of the window
+    int given = 0;    // its first latent frames, which are not generated
+    int video_chunks = 0; // that are generated in all windows; 0: this one's chunks
 };
 
 struct ChunkStep {
@@ -40,6 +42,7 @@ struct ChunkStep {
     int step;                                // evaluations of this chunk in this window before this one
     std::span<const FrameDistance> distance; // [chunk_frames]; empty at step 0
     double sigma = 1;                        // noise level of this evaluation, 0..1
+    double next_sigma = 0;                   // of the one after it; 0 at the last
 };
 
 // Everything about one decision, for tests, logs and golden cases. Spans live during the call.

@@ -43,6 +43,12 @@ void check(const Settings& settings) {
         refuse("cache-first-share", settings.first_share, "lie above 0 and be at most 1; 1 switches it off");
     if (!(settings.noise_power >= 0 && settings.noise_power <= 8))
         refuse("cache-noise-power", settings.noise_power, "lie between 0 and 8; 0 switches it off");
+    if (settings.first_frames < 1)
+        refuse("The cache's number of first frames", settings.first_frames, "be 1 or more");
+    count("The cache's number of chunks", settings.chunks, "0");
+    if (!is_path(settings.path))
+        throw Error(MC_ERROR_SETTINGS, "The cache's path must go from sigma 1 to sigma 0 with lengths that rise from 0 to 1; "
+                                       "calibrate the model again.");
     count("cache-warmup (the number of forced first evaluations)", settings.forced_first, "5");
     count("The cache's number of forced last evaluations", settings.forced_last, "1");
     count("The cache's period of its counter", settings.counter_period, "0");

@@ -3,6 +3,7 @@
 #include <array>
 #include <optional>
 
+#include "engine/cache/path.h"
 #include "engine/cache/plan.h"
 
 namespace mc::cache {
@@ -43,12 +44,22 @@ struct Settings {
     // never. Unset: each token for itself.
     std::optional<double> vote = 0.5;
     double min_ratio = 0.4; // a smaller share of due tokens is put off, their sums kept; 0..1
-    // Ours, switched off by default. A window's first chunk, when it is generated, follows none: its errors are what the
-    // chunks after it build on. Its threshold is this share of the others'; above 0 up to 1.
+    // Ours, switched off by default. The first frames that a window generates follow none, or given ones only: their
+    // errors are what all after them build on. The threshold of the chunk that begins with the first of them is this share of
+    // the others'; above 0 up to 1. It rises to 1 in equal factors up to the chunk that begins with frame `first_frames`.
     double first_share = 1;
+    int first_frames = 1; // latent frames; >= 1
+    // Ours, switched off by default (0). The threshold holds for videos of up to so many chunks. More chunks, in a window or
+    // in several, hand errors on more often; if these are independent they grow with the root of their number, so the
+    // threshold shrinks with it.
+    int chunks = 0;
     // Ours, switched off by default. What a reused velocity v does to the predicted picture x - sigma v shrinks with the
     // noise: each distance counts sigma to this power; 0..8.
     double noise_power = 0;
+    // Ours, none by default. Where there is one, distances are lengths of this path instead of what the polynomial makes of
+    // time embeddings, and a token is due when its sum would reach beyond the threshold with the step that follows: no
+    // gap is longer than the threshold, however long the steps are.
+    Path path;
 
     // TeaCache and FlowCache.
     Embedding embedding = Embedding::E0;

@@ -21,6 +21,7 @@ struct Calibration {
     uint64_t fingerprint = 0;     // of the transformer's weights
     cache::Polynomial polynomial; // of every preset; not negative and nowhere falling between the next two
     double least = 0, most = 0;   // distances in which it was fitted
+    cache::Path path;             // of every preset, if there is one
     CalibratedPreset quality, balanced, fast;
     bool operator==(const Calibration&) const = default;
 };

@@ -14,7 +14,9 @@ using cache::Settings;
 
 namespace {
 
-constexpr int VERSION = 1, COUNT_LIMIT = 1000; // a schedule has at most 1000 steps
+// 1: without a path, its presets decide by the polynomial. 2: along a path.
+constexpr int FIRST_VERSION = 1, VERSION = 2;
+constexpr int COUNT_LIMIT = 1000; // a schedule has at most 1000 steps
 constexpr double COEFFICIENT_LIMIT = 1e12, DISTANCE_LIMIT = 1e3;
 
 template <class T>
@@ -75,14 +77,26 @@ cache::Polynomial read_polynomial(const JsonObject& json) {
     return polynomial;
 }
 
-CalibratedPreset read_preset(const JsonObject& json, const cache::Polynomial& polynomial) {
+// Pairs of sigma and length.
+cache::Path read_path(const JsonObject& json) {
+    cache::Path path;
+    const std::vector<double> numbers = json.numbers("path");
+    for (size_t i = 0; i + 1 < numbers.size(); i += 2)
+        path.sigma.push_back(numbers[i]), path.length.push_back(numbers[i + 1]);
+    if (numbers.empty() || numbers.size() % 2 || !cache::is_path(path))
+        json.refuse("path", "pairs of sigma and length, from 1, 0 to 0, 1, sigma falling and length rising");
+    return path;
+}
+
+CalibratedPreset read_preset(const JsonObject& json, const Calibration& calibration) {
     require_known(json, "knob",
-                  {"threshold", "reuse", "warmup", "coarse_updates", "weights", "weight_floor", "distance",
-                   "vote", "min_ratio", "first_share", "noise_power", "speedup", "psnr", "ssim"});
+                  {"threshold", "reuse", "warmup", "coarse_updates", "weights", "weight_floor", "distance", "vote",
+                   "min_ratio", "first_share", "first_frames", "chunks", "noise_power", "speedup", "psnr", "ssim"});
     CalibratedPreset preset;
     Settings& s = preset.settings;
     s.kind = cache::Kind::MOTIONCACHE;
-    s.polynomial = polynomial;
+    s.polynomial = calibration.polynomial;
+    s.path = calibration.path;
     s.threshold = json.number("threshold", 1e-9, 1e9);
     s.reuse = read_name(json, "reuse", REUSES);
     s.warmup = int(json.integer("warmup", 0, COUNT_LIMIT));
@@ -96,6 +110,8 @@ CalibratedPreset read_preset(const JsonObject& json, const cache::Polynomial& po
         s.vote = json.number("vote", 0, 1);
     s.min_ratio = json.number("min_ratio", 0, 1);
     s.first_share = json.number("first_share", 1e-6, 1);
+    if (json.has("first_frames")) s.first_frames = int(json.integer("first_frames", 1, COUNT_LIMIT));
+    if (json.has("chunks")) s.chunks = int(json.integer("chunks", 0, COUNT_LIMIT));
     s.noise_power = json.number("noise_power", 0, 8);
     preset.speedup = json.number("speedup", 1e-3, 1e3);
     preset.psnr = json.number("psnr", 0, 1e3);
@@ -115,6 +131,8 @@ nlohmann::ordered_json json_of(const CalibratedPreset& preset) {
             {"vote", s.vote ? nlohmann::ordered_json(*s.vote) : nlohmann::ordered_json()},
             {"min_ratio", s.min_ratio},
             {"first_share", s.first_share},
+            {"first_frames", s.first_frames},
+            {"chunks", s.chunks},
             {"noise_power", s.noise_power},
             {"speedup", preset.speedup},
             {"psnr", preset.psnr},
@@ -124,9 +142,11 @@ nlohmann::ordered_json json_of(const CalibratedPreset& preset) {
 } // namespace
 
 Calibration parse_calibration(const JsonObject& json) {
-    require_known(json, "field", {"version", "fingerprint", "polynomial", "range", "presets"});
+    require_known(json, "field", {"version", "fingerprint", "polynomial", "range", "path", "presets"});
     Calibration calibration;
-    if (json.integer("version", 1, 1 << 20) != VERSION) json.refuse("version", std::to_string(VERSION));
+    const int64_t version = json.integer("version", 1, 1 << 20);
+    if (version < FIRST_VERSION || version > VERSION)
+        json.refuse("version", std::to_string(FIRST_VERSION) + " to " + std::to_string(VERSION));
     if (!parse_fingerprint(json.text("fingerprint"), calibration.fingerprint))
         json.refuse("fingerprint", "one like " + fingerprint_text(0));
 
@@ -138,18 +158,24 @@ Calibration parse_calibration(const JsonObject& json) {
     if (!cache::rises(calibration.polynomial, calibration.least, calibration.most))
         json.refuse("polynomial", "one that is not negative and never falls within range");
 
+    if (json.has("path")) calibration.path = read_path(json);
     const JsonObject presets = json.object("presets");
     require_known(presets, "preset", {PRESETS[0].name, PRESETS[1].name, PRESETS[2].name});
     for (const auto& [member, name] : PRESETS)
-        calibration.*member = read_preset(presets.object(name), calibration.polynomial);
+        calibration.*member = read_preset(presets.object(name), calibration);
     return calibration;
 }
 
 std::string calibration_text(const Calibration& calibration) {
-    nlohmann::ordered_json json{{"version", VERSION},
+    const cache::Path& path = calibration.path;
+    nlohmann::ordered_json json{{"version", path.empty() ? FIRST_VERSION : VERSION},
                                 {"fingerprint", fingerprint_text(calibration.fingerprint)},
                                 {"polynomial", calibration.polynomial.coefficients},
                                 {"range", {calibration.least, calibration.most}}};
+    for (size_t i = 0; i < path.sigma.size(); i++) {
+        json["path"].push_back(path.sigma[i]);
+        json["path"].push_back(path.length[i]);
+    }
     for (const auto& [member, name] : PRESETS) json["presets"][name] = json_of(calibration.*member);
     const std::string text = json.dump(2) + "\n";
     bool same = false;

@@ -13,6 +13,7 @@ struct ChunkTurn {
     int chunk;
     int step;     // STEP: evaluations before this one
     double sigma; // STEP: of its frames, KV
+    double next_sigma = 0; // STEP: that of the next one, 0 at the last, KV
 };
 
 } // namespace mc::sampler

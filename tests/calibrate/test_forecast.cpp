@@ -16,8 +16,8 @@ Recording recording(int steps = 40) {
         r.steps[i].sigma = 1 - double(i) / steps;
         if (i) r.steps[i].distance.assign(3, {0.1, 1.0});
     }
-    for (bool first : {true, false}) {
-        ChunkMotion m{first, {}};
+    for (int chunk : {0, 1}) {
+        ChunkMotion m{chunk, {}};
         for (int i = 0; i < steps; i++) {
             m.change.emplace_back();
             for (int t = 0; t < 24; t++) m.change.back().push_back(t % 8 < 4 ? 0.0f : float(t % 8) / 7);
@@ -51,6 +51,24 @@ TEST(forecast_counts_what_the_policy_decides) {
     CHECK_NEAR(forecast(s, r).share, 1, 0);
     s.threshold = 1e6;
     CHECK_NEAR(forecast(s, r).share, 0.25, 0);
+}
+
+TEST(forecast_along_a_path) {
+    const Recording r = recording(40);
+    cache::Settings s = settings();
+    s.weights = cache::Weights::NONE;
+    s.path = {{1, 0}, {0, 1}};
+    s.threshold = 0.25; // every tenth step
+    CHECK_NEAR(forecast(s, r).share, 0.1, 1e-12);
+    s.first_share = 0.1, s.first_frames = 3; // each of the first chunk's
+    CHECK_NEAR(forecast(s, r).share, 0.55, 1e-12);
+    s.first_frames = 9; // and of the second every second one: 0.25 * 0.1^(2/3) is 0.054
+    CHECK_NEAR(forecast(s, r).share, 0.75, 1e-12);
+    s.first_frames = 3;
+    for (double share : {0.52, 0.6, 0.7}) {
+        s.threshold = threshold_for(s, r, share);
+        CHECK_NEAR(forecast(s, r).share, share, 0.05);
+    }
 }
 
 TEST(a_higher_threshold_computes_no_more) {

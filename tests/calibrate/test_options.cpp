@@ -18,12 +18,12 @@ TEST(options_are_read) {
     const Options o = parsed({"models/demo/", "--steps", "20", "--frames", "17", "--dtype", "bfloat16",
                               "--quick", "--seed", "7", "--output", "x.json"});
     CHECK_EQ(o.model, "models/demo");
-    CHECK_EQ(o.steps, 20);
+    CHECK(o.steps == 20);
     CHECK_EQ(*o.frames, 17);
     CHECK(!o.width && o.quick && o.precision == Precision::BFLOAT16);
     CHECK_EQ(o.seed, 7);
     CHECK_EQ(o.output, "x.json");
-    CHECK_EQ(parsed({"m"}).steps, 50);
+    CHECK(!parsed({"m"}).steps);
     CHECK(parsed({"--help"}).help);
 }
 

@@ -27,6 +27,16 @@ TEST(each_preset_is_the_fastest_that_reaches_its_goal) {
     CHECK_EQ(c.notes.size(), size_t(0));
 }
 
+TEST(what_prompts_leave_uncertain_is_not_promised) {
+    std::vector<Trial> list = levels();
+    for (Trial& t : list) t.error = 1.2;
+    CHECK_NEAR(list[0].stated(), 39.8, 1e-12);
+    const Choice c = choose_presets(list);
+    CHECK_EQ(c.presets[0].share, 0.35); // 39 dB may be less with other prompts than 38
+    CHECK_EQ(c.presets[1].share, 0.18); // 36 - 1.2 reaches 34.5
+    CHECK_EQ(c.presets[2].share, 0.15);
+}
+
 TEST(ssim_and_partial_turns_count_too) {
     std::vector<Trial> list = levels();
     list[5].partial = 0.1;

@@ -95,6 +95,9 @@ TEST(the_file_it_writes_belongs_to_the_model) {
     for (const auto* preset : {&c.quality, &c.balanced, &c.fast}) {
         CHECK(preset->speedup > 0 && preset->psnr > 5 && preset->ssim > 0);
         CHECK(preset->settings.polynomial == c.polynomial);
+        CHECK(!preset->settings.path.empty() && preset->settings.path == c.path);
+        CHECK(preset->settings.first_frames >= 3 && preset->settings.first_frames % 3 == 0);
+        CHECK_EQ(preset->settings.chunks, 2);
     }
     CHECK(!fs::exists(file + ".new"));
 }

@@ -63,6 +63,9 @@ TRIED = [
           ("pipelines/benchmark.sh --caches", "pipelines/benchmark.sh --caches --quick", "pipelines/benchmark.sh --caches [--json FILE] "
            "[--pictures FOLDER] [--peer CMD] [--quick] [--help for the rest]"), makes="out.json"),
 
+    Tried("caches", "./pipelines/benchmark.sh --presets --quick --steps 4 --width 32 --height 32 --frames 21 --json rows.json",
+          ("pipelines/benchmark.sh --presets", "pipelines/benchmark.sh --presets [--json FILE] [--quick] [--help for the rest]"),
+          shows="of 4 rows keep the promise", makes="rows.json"),
     Tried("caches", "./pipelines/benchmark.sh --tokens --quick --steps 6 --width 32 --height 32 --frames 21 --json out.json",
           ("pipelines/benchmark.sh --tokens", "pipelines/benchmark.sh --tokens [--json FILE] [--quick] [--help for the rest]",
            "tools/bench/tokens.py"), shows="prompts won", makes="out.json"),
@@ -110,12 +113,13 @@ NOT_TRIED = [
     NotTried("needs another training of the model, and measures for half an hour", ("tools/demo/take-in.sh FOLDER",)),
     NotTried("is what tests/run.sh does with its arguments", ("meson test",)),
     NotTried("pipelines/benchmark.sh, which is tried, starts it", (
-        "tools/bench/caches.py", "motioncache-session-bench", "motioncache-element-bench", "motioncache-cache-bench",
+        "tools/bench/caches.py", "tools/bench/presets.py", "motioncache-session-bench", "motioncache-element-bench", "motioncache-cache-bench",
         "motioncache-sparse-bench", "motioncache-token-bench", "motioncache-cache-bench --dump",
         "motioncache-token-bench MODEL --prompts FILE [--steps N] [--frames N] [--width N] [--height N] [--seed N]", "motioncache-cache-bench MODEL --prompts FILE --run NAME",
         "motioncache-element-bench PROPERTIES...", "motioncache-sparse-bench MODEL",
         "motioncache-session-bench MODEL [--dtype float32|bfloat16] [--threads N] [--prompt TEXT] [--frames N]")),
-    NotTried("is a test that tests/run.sh starts", ("tests/bench/caches_quick.py BUILD MODEL", "tests/bench/caches_test.py", "tests/bench/tokens_test.py", "tests/bench/tokens_test.py BUILD MODEL",
+    NotTried("is a test that tests/run.sh starts", ("tests/bench/caches_quick.py BUILD MODEL", "tests/bench/caches_test.py", "tests/bench/presets_quick.py BUILD MODEL", "tests/bench/presets_test.py",
+                                                   "tests/bench/tokens_test.py", "tests/bench/tokens_test.py BUILD MODEL",
                                                    "tests/docs/citations_test.py", "tests/docs/figures_test.py",
                                                    "tests/docs/take_in_test.py", "tests/quality/pictures_test.py", "tests/summary.py")),
 ]

@@ -118,7 +118,8 @@ TEST(calibration_file_that_is_damaged) {
 TEST(calibration_fields_are_checked) {
     for (const char* key : {"version", "fingerprint", "polynomial", "range", "presets"})
         CHECK_ERROR(parsed(with(key, nullptr)), MC_ERROR_READ, std::string("field '") + key + "' is missing");
-    refused("version", 2, "field 'version' is '2', expected 1");
+    refused("version", 0, "expected an integer from 1");
+    refused("version", 3, "field 'version' is '3', expected 1 to 2");
     refused("version", "1", "field 'version' is '\"1\"', expected an integer");
     refused("fingerprint", 7, "expected a string");
     for (const char* bad :
@@ -139,6 +140,40 @@ TEST(calibration_fields_are_checked) {
     refused("range", json::array({0, 1e4}), "expected two distances");
     refused("note", "x", "has the unknown field 'note'");
     refused("presets", json::array(), "expected an object");
+}
+
+TEST(calibration_along_a_path) {
+    Calibration c = calibration();
+    c.path = {{1, 0.75, 0}, {0, 0.4, 1}};
+    for (CalibratedPreset* preset : {&c.quality, &c.balanced, &c.fast}) {
+        preset->settings.path = c.path;
+        preset->settings.first_frames = 3, preset->settings.chunks = 5;
+    }
+    json text = json::parse(calibration_text(c));
+    CHECK_EQ(text["version"].get<int>(), 2);
+    CHECK(parsed(text) == c);
+    const auto bad = [&](const json& path) {
+        text["path"] = path;
+        CHECK_ERROR(parsed(text), MC_ERROR_READ, "expected pairs of sigma and length");
+    };
+    for (const auto& path : std::vector<std::vector<double>>{
+             {}, {1}, {1, 0}, {1, 0, 0}, {1, 0, 0, 0.5}, {0.9, 0, 0, 1}, {1, 0, 0.5, 0.2, 0.6, 0.3, 0, 1},
+             {1, 0, 0.5, 0.8, 0.2, 0.7, 0, 1}})
+        bad(path);
+}
+
+TEST(calibration_of_before_paths) {
+    json text = good();
+    CHECK_EQ(text["version"].get<int>(), 1);
+    for (const char* preset : {"quality", "balanced", "fast"})
+        for (const char* knob : {"first_frames", "chunks"}) text["presets"][preset].erase(knob);
+    CHECK(parsed(text) == calibration()); // and what they lack changes nothing
+    for (double wrong : {0.0, -1.0, 1.5}) {
+        const json value = wrong;
+        CHECK_ERROR(parsed(with("first_frames", &value, "fast")), MC_ERROR_READ, "'first_frames' is ");
+    }
+    const json value = -1;
+    CHECK_ERROR(parsed(with("chunks", &value, "fast")), MC_ERROR_READ, "'chunks' is ");
 }
 
 TEST(calibration_polynomial_must_rise_where_it_was_fitted) {

@@ -2,12 +2,14 @@
 //
 //     motioncache-cache-bench MODEL --prompts FILE --run NAME:KEY=VALUE,... [--run ...] [--steps N] [--frames N]
 //                             [--width N] [--height N] [--base-num-frames N] [--seed N] [--dtype float32|bfloat16]
-//                             [--threads N] [--dump FOLDER]
+//                             [--threads N] [--dump FOLDER] [--references 1|2] [--PROPERTY VALUE ...]
 //
+// PROPERTY: any other of the element that these tools know, of all runs.
 // A run's keys are the element's properties without "cache-": attention, cache, preset, threshold, warmup,
 // coarse-updates, weights, weight-floor, distance, vote, min-ratio, first-share, noise-power, reuse, finished-chunks. The
 // first two runs must be those that the others are compared with: attention causal without a cache, and kv without one;
-// a single run is only timed. Seeds count up from --seed (0), one a prompt. --dump writes the frames of the first prompt
+// a single run is only timed. With --references 1 only the second of these comes first, and nothing is compared with the
+// full window. Seeds count up from --seed (0), one a prompt. --dump writes the frames of the first prompt
 // as raw RGB, a file a run. Both references run once before anything is timed: they come first, and what a process does
 // for the first time would otherwise be their cost and the others' gain.
 #include <c10/core/InferenceMode.h>
@@ -81,6 +83,7 @@ nlohmann::json score_of(const quality::Comparison& c, const std::vector<int64_t>
 int main(int argc, char** argv) {
     std::string path, prompts, dump;
     std::vector<Run> runs;
+    size_t references_first = 2;
     session::LoadOptions options;
     options.device = "cpu";
     session::Request base;
@@ -99,6 +102,8 @@ int main(int argc, char** argv) {
                 runs.push_back(parse_run(value));
             else if (name == "--dump")
                 dump = value;
+            else if (name == "--references" && (value == "1" || value == "2"))
+                references_first = value == "1" ? 1 : 2;
             else if (name == "--dtype" && (value == "float32" || value == "bfloat16"))
                 options.precision = value == "bfloat16" ? Precision::BFLOAT16 : Precision::FLOAT32;
             else if (name == "--threads")
@@ -111,7 +116,7 @@ int main(int argc, char** argv) {
         c10::InferenceMode guard;
         const auto model = skyreels_v2::Model::open(path, options);
         const std::vector<std::string> texts = lines_of(prompts);
-        for (size_t r = 0; r < runs.size() && r < 2; r++) {
+        for (size_t r = 0; r < runs.size() && r < references_first; r++) {
             session::Request request = base;
             request.prompt = texts.at(0);
             request.steps =
@@ -147,13 +152,13 @@ int main(int argc, char** argv) {
                                       {"turns_after_warmup", video.turns_after_warmup},
                                       {"tokens_computed", s.count.tokens_computed},
                                       {"tokens", s.count.tokens_computed + s.count.tokens_reused}};
-                if (r < 2) references.push_back(video);
-                if (r >= 1)
+                if (r < references_first) references.push_back(video);
+                if (r >= 1 && references_first == 2)
                     out["against_full"] =
                         score_of(quality::compare(references[0].view(), video.view()), video.window_ends);
-                if (r >= 2)
+                if (r >= references_first)
                     out["against_kv"] =
-                        score_of(quality::compare(references[1].view(), video.view()), video.window_ends);
+                        score_of(quality::compare(references.back().view(), video.view()), video.window_ends);
                 runs[r].videos.push_back(out);
                 if (p == 0 && !dump.empty()) {
                     std::ofstream file(dump + "/" + std::to_string(r) + ".rgb", std::ios::binary);

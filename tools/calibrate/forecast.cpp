@@ -17,11 +17,12 @@ Forecast forecast(const cache::Settings& settings, const Recording& r) {
     const int steps = int(r.steps.size()), tokens = r.chunk_frames * r.frame_tokens;
     int64_t computed = 0, turns = 0, turns_after_warmup = 0, partial = 0;
     for (const ChunkMotion& motion : r.chunks) {
-        const int chunk = motion.first ? 0 : 1;
-        policy->begin_window({2, r.chunk_frames, r.frame_tokens, 1, steps, steps});
+        const int chunk = motion.chunk;
+        policy->begin_window({chunk + 1, r.chunk_frames, r.frame_tokens, 1, steps, steps});
         for (int step = 0; step < steps; step++) {
             const cache::ChunkStep at{chunk, step, r.steps[size_t(step)].distance,
-                                      r.steps[size_t(step)].sigma};
+                                      r.steps[size_t(step)].sigma,
+                                      step + 1 < steps ? r.steps[size_t(step) + 1].sigma : 0};
             const cache::Plan plan = policy->decide(step, 0, {&at, 1}).front();
             computed += plan.action == cache::Action::ALL      ? tokens
                         : plan.action == cache::Action::TOKENS ? int64_t(plan.tokens.size())
@@ -44,9 +45,9 @@ Forecast forecast(const cache::Settings& settings, const Recording& r) {
 
 double threshold_for(cache::Settings settings, const Recording& recording, double share) {
     // Above the whole way's distance nothing is computed after warm-up; far below a step's everything is.
-    double high = 0;
+    double high = settings.path.empty() ? 0 : 1; // a path's length
     for (const cache::ScheduledStep& step : recording.steps) {
-        if (step.distance.empty()) continue;
+        if (step.distance.empty() || !settings.path.empty()) continue;
         cache::RelativeDistance moved;
         moved.add(step.distance);
         high += std::max(0.0,

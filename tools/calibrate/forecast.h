@@ -11,7 +11,7 @@ namespace mc::calibrate {
 
 // Of one chunk of one video, with the prompt.
 struct ChunkMotion {
-    bool first = false;                     // the first one of its window
+    int chunk = 0;                          // among those that its window generates
     std::vector<std::vector<float>> change; // [step][token]: 0 for the stillest token of its frame, 1 for the
                                             // fastest; empty: unknown
 };

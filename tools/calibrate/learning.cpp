@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
+#include <cmath>
 #include <map>
 
 #include "engine/cache/relative_distance.h"
@@ -68,7 +69,8 @@ class Watcher {
     void add_to(std::vector<double>& sums, std::vector<double>& counts, std::vector<ChunkMotion>& motion) {
         for (size_t i = 0; i < sums_.size(); i++) sums[i] += sums_[i], counts[i] += counts_[i];
         for (auto& [place, chunk] : chunks_) {
-            chunk.motion.first = place.second == 0;
+            // Chunks that are given take no turn, so the first one here is the first that is generated.
+            chunk.motion.chunk = place.second - chunks_.lower_bound({place.first, 0})->first.second;
             motion.push_back(std::move(chunk.motion));
         }
     }
@@ -119,12 +121,33 @@ std::vector<Point> Lesson::points() const {
     return list;
 }
 
+cache::Path Lesson::path(double change_power, double noise_power) const {
+    const std::vector<cache::ScheduledStep>& steps = recording.steps;
+    std::vector<double> rates; // of the way to each step but the first
+    for (size_t i = 1; i < steps.size(); i++)
+        rates.push_back(change[i] / steps[i].sigma / (steps[i - 1].sigma - steps[i].sigma));
+    const double highest = rates.empty() ? 0 : *std::max_element(rates.begin(), rates.end());
+    rates.push_back(rates.empty() ? 1 : rates.back()); // from the last step to the picture nothing is measured
+    cache::Path path{{1}, {0}};
+    for (size_t i = 0; i < rates.size(); i++) {
+        const double from = path.sigma.back(), to = i + 1 < rates.size() ? steps[i + 1].sigma : 0;
+        const double rate = highest > 0 ? std::max(rates[i] / highest, 1e-3) : 1;
+        path.sigma.push_back(to);
+        path.length.push_back(path.length.back() + std::pow(rate, change_power) *
+                                                       std::pow((from + to) / 2, noise_power) * (from - to));
+    }
+    const double whole = path.length.back();
+    for (double& length : path.length) length /= whole;
+    return path;
+}
+
 Lesson learn(const std::shared_ptr<const skyreels_v2::Model>& model, const session::Request& request,
              const std::vector<std::string>& prompts) {
     const skyreels_v2::Settings settings = skyreels_v2::complete(request_of(request, prompts, 0), *model);
     Lesson lesson;
     lesson.recording.steps = scheduled_steps(*model, settings, request.grid);
     lesson.recording.chunk_frames = settings.causal_block_size;
+    lesson.window_chunks = settings.length.windows.front() / settings.causal_block_size;
     const size_t steps = lesson.recording.steps.size();
     std::vector<double> counts(steps);
     lesson.change.resize(steps);

@@ -17,7 +17,12 @@ struct Lesson {
     std::vector<double> change; // [steps]: sigma * mean |v - v before| / mean |v| of the guided velocity v,
                                 // averaged over chunks and prompts; 0 at step 0
     std::vector<bench::Video> full;    // of each prompt
+    int window_chunks = 1;             // of the first window
     std::vector<Point> points() const; // distance and change of each step but the first
+    // From the velocity's relative change over sigma, which adds up, to this power and counted as sigma to the other:
+    // where the steps are far enough apart that the way between them is not straight, more change means more
+    // error, but less than in proportion.
+    cache::Path path(double change_power, double noise_power) const;
 };
 
 // request: with seed and prompt of the first prompt; prompt i has seed + i.

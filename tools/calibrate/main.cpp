@@ -45,7 +45,7 @@ session::Request base_request(const Options& o) {
 }
 
 model::CalibratedPreset preset_of(const Trial& trial) {
-    return {trial.settings, trial.speedup, trial.psnr, trial.ssim};
+    return {trial.settings, trial.speedup, trial.stated(), trial.ssim};
 }
 
 void calibrate_model(const Options& o) {
@@ -88,12 +88,13 @@ void calibrate_model(const Options& o) {
     const Found found = search(stage, lesson, curve, options);
     const std::vector<double> shares =
         o.quick ? std::vector<double>{0.35, 0.22, 0.12}
-                : std::vector<double>{0.35, 0.28, 0.22, 0.18, 0.15, 0.12, 0.10, 0.08};
+                : std::vector<double>{0.5, 0.4, 0.32, 0.26, 0.21, 0.17, 0.14, 0.11, 0.09};
     const std::vector<Trial> trials = run_levels(stage, settings_for_shares(found, lesson.recording, shares));
     const Choice choice = choose_presets(trials);
     print_table(trials, choice);
 
     calibration.polynomial = found.best.settings.polynomial;
+    calibration.path = found.best.settings.path;
     for (const Point& p : points) {
         calibration.least = &p == points.data() ? p.x : std::min(calibration.least, p.x);
         calibration.most = std::max(calibration.most, p.x);

@@ -12,8 +12,7 @@ struct Options {
     std::string model;
     std::string output;                       // empty: motioncache.json in the model's folder
     std::string prompts;                      // empty: the built-in ones
-    int steps = 50;                           // as the published numbers; 5..1000
-    std::optional<int> frames, width, height; // unset: the model's
+    std::optional<int> steps, frames, width, height; // unset: the model's; steps 5..1000
     int threads = 0;                          // 0: as many as processors
     std::optional<Precision> precision;       // unset: the device's own
     std::string device = "auto";

@@ -7,7 +7,7 @@ namespace mc::calibrate {
 namespace {
 
 bool reaches(const Trial& trial, const Goal& goal) {
-    return trial.psnr >= goal.psnr && trial.ssim >= goal.ssim && trial.partial >= least_partial;
+    return trial.stated() >= goal.psnr && trial.ssim >= goal.ssim && trial.partial >= least_partial;
 }
 
 // Levels by falling share of computed tokens, of which each is faster than all before it. All of them where

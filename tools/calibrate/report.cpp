@@ -23,30 +23,33 @@ void progress(const char* format, ...) {
 
 std::string text_of(const cache::Settings& s) {
     const char* const reuse[] = {"repeat", "taylor", "solver"};
-    const bool identity = s.polynomial == cache::Polynomial{};
     char text[256];
     std::snprintf(text, sizeof text,
-                  "reuse %s, noise power %g, first share %g, warmup %d, coarse updates %d, weight floor %g, "
+                  "reuse %s, first share %g of %d frames, warmup %d, coarse updates %d, weight floor %g, "
                   "min ratio %g, ",
-                  reuse[int(s.reuse)], s.noise_power, s.first_share, s.warmup, s.coarse_updates,
+                  reuse[int(s.reuse)], s.first_share, s.first_frames, s.warmup, s.coarse_updates,
                   s.weight_floor, s.min_ratio);
     std::string line = text;
     if (s.vote)
         std::snprintf(text, sizeof text, "vote %g", *s.vote), line += text;
     else
         line += "no vote";
-    return line + (identity ? ", distance as it is" : ", distance through the polynomial");
+    if (!s.path.empty())
+        std::snprintf(text, sizeof text, ", %.0f and %.0f %% of the path behind it at sigma 0.9 and 0.5",
+                      100 * s.path.at(0.9), 100 * s.path.at(0.5)),
+            line += text;
+    return line;
 }
 
 void print_table(std::span<const Trial> trials, const Choice& choice) {
-    std::printf("%-9s %9s %9s %9s %8s %9s %8s\n", "preset", "threshold", "computed", "in part", "PSNR",
+    std::printf("%-9s %9s %9s %9s %14s %9s %8s\n", "preset", "threshold", "computed", "in part", "PSNR",
                 "SSIM", "faster");
     for (const Trial& t : trials) {
         const char* name = "";
         for (size_t g = 0; g < goals.size(); g++)
             if (choice.presets[g].settings == t.settings) name = goals[g].name;
-        std::printf("%-9s %9.5f %7.1f %% %7.1f %% %8.2f %9.4f %7.2fx\n", name, t.settings.threshold,
-                    100 * t.share, 100 * t.partial, t.psnr, t.ssim, t.speedup);
+        std::printf("%-9s %9.5f %7.1f %% %7.1f %% %8.2f +-%4.2f %9.4f %7.2fx\n", name, t.settings.threshold,
+                    100 * t.share, 100 * t.partial, t.psnr, t.error, t.ssim, t.speedup);
     }
     for (const std::string& note : choice.notes) std::printf("%s\n", note.c_str());
 }

@@ -27,51 +27,57 @@ Knob knob(const char* name, Member Settings::*member, std::initializer_list<T> v
     return k;
 }
 
-Knob polynomial_knob(const std::optional<Curve>& curve) {
-    Knob k{"distance", {[](Settings& s) { s.polynomial = {}; }}};
-    if (curve) k.values.push_back([p = curve->polynomial](Settings& s) { s.polynomial = p; });
+// Where along the way it computes.
+Knob path_knob(const Lesson& lesson, bool quick) {
+    Knob k{"path", {}};
+    const auto add = [&](double change, double noise) {
+        k.values.push_back([path = lesson.path(change, noise)](Settings& s) { s.path = path; });
+    };
+    add(0.5, 1), add(1, 1);
+    if (!quick) add(0.5, 0), add(0.5, 2), add(0.3, 1);
     return k;
 }
 
-std::vector<Knob> knobs_of(const std::optional<Curve>& curve, bool quick) {
+std::vector<Knob> knobs_of(const Lesson& lesson, bool quick) {
     const Knob reuse = knob<Reuse>("reuse", &Settings::reuse, {Reuse::REPEAT, Reuse::TAYLOR, Reuse::SOLVER});
-    const Knob noise = knob<double>("noise power", &Settings::noise_power, {0, 1, 2, 3});
-    if (quick)
-        return {reuse, polynomial_knob(curve),
-                knob<double>("noise power", &Settings::noise_power, {1, 2, 3})};
-    const Knob first = knob<double>("first share", &Settings::first_share, {0.3, 0.4, 0.5, 1});
+    const Knob path = path_knob(lesson, quick);
+    if (quick) return {reuse, path};
+    const Knob first = knob<double>("first share", &Settings::first_share, {0.01, 0.1, 0.2, 0.4});
+    const int chunk = lesson.recording.chunk_frames;
     return {reuse,
-            noise,
-            polynomial_knob(curve),
+            knob<int>("first frames", &Settings::first_frames, {chunk, 2 * chunk, 3 * chunk}),
             first,
-            knob<int>("warmup", &Settings::warmup, {0, 1, 2}),
+            path,
+            knob<int>("warmup", &Settings::warmup, {0, 1}),
             knob<double>("weight floor", &Settings::weight_floor, {0.6, 0.8}),
             knob<std::optional<double>>("vote", &Settings::vote, {0.3, 0.5, std::nullopt}),
-            knob<double>("min ratio", &Settings::min_ratio, {0, 0.2, 0.4}),
+            knob<double>("min ratio", &Settings::min_ratio, {0, 0.2}),
             knob<int>("coarse updates", &Settings::coarse_updates, {0, 2}),
-            noise, // when the computing is done depends on all of these: once more what matters most
-            first};
+            path}; // when the computing is done depends on all of these: once more
 }
 
 // Where the search begins, from the better of them: knobs are changed one by one, and these two lie apart in
-// several. The first computes more at high noise, chunk-wide agreement; the second evenly and more of what
-// moves.
-std::vector<Settings> starts_of(const std::optional<Curve>& curve) {
+// several. The first computes all of the chunk that the others follow; the second less of it and earlier, and chunks more
+// as a whole.
+std::vector<Settings> starts_of(const Lesson& lesson, const std::optional<Curve>& curve) {
     Settings s;
     s.kind = cache::Kind::MOTIONCACHE;
     s.reuse = Reuse::SOLVER;
     if (curve) s.polynomial = curve->polynomial;
-    s.warmup = 0, s.coarse_updates = 0;
-    s.weights = cache::Weights::MAX_RESCALE, s.weight_floor = 0.8;
+    s.path = lesson.path(0.5, 1);
+    s.warmup = 0, s.coarse_updates = 2;
+    s.weights = cache::Weights::MAX_RESCALE, s.weight_floor = 0.6;
     s.distance = cache::Distance::GLOBAL;
-    s.vote = 0.5, s.min_ratio = 0.2;
-    s.first_share = 0.4, s.noise_power = 2;
+    s.vote = 0.3, s.min_ratio = 0.1;
+    s.first_share = 0.01;
+    s.first_frames = lesson.recording.chunk_frames;
+    s.chunks = lesson.window_chunks;
     Settings even = s;
-    even.noise_power = 0;
-    even.coarse_updates = 2;
-    even.weight_floor = 0.6;
-    even.vote = 0.3, even.min_ratio = 0.1;
-    even.first_share = 0.3;
+    even.path = lesson.path(0.5, 2);
+    even.first_share = 0.4;
+    even.coarse_updates = 0;
+    even.weight_floor = 0.8;
+    even.vote = 0.5, even.min_ratio = 0.2;
     return {s, even};
 }
 
@@ -80,7 +86,7 @@ std::vector<Settings> starts_of(const std::optional<Curve>& curve) {
 Settings at_share(const Settings& settings, const Recording& recording, double share) {
     Settings chosen = settings;
     double most = -1;
-    for (double floor : {settings.weight_floor, 0.6, 0.4})
+    for (double floor : {settings.weight_floor, 0.6, 0.4, 0.25})
         for (double min_ratio : {settings.min_ratio, settings.min_ratio / 2, 0.0}) {
             if (most >= least_partial) return chosen;
             Settings s = settings;
@@ -177,7 +183,7 @@ Found search(const Stage& stage, const Lesson& lesson, const std::optional<Curve
     Searcher searcher(stage, lesson, options);
     std::vector<Settings> seen; // each with threshold 0
     Attempt best;
-    for (const Settings& start : starts_of(curve)) {
+    for (const Settings& start : starts_of(lesson, curve)) {
         const Attempt attempt = searcher.run(start, options.share, nullptr);
         if (seen.empty()) searcher.measure_slope(attempt);
         if (seen.empty() || searcher.score(attempt.all) > searcher.score(best.all)) best = attempt;
@@ -187,7 +193,7 @@ Found search(const Stage& stage, const Lesson& lesson, const std::optional<Curve
                  100 * attempt.all.share, 100 * attempt.all.partial, text_of(attempt.all.settings).c_str());
         if (options.quick) break;
     }
-    for (const Knob& knob : knobs_of(curve, options.quick)) {
+    for (const Knob& knob : knobs_of(lesson, options.quick)) {
         const Settings from = best.all.settings;
         for (const auto& set : knob.values) {
             Settings candidate = from;

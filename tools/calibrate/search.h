@@ -10,15 +10,16 @@ namespace mc::calibrate {
 
 struct SearchOptions {
     size_t prompts = 3;  // that the search looks at, the first ones
-    double share = 0.14; // of computed tokens at which knobs are compared
+    double share = 0.2;  // of computed tokens at which knobs are compared
     bool quick = false;  // fewer knobs and values
 };
 struct Found {
     Trial best;            // its threshold is the one for the share above
     double correction = 1; // share measured / share forecast
 };
-// One knob after the other; each keeps the value that gave the best videos. The polynomial is one of the
-// knobs: the fitted one or, without or where it is better, the distance as it is.
+// One knob after the other; each keeps the value that gave the best videos. What the distances are lengths of, the path, is
+// one of the knobs; the polynomial, for whoever sets a threshold of his own, is the fitted one or, without,
+// the distance as it is.
 Found search(const Stage& stage, const Lesson& lesson, const std::optional<Curve>& curve,
              const SearchOptions& options);
 

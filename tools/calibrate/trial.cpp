@@ -1,6 +1,7 @@
 #include "tools/calibrate/trial.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "tools/calibrate/report.h"
 #include "tools/quality/quality.h"
@@ -13,7 +14,8 @@ class Tally {
   public:
     void add(const bench::Video& reference, const bench::Video& video) {
         const quality::FrameScores score = quality::compare(reference.view(), video.view()).mean;
-        psnr_ += std::min(score.rgb.psnr, quality::psnr_cap);
+        const double psnr = std::min(score.rgb.psnr, quality::psnr_cap);
+        psnr_ += psnr, squares_ += psnr * psnr;
         ssim_ += score.rgb.ssim;
         const sampler::ChunkCount& c = video.stats.count;
         computed_ += double(c.tokens_computed), tokens_ += double(c.tokens_computed + c.tokens_reused);
@@ -21,12 +23,15 @@ class Tally {
         videos_++;
     }
     Trial trial(const cache::Settings& settings) const {
-        return {settings, psnr_ / videos_, ssim_ / videos_, tokens_ > 0 ? computed_ / tokens_ : 1,
-                turns_ > 0 ? partial_ / turns_ : 0};
+        Trial trial{settings, psnr_ / videos_, ssim_ / videos_, tokens_ > 0 ? computed_ / tokens_ : 1,
+                    turns_ > 0 ? partial_ / turns_ : 0};
+        if (videos_ > 1)
+            trial.error = std::sqrt(std::max(0.0, squares_ / videos_ - trial.psnr * trial.psnr) / (videos_ - 1));
+        return trial;
     }
 
   private:
-    double psnr_ = 0, ssim_ = 0, computed_ = 0, tokens_ = 0, partial_ = 0, turns_ = 0, videos_ = 0;
+    double psnr_ = 0, squares_ = 0, ssim_ = 0, computed_ = 0, tokens_ = 0, partial_ = 0, turns_ = 0, videos_ = 0;
 };
 
 bench::Video video_of(const Stage& stage, size_t i, const cache::Settings& settings) {

@@ -15,6 +15,9 @@ struct Trial {
     double share = 1;          // of the tokens that were computed
     double partial = 0;        // share of the turns after warm-up that computed some tokens and not all
     double speedup = 0;        // of the denoising; 0: not measured
+    double error = 0;          // standard error of psnr: prompts differ
+    // What may be said of prompts that were not tried.
+    double stated() const { return psnr - error; }
 };
 
 struct Stage {

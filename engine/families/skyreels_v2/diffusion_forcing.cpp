@@ -43,7 +43,7 @@ WindowSampler::WindowSampler(transformer::Window& window, Guidance guidance, con
     policy_.begin_window({window.chunks(), plan_.chunk_frames, static_cast<int>(window.frame_tokens()),
                           plan_.branches(),
                           static_cast<int>(plan_.whole() ? plan_.rows.size() : plan_.steps.size()),
-                          static_cast<int>(plan_.rows.size())});
+                          static_cast<int>(plan_.rows.size()), plan_.prefix_frames, plan_.video_chunks});
 }
 
 cache::FrameDistance WindowSampler::distance(int64_t now, int64_t before) {
@@ -110,7 +110,7 @@ WindowSampler::RowWork WindowSampler::plan_work(int first, int last, bool observ
     std::vector<cache::ChunkStep> steps;
     for (const ChunkTurn& turn : turns)
         if (turn.kind == ChunkTurn::Kind::STEP)
-            steps.push_back({turn.chunk, turn.step, distances[steps.size()], turn.sigma});
+            steps.push_back({turn.chunk, turn.step, distances[steps.size()], turn.sigma, turn.next_sigma});
     RowWork row;
     for (int b = first; b < last; b++) {
         row.plans.push_back(decide(b, steps));

@@ -233,7 +233,7 @@ void SkyReelsVideo::log_cache_schedule() {
     for (bool first : {true, false})
         model.log(5, std::string("cache, ") + (first ? "first chunk: " : "other chunks: ") +
                          cache::text_of(cache::coarse_schedule(settings.cache, steps, first,
-                                                               windows.plans[0]->branches())));
+                                                               windows.plans[0]->branches(), windows.plans[0]->video_chunks)));
 }
 
 // "kv.{cond,uncond}.layer{i}.{k,v}": [tokens, heads, head] each.

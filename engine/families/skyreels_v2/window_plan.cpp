@@ -21,7 +21,8 @@ static std::vector<ChunkTurn> key_value_turns(const WindowSettings& s, const Win
         const bool prefix = frame < plan.prefix_frames;
         if (now.update[frame]) {
             const int step = now.state[frame] - 1;
-            turns.push_back({ChunkTurn::Kind::STEP, c, step, plan.steps[step].sigma});
+            turns.push_back({ChunkTurn::Kind::STEP, c, step, plan.steps[step].sigma,
+                             static_cast<size_t>(step) + 1 < plan.steps.size() ? plan.steps[step + 1].sigma : 0});
         } else if (prefix && (row == 0 || (s.reference_prefix && c > 0))) {
             turns.push_back({ChunkTurn::Kind::PREFIX, c, 0, 0});
         } else if (!prefix && s.finished == Finished::REFRESHED && row > 0 &&
@@ -40,6 +41,7 @@ WindowPlan plan_window(const WindowSettings& s, const schedule::TimeGrid& grid) 
     plan.guidance_scale = s.guidance_scale;
     plan.addnoise_condition = s.addnoise_condition;
     plan.reference_prefix = s.reference_prefix;
+    plan.video_chunks = s.video_chunks;
     plan.chunk_frames = s.attention == Attention::KV ? s.chunk : plan.columns();
     plan.grid = grid;
     plan.steps = schedule::unipc_steps(grid);

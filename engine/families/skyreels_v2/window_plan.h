@@ -21,6 +21,7 @@ struct WindowSettings {
     // KV, a prefix of several chunks: as the reference, only the first is passed once and kept; the others are passed
     // anew in every row, with that row's noise. Else all are passed once.
     bool reference_prefix = false;
+    int video_chunks = 0; // generated in all windows of the video; 0: unknown
 };
 
 struct WindowPlan {
@@ -35,6 +36,7 @@ struct WindowPlan {
     double guidance_scale = 1;                 // 1 or less: one forward a row
     int addnoise_condition = 0; // timestep to which the prefix is noised in every row; 0: left clean
     bool reference_prefix = false;
+    int video_chunks = 0; // as given
     int columns() const { return frames + (end_frame ? 1 : 0); }
     bool whole() const { return chunk_frames == columns(); } // one chunk: the whole window
     int branches() const { return guidance_scale > 1 ? 2 : 1; }

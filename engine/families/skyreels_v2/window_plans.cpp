@@ -16,6 +16,10 @@ Windows plan_windows(const Settings& settings, schedule::Grid kind, Cancel cance
     Windows made;
     auto& plans = made.plans;
     const auto& windows = settings.length.windows;
+    int64_t generated = 0; // latent frames
+    for (size_t i = 0; i < windows.size(); i++) generated += windows[i] - overlap_latents(settings, i);
+    const int video_chunks =
+        static_cast<int>(std::min<int64_t>(generated / settings.causal_block_size, INT32_MAX));
     for (size_t i = 0; i < windows.size(); i++) { // a long video has a million
         cancel.check();
         bool end_frame = settings.has_end_image && i + 1 == windows.size();
@@ -35,7 +39,8 @@ Windows plan_windows(const Settings& settings, schedule::Grid kind, Cancel cance
                                                  settings.addnoise_condition,
                                                  settings.attention,
                                                  settings.finished_chunks,
-                                                 settings.reference_windows};
+                                                 settings.reference_windows,
+                                                 video_chunks};
             session::check_memory(sampler::plan_bytes(window, settings.steps),
                                   "The plan of this request's windows",
                                   "ask for a smaller base-num-frames or fewer steps.");
