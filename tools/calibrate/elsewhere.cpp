@@ -23,7 +23,9 @@ std::vector<Elsewhere> elsewhere(const skyreels_v2::Settings& s) {
     add("chunks of 1", [](session::Request& r) { r.causal_block_size = 1, r.ar_step = 2; });
     add("another shift", [v = s.shift < HIGH_SHIFT ? HIGH_SHIFT : 1](session::Request& r) { r.shift = v; });
     if (s.length.windows.size() == 1)
-        add("two windows", [n = 2 * s.num_frames - s.overlap_history](session::Request& r) { r.num_frames = n; });
+        add("two windows", [n = s.length.frames, history = s.overlap_history](session::Request& r) {
+            r.base_num_frames = n, r.num_frames = 2 * n - history;
+        });
     return list;
 }
 

@@ -91,7 +91,7 @@ void calibrate_model(const Options& o) {
     const Found found = search(stage, lesson, curve, options);
     const std::vector<double> shares =
         o.quick ? std::vector<double>{0.5, 0.35, 0.22}
-                : std::vector<double>{0.7, 0.6, 0.5, 0.42, 0.35, 0.3, 0.26, 0.22, 0.17};
+                : std::vector<double>{0.5, 0.4, 0.32, 0.27, 0.23};
     std::vector<Trial> trials = run_levels(stage, settings_for_shares(found, lesson.recording, shares));
     look_elsewhere(stage, trials, s, o.quick);
     const Choice choice = choose_presets(trials);

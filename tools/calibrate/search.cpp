@@ -34,7 +34,7 @@ Knob path_knob(const Lesson& lesson, bool quick) {
         k.values.push_back([path = lesson.path(change, noise)](Settings& s) { s.path = path; });
     };
     add(0.5, 1), add(1, 1);
-    if (!quick) add(0.5, 0), add(0.5, 2);
+    if (!quick) add(0.5, 2);
     return k;
 }
 
@@ -42,17 +42,15 @@ std::vector<Knob> knobs_of(const Lesson& lesson, bool quick) {
     const Knob reuse = knob<Reuse>("reuse", &Settings::reuse, {Reuse::REPEAT, Reuse::TAYLOR, Reuse::SOLVER});
     const Knob path = path_knob(lesson, quick);
     if (quick) return {reuse, path};
-    const Knob first = knob<double>("first share", &Settings::first_share, {0, 0.2, 0.4});
+    const Knob first = knob<double>("first share", &Settings::first_share, {0, 0.2});
     const int chunk = lesson.recording.chunk_frames;
     return {reuse,
             first,
             knob<int>("first frames", &Settings::first_frames, {chunk, 2 * chunk}),
             path,
             knob<double>("weight floor", &Settings::weight_floor, {0.6, 0.8}),
-            knob<std::optional<double>>("vote", &Settings::vote, {0.3, 0.5, std::nullopt}),
-            knob<double>("min ratio", &Settings::min_ratio, {0, 0.2}),
-            knob<int>("coarse updates", &Settings::coarse_updates, {0, 2}),
-            path}; // when the computing is done depends on all of these: once more
+            knob<std::optional<double>>("vote", &Settings::vote, {0.3, std::nullopt}),
+            knob<int>("coarse updates", &Settings::coarse_updates, {0, 2})};
 }
 
 // Where the search begins, from the better of them: knobs are changed one by one, and these two lie apart in
