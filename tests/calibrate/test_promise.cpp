@@ -49,7 +49,7 @@ Result measure(const std::shared_ptr<const skyreels_v2::Model>& model, const cac
 
 std::shared_ptr<const skyreels_v2::Model> demo() {
     session::LoadOptions load;
-    load.device = "cpu", load.threads = 1;
+    load.device = "cpu", load.threads = 2;
     return skyreels_v2::Model::open(std::string(std::getenv("MC_SOURCE_ROOT")) + "/models/demo", load);
 }
 

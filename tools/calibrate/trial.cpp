@@ -85,7 +85,7 @@ std::vector<double> psnr_of_levels(const Stage& stage, std::span<const cache::Se
         for (size_t l = 0; l < levels.size(); l++) tallies[l].add(full, video_of(stage, i, levels[l]));
     }
     std::vector<double> psnr;
-    for (size_t l = 0; l < levels.size(); l++) psnr.push_back(tallies[l].trial(levels[l]).psnr);
+    for (size_t l = 0; l < levels.size(); l++) psnr.push_back(tallies[l].trial(levels[l]).stated());
     return psnr;
 }
 
