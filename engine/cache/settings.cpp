@@ -39,8 +39,8 @@ void check(const Settings& settings) {
     share("cache-weight-floor", settings.weight_floor, "0.6");
     if (settings.vote) share("cache-vote", *settings.vote, "0.5");
     share("cache-min-ratio", settings.min_ratio, "0.4");
-    if (!(settings.first_share > 0 && settings.first_share <= 1))
-        refuse("cache-first-share", settings.first_share, "lie above 0 and be at most 1; 1 switches it off");
+    if (!(settings.first_share >= 0 && settings.first_share <= 1))
+        refuse("cache-first-share", settings.first_share, "lie between 0 and 1; 1 switches it off");
     if (!(settings.noise_power >= 0 && settings.noise_power <= 8))
         refuse("cache-noise-power", settings.noise_power, "lie between 0 and 8; 0 switches it off");
     if (settings.first_frames < 1)

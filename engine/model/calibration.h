@@ -13,7 +13,9 @@ namespace mc::model {
 struct CalibratedPreset {
     cache::Settings settings;
     double speedup = 0;        // of the denoising: time without / time with
-    double psnr = 0, ssim = 0; // of the decoded frames
+    double psnr = 0;            // of the decoded frames: the least mean at the requests that were measured
+    double ssim = 0;            // of the decoded frames, as calibrated
+    double psnr_calibrated = 0; // mean at the request of the calibration alone; 0: not known
     bool operator==(const CalibratedPreset&) const = default;
 };
 

@@ -91,7 +91,8 @@ cache::Path read_path(const JsonObject& json) {
 CalibratedPreset read_preset(const JsonObject& json, const Calibration& calibration) {
     require_known(json, "knob",
                   {"threshold", "reuse", "warmup", "coarse_updates", "weights", "weight_floor", "distance", "vote",
-                   "min_ratio", "first_share", "first_frames", "chunks", "noise_power", "speedup", "psnr", "ssim"});
+                   "min_ratio", "first_share", "first_frames", "chunks", "noise_power", "speedup", "psnr", "ssim",
+                   "psnr_calibrated"});
     CalibratedPreset preset;
     Settings& s = preset.settings;
     s.kind = cache::Kind::MOTIONCACHE;
@@ -109,13 +110,14 @@ CalibratedPreset read_preset(const JsonObject& json, const Calibration& calibrat
     if (json.has("vote") || std::find(keys.begin(), keys.end(), "vote") == keys.end()) // null: no vote
         s.vote = json.number("vote", 0, 1);
     s.min_ratio = json.number("min_ratio", 0, 1);
-    s.first_share = json.number("first_share", 1e-6, 1);
+    s.first_share = json.number("first_share", 0, 1);
     if (json.has("first_frames")) s.first_frames = int(json.integer("first_frames", 1, COUNT_LIMIT));
     if (json.has("chunks")) s.chunks = int(json.integer("chunks", 0, COUNT_LIMIT));
     s.noise_power = json.number("noise_power", 0, 8);
     preset.speedup = json.number("speedup", 1e-3, 1e3);
     preset.psnr = json.number("psnr", 0, 1e3);
     preset.ssim = json.number("ssim", -1, 1);
+    if (json.has("psnr_calibrated")) preset.psnr_calibrated = json.number("psnr_calibrated", 0, 1e3);
     return preset;
 }
 
@@ -136,7 +138,8 @@ nlohmann::ordered_json json_of(const CalibratedPreset& preset) {
             {"noise_power", s.noise_power},
             {"speedup", preset.speedup},
             {"psnr", preset.psnr},
-            {"ssim", preset.ssim}};
+            {"ssim", preset.ssim},
+            {"psnr_calibrated", preset.psnr_calibrated}};
 }
 
 } // namespace

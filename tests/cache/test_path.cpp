@@ -135,6 +135,15 @@ TEST(the_first_frames_are_those_that_a_window_generates) {
     CHECK_EQ(kinds(1, 3, 0), few);
     s.first_share = 0.01;
     CHECK_EQ(kinds(5, 1, 0), few);
+    // With a share of 0 they are computed wholly, however short the steps are.
+    for (int frames : {1, 2, 3})
+        for (int chunk = 0; chunk < 4; chunk++) {
+            s.first_share = 0;
+            const std::string fine = walk(s, sigmas(900), {9, frames, 4, 1, 999, 999, 0}, chunk).kinds;
+            const auto computed = std::count(fine.begin(), fine.end(), 'F');
+            CHECK(chunk * frames < 3 ? computed == 900 : computed < 10);
+        }
+    s.first_share = 0.01;
     // Chunks that are given are not among them.
     CHECK_EQ(kinds(3, 1, 3), all);
     CHECK_EQ(kinds(3, 2, 3), few);

@@ -38,7 +38,7 @@ TEST(settings_out_of_range) {
         refused(with(&Settings::min_ratio, bad), "cache-min-ratio is ");
         refused(with(&Settings::vote, bad), "cache-vote is ");
     }
-    for (double bad : {0.0, -0.5, 1.01, not_a_number})
+    for (double bad : {-0.01, -0.5, 1.01, not_a_number})
         refused(with(&Settings::first_share, bad), "cache-first-share is ");
     for (double bad : {-0.01, 8.01, not_a_number, infinite})
         refused(with(&Settings::noise_power, bad), "cache-noise-power is ");

@@ -216,7 +216,7 @@ TEST(calibration_knobs_are_checked) {
         }
         for (const char* key : {"weight_floor", "vote", "min_ratio"})
             for (double bad : {-0.01, 1.01}) knob(key, bad, "expected a number from 0.0 to 1.0");
-        for (double bad : {0.0, 1.01}) knob("first_share", bad, "'first_share' is ");
+        for (double bad : {-0.01, 1.01}) knob("first_share", bad, "'first_share' is ");
         for (double bad : {-0.01, 8.01}) knob("noise_power", bad, "expected a number from 0.0 to 8.0");
         knob("reuse", "copy", "'reuse' is '\"copy\"', expected one of repeat, taylor, solver");
         knob("weights", "median", "expected one of none, mean, max, max_rescale");

@@ -53,7 +53,8 @@ double threshold_for(cache::Settings settings, const Recording& recording, doubl
         high += std::max(0.0,
                          std::pow(step.sigma, settings.noise_power) * settings.polynomial(moved.value(1e-8)));
     }
-    high = std::max(high * 1.01 / settings.first_share, 1e-6);
+    // A first chunk that is always computed has no threshold.
+    high = std::max(high * 1.01 / (settings.first_share > 0 ? settings.first_share : 1), 1e-6);
     double low = high * 1e-5;
     for (int i = 0; i < 30; i++) {
         settings.threshold = std::sqrt(low * high);

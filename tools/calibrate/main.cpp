@@ -3,6 +3,7 @@
 #include <c10/core/InferenceMode.h>
 #include <unistd.h>
 
+#include <cmath>
 #include <cstdio>
 #include <filesystem>
 
@@ -10,6 +11,7 @@
 #include "engine/families/skyreels_v2/settings.h"
 #include "engine/model/calibration.h"
 #include "engine/model/fingerprint.h"
+#include "tools/calibrate/elsewhere.h"
 #include "tools/calibrate/options.h"
 #include "tools/calibrate/presets.h"
 #include "tools/calibrate/prompts.h"
@@ -45,7 +47,8 @@ session::Request base_request(const Options& o) {
 }
 
 model::CalibratedPreset preset_of(const Trial& trial) {
-    return {trial.settings, trial.speedup, trial.stated(), trial.ssim};
+    // Rounded down: no digit is promised that was not seen.
+    return {trial.settings, trial.speedup, std::floor(10 * std::max(0.0, trial.stated())) / 10, trial.ssim, trial.psnr};
 }
 
 void calibrate_model(const Options& o) {
@@ -87,9 +90,10 @@ void calibrate_model(const Options& o) {
 
     const Found found = search(stage, lesson, curve, options);
     const std::vector<double> shares =
-        o.quick ? std::vector<double>{0.35, 0.22, 0.12}
-                : std::vector<double>{0.5, 0.4, 0.32, 0.26, 0.21, 0.17, 0.14, 0.11, 0.09};
-    const std::vector<Trial> trials = run_levels(stage, settings_for_shares(found, lesson.recording, shares));
+        o.quick ? std::vector<double>{0.5, 0.35, 0.22}
+                : std::vector<double>{0.5, 0.4, 0.32, 0.27, 0.23};
+    std::vector<Trial> trials = run_levels(stage, settings_for_shares(found, lesson.recording, shares));
+    look_elsewhere(stage, trials, s, o.quick);
     const Choice choice = choose_presets(trials);
     print_table(trials, choice);
 

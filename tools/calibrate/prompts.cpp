@@ -11,15 +11,7 @@ std::vector<std::string> built_in_prompts() {
     return {"a red ball bouncing over green hills at sunset",
             "a green cube, still, underwater",
             "a purple car moving right in the city by night",
-            "an orange rocket going up in the desert",
-            "a pink star, still, in space",
-            "a white bird moving left on the sea",
-            "a black fish moving right underwater",
-            "a yellow balloon, still, over green hills",
-            "a blue boat moving left on the sea at sunset, it is raining",
-            "a red rocket, still, in the desert by night",
-            "a green bird flying in a circle over the city",
-            "an orange car, still, in front of a city by night"};
+            "an orange rocket going up in the desert"};
 }
 
 std::vector<std::string> read_prompts(const std::string& file) {

@@ -42,14 +42,14 @@ std::string text_of(const cache::Settings& s) {
 }
 
 void print_table(std::span<const Trial> trials, const Choice& choice) {
-    std::printf("%-9s %9s %9s %9s %14s %9s %8s\n", "preset", "threshold", "computed", "in part", "PSNR",
-                "SSIM", "faster");
+    std::printf("%-9s %9s %9s %9s %14s %9s %9s %8s\n", "preset", "threshold", "computed", "in part", "PSNR",
+                "elsewhere", "SSIM", "faster");
     for (const Trial& t : trials) {
         const char* name = "";
         for (size_t g = 0; g < goals.size(); g++)
             if (choice.presets[g].settings == t.settings) name = goals[g].name;
-        std::printf("%-9s %9.5f %7.1f %% %7.1f %% %8.2f +-%4.2f %9.4f %7.2fx\n", name, t.settings.threshold,
-                    100 * t.share, 100 * t.partial, t.psnr, t.error, t.ssim, t.speedup);
+        std::printf("%-9s %9.5f %7.1f %% %7.1f %% %8.2f +-%4.2f %9.2f %9.4f %7.2fx\n", name, t.settings.threshold,
+                    100 * t.share, 100 * t.partial, t.psnr, t.error, t.elsewhere, t.ssim, t.speedup);
     }
     for (const std::string& note : choice.notes) std::printf("%s\n", note.c_str());
 }

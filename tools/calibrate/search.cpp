@@ -34,7 +34,7 @@ Knob path_knob(const Lesson& lesson, bool quick) {
         k.values.push_back([path = lesson.path(change, noise)](Settings& s) { s.path = path; });
     };
     add(0.5, 1), add(1, 1);
-    if (!quick) add(0.5, 0), add(0.5, 2), add(0.3, 1);
+    if (!quick) add(0.5, 2);
     return k;
 }
 
@@ -42,18 +42,15 @@ std::vector<Knob> knobs_of(const Lesson& lesson, bool quick) {
     const Knob reuse = knob<Reuse>("reuse", &Settings::reuse, {Reuse::REPEAT, Reuse::TAYLOR, Reuse::SOLVER});
     const Knob path = path_knob(lesson, quick);
     if (quick) return {reuse, path};
-    const Knob first = knob<double>("first share", &Settings::first_share, {0.01, 0.1, 0.2, 0.4});
+    const Knob first = knob<double>("first share", &Settings::first_share, {0, 0.2});
     const int chunk = lesson.recording.chunk_frames;
     return {reuse,
-            knob<int>("first frames", &Settings::first_frames, {chunk, 2 * chunk, 3 * chunk}),
             first,
+            knob<int>("first frames", &Settings::first_frames, {chunk, 2 * chunk}),
             path,
-            knob<int>("warmup", &Settings::warmup, {0, 1}),
             knob<double>("weight floor", &Settings::weight_floor, {0.6, 0.8}),
-            knob<std::optional<double>>("vote", &Settings::vote, {0.3, 0.5, std::nullopt}),
-            knob<double>("min ratio", &Settings::min_ratio, {0, 0.2}),
-            knob<int>("coarse updates", &Settings::coarse_updates, {0, 2}),
-            path}; // when the computing is done depends on all of these: once more
+            knob<std::optional<double>>("vote", &Settings::vote, {0.3, std::nullopt}),
+            knob<int>("coarse updates", &Settings::coarse_updates, {0, 2})};
 }
 
 // Where the search begins, from the better of them: knobs are changed one by one, and these two lie apart in
@@ -69,7 +66,7 @@ std::vector<Settings> starts_of(const Lesson& lesson, const std::optional<Curve>
     s.weights = cache::Weights::MAX_RESCALE, s.weight_floor = 0.6;
     s.distance = cache::Distance::GLOBAL;
     s.vote = 0.3, s.min_ratio = 0.1;
-    s.first_share = 0.01;
+    s.first_share = 0;
     s.first_frames = lesson.recording.chunk_frames;
     s.chunks = lesson.window_chunks;
     Settings even = s;
@@ -136,7 +133,7 @@ class Searcher {
     // PSNR as it would be at the share that is compared, less a fine for too few partial turns.
     double score(const Trial& trial) const {
         return trial.psnr - slope_ * std::log(trial.share / options_.share) -
-               60 * std::max(0.0, least_partial - trial.partial);
+               20 * std::max(0.0, least_partial - trial.partial);
     }
     // The same of the first prompt alone. How many turns are partial depends much on the prompt: all are
     // asked.

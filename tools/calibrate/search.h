@@ -9,8 +9,8 @@
 namespace mc::calibrate {
 
 struct SearchOptions {
-    size_t prompts = 3;  // that the search looks at, the first ones
-    double share = 0.2;  // of computed tokens at which knobs are compared
+    size_t prompts = 2;  // that the search looks at, the first ones
+    double share = 0.3;  // of computed tokens at which knobs are compared
     bool quick = false;  // fewer knobs and values
 };
 struct Found {

@@ -78,4 +78,15 @@ std::vector<Trial> run_levels(const Stage& stage, std::span<const cache::Setting
     return trials;
 }
 
+std::vector<double> psnr_of_levels(const Stage& stage, std::span<const cache::Settings> levels) {
+    std::vector<Tally> tallies(levels.size());
+    for (size_t i = 0; i < stage.prompts.size(); i++) {
+        const bench::Video full = video_of(stage, i, {});
+        for (size_t l = 0; l < levels.size(); l++) tallies[l].add(full, video_of(stage, i, levels[l]));
+    }
+    std::vector<double> psnr;
+    for (size_t l = 0; l < levels.size(); l++) psnr.push_back(tallies[l].trial(levels[l]).stated());
+    return psnr;
+}
+
 } // namespace mc::calibrate
