@@ -10,7 +10,7 @@
 
 namespace mc::model {
 
-using cache::Settings;
+using Settings = cache::MotionCacheSettings;
 
 namespace {
 
@@ -94,7 +94,6 @@ CalibratedPreset read_preset(const JsonObject& json, const Calibration& calibrat
                    "min_ratio", "first_share", "first_frames", "chunks", "noise_power", "speedup", "psnr", "ssim"});
     CalibratedPreset preset;
     Settings& s = preset.settings;
-    s.kind = cache::Kind::MOTIONCACHE;
     s.polynomial = calibration.polynomial;
     s.path = calibration.path;
     s.threshold = json.number("threshold", 1e-9, 1e9);

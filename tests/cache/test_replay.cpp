@@ -56,7 +56,7 @@ constexpr double unused = 0.7;
 class Replay {
   public:
     explicit Replay(const std::string& name)
-        : file_(open(name)), settings_(golden::cache_settings_of(file_.settings())),
+        : file_(open(name)), settings_(std::get<MotionCacheSettings>(golden::cache_settings_of(file_.settings()).policy)),
           updates_(entries(file_, "upd.event")), renewed_(entries(file_, "new_weights.event")) {
         settings_.polynomial = {}; // the distances of the events are rescaled already
         policy_ = make_policy(settings_);
@@ -184,7 +184,7 @@ class Replay {
     }
 
     CaseFile file_;
-    Settings settings_;
+    MotionCacheSettings settings_;
     std::map<int64_t, size_t> updates_, renewed_; // event to entry
     std::unique_ptr<Policy> policy_;
     std::vector<Recorded> decisions_;
@@ -245,7 +245,7 @@ TEST(replay_rescaled_distances) {
     std::map<int, double> distance; // by step
     for (const Json& event : raw.json.at("events"))
         if (event.contains("distance")) distance[event.at("step")] = event["distance"];
-    Settings settings = golden::cache_settings_of(rescaled.settings());
+    const CommonSettings settings = golden::cache_settings_of(rescaled.settings()).common();
     int compared = 0;
     for (const Json& event : rescaled.json.at("events")) {
         if (!event.contains("distance")) continue;
@@ -262,7 +262,7 @@ TEST(replay_coarse_schedules) {
     for (const char* name : motioncache_cases) {
         const CaseFile file = open(name);
         if (file.settings().at("token_cache").at("distance_mode") != "global") continue;
-        Settings settings = golden::cache_settings_of(file.settings());
+        auto settings = std::get<MotionCacheSettings>(golden::cache_settings_of(file.settings()).policy);
         settings.polynomial = {};
         const int frames = file.settings().at("group_size");
         std::vector<ScheduledStep> steps(file.settings().at("num_inference_steps").get<size_t>());

@@ -66,7 +66,7 @@ const std::vector<Setting> others = {
     {"shift 8", [](session::Request& r) { r.shift = 8; }},
 };
 
-void holds(const std::shared_ptr<const skyreels_v2::Model>& model, const cache::Settings& settings, double stated) {
+void holds(const std::shared_ptr<const skyreels_v2::Model>& model, const cache::MotionCacheSettings& settings, double stated) {
     for (const Setting& setting : others) {
         const Result r = measure(model, settings, setting.change);
         std::printf("%s: %.1f dB at %.0f %% of the tokens, %.1f stated\n", setting.name, r.psnr, 100 * r.share, stated);
@@ -80,8 +80,7 @@ TEST(what_is_measured_at_one_setting_holds_at_others) {
     c10::InferenceMode guard;
     const auto model = demo();
     const Lesson lesson = learn(model, small(), prompts);
-    cache::Settings s;
-    s.kind = cache::Kind::MOTIONCACHE;
+    cache::MotionCacheSettings s;
     s.reuse = cache::Reuse::SOLVER;
     s.path = lesson.path(0.5, 1);
     s.threshold = 0.3;
