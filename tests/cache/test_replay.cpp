@@ -56,9 +56,10 @@ constexpr double unused = 0.7;
 class Replay {
   public:
     explicit Replay(const std::string& name)
-        : file_(open(name)), settings_(std::get<MotionCacheSettings>(golden::cache_settings_of(file_.settings()).policy)),
+        : file_(open(name)), settings_(golden::cache_settings_of(file_.settings())),
           updates_(entries(file_, "upd.event")), renewed_(entries(file_, "new_weights.event")) {
-        settings_.polynomial = {}; // the distances of the events are rescaled already
+        if (auto* motioncache = std::get_if<MotionCacheSettings>(&settings_.policy))
+            motioncache->polynomial = {}; // the distances of the events are rescaled already
         policy_ = make_policy(settings_);
         policy_->observe([this](const Decision& d) { decisions_.push_back(recorded(d)); });
     }
@@ -176,15 +177,16 @@ class Replay {
         ++renewals_seen_;
         const std::vector<float> wanted = entry<float>(file_, "new_weights.values", renewed->second);
         std::vector<float> change = wanted;
-        if (settings_.weights == Weights::MAX_RESCALE)
-            for (float& c : change) c = float((c - settings_.weight_floor) / (1 - settings_.weight_floor));
+        const auto& settings = std::get<MotionCacheSettings>(settings_.policy);
+        if (settings.weights == Weights::MAX_RESCALE)
+            for (float& c : change) c = float((c - settings.weight_floor) / (1 - settings.weight_floor));
         policy_->motion(branch, chunk, change, true);
         const auto made = policy_->weights(branch, chunk);
         check_near({made.begin(), made.end()}, wanted, 2e-6);
     }
 
     CaseFile file_;
-    MotionCacheSettings settings_;
+    Settings settings_;
     std::map<int64_t, size_t> updates_, renewed_; // event to entry
     std::unique_ptr<Policy> policy_;
     std::vector<Recorded> decisions_;

@@ -93,8 +93,8 @@ const cache::Polynomial* published(const std::string& name) {
         config.width = 5120, config.heads = 40, config.ffn = 13824, config.layers = 40;
     const model::skyreels_v2::PublishedCaches* caches = model::skyreels_v2::published_caches(config);
     if (!caches || !name.starts_with("t2v_")) return nullptr;
-    return name.ends_with("_ret") ? &caches->teacache_retention.settings.polynomial
-                                  : &caches->teacache.settings.polynomial;
+    return name.ends_with("_ret") ? &caches->teacache_retention.settings.common().polynomial
+                                  : &caches->teacache.settings.common().polynomial;
 }
 
 Produced run_polynomials(const Run& run) {
