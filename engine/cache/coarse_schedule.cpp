@@ -30,7 +30,7 @@ CoarseSchedule coarse_schedule(const Settings& settings, std::span<const Schedul
     const std::unique_ptr<Policy> policy = make_policy(settings);
     policy->observe([&](const Decision& decision) { depends_on_motion = decision.fine; });
     const int frames = steps.size() > 1 ? int(steps[1].distance.size()) : 1;
-    const int others = 1 + (settings.first_frames - 1) / frames;
+    const int others = 1 + (settings.first_frames() - 1) / frames;
     policy->begin_window({others + 1, frames, 1, branches, schedule.steps, schedule.steps, 0, video_chunks});
     for (int step = 0; step < schedule.steps && !depends_on_motion; step++) {
         const ScheduledStep& at = steps[size_t(step)];

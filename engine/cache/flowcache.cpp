@@ -7,7 +7,7 @@ namespace {
 
 class FlowCache final : public WindowPolicy {
   public:
-    explicit FlowCache(const Settings& settings) : settings_(settings) {}
+    explicit FlowCache(const FlowCacheSettings& settings) : settings_(settings) {}
 
   private:
     void forget() override { sums_.assign(states(), 0); }
@@ -37,13 +37,19 @@ class FlowCache final : public WindowPolicy {
         return plans;
     }
 
-    const Settings settings_;
+    const FlowCacheSettings settings_;
     std::vector<double> sums_; // [branch, chunk]
 };
 
 } // namespace
 
-std::unique_ptr<Policy> make_flowcache(const Settings& settings) {
+void check(const FlowCacheSettings& settings) {
+    check_common(settings);
+    check_count("cache-warmup (the number of forced first evaluations)", settings.forced_first, "5");
+    check_count("The cache's number of forced last evaluations", settings.forced_last, "1");
+}
+
+std::unique_ptr<Policy> make(const FlowCacheSettings& settings) {
     return std::make_unique<FlowCache>(settings);
 }
 

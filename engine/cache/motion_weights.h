@@ -4,7 +4,7 @@
 #include <span>
 #include <vector>
 
-#include "engine/cache/settings.h"
+#include "engine/cache/motioncache.h"
 
 namespace mc::cache {
 

@@ -15,6 +15,7 @@
 #include "engine/cache/policies.h"
 #include "engine/cache/relative_distance.h"
 #include "engine/cache/vote.h"
+#include "engine/error.h"
 
 namespace mc::cache {
 namespace {
@@ -30,7 +31,7 @@ struct ChunkState {
 
 class MotionCache final : public WindowPolicy {
   public:
-    explicit MotionCache(const Settings& settings) : settings_(settings) {}
+    explicit MotionCache(const MotionCacheSettings& settings) : settings_(settings) {}
 
     bool wants_motion(int branch, int chunk) const override { return chunks_[state_of(branch, chunk)].fine; }
     bool wants_prefix_motion() const override { return true; }
@@ -180,13 +181,32 @@ class MotionCache final : public WindowPolicy {
         state.fine = settings_.weights != Weights::NONE && state.coarse_updates >= settings_.coarse_updates;
     }
 
-    const Settings settings_;
+    const MotionCacheSettings settings_;
     std::vector<ChunkState> chunks_; // [branch, chunk]
 };
 
 } // namespace
 
-std::unique_ptr<Policy> make_motioncache(const Settings& settings) {
+void check(const MotionCacheSettings& settings) {
+    check_common(settings);
+    check_count("cache-warmup", settings.warmup, "4");
+    check_count("cache-coarse-updates", settings.coarse_updates, "6");
+    check_share("cache-weight-floor", settings.weight_floor, "0.6");
+    if (settings.vote) check_share("cache-vote", *settings.vote, "0.5");
+    check_share("cache-min-ratio", settings.min_ratio, "0.4");
+    if (!(settings.first_share >= 0 && settings.first_share <= 1))
+        refuse_value("cache-first-share", settings.first_share, "lie between 0 and 1; 1 switches it off");
+    if (!(settings.noise_power >= 0 && settings.noise_power <= 8))
+        refuse_value("cache-noise-power", settings.noise_power, "lie between 0 and 8; 0 switches it off");
+    if (settings.first_frames < 1)
+        refuse_value("The cache's number of first frames", settings.first_frames, "be 1 or more");
+    check_count("The cache's number of chunks", settings.chunks, "0");
+    if (!is_path(settings.path))
+        throw Error(MC_ERROR_SETTINGS, "The cache's path must go from sigma 1 to sigma 0 with lengths that rise from 0 to 1; "
+                                       "calibrate the model again.");
+}
+
+std::unique_ptr<Policy> make(const MotionCacheSettings& settings) {
     return std::make_unique<MotionCache>(settings);
 }
 

@@ -1,5 +1,5 @@
 #pragma once
-// The policies behind make_policy, and what they share.
+// What the policies share.
 #include <limits>
 #include <string>
 
@@ -33,9 +33,5 @@ class WindowPolicy : public Policy {
     static constexpr double none = std::numeric_limits<double>::quiet_NaN();
     WindowShape shape_{};
 };
-
-std::unique_ptr<Policy> make_teacache(const Settings& settings);
-std::unique_ptr<Policy> make_flowcache(const Settings& settings);
-std::unique_ptr<Policy> make_motioncache(const Settings& settings);
 
 } // namespace mc::cache

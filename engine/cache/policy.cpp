@@ -70,19 +70,18 @@ void WindowPolicy::report_chunk(int row, int branch, const ChunkStep& chunk, boo
     report(decision);
 }
 
+void check(const NoCache&) {}
+std::unique_ptr<Policy> make(const NoCache&) {
+    return std::make_unique<ComputeAll>();
+}
+
+void check(const Settings& settings) {
+    std::visit([](const auto& policy) { check(policy); }, settings.policy);
+}
+
 std::unique_ptr<Policy> make_policy(const Settings& settings) {
     check(settings);
-    switch (settings.kind) {
-    case Kind::NONE:
-        return std::make_unique<ComputeAll>();
-    case Kind::TEACACHE:
-        return make_teacache(settings);
-    case Kind::FLOWCACHE:
-        return make_flowcache(settings);
-    case Kind::MOTIONCACHE:
-        return make_motioncache(settings);
-    }
-    throw Error(MC_ERROR_INTERNAL, "A cache of an unknown kind was asked for; please report this.");
+    return std::visit([](const auto& policy) { return make(policy); }, settings.policy);
 }
 
 } // namespace mc::cache

@@ -1,6 +1,6 @@
 #pragma once
 // Whether a polynomial can rescale distances: more distance must never mean less change.
-#include "engine/cache/settings.h"
+#include "engine/cache/common_settings.h"
 
 namespace mc::cache {
 

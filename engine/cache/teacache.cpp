@@ -7,7 +7,7 @@ namespace {
 
 class TeaCache final : public WindowPolicy {
   public:
-    explicit TeaCache(const Settings& settings) : settings_(settings) {}
+    explicit TeaCache(const TeaCacheSettings& settings) : settings_(settings) {}
 
   private:
     void forget() override { sums_.assign(size_t(shape_.branches), 0); }
@@ -51,13 +51,20 @@ class TeaCache final : public WindowPolicy {
         return plans;
     }
 
-    const Settings settings_;
+    const TeaCacheSettings settings_;
     std::vector<double> sums_; // [branch]
 };
 
 } // namespace
 
-std::unique_ptr<Policy> make_teacache(const Settings& settings) {
+void check(const TeaCacheSettings& settings) {
+    check_common(settings);
+    check_count("cache-warmup (the number of forced first evaluations)", settings.forced_first, "5");
+    check_count("The cache's number of forced last evaluations", settings.forced_last, "1");
+    check_count("The cache's period of its counter", settings.counter_period, "0");
+}
+
+std::unique_ptr<Policy> make(const TeaCacheSettings& settings) {
     return std::make_unique<TeaCache>(settings);
 }
 

@@ -4,14 +4,14 @@
 #include <cstdint>
 #include <string>
 
-#include "engine/cache/settings.h"
+#include "engine/cache/motioncache.h"
 #include "engine/model/json_object.h"
 
 namespace mc::model {
 
 // Settings of MotionCache and what they gave against the same run without a cache.
 struct CalibratedPreset {
-    cache::Settings settings;
+    cache::MotionCacheSettings settings;
     double speedup = 0;        // of the denoising: time without / time with
     double psnr = 0;            // of the decoded frames: the least mean at the requests that were measured
     double ssim = 0;            // of the decoded frames, as calibrated

@@ -10,7 +10,7 @@
 
 namespace mc::model {
 
-using cache::Settings;
+using Settings = cache::MotionCacheSettings;
 
 namespace {
 
@@ -95,7 +95,6 @@ CalibratedPreset read_preset(const JsonObject& json, const Calibration& calibrat
                    "psnr_calibrated"});
     CalibratedPreset preset;
     Settings& s = preset.settings;
-    s.kind = cache::Kind::MOTIONCACHE;
     s.polynomial = calibration.polynomial;
     s.path = calibration.path;
     s.threshold = json.number("threshold", 1e-9, 1e9);

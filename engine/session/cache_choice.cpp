@@ -5,8 +5,11 @@
 
 namespace mc::session {
 
+using cache::FlowCacheSettings;
 using cache::Kind;
+using cache::MotionCacheSettings;
 using cache::Settings;
+using cache::TeaCacheSettings;
 using model::Attention;
 
 [[noreturn]] static void refuse(const std::string& message) {
@@ -27,7 +30,7 @@ static const char* given_setting(const CacheRequest& r, bool motioncache_alone) 
     return nullptr;
 }
 
-static Settings motioncache_preset(const CacheRequest& r, const model::Calibration* calibration,
+static MotionCacheSettings motioncache_preset(const CacheRequest& r, const model::Calibration* calibration,
                                    const cache::PublishedCaches* published) {
     const Preset preset = r.preset.value_or(Preset::BALANCED);
     if (calibration) {
@@ -36,7 +39,8 @@ static Settings motioncache_preset(const CacheRequest& r, const model::Calibrati
         if (preset == Preset::FAST) return calibration->fast.settings;
     } else if (published) {
         // The published slow run lies between what a calibration calls quality and balanced.
-        return (preset == Preset::FAST ? published->motioncache_fast : published->motioncache_slow).settings;
+        return std::get<MotionCacheSettings>(
+            (preset == Preset::FAST ? published->motioncache_fast : published->motioncache_slow).settings.policy);
     } else if (r.preset ? preset != Preset::CUSTOM : !r.threshold) {
         refuse(
             std::string(
@@ -44,21 +48,48 @@ static Settings motioncache_preset(const CacheRequest& r, const model::Calibrati
             (r.preset ? "set cache-preset=custom and a cache-threshold" : "set cache-threshold") +
             ", or cache=none.");
     }
-    Settings custom;
-    custom.kind = Kind::MOTIONCACHE;
+    MotionCacheSettings custom;
     if (calibration) custom.polynomial = calibration->polynomial;
     return custom;
 }
 
-// TeaCache and FlowCache with the model's polynomial and their published thresholds.
-static Settings whole_chunk_cache(Kind kind, const model::Calibration* calibration,
-                                  const cache::PublishedCaches* published) {
-    if (published)
-        return (kind == Kind::TEACACHE ? published->teacache_retention : published->flowcache_slow).settings;
-    Settings s;
-    s.kind = kind;
-    s.threshold = kind == Kind::TEACACHE ? 0.2 : 0.1;
+static MotionCacheSettings motioncache(const CacheRequest& r, const model::Calibration* calibration,
+                                       const cache::PublishedCaches* published) {
+    MotionCacheSettings s = motioncache_preset(r, calibration, published);
+    if (r.warmup) s.warmup = *r.warmup;
+    if (r.coarse_updates) s.coarse_updates = *r.coarse_updates;
+    if (r.weights) s.weights = *r.weights;
+    if (r.weight_floor) s.weight_floor = *r.weight_floor;
+    if (r.distance) s.distance = *r.distance;
+    if (r.vote) s.vote = *r.vote == NO_VOTE ? std::nullopt : r.vote;
+    if (r.min_ratio) s.min_ratio = *r.min_ratio;
+    if (r.first_share) s.first_share = *r.first_share;
+    if (r.noise_power) s.noise_power = *r.noise_power;
+    if (s.weights != cache::Weights::MAX_RESCALE && r.weight_floor)
+        refuse(
+            "cache-weight-floor is the least weight of cache-weights=max-rescale and means nothing with another: drop "
+            "one of them.");
+    return s;
+}
+
+// TeaCache or FlowCache as it was published for the model, else with the model's polynomial and a usual threshold.
+template <class S>
+static S whole_chunk_cache(const CacheRequest& r, const model::Calibration* calibration,
+                           const cache::PublishedCache* published, double usual_threshold) {
+    S s;
+    s.threshold = usual_threshold;
     if (calibration) s.polynomial = calibration->polynomial;
+    if (published) s = std::get<S>(published->settings.policy);
+    if (r.warmup) s.forced_first = *r.warmup;
+    return s;
+}
+
+// What every cache has.
+template <class S>
+static Settings checked(S s, const CacheRequest& r) {
+    if (r.threshold) s.threshold = *r.threshold;
+    if (r.reuse) s.reuse = *r.reuse;
+    check(s);
     return s;
 }
 
@@ -89,25 +120,19 @@ Settings choose_cache(const CacheRequest& r, Attention attention, const model::C
     if (r.reuse && *r.reuse != cache::Reuse::REPEAT && attention != Attention::KV)
         refuse("cache-reuse=taylor and solver follow a chunk's own noise level and need attention=kv.");
 
-    Settings s = kind == Kind::MOTIONCACHE ? motioncache_preset(r, calibration, published)
-                                           : whole_chunk_cache(kind, calibration, published);
-    if (r.threshold) s.threshold = *r.threshold;
-    if (r.warmup) (kind == Kind::MOTIONCACHE ? s.warmup : s.forced_first) = *r.warmup;
-    if (r.coarse_updates) s.coarse_updates = *r.coarse_updates;
-    if (r.weights) s.weights = *r.weights;
-    if (r.weight_floor) s.weight_floor = *r.weight_floor;
-    if (r.distance) s.distance = *r.distance;
-    if (r.vote) s.vote = *r.vote == NO_VOTE ? std::nullopt : r.vote;
-    if (r.min_ratio) s.min_ratio = *r.min_ratio;
-    if (r.first_share) s.first_share = *r.first_share;
-    if (r.noise_power) s.noise_power = *r.noise_power;
-    if (r.reuse) s.reuse = *r.reuse;
-    if (s.weights != cache::Weights::MAX_RESCALE && r.weight_floor)
-        refuse(
-            "cache-weight-floor is the least weight of cache-weights=max-rescale and means nothing with another: drop "
-            "one of them.");
-    cache::check(s);
-    return s;
+    switch (kind) {
+    case Kind::NONE:
+        break;
+    case Kind::TEACACHE:
+        return checked(whole_chunk_cache<TeaCacheSettings>(
+                           r, calibration, published ? &published->teacache_retention : nullptr, 0.2), r);
+    case Kind::FLOWCACHE:
+        return checked(whole_chunk_cache<FlowCacheSettings>(
+                           r, calibration, published ? &published->flowcache_slow : nullptr, 0.1), r);
+    case Kind::MOTIONCACHE:
+        return checked(motioncache(r, calibration, published), r);
+    }
+    throw Error(MC_ERROR_INTERNAL, "A cache of an unknown kind was asked for; please report this.");
 }
 
 } // namespace mc::session

@@ -17,9 +17,9 @@ std::string text(const Settings& settings, const std::vector<ScheduledStep>& ste
     return text_of(coarse_schedule(settings, steps, first_chunk));
 }
 
-Settings of(Kind kind, double threshold) {
-    Settings settings;
-    settings.kind = kind;
+template <class S>
+S of(double threshold) {
+    S settings;
     settings.threshold = threshold;
     return settings;
 }
@@ -27,7 +27,7 @@ Settings of(Kind kind, double threshold) {
 } // namespace
 
 TEST(coarse_schedule_ends_where_motion_begins) {
-    Settings settings = of(Kind::MOTIONCACHE, 0.5);
+    MotionCacheSettings settings = of<MotionCacheSettings>(0.5);
     settings.warmup = 2;
     settings.coarse_updates = 2;
     CHECK_EQ(text(settings, every(0.25, 12)),
@@ -43,7 +43,7 @@ TEST(coarse_schedule_ends_where_motion_begins) {
 }
 
 TEST(coarse_schedule_of_the_first_chunk_and_of_late_steps) {
-    Settings settings = of(Kind::MOTIONCACHE, 0.5);
+    MotionCacheSettings settings = of<MotionCacheSettings>(0.5);
     settings.warmup = 0;
     settings.coarse_updates = 99;
     CHECK_EQ(text(settings, every(0.25, 8)), text(settings, every(0.25, 8), false));
@@ -57,7 +57,7 @@ TEST(coarse_schedule_of_the_first_chunk_and_of_late_steps) {
 }
 
 TEST(coarse_schedule_of_frames_on_their_own) {
-    Settings settings = of(Kind::MOTIONCACHE, 0.5);
+    MotionCacheSettings settings = of<MotionCacheSettings>(0.5);
     settings.warmup = 0;
     settings.coarse_updates = 9;
     settings.distance = Distance::TOKEN;
@@ -74,8 +74,8 @@ TEST(coarse_schedule_of_frames_on_their_own) {
 
 TEST(coarse_schedule_of_the_other_policies) {
     CHECK_EQ(text({}, every(0.25, 5)), "5 steps: computed 0-4");
-    CHECK_EQ(text(of(Kind::FLOWCACHE, 0.5), every(0.25, 9)), "9 steps: computed 0-4 6 8, reused 5 7");
-    CHECK_EQ(text(of(Kind::TEACACHE, 0.5), every(0.25, 9)), "9 steps: computed 0-4 6 8, reused 5 7");
-    CHECK_EQ(text(of(Kind::TEACACHE, 0.5), every(0.25, 1)), "1 step: computed 0");
-    CHECK_EQ(text(of(Kind::TEACACHE, 0.5), {}), "0 steps:");
+    CHECK_EQ(text(of<FlowCacheSettings>(0.5), every(0.25, 9)), "9 steps: computed 0-4 6 8, reused 5 7");
+    CHECK_EQ(text(of<TeaCacheSettings>(0.5), every(0.25, 9)), "9 steps: computed 0-4 6 8, reused 5 7");
+    CHECK_EQ(text(of<TeaCacheSettings>(0.5), every(0.25, 1)), "1 step: computed 0");
+    CHECK_EQ(text(of<TeaCacheSettings>(0.5), {}), "0 steps:");
 }

@@ -9,9 +9,8 @@ using namespace mc::test;
 
 namespace {
 
-Settings flowcache(double threshold, int first, int last) {
-    Settings settings;
-    settings.kind = Kind::FLOWCACHE;
+FlowCacheSettings flowcache(double threshold, int first, int last) {
+    FlowCacheSettings settings;
     settings.threshold = threshold;
     settings.forced_first = first;
     settings.forced_last = last;

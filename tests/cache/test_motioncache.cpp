@@ -11,9 +11,8 @@ namespace {
 
 // Threshold 1, no vote, no least ratio, weights change / 4 where a frame's largest change is 4. Distances and
 // changes are few bits: sums of floats are exact (1e-8 of a quotient is less than half a bit).
-Settings motioncache(int warmup, int coarse) {
-    Settings settings;
-    settings.kind = Kind::MOTIONCACHE;
+MotionCacheSettings motioncache(int warmup, int coarse) {
+    MotionCacheSettings settings;
     settings.threshold = 1;
     settings.warmup = warmup;
     settings.coarse_updates = coarse;
@@ -48,7 +47,7 @@ TEST(motioncache_warms_up) {
 }
 
 TEST(motioncache_keeps_the_first_chunk_closer) {
-    Settings settings = motioncache(0, 99);
+    MotionCacheSettings settings = motioncache(0, 99);
     settings.first_share = 0.5;
     for (int chunk : {0, 1}) {
         Driver driver(settings, {2, 2, 4, 1, 99, 99});
@@ -58,7 +57,7 @@ TEST(motioncache_keeps_the_first_chunk_closer) {
 }
 
 TEST(motioncache_counts_late_distances_less) {
-    Settings settings = motioncache(0, 99);
+    MotionCacheSettings settings = motioncache(0, 99);
     for (double power : {0.0, 1.0, 2.0}) {
         settings.noise_power = power;
         Driver driver(settings, two_frames_of_four);
@@ -116,7 +115,7 @@ TEST(motioncache_without_a_coarse_phase) {
 TEST(motioncache_first_frame_of_a_chunk) {
     WindowShape shape = two_frames_of_four;
     shape.chunks = 2;
-    Settings settings = motioncache(0, 0);
+    MotionCacheSettings settings = motioncache(0, 0);
     settings.weights = Weights::MEAN;
     Driver driver(settings, shape);
     const std::vector<float> change{8, 0, 0, 0, 0, 4, 0, 0};
@@ -133,7 +132,7 @@ TEST(motioncache_first_frame_of_a_chunk) {
 }
 
 TEST(motioncache_without_motion_weights_stays_coarse) {
-    Settings settings = motioncache(0, 0);
+    MotionCacheSettings settings = motioncache(0, 0);
     settings.weights = Weights::NONE;
     Driver driver(settings, two_frames_of_four);
     for (int i = 0; i < 5; i++) {
@@ -148,7 +147,7 @@ TEST(motioncache_without_motion_weights_stays_coarse) {
 TEST(motioncache_votes_over_the_frames) {
     const std::vector<float> change{4, 4, 0, 0, 4, 0, 4, 0, 4, 4, 0, 0}; // 3, 2, 1, 0 of 3 frames move
     const auto due = [&](std::optional<double> vote, double& ratio) {
-        Settings settings = motioncache(0, 0);
+        MotionCacheSettings settings = motioncache(0, 0);
         settings.vote = vote;
         Driver driver(settings, {1, 3, 4, 1, 9, 9});
         driver.step(0.0);
@@ -176,7 +175,7 @@ TEST(motioncache_votes_over_the_frames) {
 }
 
 TEST(motioncache_puts_few_tokens_off_and_keeps_their_sums) {
-    Settings settings = motioncache(0, 0);
+    MotionCacheSettings settings = motioncache(0, 0);
     settings.min_ratio = 0.5;
     Driver driver(settings, two_frames_of_four);
     driver.step(0.0);
@@ -205,7 +204,7 @@ TEST(motioncache_puts_few_tokens_off_and_keeps_their_sums) {
 // The share that a ratio allows is met exactly, whatever its binary form.
 TEST(motioncache_compares_shares_exactly) {
     for (int wanted = 1; wanted <= 10; wanted++) {
-        Settings settings = motioncache(0, 0);
+        MotionCacheSettings settings = motioncache(0, 0);
         settings.min_ratio = wanted / 10.0;
         Driver driver(settings, {1, 1, 10, 1, 9, 9});
         driver.step(0.0);
@@ -219,7 +218,7 @@ TEST(motioncache_compares_shares_exactly) {
 
 TEST(motioncache_takes_one_distance_a_chunk_or_one_a_frame) {
     const std::vector<FrameDistance> frames{{2, 1}, {1, 4}};
-    Settings settings = motioncache(0, 99);
+    MotionCacheSettings settings = motioncache(0, 99);
     Driver global(settings, two_frames_of_four);
     global.step(0.0);
     global.step(frames);
@@ -247,7 +246,7 @@ TEST(motioncache_computes_when_a_distance_is_no_number) {
         driver.step(distance);
     CHECK_EQ(driver.kinds(), "1F.F");
 
-    Settings falling = motioncache(0, 99);
+    MotionCacheSettings falling = motioncache(0, 99);
     falling.polynomial.coefficients = {0, 0, -1e300, 1, 0};
     Driver overflow(falling, two_frames_of_four);
     for (double distance : {0.0, 1e10, 0.0}) overflow.step(distance);
@@ -255,7 +254,7 @@ TEST(motioncache_computes_when_a_distance_is_no_number) {
 }
 
 TEST(motioncache_of_one_frame_and_one_token) {
-    Settings settings = motioncache(0, 1);
+    MotionCacheSettings settings = motioncache(0, 1);
     settings.vote = 0.5;
     settings.min_ratio = 0.4;
     Driver driver(settings, {1, 1, 1, 1, 99, 99});
@@ -307,7 +306,7 @@ TEST(motioncache_plans_are_sound) {
     };
     int sparse = 0;
     for (int run = 0; run < 400; run++) {
-        Settings settings = motioncache(random(3), random(3));
+        MotionCacheSettings settings = motioncache(random(3), random(3));
         settings.weights = Weights(random(4));
         settings.distance = Distance(random(2));
         settings.weight_floor = random(5) / 4.0;

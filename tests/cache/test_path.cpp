@@ -17,9 +17,8 @@ Path bent() {
     return {{1, 0.75, 0}, {0, 0.5, 1}};
 }
 
-Settings along(const Path& path, double threshold) {
-    Settings s;
-    s.kind = Kind::MOTIONCACHE;
+MotionCacheSettings along(const Path& path, double threshold) {
+    MotionCacheSettings s;
     s.threshold = threshold;
     s.warmup = 0, s.coarse_updates = 99;
     s.vote.reset();
@@ -43,7 +42,7 @@ struct Walk {
     std::string kinds;
     double longest = 0;
 };
-Walk walk(const Settings& settings, const std::vector<double>& sigma, const WindowShape& shape = {1, 1, 4, 1, 1000, 1000},
+Walk walk(const MotionCacheSettings& settings, const std::vector<double>& sigma, const WindowShape& shape = {1, 1, 4, 1, 1000, 1000},
           int chunk = 0) {
     const std::unique_ptr<Policy> policy = make_policy(settings);
     policy->begin_window(shape);
@@ -110,13 +109,13 @@ TEST(steps_that_are_longer_than_half_the_threshold_are_all_computed) {
 TEST(time_embeddings_have_no_say_along_a_path) {
     // walk() gives every step an enormous distance.
     CHECK_EQ(walk(along(Path{{1, 0}, {0, 1}}, 0.5), sigmas(8)).kinds, "F...F...");
-    Settings late = along(Path{{1, 0}, {0, 1}}, 0.5);
+    MotionCacheSettings late = along(Path{{1, 0}, {0, 1}}, 0.5);
     late.noise_power = 2; // a knob of the user's counts as ever
     CHECK_EQ(walk(late, sigmas(8)).kinds, "F.......");
 }
 
 TEST(the_first_frames_are_those_that_a_window_generates) {
-    Settings s = along(Path{{1, 0}, {0, 1}}, 0.5);
+    MotionCacheSettings s = along(Path{{1, 0}, {0, 1}}, 0.5);
     s.first_share = 0.01;
     s.first_frames = 3;
     const std::string all = "FFFFFFFF", few = "F...F...";
@@ -152,7 +151,7 @@ TEST(the_first_frames_are_those_that_a_window_generates) {
 }
 
 TEST(more_chunks_than_it_holds_for_make_the_threshold_smaller) {
-    Settings s = along(Path{{1, 0}, {0, 1}}, 0.5);
+    MotionCacheSettings s = along(Path{{1, 0}, {0, 1}}, 0.5);
     s.chunks = 4;
     auto kinds = [&](int chunks) { return walk(s, sigmas(8), {chunks, 1, 4, 1, 999, 999}, 1).kinds; };
     CHECK_EQ(kinds(2), "F...F...");
@@ -165,7 +164,7 @@ TEST(more_chunks_than_it_holds_for_make_the_threshold_smaller) {
 }
 
 TEST(still_tokens_may_wait_longer_along_a_path_too) {
-    Settings s = along(Path{{1, 0}, {0, 1}}, 0.25);
+    MotionCacheSettings s = along(Path{{1, 0}, {0, 1}}, 0.25);
     s.coarse_updates = 0;
     s.weights = Weights::MAX_RESCALE;
     s.weight_floor = 0.5;

@@ -58,7 +58,8 @@ class Replay {
     explicit Replay(const std::string& name)
         : file_(open(name)), settings_(golden::cache_settings_of(file_.settings())),
           updates_(entries(file_, "upd.event")), renewed_(entries(file_, "new_weights.event")) {
-        settings_.polynomial = {}; // the distances of the events are rescaled already
+        if (auto* motioncache = std::get_if<MotionCacheSettings>(&settings_.policy))
+            motioncache->polynomial = {}; // the distances of the events are rescaled already
         policy_ = make_policy(settings_);
         policy_->observe([this](const Decision& d) { decisions_.push_back(recorded(d)); });
     }
@@ -176,8 +177,9 @@ class Replay {
         ++renewals_seen_;
         const std::vector<float> wanted = entry<float>(file_, "new_weights.values", renewed->second);
         std::vector<float> change = wanted;
-        if (settings_.weights == Weights::MAX_RESCALE)
-            for (float& c : change) c = float((c - settings_.weight_floor) / (1 - settings_.weight_floor));
+        const auto& settings = std::get<MotionCacheSettings>(settings_.policy);
+        if (settings.weights == Weights::MAX_RESCALE)
+            for (float& c : change) c = float((c - settings.weight_floor) / (1 - settings.weight_floor));
         policy_->motion(branch, chunk, change, true);
         const auto made = policy_->weights(branch, chunk);
         check_near({made.begin(), made.end()}, wanted, 2e-6);
@@ -245,7 +247,7 @@ TEST(replay_rescaled_distances) {
     std::map<int, double> distance; // by step
     for (const Json& event : raw.json.at("events"))
         if (event.contains("distance")) distance[event.at("step")] = event["distance"];
-    Settings settings = golden::cache_settings_of(rescaled.settings());
+    const CommonSettings settings = golden::cache_settings_of(rescaled.settings()).common();
     int compared = 0;
     for (const Json& event : rescaled.json.at("events")) {
         if (!event.contains("distance")) continue;
@@ -262,7 +264,7 @@ TEST(replay_coarse_schedules) {
     for (const char* name : motioncache_cases) {
         const CaseFile file = open(name);
         if (file.settings().at("token_cache").at("distance_mode") != "global") continue;
-        Settings settings = golden::cache_settings_of(file.settings());
+        auto settings = std::get<MotionCacheSettings>(golden::cache_settings_of(file.settings()).policy);
         settings.polynomial = {};
         const int frames = file.settings().at("group_size");
         std::vector<ScheduledStep> steps(file.settings().at("num_inference_steps").get<size_t>());

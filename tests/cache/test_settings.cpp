@@ -14,13 +14,16 @@ namespace {
 constexpr double not_a_number = std::numeric_limits<double>::quiet_NaN();
 constexpr double infinite = std::numeric_limits<double>::infinity();
 
-template <class T, class V>
-Settings with(T Settings::*member, V value) {
-    Settings settings;
-    settings.kind = Kind::MOTIONCACHE;
+// The settings whose member it is, with this value; those that every cache has: of S.
+template <class S = MotionCacheSettings, class M, class V>
+S with(M member, V value) {
+    S settings;
     settings.*member = value;
     return settings;
 }
+
+// Of each kind, at its defaults.
+const Settings kinds[] = {{}, TeaCacheSettings{}, FlowCacheSettings{}, MotionCacheSettings{}};
 
 void refused(const Settings& settings, const char* text) {
     CHECK_ERROR(make_policy(settings), MC_ERROR_SETTINGS, text);
@@ -29,51 +32,74 @@ void refused(const Settings& settings, const char* text) {
 } // namespace
 
 TEST(settings_out_of_range) {
-    for (double bad : {0.0, -0.1, not_a_number, infinite, -infinite})
-        refused(with(&Settings::threshold, bad), "cache-threshold is ");
-    refused(with(&Settings::threshold, -0.5),
+    for (double bad : {0.0, -0.1, not_a_number, infinite, -infinite}) {
+        refused(with(&CommonSettings::threshold, bad), "cache-threshold is ");
+        refused(with<TeaCacheSettings>(&CommonSettings::threshold, bad), "cache-threshold is ");
+        refused(with<FlowCacheSettings>(&CommonSettings::threshold, bad), "cache-threshold is ");
+    }
+    refused(with(&MotionCacheSettings::threshold, -0.5),
             "cache-threshold is -0.5 but must be a number above 0; 0.1 is usual.");
     for (double bad : {-0.01, 1.01, not_a_number, infinite}) {
-        refused(with(&Settings::weight_floor, bad), "cache-weight-floor is ");
-        refused(with(&Settings::min_ratio, bad), "cache-min-ratio is ");
-        refused(with(&Settings::vote, bad), "cache-vote is ");
+        refused(with(&MotionCacheSettings::weight_floor, bad), "cache-weight-floor is ");
+        refused(with(&MotionCacheSettings::min_ratio, bad), "cache-min-ratio is ");
+        refused(with(&MotionCacheSettings::vote, bad), "cache-vote is ");
     }
     for (double bad : {-0.01, -0.5, 1.01, not_a_number})
-        refused(with(&Settings::first_share, bad), "cache-first-share is ");
+        refused(with(&MotionCacheSettings::first_share, bad), "cache-first-share is ");
     for (double bad : {-0.01, 8.01, not_a_number, infinite})
-        refused(with(&Settings::noise_power, bad), "cache-noise-power is ");
-    refused(with(&Settings::weight_floor, 2.0),
+        refused(with(&MotionCacheSettings::noise_power, bad), "cache-noise-power is ");
+    refused(with(&MotionCacheSettings::weight_floor, 2.0),
             "cache-weight-floor is 2 but must lie between 0 and 1; 0.6 is usual.");
-    refused(with(&Settings::warmup, -1), "cache-warmup is -1 but must be 0 or more; 4 is usual.");
-    refused(with(&Settings::coarse_updates, -1), "cache-coarse-updates is -1");
-    refused(with(&Settings::forced_first, -1), "cache-warmup (the number of forced first evaluations) is -1");
-    refused(with(&Settings::forced_last, -2), "forced last evaluations is -2");
-    refused(with(&Settings::counter_period, -1), "period of its counter is -1");
+    refused(with(&MotionCacheSettings::warmup, -1), "cache-warmup is -1 but must be 0 or more; 4 is usual.");
+    refused(with(&MotionCacheSettings::coarse_updates, -1), "cache-coarse-updates is -1");
+    refused(with<TeaCacheSettings>(&TeaCacheSettings::forced_first, -1), "cache-warmup (the number of forced first evaluations) is -1");
+    refused(with<FlowCacheSettings>(&FlowCacheSettings::forced_first, -1), "cache-warmup (the number of forced first evaluations) is -1");
+    refused(with<TeaCacheSettings>(&TeaCacheSettings::forced_last, -2), "forced last evaluations is -2");
+    refused(with<FlowCacheSettings>(&FlowCacheSettings::forced_last, -2), "forced last evaluations is -2");
+    refused(with<TeaCacheSettings>(&TeaCacheSettings::counter_period, -1), "period of its counter is -1");
     for (double bad : {not_a_number, infinite, -infinite})
         for (size_t i = 0; i < 5; i++) {
-            Settings settings;
-            settings.polynomial.coefficients[i] = bad;
-            refused(settings, "coefficient of the cache's polynomial is ");
+            Polynomial polynomial;
+            polynomial.coefficients[i] = bad;
+            for (const Settings& settings : {Settings(with(&CommonSettings::polynomial, polynomial)),
+                                             Settings(with<TeaCacheSettings>(&CommonSettings::polynomial, polynomial)),
+                                             Settings(with<FlowCacheSettings>(&CommonSettings::polynomial, polynomial))})
+                refused(settings, "coefficient of the cache's polynomial is ");
         }
 }
 
 TEST(settings_at_the_ends_of_their_ranges) {
-    for (Kind kind : {Kind::NONE, Kind::TEACACHE, Kind::FLOWCACHE, Kind::MOTIONCACHE})
-        for (double end : {0.0, 1.0}) {
-            Settings settings;
-            settings.kind = kind;
-            settings.threshold = std::numeric_limits<double>::min();
-            settings.weight_floor = settings.min_ratio = end;
-            settings.vote = end;
-            settings.warmup = settings.coarse_updates = settings.forced_first = settings.forced_last = 0;
-            CHECK(make_policy(settings) != nullptr);
-            settings.vote.reset();
-            settings.warmup = settings.coarse_updates = settings.forced_first = settings.forced_last =
-                settings.counter_period = std::numeric_limits<int>::max();
-            settings.threshold = std::numeric_limits<double>::max();
-            Driver driver(settings, {1, 2, 2, 2, 4, 4});
-            for (int i = 0; i < 4; i++) CHECK(driver.step(1e300).action == Action::ALL);
-        }
+    const auto usable = [](const Settings& least, const Settings& most) {
+        CHECK(make_policy(least) != nullptr);
+        Driver driver(most, {1, 2, 2, 2, 4, 4});
+        for (int i = 0; i < 4; i++) CHECK(driver.step(1e300).action == Action::ALL);
+    };
+    constexpr double smallest = std::numeric_limits<double>::min(), greatest = std::numeric_limits<double>::max();
+    constexpr int many = std::numeric_limits<int>::max();
+    usable({}, {});
+    TeaCacheSettings teacache;
+    teacache.threshold = smallest, teacache.forced_first = teacache.forced_last = 0;
+    TeaCacheSettings most_teacache;
+    most_teacache.threshold = greatest;
+    most_teacache.forced_first = most_teacache.forced_last = most_teacache.counter_period = many;
+    usable(teacache, most_teacache);
+    FlowCacheSettings flowcache;
+    flowcache.threshold = smallest, flowcache.forced_first = flowcache.forced_last = 0;
+    FlowCacheSettings most_flowcache;
+    most_flowcache.threshold = greatest, most_flowcache.forced_first = most_flowcache.forced_last = many;
+    usable(flowcache, most_flowcache);
+    for (double end : {0.0, 1.0}) {
+        MotionCacheSettings least;
+        least.threshold = smallest;
+        least.weight_floor = least.min_ratio = end;
+        least.vote = end;
+        least.warmup = least.coarse_updates = 0;
+        MotionCacheSettings most = least;
+        most.vote.reset();
+        most.warmup = most.coarse_updates = many;
+        most.threshold = greatest;
+        usable(least, most);
+    }
 }
 
 TEST(without_a_cache_everything_is_computed) {
@@ -93,17 +119,13 @@ TEST(without_a_cache_everything_is_computed) {
 }
 
 TEST(motioncache_alone_looks_at_a_prefix) {
-    for (Kind kind : {Kind::NONE, Kind::TEACACHE, Kind::FLOWCACHE, Kind::MOTIONCACHE}) {
-        Settings settings;
-        settings.kind = kind;
-        CHECK_EQ(make_policy(settings)->wants_prefix_motion(), kind == Kind::MOTIONCACHE);
+    for (const Settings& settings : kinds) {
+        CHECK_EQ(make_policy(settings)->wants_prefix_motion(), settings.kind() == Kind::MOTIONCACHE);
     }
 }
 
 TEST(faults_of_a_sampler_are_told) {
-    for (Kind kind : {Kind::NONE, Kind::TEACACHE, Kind::FLOWCACHE, Kind::MOTIONCACHE}) {
-        Settings settings;
-        settings.kind = kind;
+    for (const Settings& settings : kinds) {
         const auto policy = make_policy(settings);
         const auto frames = moved(0.1, 2);
         const auto decide = [&](int row, int branch, ChunkStep chunk) {
@@ -120,7 +142,7 @@ TEST(faults_of_a_sampler_are_told) {
         CHECK_ERROR(decide(0, 0, ChunkStep{0, 1, {}}), MC_ERROR_INTERNAL, "0 distances for a chunk of 2");
         CHECK_ERROR(decide(0, 0, ChunkStep{0, 0, frames}), MC_ERROR_INTERNAL, "2 distances");
         decide(0, 0, ChunkStep{0, 0, {}});
-        if (kind != Kind::MOTIONCACHE) continue;
+        if (settings.kind() != Kind::MOTIONCACHE) continue;
         const std::vector<float> change(5);
         CHECK_ERROR(policy->motion(0, 0, change, false), MC_ERROR_INTERNAL,
                     "5 changes for a chunk of 6 tokens");

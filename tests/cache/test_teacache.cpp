@@ -9,9 +9,8 @@ using namespace mc::test;
 
 namespace {
 
-Settings teacache(double threshold, int first, int last, int period = 0) {
-    Settings settings;
-    settings.kind = Kind::TEACACHE;
+TeaCacheSettings teacache(double threshold, int first, int last, int period = 0) {
+    TeaCacheSettings settings;
     settings.threshold = threshold;
     settings.forced_first = first;
     settings.forced_last = last;
@@ -43,7 +42,7 @@ TEST(teacache_accumulates_and_falls_back_to_0) {
 }
 
 TEST(teacache_rescales_the_distance) {
-    Settings settings = teacache(0.5, 1, 0);
+    TeaCacheSettings settings = teacache(0.5, 1, 0);
     settings.polynomial.coefficients = {0, 0, 4, 0, 0.25}; // 4 x^2 + 1/4
     Driver driver(settings, {1, 1, 1, 1, 4, 4});
     for (double distance : {0.0, 0.125, 0.25, 0.0}) driver.step(distance);

@@ -27,9 +27,8 @@ Recording recording(int steps = 40) {
     return r;
 }
 
-cache::Settings settings() {
-    cache::Settings s;
-    s.kind = cache::Kind::MOTIONCACHE;
+cache::MotionCacheSettings settings() {
+    cache::MotionCacheSettings s;
     s.warmup = s.coarse_updates = 0;
     s.weight_floor = 0.5;
     s.min_ratio = 0;
@@ -41,7 +40,7 @@ cache::Settings settings() {
 
 TEST(forecast_counts_what_the_policy_decides) {
     const Recording r = recording(4);
-    cache::Settings s = settings();
+    cache::MotionCacheSettings s = settings();
     s.threshold = 0.25; // three steps for weight 1 and none for the others, after the first step's 24 tokens
     const Forecast f = forecast(s, r);
     // At step 3 the fastest token of each frame, and those of weight 6/7 and 13/14, have come to 0.25.
@@ -55,7 +54,7 @@ TEST(forecast_counts_what_the_policy_decides) {
 
 TEST(forecast_along_a_path) {
     const Recording r = recording(40);
-    cache::Settings s = settings();
+    cache::MotionCacheSettings s = settings();
     s.weights = cache::Weights::NONE;
     s.path = {{1, 0}, {0, 1}};
     s.threshold = 0.25; // every tenth step
@@ -73,7 +72,7 @@ TEST(forecast_along_a_path) {
 
 TEST(a_higher_threshold_computes_no_more) {
     const Recording r = recording();
-    cache::Settings s = settings();
+    cache::MotionCacheSettings s = settings();
     double before = 2;
     for (s.threshold = 0.01; s.threshold < 10; s.threshold *= 1.5) {
         const double share = forecast(s, r).share;
@@ -87,7 +86,7 @@ TEST(the_threshold_for_a_share_gives_it) {
     for (double power : {0.0, 2.0})
         for (double first : {1.0, 0.4})
             for (double share : {0.35, 0.2, 0.12}) {
-                cache::Settings s = settings();
+                cache::MotionCacheSettings s = settings();
                 s.noise_power = power, s.first_share = first;
                 s.threshold = threshold_for(s, r, share);
                 CHECK_NEAR(forecast(s, r).share, share, 0.04);
@@ -96,7 +95,7 @@ TEST(the_threshold_for_a_share_gives_it) {
 
 TEST(shares_out_of_reach_give_the_ends) {
     const Recording r = recording(10);
-    cache::Settings s = settings();
+    cache::MotionCacheSettings s = settings();
     s.threshold = threshold_for(s, r, 0.01);
     CHECK_NEAR(forecast(s, r).share, 0.1, 1e-12); // the first step is always computed
     s.threshold = threshold_for(s, r, 1);
@@ -109,7 +108,7 @@ TEST(settings_for_shares_keep_turns_partial) {
     found.best.settings = settings();
     found.best.settings.min_ratio = 0.9; // joins everything to whole chunks
     const double shares[] = {0.35, 0.2};
-    for (const cache::Settings& s : settings_for_shares(found, r, shares)) {
+    for (const cache::MotionCacheSettings& s : settings_for_shares(found, r, shares)) {
         CHECK(s.min_ratio < 0.9);
         CHECK(forecast(s, r).partial >= 0.22);
     }

@@ -7,7 +7,7 @@ using namespace mc::calibrate;
 namespace {
 
 Trial level(double share, double psnr, double speedup, double ssim = 0.99, double partial = 0.3) {
-    cache::Settings s;
+    cache::MotionCacheSettings s;
     s.threshold = 1 / share;
     return {s, psnr, ssim, share, partial, speedup};
 }

@@ -67,7 +67,7 @@ const std::vector<Setting> others = {
     {"shift 8", [](session::Request& r) { r.shift = 8; }},
 };
 
-void holds(const std::shared_ptr<const skyreels_v2::Model>& model, const cache::Settings& settings, double stated) {
+void holds(const std::shared_ptr<const skyreels_v2::Model>& model, const cache::MotionCacheSettings& settings, double stated) {
     for (const Setting& setting : others) {
         const Result r = measure(model, settings, setting.change);
         std::printf("%s: %.1f dB at %.0f %% of the tokens, %.1f stated\n", setting.name, r.psnr, 100 * r.share, stated);
@@ -83,8 +83,7 @@ TEST(what_is_stated_holds_for_other_prompts_and_settings) {
     // As the calibrator does it, with prompts of its own.
     const Stage stage{model, small(), {"a red ball bouncing over green hills at sunset", "a green cube, still, underwater"}};
     const Lesson lesson = learn(model, stage.request, stage.prompts);
-    cache::Settings s;
-    s.kind = cache::Kind::MOTIONCACHE;
+    cache::MotionCacheSettings s;
     s.reuse = cache::Reuse::SOLVER;
     s.path = lesson.path(0.5, 1);
     s.threshold = 0.3;

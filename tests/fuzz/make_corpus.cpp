@@ -158,7 +158,6 @@ int main(int argc, char** argv) {
     calibration.fingerprint = 0x0123456789abcdef;
     calibration.least = 0.01, calibration.most = 0.5;
     for (model::CalibratedPreset* preset : {&calibration.quality, &calibration.balanced, &calibration.fast}) {
-        preset->settings.kind = cache::Kind::MOTIONCACHE;
         preset->speedup = 2, preset->psnr = 30, preset->ssim = 0.9;
     }
     calibration.fast.settings.vote.reset();

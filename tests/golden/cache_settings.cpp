@@ -22,9 +22,8 @@ cache::Weights weights_of(const std::string& mode) {
     refuse("weight_norm_mode \"" + mode + "\"");
 }
 
-Settings motioncache_of(const Json& c) {
-    Settings settings;
-    settings.kind = cache::Kind::MOTIONCACHE;
+cache::MotionCacheSettings motioncache_of(const Json& c) {
+    cache::MotionCacheSettings settings;
     settings.threshold = c.at("threshold");
     settings.polynomial.coefficients = c.at("coefficients");
     settings.warmup = c.at("warmup_steps");
@@ -41,15 +40,14 @@ Settings motioncache_of(const Json& c) {
     return settings;
 }
 
-Settings teacache_of(const Json& c, int rows, int branches) {
+cache::TeaCacheSettings teacache_of(const Json& c, int rows, int branches) {
     // A number of forwards that is no whole number of rows would treat the branches of a row differently.
     const auto in_rows = [&](const char* name) {
         const int forwards = c.at(name);
         if (forwards % branches) refuse(std::string(name) + " " + std::to_string(forwards));
         return forwards / branches;
     };
-    Settings settings;
-    settings.kind = cache::Kind::TEACACHE;
+    cache::TeaCacheSettings settings;
     settings.threshold = c.at("threshold");
     settings.polynomial.coefficients = c.at("coefficients");
     settings.embedding =

@@ -8,7 +8,7 @@ namespace mc::golden {
 
 // Of `settings` of case.json: "token_cache" is MotionCache, "teacache" TeaCache, neither (or null) none.
 //
-//     token_cache                       Settings
+//     token_cache                       MotionCacheSettings
 //     threshold, coefficients           threshold, polynomial
 //     warmup_steps                      warmup
 //     phase1_update_count               coarse_updates
@@ -19,7 +19,8 @@ namespace mc::golden {
 //     temporal_consistency_threshold    vote (null: unset)
 //     min_update_ratio                  min_ratio
 //
-//     teacache                          counts forwards: `branches` of them a row, 1 or 2 by guidance_scale
+//     teacache                          TeaCacheSettings; counts forwards: `branches` of them a
+//                                       row, 1 or 2 by guidance_scale
 //     threshold, coefficients           threshold, polynomial
 //     input e, e0 ...                   embedding
 //     ret_steps                         forced_first = ret_steps / branches

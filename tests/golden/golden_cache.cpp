@@ -83,7 +83,7 @@ Produced run_weights(const Run& run) {
 }
 
 // Those of the supported models, by the names of the case.
-const cache::Polynomial* published(const std::string& name) {
+std::optional<cache::Polynomial> published(const std::string& name) {
     model::TransformerConfig config;
     config.in_channels = 16;
     if (name.find("1.3B") != std::string::npos)
@@ -92,9 +92,8 @@ const cache::Polynomial* published(const std::string& name) {
     else
         config.width = 5120, config.heads = 40, config.ffn = 13824, config.layers = 40;
     const model::skyreels_v2::PublishedCaches* caches = model::skyreels_v2::published_caches(config);
-    if (!caches || !name.starts_with("t2v_")) return nullptr;
-    return name.ends_with("_ret") ? &caches->teacache_retention.settings.polynomial
-                                  : &caches->teacache.settings.polynomial;
+    if (!caches || !name.starts_with("t2v_")) return std::nullopt;
+    return (name.ends_with("_ret") ? caches->teacache_retention : caches->teacache).settings.common().polynomial;
 }
 
 Produced run_polynomials(const Run& run) {
@@ -102,7 +101,7 @@ Produced run_polynomials(const Run& run) {
     for (const auto& [name, given] : run.file.json.at("polynomials").items()) {
         cache::Polynomial polynomial{given.at("coefficients")};
         Json& entry = produced.values["polynomials"][name];
-        if (const cache::Polynomial* ours = published(name)) {
+        if (const auto ours = published(name)) {
             polynomial = *ours;
             entry["coefficients"] = ours->coefficients; // exact, as the case gives them no tolerance
         }

@@ -25,7 +25,6 @@ Calibration calibration() {
     c.least = 0.004, c.most = 0.62;
     double threshold = 0.1;
     for (CalibratedPreset* preset : {&c.quality, &c.balanced, &c.fast}) {
-        preset->settings.kind = cache::Kind::MOTIONCACHE;
         preset->settings.polynomial = c.polynomial;
         preset->settings.threshold = threshold += 0.07;
         preset->speedup = 10 * threshold, preset->psnr = 40 - threshold, preset->ssim = 1 - threshold / 7;
@@ -250,9 +249,6 @@ TEST(calibration_that_cannot_be_written) {
     refuse([&](Calibration& c) { c.polynomial.coefficients[0] = not_a_number; });
     refuse([&](Calibration& c) { c.least = 1; });
     refuse([&](Calibration& c) { c.fast.settings.threshold = -1; });
-    refuse([&](Calibration& c) {
-        c.fast.settings.kind = cache::Kind::TEACACHE;
-    }); // would come back as another kind
     refuse([&](Calibration& c) { c.fast.settings.polynomial = {}; });
     TemporaryFolder folder;
     CHECK_ERROR(write_calibration(folder / "absent/motioncache.json", calibration()), MC_ERROR_SETTINGS,

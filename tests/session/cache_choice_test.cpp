@@ -12,6 +12,7 @@ using namespace mc::session;
 using cache::Distance;
 using cache::Kind;
 using cache::Reuse;
+using cache::MotionCacheSettings;
 using cache::Settings;
 using cache::Weights;
 using model::Attention;
@@ -36,8 +37,7 @@ model::Calibration calibration() {
     c.polynomial.coefficients = {0, 0, 0.5, 1.25, 0.01};
     double threshold = 0;
     for (model::CalibratedPreset* preset : {&c.quality, &c.balanced, &c.fast}) {
-        Settings& s = preset->settings;
-        s.kind = Kind::MOTIONCACHE;
+        MotionCacheSettings& s = preset->settings;
         s.polynomial = c.polynomial;
         s.threshold = threshold += 0.07;
         s.warmup = 3, s.coarse_updates = 2, s.weight_floor = 0.3, s.distance = Distance::TOKEN;
@@ -73,30 +73,30 @@ struct Knob {
     const char* name;
     bool motioncache_only;
     std::function<void(CacheRequest&)> set;
-    std::function<void(Settings&)> expected;
+    std::function<void(MotionCacheSettings&)> expected;
 };
 const std::vector<Knob>& knobs() {
     static const std::vector<Knob> list = {
         {"cache-threshold", false, [](CacheRequest& r) { r.threshold = 0.9; },
-         [](Settings& s) { s.threshold = 0.9; }},
-        {"cache-warmup", false, [](CacheRequest& r) { r.warmup = 7; }, [](Settings& s) { s.warmup = 7; }},
+         [](MotionCacheSettings& s) { s.threshold = 0.9; }},
+        {"cache-warmup", false, [](CacheRequest& r) { r.warmup = 7; }, [](MotionCacheSettings& s) { s.warmup = 7; }},
         {"cache-reuse", false, [](CacheRequest& r) { r.reuse = Reuse::REPEAT; },
-         [](Settings& s) { s.reuse = Reuse::REPEAT; }},
+         [](MotionCacheSettings& s) { s.reuse = Reuse::REPEAT; }},
         {"cache-coarse-updates", true, [](CacheRequest& r) { r.coarse_updates = 9; },
-         [](Settings& s) { s.coarse_updates = 9; }},
+         [](MotionCacheSettings& s) { s.coarse_updates = 9; }},
         {"cache-weights", true, [](CacheRequest& r) { r.weights = Weights::MEAN; },
-         [](Settings& s) { s.weights = Weights::MEAN; }},
+         [](MotionCacheSettings& s) { s.weights = Weights::MEAN; }},
         {"cache-weight-floor", true, [](CacheRequest& r) { r.weight_floor = 0.8; },
-         [](Settings& s) { s.weight_floor = 0.8; }},
+         [](MotionCacheSettings& s) { s.weight_floor = 0.8; }},
         {"cache-distance", true, [](CacheRequest& r) { r.distance = Distance::GLOBAL; },
-         [](Settings& s) { s.distance = Distance::GLOBAL; }},
-        {"cache-vote", true, [](CacheRequest& r) { r.vote = 0.75; }, [](Settings& s) { s.vote = 0.75; }},
+         [](MotionCacheSettings& s) { s.distance = Distance::GLOBAL; }},
+        {"cache-vote", true, [](CacheRequest& r) { r.vote = 0.75; }, [](MotionCacheSettings& s) { s.vote = 0.75; }},
         {"cache-min-ratio", true, [](CacheRequest& r) { r.min_ratio = 0; },
-         [](Settings& s) { s.min_ratio = 0; }},
+         [](MotionCacheSettings& s) { s.min_ratio = 0; }},
         {"cache-first-share", true, [](CacheRequest& r) { r.first_share = 0.9; },
-         [](Settings& s) { s.first_share = 0.9; }},
+         [](MotionCacheSettings& s) { s.first_share = 0.9; }},
         {"cache-noise-power", true, [](CacheRequest& r) { r.noise_power = 3; },
-         [](Settings& s) { s.noise_power = 3; }},
+         [](MotionCacheSettings& s) { s.noise_power = 3; }},
     };
     return list;
 }
@@ -120,8 +120,7 @@ TEST(auto_caches_where_something_is_known) {
 TEST(a_threshold_or_custom_begins_with_nothing_known) {
     CacheRequest r;
     r.threshold = 0.4;
-    Settings expected;
-    expected.kind = Kind::MOTIONCACHE;
+    MotionCacheSettings expected;
     CHECK(choose(asking(Preset::CUSTOM), Attention::KV, false) == expected);
     expected.threshold = 0.4;
     CHECK(choose(r, Attention::KV, false) == expected);
@@ -133,8 +132,7 @@ TEST(presets_are_the_calibrated_ones) {
     CHECK(choose(asking(Preset::QUALITY)) == calibration().quality.settings);
     CHECK(choose(asking(Preset::BALANCED)) == calibration().balanced.settings);
     CHECK(choose(asking(Preset::FAST)) == calibration().fast.settings);
-    Settings custom; // the published run's knobs with the model's polynomial
-    custom.kind = Kind::MOTIONCACHE;
+    MotionCacheSettings custom; // the published run's knobs with the model's polynomial
     custom.polynomial = calibration().polynomial;
     CHECK(choose(asking(Preset::CUSTOM)) == custom);
 }
@@ -162,7 +160,7 @@ TEST(a_knob_changes_the_preset_and_nothing_else) {
             CacheRequest r = asking(preset);
             knob.set(r);
             const model::Calibration c = calibration();
-            Settings expected = preset == Preset::FAST ? c.fast.settings : c.quality.settings;
+            MotionCacheSettings expected = preset == Preset::FAST ? c.fast.settings : c.quality.settings;
             CHECK(choose(asking(preset)) == expected);
             knob.expected(expected);
             if (!(choose(r) == expected))
@@ -171,26 +169,29 @@ TEST(a_knob_changes_the_preset_and_nothing_else) {
         }
     CacheRequest r;
     r.vote = NO_VOTE;
-    Settings expected = calibration().balanced.settings;
+    MotionCacheSettings expected = calibration().balanced.settings;
     expected.vote.reset();
     CHECK(choose(r) == expected);
 }
 
 // The other caches have a polynomial, a threshold and evaluations that are computed at first.
+template <class S>
+static void knobs_of_a_whole_chunk_cache() {
+    const Kind kind = S::KIND;
+    S expected;
+    expected.threshold = kind == Kind::TEACACHE ? 0.2 : 0.1;
+    CHECK(choose(asking(kind), Attention::KV, false) == expected);
+    expected.polynomial = calibration().polynomial;
+    CHECK(choose(asking(kind)) == expected);
+    CacheRequest r = asking(kind);
+    r.threshold = expected.threshold = 0.6;
+    r.warmup = expected.forced_first = 2; // and not MotionCache's own
+    r.reuse = expected.reuse = Reuse::TAYLOR;
+    CHECK(choose(r) == expected);
+}
 TEST(knobs_of_the_other_caches) {
-    for (Kind kind : {Kind::TEACACHE, Kind::FLOWCACHE}) {
-        Settings expected;
-        expected.kind = kind;
-        expected.threshold = kind == Kind::TEACACHE ? 0.2 : 0.1;
-        CHECK(choose(asking(kind), Attention::KV, false) == expected);
-        expected.polynomial = calibration().polynomial;
-        CHECK(choose(asking(kind)) == expected);
-        CacheRequest r = asking(kind);
-        r.threshold = expected.threshold = 0.6;
-        r.warmup = expected.forced_first = 2; // and not MotionCache's own
-        r.reuse = expected.reuse = Reuse::TAYLOR;
-        CHECK(choose(r) == expected);
-    }
+    knobs_of_a_whole_chunk_cache<cache::TeaCacheSettings>();
+    knobs_of_a_whole_chunk_cache<cache::FlowCacheSettings>();
 }
 
 TEST(a_knob_without_a_cache_is_refused) {
@@ -225,7 +226,7 @@ TEST(caches_that_the_attention_cannot_serve_are_refused) {
             refused(r, "need attention=kv", whole);
         }
         r.reuse = Reuse::REPEAT;
-        CHECK(choose(r, whole).reuse == Reuse::REPEAT);
+        CHECK(choose(r, whole).reuse() == Reuse::REPEAT);
     }
 }
 
@@ -255,7 +256,7 @@ TEST(a_preset_of_an_unknown_model_is_refused) {
     CacheRequest r;
     r.threshold = 0.2;
     CHECK(
-        choose_cache(r, Attention::KV, nullptr, model::skyreels_v2::published_caches(unknown_model())).kind ==
+        choose_cache(r, Attention::KV, nullptr, model::skyreels_v2::published_caches(unknown_model())).kind() ==
         Kind::MOTIONCACHE);
 }
 
@@ -263,7 +264,7 @@ TEST(a_weight_floor_with_other_weights_is_refused) {
     CacheRequest r;
     r.weight_floor = 0.5;
     r.weights = Weights::MAX_RESCALE;
-    CHECK_EQ(choose(r).weight_floor, 0.5);
+    CHECK_EQ(std::get<MotionCacheSettings>(choose(r).policy).weight_floor, 0.5);
     for (Weights other : {Weights::NONE, Weights::MEAN, Weights::MAX}) {
         r.weights = other;
         refused(r, "cache-weight-floor is the least weight of cache-weights=max-rescale");

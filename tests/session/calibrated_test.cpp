@@ -42,7 +42,6 @@ Calibration calibration() {
     c.polynomial.coefficients = {0, 0, 0, 1e-6, 0.125};
     c.least = 0, c.most = 10;
     for (model::CalibratedPreset* preset : {&c.quality, &c.balanced, &c.fast}) {
-        preset->settings.kind = cache::Kind::MOTIONCACHE;
         preset->settings.polynomial = c.polynomial;
         preset->settings.threshold = preset == &c.quality ? 0.1 : 1000;
         preset->settings.warmup = preset == &c.fast ? 0 : 1;

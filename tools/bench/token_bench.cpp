@@ -31,9 +31,8 @@ using namespace mc;
 namespace {
 
 // MotionCache that puts nothing off, for the sake of its eye for motion.
-cache::Settings compute_all() {
-    cache::Settings s;
-    s.kind = cache::Kind::MOTIONCACHE;
+cache::MotionCacheSettings compute_all() {
+    cache::MotionCacheSettings s;
     s.threshold = 1e-30;
     s.warmup = s.coarse_updates = 0;
     s.weights = cache::Weights::MAX_RESCALE;

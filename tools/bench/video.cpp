@@ -18,7 +18,7 @@ Video make_video(const std::shared_ptr<const skyreels_v2::Model>& model, session
         // One decision for both branches with Reuse::SOLVER.
         video.turns_after_warmup +=
             warm                                                                          ? 0
-            : settings.cache.reuse == cache::Reuse::SOLVER && settings.guidance_scale > 1 ? 2
+            : settings.cache.reuse() == cache::Reuse::SOLVER && settings.guidance_scale > 1 ? 2
                                                                                           : 1;
     };
     const auto start = std::chrono::steady_clock::now();

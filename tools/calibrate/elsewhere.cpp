@@ -30,7 +30,7 @@ std::vector<Elsewhere> elsewhere(const skyreels_v2::Settings& s) {
 }
 
 void look_elsewhere(const Stage& stage, std::span<Trial> trials, const skyreels_v2::Settings& calibrated, bool quick) {
-    std::vector<cache::Settings> levels;
+    std::vector<cache::MotionCacheSettings> levels;
     for (const Trial& t : trials) levels.push_back(t.settings);
     Stage there = stage;
     there.prompts.resize(std::min(stage.prompts.size(), quick ? 1 : PROMPTS));

@@ -8,7 +8,7 @@
 
 namespace mc::calibrate {
 
-Forecast forecast(const cache::Settings& settings, const Recording& r) {
+Forecast forecast(const cache::MotionCacheSettings& settings, const Recording& r) {
     const std::unique_ptr<cache::Policy> policy = cache::make_policy(settings);
     bool warm = false;
     policy->observe([&](const cache::Decision& d) {
@@ -43,7 +43,7 @@ Forecast forecast(const cache::Settings& settings, const Recording& r) {
     return f;
 }
 
-double threshold_for(cache::Settings settings, const Recording& recording, double share) {
+double threshold_for(cache::MotionCacheSettings settings, const Recording& recording, double share) {
     // Above the whole way's distance nothing is computed after warm-up; far below a step's everything is.
     double high = settings.path.empty() ? 0 : 1; // a path's length
     for (const cache::ScheduledStep& step : recording.steps) {

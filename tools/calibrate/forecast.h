@@ -25,8 +25,8 @@ struct Forecast {
     double share = 1;   // of the tokens that are computed
     double partial = 0; // share of the turns after warm-up that compute some tokens and not all
 };
-Forecast forecast(const cache::Settings& settings, const Recording& recording);
+Forecast forecast(const cache::MotionCacheSettings& settings, const Recording& recording);
 // Where the share computed is nearest to `share`; > 0.
-double threshold_for(cache::Settings settings, const Recording& recording, double share);
+double threshold_for(cache::MotionCacheSettings settings, const Recording& recording, double share);
 
 } // namespace mc::calibrate

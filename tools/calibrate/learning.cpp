@@ -20,9 +20,8 @@ constexpr size_t RECORDED = 3; // videos of which the motion is kept: a few say 
 // MotionCache that puts nothing off, for the sake of its eye for motion. The floor keeps still tokens due
 // too.
 constexpr double FLOOR = 0.5;
-cache::Settings compute_all() {
-    cache::Settings s;
-    s.kind = cache::Kind::MOTIONCACHE;
+cache::MotionCacheSettings compute_all() {
+    cache::MotionCacheSettings s;
     s.threshold = 1e-30;
     s.warmup = s.coarse_updates = 0;
     s.weights = cache::Weights::MAX_RESCALE;

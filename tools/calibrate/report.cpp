@@ -21,7 +21,7 @@ void progress(const char* format, ...) {
     std::fputc('\n', stderr);
 }
 
-std::string text_of(const cache::Settings& s) {
+std::string text_of(const cache::MotionCacheSettings& s) {
     const char* const reuse[] = {"repeat", "taylor", "solver"};
     char text[256];
     std::snprintf(text, sizeof text,

@@ -11,7 +11,7 @@ struct Trial;
 struct Choice;
 
 [[gnu::format(printf, 1, 2)]] void progress(const char* format, ...); // a line, with the time since the start
-std::string text_of(const cache::Settings& settings);                 // "reuse solver, warmup 0, ..."
+std::string text_of(const cache::MotionCacheSettings& settings);                 // "reuse solver, warmup 0, ..."
 void print_table(std::span<const Trial> trials, const Choice& choice);
 
 } // namespace mc::calibrate

@@ -11,7 +11,7 @@
 namespace mc::calibrate {
 
 using cache::Reuse;
-using cache::Settings;
+using Settings = cache::MotionCacheSettings;
 
 namespace {
 
@@ -21,7 +21,7 @@ struct Knob {
 };
 
 template <class T, class Member>
-Knob knob(const char* name, Member Settings::*member, std::initializer_list<T> values) {
+Knob knob(const char* name, Member member, std::initializer_list<T> values) {
     Knob k{name, {}};
     for (const T& value : values) k.values.push_back([=](Settings& s) { s.*member = value; });
     return k;
@@ -58,7 +58,6 @@ std::vector<Knob> knobs_of(const Lesson& lesson, bool quick) {
 // as a whole.
 std::vector<Settings> starts_of(const Lesson& lesson, const std::optional<Curve>& curve) {
     Settings s;
-    s.kind = cache::Kind::MOTIONCACHE;
     s.reuse = Reuse::SOLVER;
     if (curve) s.polynomial = curve->polynomial;
     s.path = lesson.path(0.5, 1);

@@ -25,7 +25,7 @@ Found search(const Stage& stage, const Lesson& lesson, const std::optional<Curve
 
 // The found knobs at thresholds for these shares. Where a share would leave too few turns partial, the knobs
 // that join tokens to whole chunks are eased.
-std::vector<cache::Settings> settings_for_shares(const Found& found, const Recording& recording,
+std::vector<cache::MotionCacheSettings> settings_for_shares(const Found& found, const Recording& recording,
                                                  std::span<const double> shares);
 
 } // namespace mc::calibrate

@@ -22,7 +22,7 @@ class Tally {
         partial_ += double(c.sparse), turns_ += double(video.turns_after_warmup);
         videos_++;
     }
-    Trial trial(const cache::Settings& settings) const {
+    Trial trial(const cache::MotionCacheSettings& settings) const {
         Trial trial{settings, psnr_ / videos_, ssim_ / videos_, tokens_ > 0 ? computed_ / tokens_ : 1,
                     turns_ > 0 ? partial_ / turns_ : 0};
         if (videos_ > 1)
@@ -48,14 +48,14 @@ double median(std::vector<double> values) {
 
 } // namespace
 
-Trial run_trial(const Stage& stage, const Lesson& lesson, const cache::Settings& settings, size_t first,
+Trial run_trial(const Stage& stage, const Lesson& lesson, const cache::MotionCacheSettings& settings, size_t first,
                 size_t last) {
     Tally tally;
     for (size_t i = first; i < last; i++) tally.add(lesson.full[i], video_of(stage, i, settings));
     return tally.trial(settings);
 }
 
-std::vector<Trial> run_levels(const Stage& stage, std::span<const cache::Settings> levels) {
+std::vector<Trial> run_levels(const Stage& stage, std::span<const cache::MotionCacheSettings> levels) {
     std::vector<Tally> tallies(levels.size());
     std::vector<std::vector<double>> ratios(levels.size());
     for (size_t i = 0; i < stage.prompts.size(); i++) {
@@ -78,7 +78,7 @@ std::vector<Trial> run_levels(const Stage& stage, std::span<const cache::Setting
     return trials;
 }
 
-std::vector<double> psnr_of_levels(const Stage& stage, std::span<const cache::Settings> levels) {
+std::vector<double> psnr_of_levels(const Stage& stage, std::span<const cache::MotionCacheSettings> levels) {
     std::vector<Tally> tallies(levels.size());
     for (size_t i = 0; i < stage.prompts.size(); i++) {
         const bench::Video full = video_of(stage, i, {});

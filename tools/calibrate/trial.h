@@ -12,7 +12,7 @@
 namespace mc::calibrate {
 
 struct Trial {
-    cache::Settings settings;
+    cache::MotionCacheSettings settings;
     double psnr = 0, ssim = 0; // dB, at most 1; of the frames in 8-bit RGB, mean over frames and prompts
     double share = 1;          // of the tokens that were computed
     double partial = 0;        // share of the turns after warm-up that computed some tokens and not all
@@ -31,12 +31,12 @@ struct Stage {
 
 // On prompts [first, last) of the lesson's. No time is taken: runs that are far apart on the clock do not
 // compare.
-Trial run_trial(const Stage& stage, const Lesson& lesson, const cache::Settings& settings, size_t first,
+Trial run_trial(const Stage& stage, const Lesson& lesson, const cache::MotionCacheSettings& settings, size_t first,
                 size_t last);
 // On all prompts, each uncached and then with every settings in turn: the speed-up is the median over prompts
 // of time without / time with, so that what else the machine does meets both.
-std::vector<Trial> run_levels(const Stage& stage, std::span<const cache::Settings> levels);
+std::vector<Trial> run_levels(const Stage& stage, std::span<const cache::MotionCacheSettings> levels);
 // The same without a clock, what each level may state of the PSNR by the stage's prompts.
-std::vector<double> psnr_of_levels(const Stage& stage, std::span<const cache::Settings> levels);
+std::vector<double> psnr_of_levels(const Stage& stage, std::span<const cache::MotionCacheSettings> levels);
 
 } // namespace mc::calibrate

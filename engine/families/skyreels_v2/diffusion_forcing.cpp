@@ -21,7 +21,7 @@ WindowSampler::WindowSampler(transformer::Window& window, Guidance guidance, con
     : window_(window), guidance_(guidance), plan_(plan), policy_(policy), cache_(cache),
       prefix_noise_(std::move(prefix_noise)), counts_(window.chunks()) {
     c10::InferenceMode guard;
-    if (cache_.kind != cache::Kind::NONE && cache_.reuse == cache::Reuse::SOLVER) {
+    if (cache_.kind() != cache::Kind::NONE && cache_.reuse() == cache::Reuse::SOLVER) {
         const auto [rows, columns] = window.frame_grid();
         solver_ = std::make_unique<TokenSolver>(plan_, std::move(latents), rows, columns);
     } else {
@@ -35,7 +35,7 @@ WindowSampler::WindowSampler(transformer::Window& window, Guidance guidance, con
     all.erase(std::unique(all.begin(), all.end()), all.end());
     window_.prepare(all);
     // Nothing that a decision needs of the schedule is left for later.
-    if (cache_.kind != cache::Kind::NONE) {
+    if (cache_.kind() != cache::Kind::NONE) {
         for (row_ = 0; row_ < plan_.rows.size(); row_++) distances_of(plan_.turns[row_]);
         row_ = 0;
     }
@@ -49,7 +49,7 @@ WindowSampler::WindowSampler(transformer::Window& window, Guidance guidance, con
 cache::FrameDistance WindowSampler::distance(int64_t now, int64_t before) {
     auto [at, fresh] = known_.try_emplace({now, before});
     if (fresh) {
-        const auto d = window_.distance(cache_.embedding == cache::Embedding::E0, now, before);
+        const auto d = window_.distance(cache_.embedding() == cache::Embedding::E0, now, before);
         at->second = {d.difference, d.magnitude};
     }
     return at->second;
@@ -84,7 +84,7 @@ WindowSampler::Distances WindowSampler::distances_of(const std::vector<ChunkTurn
 
 std::vector<cache::Plan> WindowSampler::decide(int branch, std::span<const cache::ChunkStep> steps) {
     if (branch > 0 && solver_->skips_reused()) return plans_;
-    std::vector<cache::Plan> plans = cache_.kind == cache::Kind::NONE
+    std::vector<cache::Plan> plans = cache_.kind() == cache::Kind::NONE
                                          ? std::vector<cache::Plan>(steps.size())
                                          : policy_.decide(static_cast<int>(row_), branch, steps);
     if (branch == 0) plans_ = plans;
@@ -105,7 +105,7 @@ void WindowSampler::count(int chunk, const cache::Plan& plan) {
 
 WindowSampler::RowWork WindowSampler::plan_work(int first, int last, bool observed) {
     const std::vector<ChunkTurn>& turns = plan_.turns[row_];
-    const bool remembers = cache_.kind != cache::Kind::NONE, skips = solver_->skips_reused();
+    const bool remembers = cache_.kind() != cache::Kind::NONE, skips = solver_->skips_reused();
     const Distances distances = remembers ? distances_of(turns) : Distances(turns.size());
     std::vector<cache::ChunkStep> steps;
     for (const ChunkTurn& turn : turns)

@@ -4,9 +4,7 @@ namespace mc::model::skyreels_v2 {
 namespace {
 
 using cache::Embedding;
-using cache::Kind;
 using cache::Polynomial;
-using cache::Settings;
 using Origin = PublishedCache::Origin;
 
 // Of TeaCache, by the embedding of which the distance is taken. FlowCache and MotionCache use that of E0.
@@ -24,9 +22,8 @@ constexpr Polynomials of_14b{
 
 // ret_steps and cutoff_steps of the official code count forwards, two a row: 10 and 2 N, or 2 and 2 N - 2.
 // Its reset of the counter amid a video is a fault and is not among these settings.
-Settings teacache(const Polynomials& polynomials, bool retention) {
-    Settings settings;
-    settings.kind = Kind::TEACACHE;
+cache::TeaCacheSettings teacache(const Polynomials& polynomials, bool retention) {
+    cache::TeaCacheSettings settings;
     settings.threshold = 0.2;
     settings.polynomial = retention ? polynomials.e0 : polynomials.e;
     settings.embedding = retention ? Embedding::E0 : Embedding::E;
@@ -35,9 +32,8 @@ Settings teacache(const Polynomials& polynomials, bool retention) {
     return settings;
 }
 
-Settings flowcache(const Polynomials& polynomials, double threshold) {
-    Settings settings;
-    settings.kind = Kind::FLOWCACHE;
+cache::FlowCacheSettings flowcache(const Polynomials& polynomials, double threshold) {
+    cache::FlowCacheSettings settings;
     settings.threshold = threshold;
     settings.polynomial = polynomials.e0;
     settings.forced_first = 5;
@@ -45,9 +41,8 @@ Settings flowcache(const Polynomials& polynomials, double threshold) {
     return settings;
 }
 
-Settings motioncache(const Polynomials& polynomials, double threshold) {
-    Settings settings;
-    settings.kind = Kind::MOTIONCACHE;
+cache::MotionCacheSettings motioncache(const Polynomials& polynomials, double threshold) {
+    cache::MotionCacheSettings settings;
     settings.threshold = threshold;
     settings.polynomial = polynomials.e0;
     settings.warmup = 4;

@@ -91,7 +91,7 @@ SkyReelsVideo::SkyReelsVideo(const Model& m, Request r) : model(m), request(std:
     outline_.frames = settings.num_frames;
     outline_.width = settings.width;
     outline_.height = settings.height;
-    outline_.cache = settings.cache.kind;
+    outline_.cache = settings.cache.kind();
     for (size_t i : windows.different) {
         const auto bytes =
             transformer::Window::bytes(model.transformer_config, model.placement.precision, shape(i));
@@ -224,7 +224,7 @@ void SkyReelsVideo::begin_window(Meter& meter) {
 
 // What the cache will compute as far as the schedule alone decides, for whoever asks (log level 5).
 void SkyReelsVideo::log_cache_schedule() {
-    if (!model.log || settings.cache.kind == cache::Kind::NONE) return;
+    if (!model.log || settings.cache.kind() == cache::Kind::NONE) return;
     std::vector<cache::ScheduledStep> steps(1);
     for (const cache::FrameDistance& d : sampler->schedule_distances()) {
         const double sigma = windows.plans[0]->steps[steps.size()].sigma;

@@ -62,8 +62,8 @@ transformer::Window::Shape shape_of(const Settings& settings, const Windows& win
                                  settings.attention,      settings.fps};
     s.branches = plan.branches();
     s.chunks_at_once = windows.chunks_at_once;
-    s.remembers = settings.cache.kind != cache::Kind::NONE;
-    s.reuse = settings.cache.reuse;
+    s.remembers = settings.cache.kind() != cache::Kind::NONE;
+    s.reuse = settings.cache.reuse();
     return s;
 }
 

@@ -44,20 +44,19 @@ TEST(published_caches_are_usable) {
              {&caches.teacache_retention, &caches.teacache, &caches.flowcache_slow, &caches.flowcache_fast,
               &caches.motioncache_slow, &caches.motioncache_fast})
             CHECK(cache::make_policy(cache->settings) != nullptr);
-        CHECK(caches.teacache.settings.embedding == cache::Embedding::E);
-        CHECK(caches.teacache_retention.settings.embedding == cache::Embedding::E0);
+        CHECK(caches.teacache.settings.embedding() == cache::Embedding::E);
+        CHECK(caches.teacache_retention.settings.embedding() == cache::Embedding::E0);
         for (const PublishedCache* cache : {&caches.flowcache_slow, &caches.motioncache_slow})
-            CHECK(cache->settings.polynomial == caches.teacache_retention.settings.polynomial);
+            CHECK(cache->settings.common().polynomial == caches.teacache_retention.settings.common().polynomial);
         CHECK(caches.motioncache_fast.origin == Origin::CARRIED_OVER);
     }
     const PublishedCaches& small = *published_caches(config(DF_1_3B_540P));
     CHECK(small.motioncache_slow.origin == Origin::PUBLISHED &&
           small.flowcache_fast.origin == Origin::PUBLISHED);
-    // The published run is what Settings has by default, but for the model's polynomial.
-    cache::Settings defaults;
-    defaults.kind = cache::Kind::MOTIONCACHE;
-    defaults.polynomial = small.motioncache_slow.settings.polynomial;
-    CHECK(small.motioncache_slow.settings == defaults);
-    CHECK_EQ(small.flowcache_fast.settings.threshold, 0.15);
+    // The published run is what MotionCacheSettings has by default, but for the model's polynomial.
+    cache::MotionCacheSettings defaults;
+    defaults.polynomial = small.motioncache_slow.settings.common().polynomial;
+    CHECK(small.motioncache_slow.settings == cache::Settings(defaults));
+    CHECK_EQ(small.flowcache_fast.settings.common().threshold, 0.15);
     CHECK(published_caches(config(DF_14B_540P))->motioncache_slow.origin == Origin::CARRIED_OVER);
 }

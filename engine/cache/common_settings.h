@@ -1,0 +1,38 @@
+#pragma once
+// What every cache has of settings, and what the checks of their ranges share.
+#include <array>
+#include <string>
+
+#include "engine/cache/plan.h"
+
+namespace mc::cache {
+
+using Kind = CacheKind;
+
+// Highest power first. Rescales a relative distance of time embeddings to an estimate of the output's change.
+struct Polynomial {
+    std::array<double, 5> coefficients{0, 0, 0, 1, 0}; // the distance itself
+    double operator()(double x) const {
+        double sum = 0;
+        for (double c : coefficients) sum = sum * x + c;
+        return sum;
+    }
+    bool operator==(const Polynomial&) const = default;
+};
+
+struct CommonSettings {
+    Reuse reuse = Reuse::REPEAT;
+    double threshold = 0.1; // accumulated distance at which to compute again; finite, > 0
+    Polynomial polynomial;  // finite coefficients
+
+    bool operator==(const CommonSettings&) const = default;
+};
+
+// Throw MC_ERROR_SETTINGS for the first value out of its range. By the names that a user sets them under, as far as they
+// have any.
+void check_common(const CommonSettings& settings);
+void check_share(const char* what, double value, const char* usual); // 0..1
+void check_count(const char* what, int value, const char* usual);    // >= 0
+[[noreturn]] void refuse_value(const std::string& what, double value, const std::string& range);
+
+} // namespace mc::cache

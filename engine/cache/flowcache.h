@@ -1,0 +1,25 @@
+#pragma once
+// The knobs of FlowCache. Formulas: docs/algorithms.md#flowcache.
+#include <memory>
+
+#include "engine/cache/common_settings.h"
+
+namespace mc::cache {
+
+class Policy;
+
+struct FlowCacheSettings : CommonSettings {
+    static constexpr Kind KIND = Kind::FLOWCACHE;
+
+    // Evaluations of a chunk that are computed whatever the distance, at the beginning and at the end; >= 0. The first
+    // always is.
+    int forced_first = 5, forced_last = 1;
+
+    bool operator==(const FlowCacheSettings&) const = default;
+};
+
+// Throws MC_ERROR_SETTINGS for the first value out of its range.
+void check(const FlowCacheSettings& settings);
+std::unique_ptr<Policy> make(const FlowCacheSettings& settings);
+
+} // namespace mc::cache
