@@ -1,5 +1,5 @@
 #pragma once
-// Debug categories: the element's own, and the engine's log as it comes.
+// Debug categories: one for the element, one for the engine's log.
 #include <gst/gst.h>
 
 GST_DEBUG_CATEGORY_EXTERN(motioncachegen_debug);
