@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Runs a command with the element, the C library and motioncache-calibrate of this checkout, which it first builds in
-# build/ as far as that is not done:
+# Runs a command in an environment with the element, the C library and motioncache-calibrate of this checkout, and first
+# builds in build/ what is out of date:
 #
 #   pipelines/devenv.sh COMMAND [ARGUMENT...]
 #

@@ -1,4 +1,4 @@
-# Sourced: the packages of Debian 12 that this program is built, run and tested with.
+# Sourced: the Debian 12 packages needed to build, run and test.
 packages_build=(
     g++ meson ninja-build pkg-config
     libgstreamer1.0-dev libgstreamer-plugins-base1.0-dev
