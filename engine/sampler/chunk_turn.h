@@ -11,8 +11,8 @@ struct ChunkTurn {
         REFRESH // finished in the row before: the same
     } kind;
     int chunk;
-    int step;     // STEP: evaluations before this one
-    double sigma; // STEP: of its frames, KV
+    int step;              // STEP: evaluations before this one
+    double sigma;          // STEP: of its frames, KV
     double next_sigma = 0; // STEP: that of the next one, 0 at the last, KV
 };
 

@@ -84,6 +84,8 @@ TRIED = [
           shows=PASSED),
     Tried("tests", "./tests/run.sh architecture", ("tests/architecture/architecture_test.py SOURCE_ROOT",
           "tests/architecture/architecture_test.py"), shows=PASSED),
+    Tried("tests", "./tests/run.sh 'table of fields'", ("tests/request/generate_test.py SOURCE_ROOT",
+          "tests/request/generate_test.py"), shows=PASSED),
     Tried("tests", "engine/request/generate.py readme engine/request/fields.toml README.md --write && git diff --exit-code README.md; "
           "echo written", ("engine/request/generate.py",),
           shows="written"),

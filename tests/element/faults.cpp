@@ -44,6 +44,7 @@ GST_START_TEST(test_settings_that_cannot_start) {
     check_start("prompt=\"\"", resource, GST_RESOURCE_ERROR_SETTINGS, "set prompt");
     check_start("prompt=\"  \"", resource, GST_RESOURCE_ERROR_SETTINGS, "set prompt");
     check_start("prompt=ball num-frames=0", resource, GST_RESOURCE_ERROR_SETTINGS, "num-frames is 0");
+    check_start("prompt=ball steps=0", resource, GST_RESOURCE_ERROR_SETTINGS, "steps is 0 but must be from 1 to 1000.");
     check_start("prompt=ball causal-block-size=0", resource, GST_RESOURCE_ERROR_SETTINGS,
                 "causal-block-size is 0 but must be from 1 to 1024.");
     check_start("prompt=ball model-path=/does/not/exist", resource, GST_RESOURCE_ERROR_NOT_FOUND,
@@ -80,7 +81,6 @@ GST_START_TEST(test_faults_of_the_engine) {
         {"fail=next:1", "", GST_LIBRARY_ERROR, GST_LIBRARY_ERROR_FAILED, "drop fail=next", 9},
         {"fail=sometimes", "", GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_SETTINGS, "fail=sometimes is unknown",
          0},
-        {"", "steps=0", GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_SETTINGS, "steps", 0},
     };
     for (const auto& c : cases) {
         use_testpattern(c.knobs);

@@ -69,8 +69,11 @@ int64_t plan_bytes(const WindowSettings& s, int steps) {
     // Vectors of vectors have grown to up to twice their size.
     const int64_t row =
         2 * sizeof(schedule::Row) + columns * (sizeof(int64_t) + sizeof(int)) + columns / 8 + 8;
+    // With KV those at work at once, the prefix, and one that is refreshed.
+    const int64_t at_work = s.ar_step ? steps / s.ar_step + 1 : chunks;
+    const int64_t at_once = std::min(chunks, at_work + s.prefix_frames / s.chunk + 2);
     const int64_t turns = 2 * sizeof(std::vector<ChunkTurn>) +
-                          (s.attention == Attention::KV ? 2 * chunks : 1) * int64_t(sizeof(ChunkTurn));
+                          (s.attention == Attention::KV ? 2 * at_once : 1) * int64_t(sizeof(ChunkTurn));
     return rows * (row + turns);
 }
 
