@@ -147,7 +147,7 @@ def arguments():
                    help="charts (SVG) and a contact sheet (PNG); default: benchmark-caches, here")
     p.add_argument("--peer", metavar="CMD", help="another program to run in turn, see above")
     p.add_argument("--peer-bar", metavar="X", type=float, default=0.6,
-                   help="fail if the full window takes more than X times the peer's seconds; default 0.6")
+                   help="the full window should take at most X times the seconds of the peer; default 0.6")
     p.add_argument("--repeat", type=int, default=3, help="runs of the peer; default 3")
     p.add_argument("--no-sparse", action="store_true", help="leave the curve of sparse steps out")
     p.add_argument("--quick", action="store_true",
