@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
 // Why no caps suit both sides, in a sentence for the bus: which fields clash, the nearest values that do not, and
 // which element converts them.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
 // Debug categories: one for the element, one for the engine's log.
 #include <gst/gst.h>

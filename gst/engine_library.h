@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
 // The engine as a table of functions, opened at run time: so the plugin registers even where LibTorch is missing, and
 // reports that on the bus when it is used.

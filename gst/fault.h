@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
 // An error on its way to the bus. `message` is one sentence with cause and remedy, `detail` is for a bug report.
 #include <gst/gst.h>

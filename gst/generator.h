@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
 // The worker thread: opens the engine and the model, runs one session, and queues its chunks for the streaming thread.
 // Everything slow happens here, so no state change and no unlock ever waits for it, except stop(), which waits for at

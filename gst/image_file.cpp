@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 #include "gst/image_file.h"
 
 #include <gdk-pixbuf/gdk-pixbuf.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
 // Reads a picture file as 8-bit RGB, with gdk-pixbuf: rotated upright by its EXIF data, composited over black. The
 // arbitrary colours that programs leave under fully transparent pixels therefore have no effect.

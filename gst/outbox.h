@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
 // Delivers messages, notifications and log lines to the application, in order, in a thread of GStreamer's own
 // (gst_element_call_async). The application's code runs in that thread (sync handlers of the bus, notify handlers, log

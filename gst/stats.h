@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
 // What a session has computed and reused, as the structure of the property "stats".
 #include <gst/gst.h>

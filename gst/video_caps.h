@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
 // The caps that the element offers: three pixel formats, their colorimetry, and the sizes that a model accepts.
 #include <gst/video/video.h>

@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
 # Measures where the time of a generation goes, and compares it with other programs:
 #
 #   pipelines/benchmark.sh [--json FILE] [--peer CMD] [--help for the rest]

@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
 # Generates a video from a text prompt, on a machine with nothing installed yet:
 #
 #   pipelines/quickstart.sh ["PROMPT"] [OUT.mp4]

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 # Sourced: the Debian 12 packages needed to build, run and test.
 packages_build=(
     g++ meson ninja-build pkg-config

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 # Sourced by pipelines/quickstart.sh and tests/*.sh: from a fresh machine to a build folder. Every step
 # checks first, and does nothing when nothing is missing.
 source "$(dirname "${BASH_SOURCE[0]}")/packages.sh"

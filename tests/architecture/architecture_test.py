@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """The layout that docs/architecture.md describes is the one in the tree: every file and folder that it names exists, every
 module is in its table, and includes only go down. Usage: architecture_test.py SOURCE_ROOT"""
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """Every figure of the demo model in the documentation was measured on the model that lies in models/demo.
 
 tools/demo/take-in.sh measures them, writes docs/figures.json, and from it the figures in the Markdown.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 // Negotiation: formats, stepped sizes, frame rates, colour; and the memory that downstream offers.
 #include "tests/element/player.h"
 

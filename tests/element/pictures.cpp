@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 // Picture files of every kind, as the element reads them. No pipeline here.
 #include <gdk-pixbuf/gdk-pixbuf.h>
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """Caches beside each other, on the same prompts and seeds: what they save and what it does to the video.
 
 Run by pipelines/benchmark.sh --caches, which builds first. Runs the full window and the key/value-cached

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """Does it pay to choose tokens? How much more moving tokens change than still ones, and MotionCache beside TeaCache.
 
 Run by pipelines/benchmark.sh --tokens, which builds first. Two answers, each with its spread over the prompts:

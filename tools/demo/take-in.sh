@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
 # Installs newly trained weights of the demo model, and updates everything up to the last figure in the documentation:
 #
 #   tools/demo/take-in.sh FOLDER [--quick] [--from STAGE | --only STAGE] [--no-peer | --peer-python PYTHON] [--help]

@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
 # Downloads LibTorch once for all checkouts on this machine; a second run finds it and does nothing.
 #
 #   tools/torch/fetch.sh          LibTorch, and the CUDA runtime that it is linked with if no toolkit provides it

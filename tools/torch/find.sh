@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
 # Prints the folder of LibTorch that a build without -Dtorch_dir uses: the one that fetch.sh has unpacked, else the
 # torch package of the python3 on PATH.
 set -eu
