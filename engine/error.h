@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
 // The one exception of the engine. `message` is the sentence that a user reads: the cause and the remedy.
 #include <stdexcept>

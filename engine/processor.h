@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
 // The processor as LibTorch uses it. ATen/Parallel.h by itself is most of what a file costs to compile.
 #include <c10/util/FunctionRef.h>

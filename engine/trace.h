@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
 // Intermediate tensors by name, for the golden cases and for whoever hunts a difference. Empty in production:
 // nothing is then built for it.

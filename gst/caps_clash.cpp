@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 #include "gst/caps_clash.h"
 
 #include <algorithm>
@@ -57,7 +58,7 @@ struct Clash {
     const GstStructure *theirs = nullptr, *ours = nullptr;
     std::string media, features; // theirs, where they are not ours
     Strings fields;
-    int cost = 0; // what is least of all meant to be given up counts most
+    int cost = 0; // highest for what the user is least likely to give up
 };
 
 constexpr int MEDIA_COST = 10000, FEATURE_COST = 1000, FORMAT_COST = 10, FIELD_COST = 1;
@@ -171,7 +172,7 @@ std::string legal_size(const Clash& c, const ModelSizes& sizes) {
 std::string legal_rate(const Clash& c, const Picture& native) {
     FrameRate rate{native.frame_rate_n, native.frame_rate_d};
     const auto wanted = nearest_rate(gst_structure_get_value(c.theirs, "framerate"), rate);
-    // 0/1 is no slow rate, it says that there is none.
+    // 0/1 is not a slow rate: it means a variable one.
     if (wanted && wanted->n > 0)
         rate = nearest_rate(gst_structure_get_value(c.ours, "framerate"), *wanted).value_or(rate);
     return "framerate=" + std::to_string(rate.n) + "/" + std::to_string(rate.d);
@@ -217,7 +218,7 @@ std::string uploader(const std::string& features) {
                  {"memory:VASurface", "vaapipostproc"}};
     for (const auto& k : known)
         if (features.find(k.memory) != std::string::npos) return k.element;
-    return "an element that puts frames into that memory";
+    return "an element that uploads frames to that memory";
 }
 
 std::string converters(const Clash& c) {
@@ -241,7 +242,7 @@ std::string converters(const Clash& c) {
 }
 
 const char* const CONTRADICTION =
-    "The elements behind motioncachegen ask for caps that exclude each other, so there is no video that suits all of "
+    "The elements after motioncachegen ask for caps that exclude each other, so there is no video that suits all of "
     "them: put videoconvert, videoscale and videorate between them (in each branch of a tee), or ask for less in "
     "their caps filters.";
 
@@ -250,8 +251,8 @@ const char* const CONTRADICTION =
 std::string clash_with_model(const GstCaps* theirs, const GstCaps* ours, const ModelSizes& sizes) {
     if (gst_caps_is_empty(theirs)) return CONTRADICTION;
     const Clash c = least_clash(theirs, ours);
-    return "The next element asks for " + asked(c) + ", which motioncachegen does not make: ask for " +
-           legal(c, sizes) + " instead, or put " + converters(c) + " between.";
+    return "The next element asks for " + asked(c) + ", which motioncachegen does not produce: ask for " +
+           legal(c, sizes) + " instead, or put " + converters(c) + " in between.";
 }
 
 std::string clash_with_made(const GstCaps* theirs, const GstCaps* ours, const Picture& made) {
@@ -260,17 +261,17 @@ std::string clash_with_made(const GstCaps* theirs, const GstCaps* ours, const Pi
     return "The next element asks for " + asked(c) +
            ", but the video that is being made, I420, NV12 or RGB in " + text_of(made) +
            ", keeps its size and rate until the element is stopped: put " + converters(c) +
-           " between, or stop first.";
+           " in between, or stop first.";
 }
 
 std::string refusal_of(const GstCaps* caps) {
     GstVideoInfo info;
     const bool known = caps && gst_video_info_from_caps(&info, caps);
-    return "An element behind motioncachegen refuses " +
+    return "An element after motioncachegen refuses " +
            (known ? std::string(gst_video_format_to_string(GST_VIDEO_INFO_FORMAT(&info))) + " in " +
                         text_of(Picture{info.width, info.height, info.fps_n, info.fps_d})
                   : std::string("the video")) +
-           ", which it had offered to take: give the caps filter behind it both width and height, or put "
+           ", which it had offered to accept: give the caps filter after it both width and height, or put "
            "videoconvert, videoscale and videorate before it.";
 }
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
 // Why no caps suit both sides, in a sentence for the bus: which fields clash, the nearest values that do not, and
 // which element converts them.
@@ -7,11 +8,11 @@
 
 namespace mc::gst {
 
-// Before anything is made. `theirs`: what downstream takes; `ours`: what the element offers.
+// Before the first frame. `theirs`: what downstream accepts; `ours`: what the element offers.
 std::string clash_with_model(const GstCaps* theirs, const GstCaps* ours, const ModelSizes& sizes);
-// In mid-stream, when size and rate are settled.
+// Mid-stream, when size and rate are fixed.
 std::string clash_with_made(const GstCaps* theirs, const GstCaps* ours, const Picture& made);
-// When an element took `caps` in its answer to a query and refused them then.
+// When an element accepted `caps` in its answer to a query and then refused them.
 std::string refusal_of(const GstCaps* caps);
 
 } // namespace mc::gst

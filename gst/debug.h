@@ -1,5 +1,6 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
-// Debug categories: the element's own, and the engine's log as it comes.
+// Debug categories: one for the element, one for the engine's log.
 #include <gst/gst.h>
 
 GST_DEBUG_CATEGORY_EXTERN(motioncachegen_debug);

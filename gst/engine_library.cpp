@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 #include "gst/engine_library.h"
 
 #include <dlfcn.h>
@@ -28,27 +29,27 @@ template <class F>
 void resolve(void* library, const std::string& path, const char* name, F& function) {
     function = reinterpret_cast<F>(dlsym(library, name));
     if (!function)
-        throw Error(MC_ERROR_DEVICE, "The engine library " + path + " lacks " + name +
+        throw Error(MC_ERROR_DEVICE, "The engine library " + path + " lacks the function " + name +
                                          ": build and install plugin and engine together.");
 }
 
 EngineLibrary open_library(const std::string& path) {
-    // LOCAL: two engines have the same symbols, and LibTorch's are nobody else's business.
+    // RTLD_LOCAL: two engines export the same symbols, and LibTorch's must not leak into the process.
     void* library = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
     if (!library) {
         const char* reason = dlerror();
         throw Error(
             MC_ERROR_DEVICE,
             "The engine library " + path +
-                " cannot be opened: install what it needs (LibTorch, see the README), or name the folder of "
-                "the missing library in LD_LIBRARY_PATH.",
+                " cannot be opened: install what it needs (LibTorch, see the README), or name the folder of the missing "
+                "library in LD_LIBRARY_PATH.",
             reason ? reason : "");
     }
     EngineLibrary e{};
     resolve(library, path, "mc_abi_version", e.abi_version);
     if (e.abi_version() != MC_ABI_VERSION)
-        throw Error(MC_ERROR_DEVICE, "The engine library " + path + " speaks version " +
-                                         std::to_string(e.abi_version()) + " and the plugin version " +
+        throw Error(MC_ERROR_DEVICE, "The engine library " + path + " has ABI version " +
+                                         std::to_string(e.abi_version()) + " and the plugin expects " +
                                          std::to_string(MC_ABI_VERSION) +
                                          ": build and install both together.");
     resolve(library, path, "mc_cancel_new", e.cancel_new);
@@ -79,7 +80,7 @@ std::string find_library(const char* file) {
     }
     throw Error(MC_ERROR_DEVICE,
                 std::string("The engine library ") + file +
-                    " is not there: install it, or name its folder in MOTIONCACHE_ENGINE_DIR.",
+                    " was not found: install it, or name its folder in MOTIONCACHE_ENGINE_DIR.",
                 "looked in: " + looked_in);
 }
 
@@ -107,7 +108,7 @@ std::vector<std::string> engine_folders() {
     // Installed: beside gstreamer-1.0. Build tree: gst/ and engine/ are neighbours.
     for (const char* folder : {"../motioncache", "../engine", "../engine/testpattern"})
         folders.push_back((plugin / folder).lexically_normal().string());
-    folders.push_back(ENGINE_DIR); // the plugin alone was copied elsewhere
+    folders.push_back(ENGINE_DIR); // for a plugin file that was copied elsewhere
     return folders;
 }
 

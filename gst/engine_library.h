@@ -1,10 +1,11 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
-// The engine as a table of functions, opened at run time: the plugin then registers where LibTorch is
-// missing, and says so on the bus when it is used.
+// The engine as a table of functions, opened at run time: so the plugin registers even where LibTorch is missing, and
+// reports that on the bus when it is used.
 //
 // MOTIONCACHE_ENGINE      "libtorch" (default) or "testpattern"
-// MOTIONCACHE_ENGINE_DIR  folders to look in, separated by ':'. Default: those where the build and
-//                         `meson install` put the library, from the plugin's own place
+// MOTIONCACHE_ENGINE_DIR  folders to search, separated by ':'. Default: where the build and `meson install` put the
+//                         library, relative to the plugin file
 #include <string>
 #include <vector>
 
@@ -33,10 +34,10 @@ struct EngineLibrary {
 
 enum class Engine { LIBTORCH, TESTPATTERN };
 Engine wanted_engine();                    // throws mc::Error: MC_ERROR_SETTINGS
-std::vector<std::string> engine_folders(); // in the order of looking
+std::vector<std::string> engine_folders(); // in search order
 
-// Blocks while the libraries are read from disk. What is opened stays open until the process ends, since
-// LibTorch keeps threads. Throws mc::Error: MC_ERROR_DEVICE with the dynamic linker's words as detail.
+// Blocks while the libraries are read from disk. They stay open until the process ends, since LibTorch keeps threads
+// running. Throws mc::Error: MC_ERROR_DEVICE, with the dynamic linker's message as detail.
 const EngineLibrary& load_engine(Engine engine);
 
 } // namespace mc::gst

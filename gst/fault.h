@@ -1,6 +1,6 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
-// What goes wrong in the plugin, on its way to the bus. `message` is one sentence with cause and remedy,
-// `detail` is for a bug report.
+// An error on its way to the bus. `message` is one sentence with cause and remedy, `detail` is for a bug report.
 #include <gst/gst.h>
 
 #include <string>

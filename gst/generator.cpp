@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 #include "gst/generator.h"
 
 #include <cstdarg>
@@ -13,7 +14,7 @@ namespace mc::gst {
 namespace {
 
 constexpr size_t QUEUE_CHUNKS = 2;
-constexpr std::chrono::milliseconds APPLICATION_READY{200}; // a generous guess of what its state change takes
+constexpr std::chrono::milliseconds APPLICATION_READY{200}; // a generous guess of how long its state change takes
 
 [[noreturn]] void raise(const McError& error) {
     throw Error(error.status, error.message, error.detail);
@@ -23,7 +24,7 @@ McImage view_of(const ImageFile& image) {
     return {image.rgb.data(), image.width, image.height, size_t(3) * image.width};
 }
 
-// A request as the engine takes it; points into what it is made of.
+// A request as the engine takes it; points into the values that it is built from.
 struct CRequest {
     McCacheOptions cache;
     McRequest request;
@@ -117,7 +118,7 @@ void Generator::drop_model() {
 void Generator::run() {
     std::optional<Fault> fault;
     try {
-        // Before the model: a wrong path is told at once.
+        // Before the model, so that a wrong path is reported at once.
         const Fields& s = job_.settings;
         Images images;
         if (s.image_file) images.first = read_image_file(*s.image_file, "image");
@@ -127,14 +128,14 @@ void Generator::run() {
     } catch (const Error& e) {
         if (e.status != MC_CANCELLED) fault = fault_of(e.status, e.what(), e.detail);
     } catch (const std::bad_alloc& e) {
-        fault = fault_of(MC_ERROR_MEMORY, "There is not enough memory: make a smaller or shorter video.",
+        fault = fault_of(MC_ERROR_MEMORY, "There is not enough memory: generate a smaller or shorter video.",
                          e.what());
     } catch (const std::exception& e) {
-        fault = fault_of(MC_ERROR_INTERNAL, "motioncachegen failed in an unforeseen way; please report it.",
+        fault = fault_of(MC_ERROR_INTERNAL, "motioncachegen failed unexpectedly; please report it.",
                          e.what());
     }
     if (fault) await_application();
-    // The error comes before the end of the progress, which applications take as its consequence.
+    // The error is posted before the end of the progress, which applications take for its consequence.
     if (fault) outbox_.post(message_of(element_, *fault));
     close_progress(fault ? GST_PROGRESS_TYPE_ERROR : GST_PROGRESS_TYPE_CANCELED,
                    fault ? "Loading failed" : "Loading was cancelled");
@@ -170,8 +171,8 @@ void Generator::load(const Images& images) {
     options.log = on_log;
     options.user = this;
     McError error{};
-    // What cannot be is told before weights are read, which takes long. The size is asked for and known in a moment; if
-    // not, the session looks again.
+    // Impossible requests are refused before weights are read, which takes long. The negotiated size is usually known in a
+    // moment; if it is not, the session checks it.
     std::optional<Picture> picture;
     {
         std::unique_lock lock(mutex_);
@@ -200,7 +201,7 @@ void Generator::sample(const Images& images) {
     std::unique_ptr<McSession, void (*)(McSession*)> session(engine_->session_new(model_, &request, &error),
                                                              engine_->session_free);
     if (!session) raise(error);
-    // Statistics may be asked for while the session lives, and still tell of it afterwards.
+    // Statistics can be read while the session lives, and of the last session afterwards.
     struct Shown {
         Generator& g;
         Shown(Generator& g, McSession* session) : g(g) {
@@ -281,7 +282,7 @@ void Generator::on_progress(void* user, double fraction, const char* part) {
     self->outbox_.post(self->progress_message(GST_PROGRESS_TYPE_CONTINUE, text.c_str()));
 }
 
-// What the engine warns of is for whoever runs the pipeline, who does not read the log.
+// A warning of the engine is meant for the user of the pipeline, who does not read the log.
 void Generator::on_log(void* user, int level, const char* text) {
     auto* self = static_cast<Generator*>(user);
     self->outbox_.log(motioncache_engine_debug, GstDebugLevel(level), text);

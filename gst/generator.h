@@ -1,7 +1,8 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
-// The worker thread: opens the engine and the model, runs one session, and keeps its chunks in a short queue
-// for the streaming thread. Everything slow happens here, so no state change and no unlock ever waits for it,
-// except stop(), which waits for at most one layer of a network or one tensor of a file.
+// The worker thread: opens the engine and the model, runs one session, and queues its chunks for the streaming thread.
+// Everything slow happens here, so no state change and no unlock ever waits for it, except stop(), which waits for at
+// most one layer of a network or one tensor of a file.
 //
 //     start ──> load engine ──> wait for a picture ──> check, load model ──> session: next, next, ... ──> end
 //                               (set_picture)                                    │ queue of 2 chunks
@@ -35,7 +36,7 @@ struct Picture {
     bool operator==(const Picture&) const = default;
 };
 
-// What is sampled in one run, from start to stop.
+// What one run, from start to stop, generates.
 struct Job {
     Fields settings; // model.path and num_frames are set
     Engine engine;
@@ -43,27 +44,27 @@ struct Job {
 
 class Generator {
   public:
-    // Speaks as `element`, through `outbox`, which was opened before start() and is closed by stop(); calls seed_used
-    // from the worker thread when a session has begun.
+    // Posts as `element`, through `outbox`, which was opened before start() and is closed by stop(); calls seed_used from
+    // the worker thread when a session has begun.
     Generator(GstElement* element, Outbox& outbox, std::function<void(gint64)> seed_used);
     ~Generator(); // stopped and without a model
 
     // ---- state changes ----
     void start(Job job);
-    void stop();       // cancels and joins the worker; frames and messages not taken are gone, the model stays
+    void stop();       // cancels and joins the worker; discards pending frames and messages, keeps the model
     void drop_model(); // while stopped
-    // The stream ends here: the worker gives up what it does, without being waited for.
+    // Ends the stream: the worker abandons its work; does not wait for it.
     void end_early();
     // Before an error is posted: waits, woken by stop() and set_flushing(), until a moment after start().
     // gst-launch-1.0 (1.22) misses errors that come before its main loop runs, and then never ends.
     void await_application();
 
     // ---- streaming thread ----
-    void set_picture(const Picture& picture); // the first one counts
+    void set_picture(const Picture& picture); // only the first call has an effect
     void set_flushing(bool flushing);         // from any thread: wait() returns FLUSHING while it is set
     enum class Next { FRAME, FLUSHING, END, FAILED };
-    // FRAME until the frame is taken with advance(): a buffer that could not be sent is asked for again. What was said
-    // before a chunk, or before the end, has been delivered (Outbox::await).
+    // Returns the same FRAME until advance(): a buffer that could not be pushed is requested again. Messages posted before
+    // a chunk, or before the end, have been delivered by then (Outbox::await).
     Next wait();
     gint64 frame_index() const; // after FRAME
     void write(McPixelFormat format, uint8_t* const planes[3], const int strides[3]) const;
@@ -74,7 +75,7 @@ class Generator {
     };
 
     // ---- any thread ----
-    Stats stats() const; // of the session that runs, or else of the last one
+    Stats stats() const; // of the running session, or else of the last one
 
   private:
     struct ModelKey {
@@ -86,8 +87,8 @@ class Generator {
     void run();
     void load(const Images& images);
     void sample(const Images& images);
-    // PROGRESS messages of one load: START, CONTINUE..., and exactly one of COMPLETE, CANCELED, ERROR. Of several ends
-    // the first one is told.
+    // PROGRESS messages of one load: START, CONTINUE..., and exactly one of COMPLETE, CANCELED, ERROR; only the first end
+    // is posted.
     void open_progress();
     void close_progress(GstProgressType type, const char* text);
     GstMessage* progress_message(GstProgressType type, const char* text) const;
@@ -104,17 +105,17 @@ class Generator {
     const std::function<void(gint64)> seed_used_;
     std::thread thread_;
 
-    // Worker while it runs, state changes otherwise.
+    // Owned by the worker while it runs, by state changes otherwise.
     Job job_{};
     std::chrono::steady_clock::time_point started_;
     const EngineLibrary* engine_ = nullptr;
     McModel* model_ = nullptr;
     std::optional<ModelKey> model_key_;
     int percent_ = 0;
-    // From the moment that the start of this run's progress is told until its end is.
+    // True from the posting of this run's START until that of its end.
     std::shared_ptr<std::atomic<bool>> progress_open_ = std::make_shared<std::atomic<bool>>(false);
 
-    // Under the mutex.
+    // Guarded by the mutex.
     mutable std::mutex mutex_;
     std::condition_variable changed_;
     bool quit_ = false, flushing_ = false, ended_ = false, failed_ = false;
@@ -124,7 +125,7 @@ class Generator {
     Stats last_stats_; // when there is no session
     std::deque<McFrames*> queue_;
 
-    // Streaming thread.
+    // Owned by the streaming thread.
     McFrames* current_ = nullptr;
     int position_ = 0;
 };

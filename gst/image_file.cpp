@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 #include "gst/image_file.h"
 
 #include <gdk-pixbuf/gdk-pixbuf.h>
@@ -36,7 +37,7 @@ void read_contents(const std::string& path, const std::string& named, Contents& 
         throw Error(MC_ERROR_NOT_FOUND,
                     "The file of " + named + " does not exist: give the path of a picture.");
     if (!g_file_test(path.c_str(), G_FILE_TEST_IS_REGULAR)) // opening a pipe would wait for its writer
-        throw Error(MC_ERROR_READ, "The file of " + named + " is no regular file: give a PNG or JPEG file.");
+        throw Error(MC_ERROR_READ, "The file of " + named + " is not a regular file: give a PNG or JPEG file.");
     if (size_t(status.st_size) > LARGEST_FILE)
         throw Error(MC_ERROR_READ, "The file of " + named + " has " + std::to_string(status.st_size >> 20) +
                                        " MiB: give a PNG or JPEG file of at most " +
@@ -54,14 +55,14 @@ void read_contents(const std::string& path, const std::string& named, Contents& 
         throw Error(MC_ERROR_READ, "The file of " + named + " is empty: give a PNG or JPEG file.");
 }
 
-// `opened`: this machine can open pictures of this kind.
+// `opened`: gdk-pixbuf has a loader for this kind.
 Error unreadable(const std::string& named, const std::string& kind, bool opened, const std::string& reason) {
     const bool picture = kind.ends_with(" picture") || kind.ends_with(" drawing") || kind.ends_with(" icon");
     std::string fault;
     if (kind.empty())
         fault = "is not a picture that can be read: give a PNG or JPEG file.";
     else if (!picture)
-        fault = "is " + kind + " and no picture: give a PNG or JPEG file.";
+        fault = "is " + kind + ", not a picture: give a PNG or JPEG file.";
     else if (opened)
         fault = "is " + kind + " that is damaged or cut off: copy or download it again.";
     else
@@ -69,7 +70,7 @@ Error unreadable(const std::string& named, const std::string& kind, bool opened,
     return Error(MC_ERROR_READ, "The file of " + named + " " + fault, reason);
 }
 
-// Over black. Throws when nothing of it can be seen.
+// Composites over black. Throws when every pixel is fully transparent.
 std::vector<uint8_t> over_black(const GdkPixbuf* pixbuf, int width, int height, const std::string& named) {
     std::vector<uint8_t> rgb(size_t(3) * width * height);
     const int channels = gdk_pixbuf_get_n_channels(pixbuf);
@@ -87,7 +88,7 @@ std::vector<uint8_t> over_black(const GdkPixbuf* pixbuf, int width, int height, 
         }
     if (most == 0)
         throw Error(MC_ERROR_READ, "The picture of " + named +
-                                       " is wholly transparent: give one in which something can be seen.");
+                                       " is fully transparent: give one in which something can be seen.");
     return rgb;
 }
 
@@ -103,7 +104,7 @@ ImageFile read_image_file(const std::string& path, const char* property) {
         (width > LARGEST_SIDE || height > LARGEST_SIDE))
         throw Error(MC_ERROR_READ, "The picture of " + named + " is " + std::to_string(width) + "x" +
                                        std::to_string(height) + " pixels: scale it down to at most " +
-                                       std::to_string(LARGEST_SIDE) + " a side.");
+                                       std::to_string(LARGEST_SIDE) + " per side.");
     GError* error = nullptr;
     Pixbuf raw(gdk_pixbuf_new_from_file(path.c_str(), &error));
     const std::string reason = error ? error->message : "";

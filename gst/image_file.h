@@ -1,6 +1,7 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
-// A picture file as 8-bit RGB, by gdk-pixbuf: upright as its EXIF data say, over black where it is transparent. The
-// colours under what is wholly transparent, which programs leave there by chance, change nothing.
+// Reads a picture file as 8-bit RGB, with gdk-pixbuf: rotated upright by its EXIF data, composited over black. The
+// arbitrary colours that programs leave under fully transparent pixels therefore have no effect.
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -12,7 +13,7 @@ struct ImageFile {
     std::vector<uint8_t> rgb; // [height, width, 3]
 };
 
-// `property` names what held the path, for the message. Throws mc::Error: MC_ERROR_NOT_FOUND, MC_ERROR_READ.
+// `property`: name of the property that holds the path, for the error message. Throws mc::Error: MC_ERROR_NOT_FOUND, MC_ERROR_READ.
 ImageFile read_image_file(const std::string& path, const char* property);
 
 } // namespace mc::gst

@@ -1,33 +1,32 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 /**
  * SECTION:element-motioncachegen
  * @title: motioncachegen
  *
- * Makes a video from a sentence, with an autoregressive video diffusion model (SkyReels-V2 Diffusion
+ * Generates a video from a text prompt, with an autoregressive video diffusion model (SkyReels-V2 Diffusion
  * Forcing). Without further settings it uses a small demo model that comes with the plugin.
  *
- * The element is not live and not seekable. It makes exactly #GstMotionCacheGen:num-frames frames and then
- * ends the stream; from READY to PAUSED it starts again from the first. The frames of a chunk are sent as
- * soon as the chunk is denoised, long before the video is done. Generating is usually slower than real time:
- * give a video sink `sync=false`, or put a file between.
+ * The element is not live and not seekable. It produces exactly #GstMotionCacheGen:num-frames frames and then
+ * ends the stream; from READY to PAUSED it starts again with the first one. The frames of a chunk are pushed as
+ * soon as the chunk is denoised, long before the whole video is done. Generating is usually slower than real
+ * time: set `sync=false` on a video sink, or record to a file first.
  *
  * A muxer such as mp4mux has to see the end of the stream: with gst-launch-1.0 use `-e`, so that Ctrl-C ends
  * the file properly.
  *
  * ## Example launch line
  * |[
- * gst-launch-1.0 -e motioncachegen prompt="a white boat moving left on the sea" ! x264enc ! mp4mux !
- * filesink location=out.mp4
+ * gst-launch-1.0 -e motioncachegen prompt="a white boat moving left on the sea" ! x264enc ! mp4mux ! filesink location=out.mp4
  * ]|
  *
  * ## Caps
  *
- * The size of the video and its frame rate are the model's wherever downstream can take them, so that
- * videoscale, videorate and the like do the converting. Where it cannot, as with a caps filter
- * `video/x-raw,width=160,height=96` directly behind, the nearest that it takes is made; of a width alone the
- * height follows in proportion. Width and height are multiples of 16. The pixel format (I420, NV12, RGB) is the
- * one that downstream likes best.
+ * Size and frame rate are the model's own wherever downstream accepts them, so that videoscale, videorate and the
+ * like do the converting. Where it does not, as with a caps filter `video/x-raw,width=160,height=96` directly
+ * downstream, the closest accepted values are used; if only the width is fixed, the height follows in proportion.
+ * Width and height are multiples of 16. The pixel format (I420, NV12, RGB) is the one that downstream prefers.
  *
- * Size and rate are settled once frames are made; the format may change at any time.
+ * Size and rate are fixed once frames are produced; the pixel format may be renegotiated at any time.
  *
  * ## Messages
  *
@@ -35,27 +34,26 @@
  * CANCELED or ERROR) comes before the first buffer. The model stays loaded until the element goes to NULL,
  * unless model-path, device, precision or threads change.
  *
- * Messages, `notify::seed-used` and the engine's lines of the log come, in order, from a thread that the element does not
- * wait for: their handlers may do anything, stop the pipeline too. All that concerns a chunk comes before its first
- * frame, unless a handler takes longer than a second.
+ * Messages, `notify::seed-used` and the engine's log lines are delivered in order, from a thread that the element does
+ * not wait for: handlers may do anything, including stopping the pipeline. Everything that concerns a chunk is delivered
+ * before its first frame, unless a handler takes longer than a second.
  *
  * For each chunk an element message `motioncache-chunk` is posted when it leaves the sampler, with the fields
  *
  * * #gint `index`: from 0
- * * #gint64 `first-frame`, #gint `frames`: which frames of the video it brings
+ * * #gint64 `first-frame`, #gint `frames`: index of its first frame in the video, and the number of its frames
  * * #gint64 `forwards`, `forwards-total`: passes through the transformer, so far and in the whole video
  *
  * ## Properties
  *
- * Settings are read when the element goes from READY to PAUSED. One that is changed later holds from the next time on;
- * a WARNING message says so, once for each.
+ * Settings are read when the element goes from READY to PAUSED. A property that is changed later takes effect at the next
+ * start; a WARNING message says so, once per property.
  *
  * ## Environment
  *
  * * `MOTIONCACHE_MODEL`: folder of the model to use when model-path is not set
- * * `MOTIONCACHE_ENGINE_DIR`: folders, separated by colons, where libmotioncache.so is looked for
- * * `MOTIONCACHE_ENGINE`: `testpattern` sends a test pattern instead of generating (with a warning on the
- * bus)
+ * * `MOTIONCACHE_ENGINE_DIR`: folders to search for libmotioncache.so, separated by colons
+ * * `MOTIONCACHE_ENGINE`: `testpattern` produces a test pattern instead of generating, with a warning on the bus
  *
  * Since: 0.1
  */
@@ -92,7 +90,7 @@ struct State {
     std::optional<Picture> picture;  // from the first set_caps to stop
     int num_frames = 0;              // with sizes
     bool started = false;            // from start to stop, which run with a copy of the settings
-    std::set<guint> told_later;      // settings changed meanwhile, of which that was said
+    std::set<guint> told_later;      // settings changed meanwhile, each warned of already
 
     GstVideoInfo info{}; // STREAM_LOCK
     Outbox outbox;
@@ -113,7 +111,7 @@ class ObjectLock {
 
 struct _GstMotionCacheGen {
     GstPushSrc parent;
-    State* state; // GObject zero-fills its instances: C++ members live apart
+    State* state; // GObject only zero-fills its instances: C++ members need a constructor
 };
 
 #define gst_motioncache_gen_parent_class parent_class
@@ -143,7 +141,7 @@ static State& state_of(gpointer self) {
 
 // ---- object ----
 
-static void set_property(GObject* object, guint id, const GValue* value, GParamSpec* spec) {
+static void gst_motioncache_gen_set_property(GObject* object, guint id, const GValue* value, GParamSpec* spec) {
     State& state = state_of(object);
     {
         ObjectLock lock(object);
@@ -160,13 +158,13 @@ static void set_property(GObject* object, guint id, const GValue* value, GParamS
     }
     GST_ELEMENT_WARNING(
         object, RESOURCE, SETTINGS,
-        ("%s was changed while a video is being made, which goes on with the old value: the new one holds from the next "
-         "start on; set the element to READY and to PLAYING again.",
+        ("%s was changed while a video is being made, which continues with the old value: the new one takes effect at the "
+         "next start; set the element to READY and to PLAYING again.",
          spec->name),
         (nullptr));
 }
 
-static void get_property(GObject* object, guint id, GValue* value, GParamSpec* spec) {
+static void gst_motioncache_gen_get_property(GObject* object, guint id, GValue* value, GParamSpec* spec) {
     if (id == PROPERTY_STATS) { // takes the generator's own lock
         g_value_take_boxed(value, structure_of(state_of(object).generator.stats()));
         return;
@@ -178,14 +176,14 @@ static void get_property(GObject* object, guint id, GValue* value, GParamSpec* s
         get_setting(state_of(object).settings, id, value);
 }
 
-static void finalize(GObject* object) {
+static void gst_motioncache_gen_finalize(GObject* object) {
     delete GST_MOTIONCACHE_GEN(object)->state;
     G_OBJECT_CLASS(parent_class)->finalize(object);
 }
 
 // ---- element ----
 
-// What the base class says when an element refuses caps that it had offered to take.
+// The base class's error when an element refuses caps that it had offered to accept.
 static bool is_refusal(GstMessage* message) {
     const GstStructure* details = nullptr;
     gst_message_parse_error_details(message, &details);
@@ -200,22 +198,22 @@ static void post_refusal(GstElement* element) {
     if (caps) gst_caps_unref(caps);
 }
 
-// What the element and its base class say; the rest, STREAM_STATUS above all, is part of what the calling thread does.
+// Messages of the element and its base class; others, STREAM_STATUS above all, must be posted by the calling thread.
 static constexpr auto SAID = GstMessageType(GST_MESSAGE_ERROR | GST_MESSAGE_WARNING | GST_MESSAGE_INFO);
 
-static gboolean post_message(GstElement* element, GstMessage* message) {
+static gboolean gst_motioncache_gen_post_message(GstElement* element, GstMessage* message) {
     if (!(GST_MESSAGE_TYPE(message) & SAID))
         return GST_ELEMENT_CLASS(parent_class)->post_message(element, message);
     Outbox& outbox = state_of(element).outbox;
     const bool error = GST_MESSAGE_TYPE(message) == GST_MESSAGE_ERROR;
     if (error && !outbox.failed() && is_refusal(message)) post_refusal(element);
     outbox.post(message);
-    // It comes before what follows it: the end of a state change that fails, an EOS event.
+    // The error must reach the bus before its consequences: a failed state change, an EOS event.
     if (error) outbox.await();
     return TRUE;
 }
 
-static GstStateChangeReturn change_state(GstElement* element, GstStateChange transition) {
+static GstStateChangeReturn gst_motioncache_gen_change_state(GstElement* element, GstStateChange transition) {
     State& state = state_of(element);
     if (transition == GST_STATE_CHANGE_READY_TO_PAUSED) state.outbox.open();
     GstStateChangeReturn result = GST_ELEMENT_CLASS(parent_class)->change_state(element, transition);
@@ -223,9 +221,9 @@ static GstStateChangeReturn change_state(GstElement* element, GstStateChange tra
     return result;
 }
 
-// After EOS from outside nothing is sent any more. Loading ends too: gst-launch waits for its PROGRESS before
-// it lets EOS through to the sinks.
-static gboolean send_event(GstElement* element, GstEvent* event) {
+// After EOS from the application nothing is pushed any more. Loading ends too: gst-launch waits for its PROGRESS
+// before it lets EOS through to the sinks.
+static gboolean gst_motioncache_gen_send_event(GstElement* element, GstEvent* event) {
     if (GST_EVENT_TYPE(event) == GST_EVENT_EOS) {
         state_of(element).generator.end_early();
         // After an error the streaming thread ends the stream by itself. It may be doing so, and the base class would wait
@@ -254,8 +252,8 @@ static void check_texts(mc::Fields& values) {
         }
 }
 
-// The weights' headers tell more than the JSON files. What is wrong with them is the worker's to say, which looks for
-// settings that contradict each other first.
+// The headers of the weight files tell more than the JSON files. Errors in them are left to the worker, which checks for
+// contradicting settings first.
 static ModelSizes sizes_of_model(const std::string& path) {
     const auto outlines = mc::model::outlines(path);
     try {
@@ -277,7 +275,7 @@ static void begin(GstMotionCacheGen* self) {
     mc::Fields& s = job.settings;
     if (s.prompt.value_or("").find_first_not_of(" \t\r\n") == std::string::npos)
         throw mc::Error(MC_ERROR_SETTINGS,
-                        "No prompt is given: set prompt=\"...\" to what the video shall show.");
+                        "No prompt is given: set prompt=\"...\" to what the video should show.");
     check_texts(s);
     mc::check_ranges(s);
     job.engine = wanted_engine();
@@ -297,7 +295,7 @@ static void begin(GstMotionCacheGen* self) {
     state.generator.start(std::move(job));
 }
 
-static gboolean start(GstBaseSrc* src) {
+static gboolean gst_motioncache_gen_start(GstBaseSrc* src) {
     try {
         begin(GST_MOTIONCACHE_GEN(src));
         return TRUE;
@@ -315,7 +313,7 @@ static gboolean start(GstBaseSrc* src) {
     return FALSE;
 }
 
-static gboolean stop(GstBaseSrc* src) {
+static gboolean gst_motioncache_gen_stop(GstBaseSrc* src) {
     State& state = state_of(src);
     state.generator.stop();
     ObjectLock lock(src);
@@ -325,27 +323,27 @@ static gboolean stop(GstBaseSrc* src) {
     return TRUE;
 }
 
-static gboolean unlock(GstBaseSrc* src) {
+static gboolean gst_motioncache_gen_unlock(GstBaseSrc* src) {
     state_of(src).generator.set_flushing(true);
     return TRUE;
 }
 
-static gboolean unlock_stop(GstBaseSrc* src) {
+static gboolean gst_motioncache_gen_unlock_stop(GstBaseSrc* src) {
     state_of(src).generator.set_flushing(false);
     return TRUE;
 }
 
 // ---- caps ----
 
-// Before start() whatever is asked for may be linked, so that negotiation can say what clashes and what would fit;
-// from gst_parse_launch one would only hear that the element "can't handle caps".
-static GstCaps* get_caps(GstBaseSrc* src, GstCaps* filter) {
+// Before start() any caps may be linked, so that negotiation can report what clashes and what would fit;
+// gst_parse_launch would only report that the element "can't handle caps".
+static GstCaps* gst_motioncache_gen_get_caps(GstBaseSrc* src, GstCaps* filter) {
     GstCaps* wide = gst_pad_get_pad_template_caps(GST_BASE_SRC_PAD(src));
     GstCaps* caps;
     {
         ObjectLock lock(src);
         const State& state = state_of(src);
-        if (state.picture) // the session has its size; the pixel format may still change
+        if (state.picture) // the size is fixed by now; the pixel format may still change
             caps = narrow_caps(wide, *state.picture);
         else if (state.sizes)
             caps = narrow_caps(wide, *state.sizes);
@@ -380,17 +378,17 @@ static void explain_disagreement(GstBaseSrc* src, const GstCaps* theirs, const G
     const std::string text =
         made ? clash_with_made(theirs, ours, *made) : clash_with_model(theirs, ours, sizes);
     gchar* detail = gst_caps_to_string(theirs);
-    GST_ELEMENT_ERROR(src, CORE, NEGOTIATION, ("%s", text.c_str()), ("the next element takes %s", detail));
+    GST_ELEMENT_ERROR(src, CORE, NEGOTIATION, ("%s", text.c_str()), ("the next element accepts %s", detail));
     g_free(detail);
 }
 
-// As the base class does, but with a choice among all that downstream takes, in downstream's order: a filter in the
-// query would replace that with ours.
-static gboolean negotiate(GstBaseSrc* src) {
+// As the base class does, but choosing among everything that downstream accepts, in downstream's order: a filter in
+// the query would impose our order instead.
+static gboolean gst_motioncache_gen_negotiate(GstBaseSrc* src) {
     GstPad* pad = GST_BASE_SRC_PAD(src);
     GstCaps* ours = gst_pad_query_caps(pad, nullptr);
     GstCaps* theirs = gst_pad_peer_query_caps(pad, nullptr);
-    GST_DEBUG_OBJECT(src, "the next element takes %" GST_PTR_FORMAT, theirs);
+    GST_DEBUG_OBJECT(src, "the next element accepts %" GST_PTR_FORMAT, theirs);
     GstCaps* caps = choose_caps(theirs, ours, preferred_of(GST_MOTIONCACHE_GEN(src)));
     const bool agreed = !gst_caps_is_empty(caps);
     const gboolean result = agreed && gst_base_src_set_caps(src, caps);
@@ -401,7 +399,7 @@ static gboolean negotiate(GstBaseSrc* src) {
     return result;
 }
 
-static gboolean set_caps(GstBaseSrc* src, GstCaps* caps) {
+static gboolean gst_motioncache_gen_set_caps(GstBaseSrc* src, GstCaps* caps) {
     State& state = state_of(src);
     GstVideoInfo info;
     if (!gst_video_info_from_caps(&info, caps)) return FALSE;
@@ -417,7 +415,7 @@ static gboolean set_caps(GstBaseSrc* src, GstCaps* caps) {
     return TRUE;
 }
 
-static gboolean decide_allocation(GstBaseSrc* src, GstQuery* query) {
+static gboolean gst_motioncache_gen_decide_allocation(GstBaseSrc* src, GstQuery* query) {
     GstCaps* caps = nullptr;
     gst_query_parse_allocation(query, &caps, nullptr);
     GstVideoInfo info;
@@ -444,7 +442,7 @@ static gboolean decide_allocation(GstBaseSrc* src, GstQuery* query) {
     return GST_BASE_SRC_CLASS(parent_class)->decide_allocation(src, query);
 }
 
-static gboolean query(GstBaseSrc* src, GstQuery* query) {
+static gboolean gst_motioncache_gen_query(GstBaseSrc* src, GstQuery* query) {
     switch (GST_QUERY_TYPE(query)) {
     case GST_QUERY_DURATION: {
         GstFormat format;
@@ -485,7 +483,7 @@ static void stamp(GstBuffer* buffer, gint64 frame, const GstVideoInfo& info) {
     GST_BUFFER_OFFSET_END(buffer) = frame + 1;
 }
 
-static GstFlowReturn fill(GstPushSrc* src, GstBuffer* buffer) {
+static GstFlowReturn gst_motioncache_gen_fill(GstPushSrc* src, GstBuffer* buffer) {
     State& state = state_of(src);
     switch (state.generator.wait()) {
     case Generator::Next::FLUSHING:
@@ -500,8 +498,8 @@ static GstFlowReturn fill(GstPushSrc* src, GstBuffer* buffer) {
     GstVideoFrame frame;
     if (!gst_video_frame_map(&frame, &state.info, buffer, GST_MAP_WRITE)) {
         GST_ELEMENT_ERROR(src, RESOURCE, WRITE,
-                          ("The memory that the next element gave for a frame cannot be written: put "
-                           "identity drop-allocation=true behind motioncachegen."),
+                          ("The buffer that the next element allocated for a frame cannot be written: put "
+                           "identity drop-allocation=true after motioncachegen."),
                           (nullptr));
         return GST_FLOW_ERROR;
     }
@@ -528,31 +526,31 @@ static void gst_motioncache_gen_class_init(GstMotionCacheGenClass* klass) {
 
     GST_DEBUG_CATEGORY_INIT(motioncachegen_debug, "motioncachegen", 0, "video from a prompt");
     GST_DEBUG_CATEGORY_INIT(motioncache_engine_debug, "motioncache-engine", 0,
-                            "log of the motioncachegen engine");
+                            "log of the MotionCache engine");
 
-    object->set_property = GST_DEBUG_FUNCPTR(set_property);
-    object->get_property = GST_DEBUG_FUNCPTR(get_property);
-    object->finalize = GST_DEBUG_FUNCPTR(finalize);
+    object->set_property = GST_DEBUG_FUNCPTR(gst_motioncache_gen_set_property);
+    object->get_property = GST_DEBUG_FUNCPTR(gst_motioncache_gen_get_property);
+    object->finalize = GST_DEBUG_FUNCPTR(gst_motioncache_gen_finalize);
     install_settings(object);
 
-    element->post_message = GST_DEBUG_FUNCPTR(post_message);
-    element->change_state = GST_DEBUG_FUNCPTR(change_state);
-    element->send_event = GST_DEBUG_FUNCPTR(send_event);
+    element->post_message = GST_DEBUG_FUNCPTR(gst_motioncache_gen_post_message);
+    element->change_state = GST_DEBUG_FUNCPTR(gst_motioncache_gen_change_state);
+    element->send_event = GST_DEBUG_FUNCPTR(gst_motioncache_gen_send_event);
     gst_element_class_set_static_metadata(
         element, "Video from a prompt", "Source/Video",
-        "Makes a video from a sentence with an autoregressive diffusion model", "The motioncachegen authors");
+        "Generates video from a text prompt with an autoregressive diffusion model", "The motioncachegen authors");
     gst_element_class_add_static_pad_template(element, &src_template);
 
-    base->start = GST_DEBUG_FUNCPTR(start);
-    base->stop = GST_DEBUG_FUNCPTR(stop);
-    base->unlock = GST_DEBUG_FUNCPTR(unlock);
-    base->unlock_stop = GST_DEBUG_FUNCPTR(unlock_stop);
-    base->get_caps = GST_DEBUG_FUNCPTR(get_caps);
-    base->negotiate = GST_DEBUG_FUNCPTR(negotiate);
-    base->set_caps = GST_DEBUG_FUNCPTR(set_caps);
-    base->decide_allocation = GST_DEBUG_FUNCPTR(decide_allocation);
-    base->query = GST_DEBUG_FUNCPTR(query);
-    GST_PUSH_SRC_CLASS(klass)->fill = GST_DEBUG_FUNCPTR(fill);
+    base->start = GST_DEBUG_FUNCPTR(gst_motioncache_gen_start);
+    base->stop = GST_DEBUG_FUNCPTR(gst_motioncache_gen_stop);
+    base->unlock = GST_DEBUG_FUNCPTR(gst_motioncache_gen_unlock);
+    base->unlock_stop = GST_DEBUG_FUNCPTR(gst_motioncache_gen_unlock_stop);
+    base->get_caps = GST_DEBUG_FUNCPTR(gst_motioncache_gen_get_caps);
+    base->negotiate = GST_DEBUG_FUNCPTR(gst_motioncache_gen_negotiate);
+    base->set_caps = GST_DEBUG_FUNCPTR(gst_motioncache_gen_set_caps);
+    base->decide_allocation = GST_DEBUG_FUNCPTR(gst_motioncache_gen_decide_allocation);
+    base->query = GST_DEBUG_FUNCPTR(gst_motioncache_gen_query);
+    GST_PUSH_SRC_CLASS(klass)->fill = GST_DEBUG_FUNCPTR(gst_motioncache_gen_fill);
 }
 
 static void gst_motioncache_gen_init(GstMotionCacheGen* self) {

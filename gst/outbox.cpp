@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 #include "gst/outbox.h"
 
 #include <utility>
@@ -16,7 +17,7 @@ struct Outbox::Letters {
     std::mutex mutex;
     std::condition_variable changed;
     std::deque<Letter> waiting;
-    bool at_work = false; // a thread delivers, or is about to
+    bool at_work = false; // a thread is delivering, or about to
     bool delivering = false;
     std::thread::id thread; // while delivering
     bool closed = false, flushing = false;
@@ -72,7 +73,7 @@ bool Outbox::failed() {
 }
 
 Outbox::Letter Outbox::letter_of(GstMessage* message, std::function<bool()> still_due) {
-    // A std::function is copied, a message is not: it goes when the last copy does.
+    // A std::function must be copyable: the message is released with its last copy.
     std::shared_ptr<GstMessage> held(message, [](GstMessage* m) { gst_message_unref(m); });
     return [this, held, still_due = std::move(still_due)](GstElement*) {
         if (!still_due || still_due()) post_(gst_message_ref(held.get()));
@@ -84,7 +85,7 @@ void Outbox::post(GstMessage* message, std::function<bool()> still_due) {
         put(letter_of(message, std::move(still_due)));
         return;
     }
-    log(GST_CAT_DEFAULT, GST_LEVEL_DEBUG, "an error was posted already, dropping one that followed");
+    log(GST_CAT_DEFAULT, GST_LEVEL_DEBUG, "an error was posted already, dropping a later one");
     gst_message_unref(message);
 }
 

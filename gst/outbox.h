@@ -1,8 +1,9 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
-// What the element tells the application while it runs: messages, notifications and lines of the log, in order, in a
-// thread of GStreamer's own (gst_element_call_async). The application's code runs in it (a sync handler of the bus, a
-// handler of notify, a log function) and may do what it likes, take the pipeline to NULL and drop it too: neither the
-// worker nor the streaming thread ever runs such code, and whoever waits for what was put in waits for a moment only.
+// Delivers messages, notifications and log lines to the application, in order, in a thread of GStreamer's own
+// (gst_element_call_async). The application's code runs in that thread (sync handlers of the bus, notify handlers, log
+// functions) and may do anything, including setting the pipeline to NULL and dropping it: neither the worker nor the
+// streaming thread ever runs such code, and both wait for a delivery for a moment (A_MOMENT) only.
 #include <gst/gst.h>
 
 #include <chrono>
@@ -19,32 +20,32 @@ namespace mc::gst {
 
 class Outbox {
   public:
-    // `post` brings a message to the bus.
+    // `post` posts a message on the bus.
     Outbox(GstElement* element, std::function<void(GstMessage*)> post);
 
     // ---- state changes ----
     void open();
-    // What was not delivered never will be, but for a last word. It, and a delivery that runs in another thread, are
-    // waited for, for a moment, so that an application that has stopped the element hears nothing more of it.
+    // Discards what was not delivered yet, and delivers one last message. Waits a moment for it, and for a delivery that is
+    // running in another thread, so that an application that has stopped the element hears nothing more of it.
     void close(GstMessage* last, std::function<bool()> still_due);
-    // From any thread: await() returns at once while it is set.
+    // From any thread. While set, await() returns at once.
     void set_flushing(bool flushing);
 
     // ---- any thread; each returns at once ----
-    // (transfer full) Of errors only the first since open(), as the base class follows up each of ours. still_due: asked
-    // when its turn comes.
+    // (transfer full) Drops all errors but the first since open(), as the base class adds one of its own to each of ours.
+    // still_due: asked right before delivery; false drops the message.
     void post(GstMessage* message, std::function<bool()> still_due = {});
     void notify(const char* property);
     void log(GstDebugCategory* category, GstDebugLevel level, const std::string& text);
 
-    bool failed(); // an error was put in since open()
-    // Until all that was put in has been delivered, but no longer than a moment: an application that waits in its handler,
-    // for a state change perhaps, must not be waited for. From within a handler it returns at once.
+    bool failed(); // an error was posted since open()
+    // Waits until everything queued so far has been delivered, but no longer than a moment: a handler may itself be waiting,
+    // for a state change perhaps. Called from within a handler it returns at once.
     void await();
 
   private:
-    struct Letters; // of the time from open() to close(): a handler that never returns holds up its own run only
-    bool claim(const GstMessage* message); // false: an error that follows another
+    struct Letters; // queue of one run, from open() to close(): a handler that never returns blocks its own run only
+    bool claim(const GstMessage* message); // false for every error but the first
     using Letter = std::function<void(GstElement*)>;
     Letter letter_of(GstMessage* message, std::function<bool()> still_due);
     void put(Letter letter);

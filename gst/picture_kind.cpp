@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 #include "gst/picture_kind.h"
 
 #include <algorithm>
@@ -43,7 +44,7 @@ constexpr Magic MAGICS[] = {
     {0, "version https://git-lfs"sv, "a Git LFS pointer"},
 };
 
-// ISO base media files say in their first box what they are.
+// The first box of an ISO base media file names its brand.
 constexpr Magic BRANDS[] = {
     {8, "avif"sv, "an AVIF picture"},        {8, "avis"sv, "an AVIF picture"},
     {8, "heic"sv, "a HEIC picture"},         {8, "heix"sv, "a HEIC picture"},
@@ -83,10 +84,10 @@ uint32_t little_endian(std::string_view bytes, size_t at) {
     return value;
 }
 
-// Up to its end mark. libjpeg fills what is missing with grey and only warns.
+// Looks for its end marker. libjpeg fills what is missing with grey and only warns.
 bool is_whole_jpeg(std::string_view bytes) {
     constexpr uint8_t END = 0xd9, RESTART_0 = 0xd0, RESTART_7 = 0xd7, TEM = 0x01;
-    size_t at = 2; // behind the start mark
+    size_t at = 2; // after the start marker
     while (at + 1 < bytes.size()) {
         if (byte(bytes, at) != 0xff) { // in a scan's data, or junk, which libjpeg passes over
             at = std::min(bytes.find('\xff', at), bytes.size());
@@ -106,7 +107,7 @@ bool is_whole_jpeg(std::string_view bytes) {
     return false;
 }
 
-// Its first picture, which is the one that is taken.
+// Checks the first picture, the one that is read.
 bool is_whole_gif(std::string_view bytes) {
     constexpr uint8_t EXTENSION = 0x21, IMAGE = 0x2c;
     constexpr size_t HEADER = 13, DESCRIPTOR = 10;
@@ -130,7 +131,7 @@ bool is_whole_gif(std::string_view bytes) {
     return false;
 }
 
-// Of those that are not compressed.
+// Checks uncompressed ones only.
 bool is_whole_bmp(std::string_view bytes) {
     constexpr uint32_t CORE_HEADER = 12, RLE8 = 1, RLE4 = 2;
     const uint32_t header = little_endian(bytes, 14), compression = little_endian(bytes, 30);

@@ -99,36 +99,36 @@ void install_settings(GObjectClass* klass) {
     /**
      * GstMotionCacheGen:seed-used:
      *
-     * The seed of the video being made, which is `seed` unless that is -1. Notified when the model has
-     * started.
+     * The seed of the current or the last video: `seed`, or the one drawn when `seed` is -1. Notified when sampling starts.
      */
     g_object_class_install_property(
         klass, PROPERTY_SEED_USED,
         g_param_spec_int64(
             "seed-used", "Seed used",
-            "Seed of the video that is being made or was made last; set seed to it to get the same video again. "
-            "-1: none yet.",
+            "Seed of the current or the last video; set seed to it to get the same video again. -1: none yet.",
             -1, G_MAXINT64, -1, GParamFlags(G_PARAM_READABLE | G_PARAM_STATIC_STRINGS)));
     /**
      * GstMotionCacheGen:stats:
      *
-     * What the video being made, or made last, has cost so far. Fields, #gint64 unless said otherwise:
+     * Work spent so far on the current or the last video. Fields, #gint64 unless noted otherwise:
      *
-     * * #gchararray `cache`: the one in use
+     * * #gchararray `cache`: the cache in use
      * * `seed`, `frames`, `frames-total`, `forwards`, `forwards-total`
-     * * `turns`: a chunk takes part in a step, each guidance branch counted; of these `turns-whole`, `turns-partial` and
-     *   `turns-reused` computed all, some and none of its tokens
-     * * `tokens-computed`, `tokens-reused` in these turns; `passes-extra`: for keys and values alone
-     * * #gdouble `seconds-text`, `-transformer`, `-cache`, `-schedule`, `-vae`
-     * * `flop-text`, `-transformer`, `-vae`, counted from the shapes that were run
-     * * `bytes-weights`, `-planned` (all that the request may take), `-keys-values` and `-cache` of it
-     * * `chunks`: a list of structures, one per chunk sent: `first-frame`, `frames`, and turns and tokens as above
+     * * `turns`: one chunk, one denoising step, one guidance branch; `turns-whole`, `turns-partial` and `turns-reused`
+     *   are those in which all, some and none of the chunk's tokens were computed
+     * * `tokens-computed`, `tokens-reused` in these turns; `passes-extra`: passes for keys and values only
+     * * #gdouble `seconds-text`, `seconds-transformer`, `seconds-cache`, `seconds-schedule`, `seconds-vae`
+     * * `flop-text`, `flop-transformer`, `flop-vae`, counted from the shapes that were run
+     * * `bytes-weights`; `bytes-planned`, what the request may need in all; `bytes-keys-values` and `bytes-cache`, part
+     *   of bytes-planned
+     * * `chunks`: a list of structures, one per delivered chunk: `first-frame`, `frames`, and turns and tokens as above
      */
     g_object_class_install_property(
         klass, PROPERTY_STATS,
         g_param_spec_boxed("stats", "Statistics",
-                           "What was computed and reused so far, in total and per chunk: turns, tokens, seconds, "
-                           "FLOP, bytes. Works while the element runs and after.",
+                           "What was computed and reused so far, in total and per chunk: tokens, seconds, FLOP, bytes; "
+                           "turns count one chunk, one denoising step, one guidance branch. Readable while the "
+                           "element runs and afterwards.",
                            GST_TYPE_STRUCTURE, GParamFlags(G_PARAM_READABLE | G_PARAM_STATIC_STRINGS)));
     guint id = FIRST;
     for (const Field* field : properties()) g_object_class_install_property(klass, id++, spec_of(*field));

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
-// The element's properties, made from the table of fields (engine/request/fields.toml), which is their manual. Values are
-// kept as mc::Fields and copied when the element starts.
+// The element's properties, generated from the table of fields (engine/request/fields.toml), which documents them. Values
+// are stored as mc::Fields and copied when the element starts.
 #include <gst/gst.h>
 
 #include <string>
@@ -13,8 +13,8 @@ namespace mc::gst {
 // model-path when it is not set: MOTIONCACHE_MODEL, else the demo model where `meson install` puts it.
 std::string default_model_path();
 
-constexpr guint PROPERTY_SEED_USED = 1,
-                PROPERTY_STATS = 2; // read-only, answered by the element; those of the table follow
+// Read-only, answered by the element; the ids of the table's properties follow.
+constexpr guint PROPERTY_SEED_USED = 1, PROPERTY_STATS = 2;
 void install_settings(GObjectClass* klass);
 void set_setting(Fields& values, guint id, const GValue* value);
 void get_setting(const Fields& values, guint id, GValue* value);

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 #include "gst/stats.h"
 
 #include "engine/request/c_request.h"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
 // What a session has computed and reused, as the structure of the property "stats".
 #include <gst/gst.h>
@@ -12,11 +13,11 @@ struct Stats {
     McStats total{};
     std::vector<McChunkStats> chunks; // delivered ones
 };
-McStats total_of(const EngineLibrary& engine,
-                 McSession* session); // without the chunks, of which a stream has many
+// Without the chunks, of which a stream has many.
+McStats total_of(const EngineLibrary& engine, McSession* session);
 Stats stats_of(const EngineLibrary& engine, McSession* session);
 
-// Fields: see the documentation of the property in motioncachegen.cpp. (transfer full)
+// Fields: see the documentation of the property in settings.cpp. (transfer full)
 GstStructure* structure_of(const Stats& stats);
 
 } // namespace mc::gst

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 #include "gst/video_caps.h"
 
 #include <algorithm>
@@ -38,8 +39,8 @@ std::vector<std::string> formats_of(const GstStructure* s) {
     return formats;
 }
 
-// What downstream would like, best first. A long list is what a converter or a mixer can do, in the order of the
-// library, and no wish.
+// The formats that downstream prefers, best first. A long list is what a converter or a mixer is able to do, in the
+// order of the library, and no preference.
 std::vector<std::string> wishes_of(const GstCaps* theirs) {
     constexpr size_t LONG = 8;
     std::vector<std::string> wishes;
@@ -61,8 +62,8 @@ double distance(Size s, const Picture& native) {
            std::abs(std::log(double(s.height) / native.height));
 }
 
-// The native size where it may be. Where one side is not free the other follows in proportion, as far as it
-// may: width=320 alone is not to squash the picture.
+// The native size where it is allowed. Where one dimension is constrained, the other follows in proportion as far as
+// allowed: width=320 alone must not squash the picture.
 std::optional<Size> choose_size(const GstStructure* s, const Picture& native) {
     const GValue* widths = gst_structure_get_value(s, "width");
     const GValue* heights = gst_structure_get_value(s, "height");
@@ -83,13 +84,13 @@ std::optional<Size> choose_size(const GstStructure* s, const Picture& native) {
     return rank(by_width) <= rank(by_height) ? by_width : by_height;
 }
 
-// One structure of what may be, fixated.
+// One allowed structure, fixated.
 struct Choice {
     guint structure;
     Picture picture;
     std::string format;
     double size_distance, rate_distance; // 0: native
-    size_t format_rank;                  // among those that downstream takes
+    size_t format_rank;                  // among downstream's
     auto rank() const { return std::tuple(size_distance, rate_distance, format_rank); }
 };
 
@@ -159,7 +160,7 @@ std::optional<FrameRate> nearest_rate(const GValue* value, FrameRate wanted) {
 }
 
 GstCaps* choose_caps(GstCaps* theirs, GstCaps* ours, const Picture& native) {
-    const auto wishes = wishes_of(theirs); // whatever the size that goes with them
+    const auto wishes = wishes_of(theirs); // regardless of size
     GstCaps* allowed = gst_caps_intersect_full(theirs, ours, GST_CAPS_INTERSECT_FIRST);
     std::optional<Choice> best;
     for (guint i = 0; i < gst_caps_get_size(allowed); i++) {
@@ -180,7 +181,7 @@ GstCaps* choose_caps(GstCaps* theirs, GstCaps* ours, const Picture& native) {
     GstCaps* caps = best ? gst_caps_copy_nth(allowed, best->structure) : gst_caps_new_empty();
     gst_caps_unref(allowed);
     if (!best) return caps;
-    gst_caps_set_features(caps, 0, nullptr); // where downstream takes any, it is plain memory
+    gst_caps_set_features(caps, 0, nullptr); // where downstream accepts ANY, system memory
     GstCaps* narrow = narrow_caps(caps, best->picture);
     gst_caps_unref(caps);
     gst_caps_set_simple(narrow, "format", G_TYPE_STRING, best->format.c_str(), nullptr);

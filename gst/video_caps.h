@@ -1,6 +1,6 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
-// The caps that the element offers: three pixel formats, the colour of each, and the sizes that a model
-// takes.
+// The caps that the element offers: three pixel formats, their colorimetry, and the sizes that a model accepts.
 #include <gst/video/video.h>
 
 #include <optional>
@@ -11,7 +11,7 @@
 
 namespace mc::gst {
 
-// Of every model: for the pad template.
+// For any model: the pad template.
 #define MOTIONCACHE_SIZE "[ 16, 4096, 16 ]"
 #define MOTIONCACHE_CAPS_REST                                                                                \
     ", width = (int) " MOTIONCACHE_SIZE ", height = (int) " MOTIONCACHE_SIZE                                 \
@@ -34,7 +34,7 @@ ModelSizes sizes_of(const model::FolderOutline& folder);
 GstCaps* narrow_caps(const GstCaps* caps, const ModelSizes& sizes);
 GstCaps* narrow_caps(const GstCaps* caps, const Picture& picture);
 
-// The member of `value` (fixed, range or list) that is nearest; nothing where it has none of the type.
+// The nearest member of `value` (fixed, range or list); empty where it has none of that type.
 std::optional<int> nearest_int(const GValue* value, int wanted);
 struct FrameRate {
     int n, d;
@@ -42,9 +42,9 @@ struct FrameRate {
 };
 std::optional<FrameRate> nearest_rate(const GValue* value, FrameRate wanted);
 
-// Fixed caps that both sides take: the native size and rate wherever one of downstream's structures has them, or
-// else the nearest. Converters name first what is asked for behind them, and then everything that they can convert:
-// an expensive source takes the latter, and lets them do it. The format is the one that downstream likes best.
+// Fixed caps that both sides accept: the native size and rate wherever one of downstream's structures has them, else
+// the nearest. Converters list first what is asked for downstream of them, then everything that they can convert: an
+// expensive source chooses the latter, and lets them convert. The format is the one that downstream prefers.
 // Empty when nothing fits. (transfer full)
 GstCaps* choose_caps(GstCaps* theirs, GstCaps* ours, const Picture& native);
 

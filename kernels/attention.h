@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
 // Softmax attention, one head and a range of rows at a time, over keys and values that were laid out for it
 // when they were made; the caller divides heads and rows among threads. Scores never reach memory: keys are

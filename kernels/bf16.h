@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
 // One number at a time: to bfloat16 and back, and as a Store keeps it.
 #include <cmath>

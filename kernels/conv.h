@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
 // Convolution of channels-last float32 pictures, written as a sum over taps. A tap is a run of consecutive
 // floats of the input: the columns of the filter that touch, times the input's channels. Which pictures and

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 // e^x, and the functions made of it. Included once per Highway target.
 #if defined(MC_KERNELS_EXP_INL_H) == defined(HWY_TARGET_TOGGLE)
 #ifdef MC_KERNELS_EXP_INL_H

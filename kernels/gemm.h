@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
 // The matrix product of a linear layer, over weights that were laid out for it once:
 //

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
 // Every kernel of the CPU: raw pointers, strides and sizes, nothing else. One thread works on the rows it is
 // given; whoever calls divides the rows among threads.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
 // Where keys and values lie in their packed memory, in elements.
 #include <algorithm>

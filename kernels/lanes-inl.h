@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 // Rows of any width as SIMD lanes of float32, whatever type they are stored in. Included once per Highway
 // target.
 #if defined(MC_KERNELS_LANES_INL_H) == defined(HWY_TARGET_TOGGLE)

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
 // The arithmetic of one pixel, for the plain CPU code and for CUDA: colour conversion has one definition.
 //

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
 // What gemm and attention are made of: a few rows times one panel of columns, their sums in registers. The
 // loops around choose rows and panels and need no SIMD. The kernels come from tiles.cpp and softmax.cpp

@@ -1,16 +1,17 @@
 #!/usr/bin/env bash
-# Where the time of a generation goes, and how it compares:
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# Measures where the time of a generation goes, and compares it with other programs:
 #
 #   pipelines/benchmark.sh [--json FILE] [--peer CMD] [--help for the rest]
 #   pipelines/benchmark.sh --caches [--json FILE] [--pictures FOLDER] [--peer CMD] [--quick] [--help for the rest]
 #   pipelines/benchmark.sh --presets [--json FILE] [--quick] [--help for the rest]
 #   pipelines/benchmark.sh --tokens [--json FILE] [--quick] [--help for the rest]
 #
-# --caches: what MotionCache and other caches save, and what it does to the video; ten minutes on two cores.
-# --presets: whether the presets hold what they state with other steps, sizes, guidance; half an hour, --quick one minute.
-# --tokens: whether it pays to choose tokens and not only steps, with the spread over the prompts; as long.
+# --caches: speed-up and video quality of MotionCache and other caches; ten minutes on two cores.
+# --presets: whether presets reach their stated PSNR with other steps, sizes, guidance; half an hour, --quick one minute.
+# --tokens: whether choosing tokens pays over choosing steps, with the spread over the prompts; about as long.
 #
-# Sets up and builds like quickstart.sh; the measuring is in tools/bench/.
+# Sets up and builds like quickstart.sh; the measurements are in tools/bench/.
 set -euo pipefail
 here=$PWD
 cd "$(dirname "$0")/.."

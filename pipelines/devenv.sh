@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
-# Runs a command with the element, the C library and motioncache-calibrate of this checkout, which it first builds in
-# build/ as far as that is not done:
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# Runs a command in an environment with the element, the C library and motioncache-calibrate of this checkout, and first
+# builds in build/ what is out of date:
 #
 #   pipelines/devenv.sh COMMAND [ARGUMENT...]
 #
 # Installs what is missing, as quickstart.sh does. TORCH_DIR=FOLDER: use that LibTorch.
 set -euo pipefail
-[ $# -gt 0 ] || { sed -n '2,/^set/s/^# \{0,1\}//p' "$0" >&2; exit 2; }
+[ $# -gt 0 ] || { sed -n '3,/^set/s/^# \{0,1\}//p' "$0" >&2; exit 2; }
 here=$PWD
 cd "$(dirname "$0")/.."
 source tools/setup.sh

@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
-# A video from a sentence, on a machine with nothing installed yet:
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# Generates a video from a text prompt, on a machine with nothing installed yet:
 #
 #   pipelines/quickstart.sh ["PROMPT"] [OUT.mp4]
 #
 # Installs what is missing (Debian packages with apt, LibTorch with tools/torch/fetch.sh), builds in build/ and writes
-# the video with the demo model. Run again it only does what is new. TORCH_DIR=FOLDER: use that LibTorch.
+# the video with the demo model. A second run only does what is new. TORCH_DIR=FOLDER: use that LibTorch.
 set -euo pipefail
 prompt=${1-a white boat moving left on the sea}
 out=${2-out.mp4}
@@ -17,8 +18,8 @@ need_torch
 configure build -Dtests=false
 build build
 
-# gst-launch parses its arguments again, and takes the quotes off a string that has them at both ends. As GStreamer's
-# own notation of a string, every byte in octal, any text arrives as it was typed.
+# gst-launch parses its arguments again, and strips the quotes from a string that has them at both ends. Written as a
+# GStreamer string with every byte in octal, any text arrives as it was typed.
 quoted() {
     printf '"\\"'
     printf '%s' "$1" | od -An -v -to1 | sed 's/ /\\\\/g' | tr -d '\n'

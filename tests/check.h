@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
 // A test program in a few lines: TEST(name) { CHECK(x); CHECK_NEAR(a, b, tolerance); }, and run_tests() in main.
 // Each failed check prints where and what; the program ends with 1 when any failed. `program NAME...` runs those only.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
 // Counts what ATen takes on the CPU while it lives: the truth that estimates of memory are compared with.
 // What was taken meanwhile must be given back before it ends.

@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
 # Compares the engine with golden cases: tests/golden.sh [OPTION...] FOLDER...
 # Prints a table (case, file layout, worst difference divided by its tolerance, result) and ends with 1 when a case
 # fails. --help lists the options. Builds in build-tests/ (BUILD=FOLDER: there).

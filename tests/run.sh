@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
 # Builds with warnings as errors and runs every test. The last line counts them: N passed, N failed[, N skipped].
 # Arguments go to `meson test`, and only what these tests need is built: tests/run.sh --suite unit, tests/run.sh session
 set -euo pipefail

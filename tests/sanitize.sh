@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
 # The whole test suite under AddressSanitizer, LeakSanitizer and UndefinedBehaviorSanitizer. Arguments go to
 # `meson test`, and only what these tests need is built: tests/sanitize.sh --suite unit, tests/sanitize.sh session
 # What is suppressed, and why, stands in tests/sanitizers/.

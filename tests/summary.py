@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """summary.py TESTLOG.json: meson's own results in one line, cases counted where a test program counts its cases.
 
 Prints why something was skipped and which programs failed, then `N passed, N failed[, N skipped]`. Ends with 1 when

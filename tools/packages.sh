@@ -1,4 +1,5 @@
-# Sourced: the packages of Debian 12 that this program is built, run and tested with.
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# Sourced: the Debian 12 packages needed to build, run and test.
 packages_build=(
     g++ meson ninja-build pkg-config
     libgstreamer1.0-dev libgstreamer-plugins-base1.0-dev

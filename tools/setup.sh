@@ -1,5 +1,6 @@
-# Sourced by pipelines/quickstart.sh and tests/*.sh: from a fresh machine to a build folder. Every step looks first
-# and does nothing where nothing is missing.
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# Sourced by pipelines/quickstart.sh and tests/*.sh: from a fresh machine to a build folder. Every step
+# checks first, and does nothing when nothing is missing.
 source "$(dirname "${BASH_SOURCE[0]}")/packages.sh"
 
 say() { printf '\033[1m%s\033[0m\n' "$*"; }

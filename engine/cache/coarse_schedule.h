@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
 // Distances come from the schedule alone, so what a policy computes is known before the first step as far as
 // motion has no say: all of TeaCache and FlowCache, and the coarse phase of MotionCache.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
 // What every cache has of settings, and what the checks of their ranges share.
 #include <array>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 // FlowCache: each chunk has a sum of its own (docs/algorithms.md#flowcache).
 #include "engine/cache/policies.h"
 #include "engine/cache/relative_distance.h"

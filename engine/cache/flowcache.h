@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
 // The knobs of FlowCache. Formulas: docs/algorithms.md#flowcache.
 #include <memory>

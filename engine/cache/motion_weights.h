@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
 // From how much each token differs from the latent frame before to its share of the distance
 // (docs/algorithms.md#motion-weights).

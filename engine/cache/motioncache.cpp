@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 // MotionCache: tokens that move are computed again sooner than still ones (docs/algorithms.md#motioncache).
 //
 //     step < warmup    the whole chunk is computed

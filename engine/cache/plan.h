@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
 // What the transformer computes of a chunk in one row, for one guidance branch. A policy makes plans and sees
 // no model; the transformer executes them and does not know who made them.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
 // Decides what each chunk computes: a small state machine over numbers, one for a session. Per window:
 //

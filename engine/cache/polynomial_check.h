@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
 // Whether a polynomial can rescale distances: more distance must never mean less change.
 #include "engine/cache/common_settings.h"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
 // Cache settings that were published for a model: a type, the numbers are a family's
 // (docs/algorithms.md#published-caches).

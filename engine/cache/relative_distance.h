@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
 // How far the time embedding of several latent frames moved, relative to its size.
 #include <span>

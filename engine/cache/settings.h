@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
 // The settings of the one policy that a session runs. `policy` is the list of them all: each has a header with a struct of
 // its own, its check() and its make().

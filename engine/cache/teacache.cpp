@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 // TeaCache: one decision for a row, for all chunks that take a step in it (docs/algorithms.md#teacache).
 #include "engine/cache/policies.h"
 #include "engine/cache/relative_distance.h"

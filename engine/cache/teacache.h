@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
 // The knobs of TeaCache. Formulas: docs/algorithms.md#teacache.
 #include <memory>

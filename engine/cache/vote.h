@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
 // Frames of a chunk agree on which positions are due, so that a still background does not flicker.
 #include <cstdint>

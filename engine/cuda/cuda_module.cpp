@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 #include "engine/cuda/cuda_module.h"
 
 #include <ATen/ops/zeros.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 #include "engine/cuda/load_cuda.h"
 
 #include <dlfcn.h>

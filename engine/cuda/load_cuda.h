@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
 // CUDA on demand: the engine itself is linked with the CPU part of LibTorch only.
 #include <c10/core/Device.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 // The list of families with their networks; that of their folders, without Torch, is in engine/model/model_folder.cpp.
 #include "engine/families/skyreels_v2/early_check.h"
 #include "engine/families/skyreels_v2/model.h"

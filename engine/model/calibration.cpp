@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 // The file of a calibration: opened, compared with the weights, written.
 #include "engine/model/calibration.h"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
 // motioncache.json beside a model: what motioncache-calibrate measured of MotionCache on exactly these
 // weights. No Torch.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 // The text of a calibration file.
 #include "engine/model/calibration.h"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
 // What a model folder says about itself, as plain numbers. Sizes come from config.json and are checked
 // against, or where a layout does not state them inferred from, the shapes of the tensors.

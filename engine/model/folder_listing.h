@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
 // What lies in a folder of a model, without what other programs leave there.
 #include <string>

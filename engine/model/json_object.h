@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
 // JSON objects of config files, read field by field; what is wrong is said with file, field and what was
 // expected.

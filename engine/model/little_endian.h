@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
 // Numbers of a file, wherever they lie. The caller has checked that the bytes are there.
 #include <cstddef>

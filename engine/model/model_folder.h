@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
 // A model folder in either published layout, opened without Torch. The rest of the engine sees one naming:
 // the Diffusers names (docs/algorithms.md#tensor-names), whatever the files call their tensors.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
 // The part of Python's pickle format, protocols 2 to 5, that torch.save uses for a dictionary of tensors or
 // parameters, and for what a checkpoint keeps beside it. Nothing is executed: the few globals such a file names are

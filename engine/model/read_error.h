@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
 // The sentences of this room: "FILE: what is wrong; the remedy."
 #include <string>

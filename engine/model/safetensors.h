@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
 // Safetensors: eight bytes of header length (little endian), a JSON header, the tensors' bytes.
 #include <string>

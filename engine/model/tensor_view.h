@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
 // A tensor of a weight file: where its numbers lie. No Torch here.
 #include <cstddef>

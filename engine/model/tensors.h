@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
 // The tensors of one network by the one naming that the engine uses, whatever the files call them.
 #include <memory>

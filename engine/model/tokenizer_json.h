@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
 // The one thing that tokenizer.json, where a folder has it beside spiece.model, says and the model does not.
 #include <string>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 #include "engine/model/weight_files.h"
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
 // The weight files of one network as they are named on disk: one .safetensors or .pth file, or a folder with
 // one or several .safetensors shards, with or without an index.

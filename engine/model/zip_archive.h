@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
 // Zip archives as torch.save writes them: entries stored, not compressed; zip64 where they are big. Checksums
 // are not compared: that would read every byte of the weights, and torch.save may be told to leave them out.

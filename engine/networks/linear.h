@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
 // A linear layer and the attention call: the only places of the transformer where FLOP are spent, counted as
 // they run.

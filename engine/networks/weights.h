@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
 // From a tensor in a file to an at::Tensor of the type that a network computes in.
 #include <ATen/core/Tensor.h>

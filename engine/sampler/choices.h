@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
 // What a request may choose of a sampler.
 #include "engine/request/fields.h"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
 // A picture made ready for the VAE: centre crop to the target's aspect, bicubic resize with 8-bit
 // intermediate rounding as Pillow does, scaled to [-1, 1] (docs/algorithms.md#image). No Torch.

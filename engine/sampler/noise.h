@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
 // Normal noise from a counter: every number is a function of its key and its place alone, so it does not
 // depend on the device, on the number of threads or on how a video is cut into chunks. No Torch. Generator:

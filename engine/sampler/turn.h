@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
 // What became of a chunk, for statistics and for whoever watches.
 #include <ATen/core/Tensor.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 // The C API over Family, Session and Frames: translates, and keeps exceptions inside.
 #include <c10/core/InferenceMode.h>
 #include <c10/util/Exception.h>

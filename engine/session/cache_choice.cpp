@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 #include "engine/session/cache_choice.h"
 
 #include "engine/error.h"

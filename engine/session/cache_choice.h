@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
 // From what a request says about caching and what is known of the model to the settings of a policy.
 #include <optional>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
 // Which device a model is opened on.
 #include <ATen/core/Tensor.h>

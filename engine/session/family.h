@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
 // What the session knows of a model family: a model in memory that begins videos, and a video that is made step by
 // step and hands out frames. How (schedule, sampler, prefixes, joints of windows) is the family's own affair; each is a

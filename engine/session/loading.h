@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
 // What loading a model has in common, whatever the family: where it computes, whether it fits, how far it has come.
 #include <ATen/core/Tensor.h>

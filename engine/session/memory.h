@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
 // What is free, and the refusal that says both numbers.
 #include <cstdint>

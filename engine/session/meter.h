@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
 // What a video has cost so far. Written by the thread that makes it, read from any.
 #include <cstdint>

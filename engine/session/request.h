@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
 // What is asked for, whatever the family: each names those of these settings that it has.
 #include <ATen/core/Tensor.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
 // A request in, the frames of one chunk after the other out. The C face (c_face.cpp) is a thin coat over this.
 #include <ATen/core/Tensor.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 // The C face over the pattern: see testpattern.h.
 #include <algorithm>
 #include <atomic>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
 // The engine's C face without a model: a moving pattern, with delays and faults on request, so that the
 // element is tested in seconds. The element takes it only when MOTIONCACHE_ENGINE=testpattern says so.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
 // Character references of HTML ("&amp;", "&#233;", "&eacute"), by the rules of the HTML 5 standard for valid
 // and for broken ones alike; what Python's html.unescape does. Text is held as code points.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
 // Prompt cleaning, as the reference pipelines do before the tokenizer (docs/algorithms.md#prompt-cleaning).
 #include <string>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
 // What the tokenizer uses of the SentencePiece library, which is a module of its own: that library and LibTorch both
 // have a variable `FLAGS_minloglevel`, of different types. Loaded side by side the first one serves both, and

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
 // What SentencePiece takes on trust: it walks the character map of a model without looking where its offsets
 // lead, so a damaged file would crash the program at the first prompt.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 // libmotioncache-sentencepiece.so: see sentencepiece.h. No Torch here.
 #include "engine/text/sentencepiece.h"
 

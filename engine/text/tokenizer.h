@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
 // SentencePiece unigram tokenizer of UMT5 (docs/algorithms.md#tokenizer).
 #include <cstdint>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
 // The numbers 0x80..0x9F are control characters in Unicode that nobody types; where they occur, windows-1252
 // was meant, which has printable characters there (five are unassigned and stay).

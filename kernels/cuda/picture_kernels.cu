@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 #include "kernels/cuda/picture_kernels.h"
 
 #include "kernels/pixel.h"

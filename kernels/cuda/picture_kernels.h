@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
 // Colour conversion on the device: the same bytes as mc::kernels::picture_to_*, from the same arithmetic
 // (kernels/pixel.h). All pointers are device pointers; the call enqueues on `stream` and does not wait.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """The layout that docs/architecture.md describes is the one in the tree: every file and folder that it names exists, every
 module is in its table, and includes only go down. Usage: architecture_test.py SOURCE_ROOT"""
 import os
@@ -10,15 +11,15 @@ TOP = ("engine", "gst", "kernels", "pipelines", "tests", "tools")
 EXTENSIONS = ("", ".h", ".cpp", ".h.in", ".inc", ".py")
 TORCH = re.compile(r"^<(ATen|c10|torch)/")
 GSTREAMER = re.compile(r"^<(gst|gdk-pixbuf)/")
-# The seam between the session and the families, which implement it.
-SEAM = {"engine/session/" + name for name in
+# The interface between the session and the families, which implement it.
+INTERFACE = {"engine/session/" + name for name in
         ("cache_choice.h", "family.h", "loading.h", "memory.h", "meter.h", "request.h")}
 # The two lists of families: with their networks, and without Torch.
 LISTS = {"engine/families/families.cpp", "engine/model/model_folder.cpp"}
 
 
 def folder_of(path):
-    """The part of the house that a file belongs to: a family by its own name, all networks as one."""
+    """The module that a file belongs to: a family by its own name, all networks as one."""
     parts = path.split("/")
     if parts[0] != "engine" or len(parts) < 3:
         return parts[0]
@@ -45,10 +46,10 @@ def fault(path, include):
             return "a family is named in its own folder and in the two lists"
         if here in ("engine/networks", "engine/text", "engine/sampler", "engine/model") and there == "engine/session":
             return "the session stands above"
-        if here.startswith("engine/families/") and there == "engine/session" and name not in SEAM:
-            return "a family sees no more of the session than the seam"
+        if here.startswith("engine/families/") and there == "engine/session" and name not in INTERFACE:
+            return "a family sees no more of the session than its interface"
     if here == "engine/model" and there in ("engine/networks", "engine/sampler", "engine/text"):
-        return "files are read without Torch and for whichever network"
+        return "files are read without Torch and for any network"
     if here == "engine/cache" and (TORCH.match(include) or there in ("engine/networks", "engine/text", "engine/model",
                                                                        "engine/session", "engine/sampler")):
         return "policies see plain numbers alone"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 // GFLOP/s of kernels::attention beside ATen's scaled_dot_product_attention on the same tensors, in turn.
 // Threads as given, 1 and 2 when none.
 #include <ATen/ATen.h>

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """caches_test.py: what pipelines/benchmark.sh --caches makes of results, here written by hand."""
 import contextlib
 import copy

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """presets_quick.py BUILD MODEL: pipelines/benchmark.sh --presets from end to end, at tiny sizes."""
 import json
 import os

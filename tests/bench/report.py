@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """report.py SESSION_BENCH MODEL: the benchmark's figures add up, and its calls are those that the model's sizes make."""
 import json
 import pathlib

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """tokens_test.py BUILD MODEL: what pipelines/benchmark.sh --tokens makes of results, here written by hand, and all of it at tiny sizes."""
 import json
 import math

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
 // Walks a policy through a window as a sampler does, with distances that a test writes down, and records what
 // it decided.

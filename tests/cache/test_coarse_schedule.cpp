@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 #include "engine/cache/coarse_schedule.h"
 #include "tests/cache/driver.h"
 #include "tests/check.h"

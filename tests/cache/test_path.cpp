@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 // Distances along a path: the same threshold with few steps and many.
 #include <algorithm>
 #include <limits>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 // Replays what the reference did: its distances and weights go in, its decisions must come out, mask by mask.
 #include <algorithm>
 #include <cmath>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 // Every knob out of its range is refused with what it is and what it must be.
 #include <cmath>
 #include <limits>

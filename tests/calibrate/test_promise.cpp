@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 // What is stated holds for other prompts and at settings that were not measured: more or fewer steps, no guidance, chunks
 // of one frame, another shift.
 #include <c10/core/InferenceMode.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 // The program itself on the demo model, in seconds, and what it learns from.
 #include <c10/core/InferenceMode.h>
 #include <unistd.h>

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """The commands that the texts tell of, as the first ones in a clean clone.
 
 commands.py list SOURCE                  says how each is tried; fails where table.py does not say so

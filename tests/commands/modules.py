@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """modules.py BUILD: what a program or library opens at run time is built with it, whichever target is asked of ninja.
 
 A file names what it opens, so its bytes are searched for the names of the libraries of this build and of the element.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """Compilers that take what another build folder has compiled with the same arguments, so that a clean clone is built in
 seconds. Which targets are built, and every link, is still what the clone's own ninja makes of it."""
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """How each command of the texts is tried in a clean clone, or why it is not. The one place that says so."""
 from typing import NamedTuple
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """The commands that the texts of the tree tell of: README.md, docs, comments, help and error messages."""
 import pathlib
 import re

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """texts_test.py: what texts.py finds in a tree that is written here."""
 import pathlib
 import subprocess

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 // What a user reads who asks for a GPU that this machine, this build or this driver does not have.
 #include <dlfcn.h>
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """What is wrong with the citations of a tree: whoever follows one must find something that is in the tree.
 
 Looked at are all tracked texts. A Markdown file that is named, in a comment or anywhere else, must be tracked, and

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """Every figure of the demo model in the documentation was measured on the model that lies in models/demo.
 
 tools/demo/take-in.sh measures them, writes docs/figures.json, and from it the figures in the Markdown.
@@ -59,7 +60,7 @@ if data["quick"]:
 
 # One sentence is the first that a stranger sees, wherever it stands.
 first = sheets.first_prompt(texts["README.md"])
-for name in ("gst/motioncachegen.cpp", "pipelines/quickstart.sh", "engine/motioncache.h"):
+for name in ("gst/motioncachegen.cpp", "pipelines/quickstart.sh", "engine/motioncache.h.in"):
     check(first in (root / name).read_text(encoding="utf-8"), f"{name} has another first prompt than the README: {first}")
 check(first in sheets.sheet_prompts(False), "it is on the contact sheet")
 check(len(sheets.sheet_prompts(False)) >= 24, "the contact sheet shows at least 24 prompts")

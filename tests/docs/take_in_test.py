@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """What tools/demo/take-in.sh refuses to take in, and what it takes."""
 import json
 import pathlib

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 // What an application may do where the element calls it (a sync handler of the bus, a handler of notify, a log function):
 // anything, stopping and dropping the pipeline included. Nothing hangs, neither the call nor what the application does
 // afterwards.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 // Negotiation: formats, stepped sizes, frame rates, colour; and the memory that downstream offers.
 #include "tests/element/player.h"
 
@@ -302,7 +303,7 @@ GST_START_TEST(test_an_error_names_the_field_and_the_nearest_legal_value) {
         {"video/x-raw,format=NV12,chroma-site=jpeg",
          {"for chroma-site=jpeg,", "chroma-site=mpeg2 instead", "videoconvert"}},
         {"video/x-raw,interlace-mode=interleaved",
-         {"interlace-mode=interleaved,", "interlace-mode=progressive instead", "put interlace between"}},
+         {"interlace-mode=interleaved,", "interlace-mode=progressive instead", "put interlace in between"}},
         {"video/x-raw,format=YUY2", {"format=YUY2,", "format=I420, NV12 or RGB instead", "videoconvert"}},
         {"video/x-raw,format=BGRx", {"format=BGRx,", "format=RGB, I420 or NV12 instead"}},
         {"video/x-raw,format={GRAY8,YUY2,UYVY,VYUY}", {"format={ GRAY8, YUY2 , UYVY, ... },", "format=I420"}},
@@ -310,8 +311,8 @@ GST_START_TEST(test_an_error_names_the_field_and_the_nearest_legal_value) {
          {"format=YUY2", "width=100", "framerate=0/1", "width=96 or 112",
           "videoconvert, videoscale and videorate"}},
         {"video/x-raw(memory:GLMemory)",
-         {"(memory:GLMemory),", "without a memory feature", "put glupload between"}},
-        {"video/x-raw(memory:Unheard)", {"(memory:Unheard),", "puts frames into that memory"}},
+         {"(memory:GLMemory),", "without a memory feature", "put glupload in between"}},
+        {"video/x-raw(memory:Unheard)", {"(memory:Unheard),", "uploads frames to that memory"}},
     };
     for (const auto& c : cases) {
         Player player("prompt=ball", c.behind);
@@ -326,8 +327,8 @@ GST_START_TEST(test_another_medium_is_told) {
         const char* filter;
         std::vector<std::string> named;
     } cases[] = {
-        {"video/x-h264", {"asks for video/x-h264,", "put an encoder between"}},
-        {"audio/x-raw", {"asks for audio/x-raw,", "put an element that takes video between"}},
+        {"video/x-h264", {"asks for video/x-h264,", "put an encoder in between"}},
+        {"audio/x-raw", {"asks for audio/x-raw,", "put an element that takes video in between"}},
     };
     for (const auto& c : cases) {
         Player player("prompt=ball", "capsfilter name=filter");

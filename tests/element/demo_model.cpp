@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 // End to end with the engine and the demo model: few frames, few steps. What is tested elsewhere (parity,
 // text, colour) is not tested again; here it is about the two being joined.
 #include <gdk-pixbuf/gdk-pixbuf.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 // How a stream ends, and what interrupts it without ending it.
 #include <gst/base/gstbasesrc.h>
 

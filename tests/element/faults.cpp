@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 // Each fault is exactly one error on the bus, with the domain that programs look at and a remedy for people.
 #include <glib/gstdio.h>
 #include <sys/stat.h>

@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: LGPL-2.1-or-later
 # launch.sh MODE: the element on gst-launch-1.0's command line, as its users meet it.
 #   file      MP4 of the wanted number of frames, size and colour
 #   demo      the same with the demo model

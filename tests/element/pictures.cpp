@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 // Picture files of every kind, as the element reads them. No pipeline here.
 #include <gdk-pixbuf/gdk-pixbuf.h>
 
@@ -107,7 +108,7 @@ TEST(transparent_pictures_lie_over_black_whatever_they_hide) {
 TEST(pictures_of_which_nothing_can_be_seen) {
     const Folder folder;
     CHECK_ERROR(folder.read(png(2, 1, 8, 6, "\0\xff\xff\xff\0\1\2\3\0"s)), MC_ERROR_READ,
-                "is wholly transparent");
+                "is fully transparent");
     CHECK_ERROR(folder.read(png(1, 1, 8, 4, "\0\xff\0"s)), MC_ERROR_READ, "something can be seen");
     CHECK(pixels(folder.read(png(1, 1, 8, 6, "\0\xff\xff\xff\1"s))) == (std::vector<int>{1, 1, 1}));
     CHECK(pixels(folder.read(png(1, 1, 8, 2, "\0\0\0\0"s))) ==
@@ -204,7 +205,7 @@ TEST(other_kinds_are_told_by_name) {
     told("version https://git-lfs.github.com/spec/v1\n", "a Git LFS pointer");
     told("PK\x03\x04", "a zip archive");
     CHECK_ERROR(folder.read("qoif\0\0\0\1"s), MC_ERROR_READ, "convert it to PNG or JPEG");
-    CHECK_ERROR(folder.read("a ball rolls\n"), MC_ERROR_READ, "and no picture: give a PNG or JPEG file");
+    CHECK_ERROR(folder.read("a ball rolls\n"), MC_ERROR_READ, ", not a picture: give a PNG or JPEG file");
     CHECK_ERROR(folder.read("\1\2\3\4\5\6\7\x08\x0b"), MC_ERROR_READ, "is not a picture that can be read");
     CHECK_ERROR(folder.read(""), MC_ERROR_READ, "is empty");
     // A name says nothing.
@@ -217,7 +218,7 @@ TEST(files_that_cannot_be_read) {
     CHECK_ERROR(read_image_file(folder.folder / "none.png", "end-image"), MC_ERROR_NOT_FOUND, "end-image=");
     CHECK_ERROR(read_image_file(folder.put("x") + "/none.png", "image"), MC_ERROR_NOT_FOUND,
                 "does not exist");
-    CHECK_ERROR(read_image_file(folder.folder.path, "image"), MC_ERROR_READ, "no regular file");
+    CHECK_ERROR(read_image_file(folder.folder.path, "image"), MC_ERROR_READ, "is not a regular file");
     const std::string huge = folder.put("x", "huge.png");
     std::filesystem::resize_file(huge, uintmax_t(1) << 30);
     CHECK_ERROR(read_image_file(huge, "image"), MC_ERROR_READ, "has 1024 MiB");

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
 // A pipeline motioncachegen ! fakesink that writes down what happens, in order. The test pattern's settings
 // go into the environment before the first state change.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 // What the properties say arrives in the engine.
 #include <gdk-pixbuf/gdk-pixbuf.h>
 #include <glib/gstdio.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 // State changes: none waits for loading or sampling, each restart begins again, the model stays loaded.
 #include "tests/element/player.h"
 

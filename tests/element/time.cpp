@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 // Timestamps, and the queries that applications ask.
 #include "tests/element/player.h"
 

@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
 # Line coverage of the parsers by the fuzzers, with the number of executions; fails below 80 % of the lines of any
 # parser file. Usage: tests/fuzz/coverage.sh [EXECUTIONS, default 20000]
 set -euo pipefail

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 // Any text as one of the JSON files of a model folder: a config whose list of tensors can be made, a
 // calibration that policies take, or an mc::Error. The first byte chooses the reader.
 #include <string_view>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 // Any bytes as a safetensors file: tensors inside the file, or an mc::Error.
 #include "engine/model/safetensors.h"
 #include "tests/fuzz/tensors_inside.h"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 // Any bytes as a .pth file: tensors inside the file, or an mc::Error. Sizes of the networks are then inferred
 // from the tensors, as for the original layout.
 #include "engine/model/torch_archive.h"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 // Writes the seeds in corpus/ anew from the golden weights and the demo model: real headers, names and
 // pickles, with a few tensors of few bytes. Usage, from the source root: make-fuzz-corpus tests/fuzz/corpus
 #include <nlohmann/json.hpp>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 // Links when this clang has libFuzzer.
 #include <cstddef>
 #include <cstdint>

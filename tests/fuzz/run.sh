@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: LGPL-2.1-or-later
 # Runs one fuzzer over a copy of its corpus, for a bounded number of executions and seconds; libFuzzer's report of
 # both is the last line. What crashes is kept in the working directory.
 # Usage: run.sh FUZZER CORPUS [LIBFUZZER_OPTION...]

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
 // A reader's result must lie inside the file it was given, and reading it must be allowed.
 #include "engine/error.h"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 #include "tests/golden/cache_events.h"
 
 #include <ATen/ATen.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
 // What a cache decided and what became of it, in the words of the golden format ("events", "decisions", "ev.*",
 // "upd.*", "new_weights.*").

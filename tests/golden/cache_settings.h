@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
 // The cache that a golden case describes, from the words of its case.json into those of engine/cache. No
 // Torch.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
 // A case of a golden folder, opened without Torch: FOLDER/cases/NAME with case.json, inputs.safetensors and
 // expected.safetensors (either may be absent).

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
 // What an engine part gave against what a case expects, value by value within the case's tolerances.
 #include <ATen/core/Tensor.h>

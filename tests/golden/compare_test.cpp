@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 // The judge judged: which differences pass, and that nothing slips through.
 #include "tests/check.h"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
 // How far one result of a case is from another one of the same case: for precisions that no tolerance judges.
 #include <string>

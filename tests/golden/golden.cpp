@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 // Runs golden cases and says how far the engine is from what they expect; tests/golden.sh builds and starts it.
 #include <algorithm>
 #include <c10/core/InferenceMode.h>

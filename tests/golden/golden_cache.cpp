@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 // Cases of engine/cache: motion weights, the vote, polynomials.
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/abs.h>

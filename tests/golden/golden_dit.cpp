@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 // Cases of engine/networks/wan_dit: one forward with its intermediate values.
 
 #include "engine/networks/wan_dit/transformer.h"

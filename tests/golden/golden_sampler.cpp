@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 // Whole generations, through the session as the element runs them, with the noise of the case.
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/cat.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 // Cases of engine/families/skyreels_v2 and engine/sampler/image: solver trajectories, timestep matrices, windows,
 // pictures.
 #include <ATen/TensorOperators.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 // Cases of engine/networks/wan_vae: encoding, decoding at once, decoding as a stream with the state after every call.
 
 #include "engine/networks/wan_vae/wan_vae.h"

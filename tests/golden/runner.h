@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
 // A runner computes one family of cases with the engine's own parts. A source file adds its runners to the
 // list by a constant `const Added added{...}` at file level, so that a part that is not built yet leaves out

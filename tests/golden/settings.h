@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
 // Values of case.json and pictures, from the words of the golden format into those of the engine.
 #include <ATen/core/Tensor.h>

@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
 # install.sh BUILD PREFIX: what `meson install` puts down works where it lies, without anything of the build tree.
 set -euo pipefail
 build=$1 prefix=$2

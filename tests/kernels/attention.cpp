@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 // Attention over packed keys and values against its plain twin.
 #include "kernels/attention.h"
 

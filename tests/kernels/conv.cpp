@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 // The VAE's convolution against its plain twin, and against being cut into pieces.
 #include "fuzz.h"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 // bfloat16 and colour: exact, byte for byte.
 #include "fuzz.h"
 

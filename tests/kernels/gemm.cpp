@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 // The matrix product against its plain twin.
 #include "kernels/gemm.h"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 // Residual and layer norm, RMS norm and rotation, GELU, change between frames, the VAE's channel norm.
 #include "fuzz.h"
 

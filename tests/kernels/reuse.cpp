@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 // What caches keep of a chunk's tokens and what they make of it, against the plain twin.
 #include <limits>
 

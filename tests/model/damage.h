@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
 // Damage in every place of a small file: whatever a reader makes of it, it must be an mc::Error or a result
 // whose bytes lie inside the file.

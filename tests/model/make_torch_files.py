@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """Writes torch_files/ anew: small files as PyTorch itself saves them, for test_torch_files.cpp and the fuzzer's corpus.
 
 Nothing else needs PyTorch, of which any version from 1.13 on will do. Usage: tests/model/make_torch_files.py

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
 // Bytes in memory posing as a file, for readers that are given anything.
 #include <cstring>

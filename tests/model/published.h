@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
 // The published models as facts, written down apart from the engine's own tables: names in both layouts,
 // shapes, configs. Folders made from them hold sparse files of the real sizes.

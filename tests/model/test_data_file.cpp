@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 // Files that change, shrink or fail while they are read. The C library's pread is replaced in this program, so that a
 // disk can fail here.
 #include <cerrno>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 // The published models by shape: files of the real names and sizes, all holes.
 #include "engine/error.h"
 #include "engine/model/model_folder.h"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 // .pth files as PyTorch itself wrote them (make_torch_files.py).
 #include "engine/error.h"
 #include "engine/model/fingerprint.h"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
 // Weight files made for tests, without Torch. Tensors without data become holes of the file: they read as
 // zeros and take no room on disk, so models of the published sizes fit anywhere.

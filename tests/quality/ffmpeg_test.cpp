@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 // PSNR against ffmpeg's filter `psnr`, frame by frame, in formats that it compares without a conversion of
 // colours. Skipped, with 77, where ffmpeg is not installed.
 #include <cstdlib>

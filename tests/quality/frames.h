@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
 // Pictures that are the same on every machine, for numbers that other programs have computed. record_ssim.py
 // makes the same ones: whole numbers only, and no division of negative ones.

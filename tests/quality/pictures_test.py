@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """pictures_test.py: what tools/quality/pictures.py draws, read back."""
 import math
 import pathlib

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 // PSNR and SSIM: scikit-image's numbers, what holds for any pictures, and what is no pair of videos.
 #include "tools/quality/quality.h"
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """record_ssim.py > recorded.inc: what scikit-image says of the pictures of frames.h. Needs scikit-image alone:
 
     python3 -m venv /tmp/venv && /tmp/venv/bin/pip install scikit-image==0.26.0

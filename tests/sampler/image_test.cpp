@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 // Crop and resize of a conditioning picture: bit-equal to the golden case, and what that case does not reach.
 // First argument: the folder of golden data.
 #include "tests/check.h"

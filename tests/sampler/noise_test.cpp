@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 // The noise generator: known answers, moments, independence of keys and of chunking; prints its throughput.
 #include "tests/check.h"
 

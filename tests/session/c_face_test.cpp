@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 // The C face as a program sees it: the header and the library, nothing else. What the statistics say of what
 // was computed and reused, and that a bad value is one sentence with the setting's name.
 #include <cmath>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 // From what a request says about caching to a policy's settings: what is chosen where nothing is said, what a
 // knob changes, and what cannot work.
 #include <functional>

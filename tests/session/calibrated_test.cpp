@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 // motioncache.json beside a model: what a session makes of it, and of one that is damaged or belongs to other
 // weights.
 #include <filesystem>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
 // The demo model and a request small enough for a test; check.h behind Torch's headers, as it must be.
 #include <ATen/ATen.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 // The session over a family that is none of ours: what it does for whichever makes the video.
 #include <ATen/ATen.h>
 #include <c10/core/InferenceMode.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 // What chunks see of those before them that are finished: with refreshed ones the kept keys and values give
 // the video that computing everything in every row gives, with frozen ones another.
 #include "tests/session/demo.h"

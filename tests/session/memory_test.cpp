@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 // What a session says it will take, against what it takes: resident memory, because keys, values and
 // residuals lie in pages of their own, beside what ATen's allocator would count.
 #include <fstream>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
 // The demo model in a folder of its own, by links, without any calibration that it may have: tests put theirs
 // there.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 // The session as its users meet it: what it refuses, what it promises (same request, same video), how it ends.
 #include <ATen/ATen.h>
 #include <filesystem>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 // Prompt cleaning against recorded results of ftfy and Python's html module, and text that is none.
 // Arguments: cleaning_pairs.json, the folder of golden data.
 #include "tests/check.h"

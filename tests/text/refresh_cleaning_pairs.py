@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """Recomputes the right-hand sides of cleaning_pairs.json, [prompt, cleaned prompt], with what the reference
 pipelines call. Needs `ftfy` (the file in the tree was made with 6.3.1). Add a prompt as ["prompt", ""] and run it.
 """

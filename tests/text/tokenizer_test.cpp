@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 // Ids of the golden case, and tokenizer files that are none. Argument: the folder of golden data.
 #include <ATen/ATen.h>
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """Times the bare session part by part, its arithmetic alone, the element, and another program in turn with them.
 
 Run by pipelines/benchmark.sh, which builds first. Everything but the peer is for the model's own defaults unless an

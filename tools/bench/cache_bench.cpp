@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 // Caches against the same videos without one: every prompt with every setting, in turn. Prints one line of JSON:
 //
 //     motioncache-cache-bench MODEL --prompts FILE --run NAME:KEY=VALUE,... [--run ...] [--steps N] [--frames N]

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """Charts and the contact sheet of pipelines/benchmark.sh --caches."""
 import pathlib
 import sys

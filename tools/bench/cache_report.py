@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """Figures, tables and verdicts of pipelines/benchmark.sh --caches, from what its programs printed.
 
 Every function takes parts of the JSON file that the benchmark writes, so that a report can be printed again.

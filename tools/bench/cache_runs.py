@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """What pipelines/benchmark.sh --caches runs: which caches with which settings, on which prompts."""
 import json
 import pathlib

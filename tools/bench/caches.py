@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """Caches beside each other, on the same prompts and seeds: what they save and what it does to the video.
 
 Run by pipelines/benchmark.sh --caches, which builds first. Runs the full window and the key/value-cached
@@ -142,16 +143,16 @@ def arguments():
     p.add_argument("--height", type=int, help="default: the model's")
     p.add_argument("--prompts", metavar="FILE", default=str(ROOT / "tools" / "bench" / "prompts.txt"))
     p.add_argument("--json", metavar="FILE", help="write every video's figures, all tables and verdicts here")
-    p.add_argument("--again", metavar="FILE", help="run nothing, print such a file's tables and verdicts")
+    p.add_argument("--again", metavar="FILE", help="run nothing, print the tables and verdicts of such a file")
     p.add_argument("--pictures", metavar="FOLDER", default="benchmark-caches",
                    help="charts (SVG) and a contact sheet (PNG); default: benchmark-caches, here")
     p.add_argument("--peer", metavar="CMD", help="another program to run in turn, see above")
     p.add_argument("--peer-bar", metavar="X", type=float, default=0.6,
-                   help="the full window shall take at most X times the peer's whole seconds; default 0.6")
+                   help="the full window should take at most X times the seconds of the peer; default 0.6")
     p.add_argument("--repeat", type=int, default=3, help="runs of the peer; default 3")
     p.add_argument("--no-sparse", action="store_true", help="leave the curve of sparse steps out")
     p.add_argument("--quick", action="store_true",
-                   help="two prompts, two settings each, few steps: to see that it works")
+                   help="two prompts, two settings each, few steps: a smoke test")
     p.add_argument("--build", required=True, help=argparse.SUPPRESS)
     a = p.parse_args()
     a.steps = a.steps or (12 if a.quick else 50)

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 // One run of the element into a fakesink, for what it costs over a bare session. Prints one line of JSON:
 //
 //     motioncache-element-bench PROPERTIES...     e.g. model-path=models/demo precision=float32 threads=2

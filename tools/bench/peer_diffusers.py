@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """Diffusers at the work of the full window, for --peer of pipelines/benchmark.sh:
 
     python3 -m venv peer && peer/bin/pip install -r tools/bench/requirements-peer.txt

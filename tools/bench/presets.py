@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """Whether presets hold what motioncache.json states, at settings that nobody calibrated.
 
 Run by pipelines/benchmark.sh --presets, which builds first. A row a setting and preset: the PSNR stated, what is measured

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
 // A request's settings by the names of the element's properties, for tools that take them as text.
 #include <string>

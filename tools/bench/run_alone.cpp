@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 #include "tools/bench/run_alone.h"
 
 #include <ATen/ops/empty.h>

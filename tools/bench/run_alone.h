@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
 // The arithmetic of a run by itself: the same GEMM and attention calls, as often, on numbers of no meaning.
 #include "engine/networks/linear.h"

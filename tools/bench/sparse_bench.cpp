@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 // What a step costs of which only some tokens are computed: time(f) / time(1) for shares f of a chunk. Prints one line
 // of JSON:
 //

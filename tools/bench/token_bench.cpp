@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 // How much more do tokens change that move than tokens that stand still? Uncached videos, watched turn by turn. Prints
 // one line of JSON:
 //

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """Does it pay to choose tokens? How much more moving tokens change than still ones, and MotionCache beside TeaCache.
 
 Run by pipelines/benchmark.sh --tokens, which builds first. Two answers, each with its spread over the prompts:
@@ -150,8 +151,8 @@ def arguments():
     p.add_argument("--height", type=int, help="default: the model's")
     p.add_argument("--prompts", metavar="FILE", default=str(caches.ROOT / "tools" / "bench" / "token_prompts.txt"))
     p.add_argument("--json", metavar="FILE", help="write every video's figures here")
-    p.add_argument("--again", metavar="FILE", help="run nothing, print such a file's tables")
-    p.add_argument("--quick", action="store_true", help="two prompts, two settings each, few steps: to see that it works")
+    p.add_argument("--again", metavar="FILE", help="run nothing, print the tables of such a file")
+    p.add_argument("--quick", action="store_true", help="two prompts, two settings each, few steps: a smoke test")
     p.add_argument("--build", required=True, help=argparse.SUPPRESS)
     a = p.parse_args()
     a.steps = a.steps or (12 if a.quick else 50)

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
 // A whole video from a session, for tools that compare videos.
 #include <cstdint>

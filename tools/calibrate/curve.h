@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
 // The distance polynomial: how much the model's output changes when the time embedding moves by so much. It
 // must never say that a longer way changes less, so it is fitted in a basis in which "not negative and

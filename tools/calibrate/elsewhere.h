@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
 // How presets do at requests other than the one they are searched at. What motioncache.json states is the least of
 // these and of the calibrated one: a figure that holds wherever it was looked at.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
 // What a policy will compute, without running the model: distances are known from the schedule, and how
 // tokens move was recorded once from a run that computed everything. So a threshold is found in a moment, not

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 // motioncache-calibrate: runs a model without a cache, learns how its output changes, searches settings of
 // MotionCache, and writes motioncache.json. See usage in options.cpp.
 #include <c10/core/InferenceMode.h>

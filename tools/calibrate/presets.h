@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
 // Which of the measured levels become quality, balanced and fast.
 #include <array>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
 // What the user sees: progress on stderr, the table on stdout.
 #include <span>

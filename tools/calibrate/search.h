@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
 // Looks for the knobs that keep videos nearest to uncached ones at the same share of computed tokens.
 #include <optional>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
 // Settings tried on prompts: how near their videos are to the uncached ones, and how much they compute.
 #include <algorithm>

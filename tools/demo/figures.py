@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """docs/figures.json and the blocks of Markdown that are made of it: what was measured on the demo model, as it is printed."""
 import datetime
 import hashlib

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """Figures in Markdown, written and checked. Two kinds of places take what was measured:
 
     <!-- measured: NAME -->          a block, whole: a table or a paragraph that is made of figures

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """docs/contact-sheet.png and docs/sample.png, drawn with the model's defaults."""
 import json
 import pathlib

@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
-# A new training of the demo model, from its folder to the last figure in the documentation:
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# Installs newly trained weights of the demo model, and updates everything up to the last figure in the documentation:
 #
 #   tools/demo/take-in.sh FOLDER [--quick] [--from STAGE | --only STAGE] [--no-peer | --peer-python PYTHON] [--help]
 #
 # Stages: weights (copied and described), calibration, pictures, caches, tokens, pages (figures written where they stand),
-# check. One that was done for these weights is not done again; --from and --only do. After `weights` FOLDER may be left
-# out. Half an hour on two cores, which should have nothing else to do.
+# check. A stage that was completed for these weights is skipped, unless --from or --only asks for it. After `weights`
+# FOLDER may be omitted. Takes half an hour on two cores, which should be idle otherwise.
 #
 # Sets up and builds like quickstart.sh; the work is in take_in.py.
 set -euo pipefail

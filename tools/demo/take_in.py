@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """Takes a new training of the demo model in, stage by stage; run by tools/demo/take-in.sh, which builds first."""
 import argparse
 import json
@@ -134,14 +135,14 @@ class Stages:
 
 def arguments():
     p = argparse.ArgumentParser(prog="take-in.sh", description=__doc__)
-    p.add_argument("folder", nargs="?", metavar="FOLDER", help="what the training wrote: Diffusers layout with a README.md")
-    p.add_argument("--quick", action="store_true", help="few prompts, few steps: to see that it works")
+    p.add_argument("folder", nargs="?", metavar="FOLDER", help="output of the training: Diffusers layout with a README.md")
+    p.add_argument("--quick", action="store_true", help="few prompts, few steps: a smoke test")
     group = p.add_mutually_exclusive_group()
-    group.add_argument("--from", dest="first", choices=STAGES, metavar="STAGE", help="this one and all after it, anew")
-    group.add_argument("--only", choices=STAGES, metavar="STAGE", help="this one, anew")
+    group.add_argument("--from", dest="first", choices=STAGES, metavar="STAGE", help="run this stage and all after it again")
+    group.add_argument("--only", choices=STAGES, metavar="STAGE", help="run only this stage, again")
     p.add_argument("--threads", type=int, default=os.cpu_count(), help="default: as many as processors")
-    p.add_argument("--no-peer", action="store_true", help="do not compare with Diffusers; the pages then say nothing of it")
-    p.add_argument("--peer-python", metavar="PYTHON", help="a python3 that has what tools/bench/requirements-peer.txt names")
+    p.add_argument("--no-peer", action="store_true", help="do not compare with Diffusers, and leave it out of the pages")
+    p.add_argument("--peer-python", metavar="PYTHON", help="a python3 with the packages of tools/bench/requirements-peer.txt")
     p.add_argument("--build", required=True, help=argparse.SUPPRESS)
     return p.parse_args()
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """Videos of the demo model, as the element makes them. To be run where GStreamer finds the element."""
 import os
 import pathlib

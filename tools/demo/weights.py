@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """A model folder taken in: checked against the shape of the one in models/demo, copied, described, told by a hash."""
 import hashlib
 import json

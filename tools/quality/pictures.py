@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """Pictures for a report on quality: a chart of what PSNR a saving costs (SVG), and frames side by side (PNG).
 
 To be imported, tools/quality being on sys.path; the standard library is all that it needs.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """A font of 5 x 7 pixels with two more rows below the line, for the printable characters of ASCII."""
 
 WIDTH, HEIGHT = 5, 9

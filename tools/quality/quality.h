@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
 // How near a video is to a reference, both as 8-bit RGB: PSNR and SSIM of each frame, and their means.
 //

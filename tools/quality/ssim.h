@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
 // SSIM of two planes (Wang et al. 2004), as scikit-image computes it with gaussian_weights=True, sigma=1.5,
 // use_sample_covariance=False, data_range=255: a Gaussian window of 11 x 11 taps (cut off at 3.5 sigma),

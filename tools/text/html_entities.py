@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """Writes engine/text/html_entities.inc, the named character references of HTML 5, from Python's own table.
 
     python3 tools/text/html_entities.py > engine/text/html_entities.inc

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Fetches LibTorch once for all checkouts of this machine; a second run finds it and does nothing.
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# Downloads LibTorch once for all checkouts on this machine; a second run finds it and does nothing.
 #
-#   tools/torch/fetch.sh          LibTorch, and the CUDA runtime that it is linked with where no toolkit has it
+#   tools/torch/fetch.sh          LibTorch, and the CUDA runtime that it is linked with if no toolkit provides it
 #   tools/torch/fetch.sh --cuda   also what device=cuda needs (about 2 GB more), for machines without a complete
 #                                 CUDA 13 toolkit, cuDNN, NCCL, cuSPARSELt and NVSHMEM
 #
@@ -24,7 +25,7 @@ case "${1-}" in
 esac
 
 has_torch() { [ -f "$torch_root/torch/lib/libtorch_cpu.so" ]; }
-# Asks the dynamic linker itself, without what this shell alone may have set.
+# Asks the dynamic linker itself, ignoring LD_LIBRARY_PATH of this shell.
 resolves() {
     local found
     found=$(env -u LD_LIBRARY_PATH ldd "$torch_root/torch/lib/$1") || return 1

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Prints the folder of LibTorch that a build without -Dtorch_dir uses: what fetch.sh has unpacked, else the torch
-# of the python3 on PATH.
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# Prints the folder of LibTorch that a build without -Dtorch_dir uses: the one that fetch.sh has unpacked, else the
+# torch package of the python3 on PATH.
 set -eu
 source "$(dirname "$0")/cache.sh"
 if [ -f "$torch_root/torch/lib/libtorch_cpu.so" ]; then

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
 // The diffusion-forcing sampler of one window (docs/algorithms.md#sampler): a row of the timestep matrix at a time,
 // each chunk at its own noise level. What of a chunk goes through the layers is the cache policy's to decide.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
 // session::check_early for a SkyReels-V2 folder.
 #include <string>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
 // A published SkyReels-V2 folder: where its parts lie, and whether they fit together.
 #include <memory>

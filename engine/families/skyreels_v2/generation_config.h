@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
 // Defaults of a request, as published or as the model's folder states them.
 #include "engine/model/config.h"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
 // A SkyReels-V2 model in memory: Wan's transformer and VAE, UMT5, and what is known of its caches.
 #include <memory>

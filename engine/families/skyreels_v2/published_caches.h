@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
 // Cache settings that were published for the models of the series, as data (docs/algorithms.md#published-caches).
 #include "engine/cache/published.h"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
 // A request completed with the model's defaults and checked: from here on nothing is unset and nothing can clash.
 #include <string>

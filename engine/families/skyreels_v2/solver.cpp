@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 #include "engine/families/skyreels_v2/solver.h"
 
 #include <ATen/ATen.h>

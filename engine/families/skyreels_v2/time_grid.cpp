@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 #include "engine/families/skyreels_v2/time_grid.h"
 
 #include <cmath>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
 // The timesteps and sigmas that a sampler visits (docs/algorithms.md#time-grid). Plain numbers, no tensors.
 #include <cstdint>

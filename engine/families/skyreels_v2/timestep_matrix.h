@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
 // Which latent frame stands at which timestep in each row of a diffusion-forcing window
 // (docs/algorithms.md#timestep-matrix).

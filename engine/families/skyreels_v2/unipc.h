@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
 // UniPC (bh2, order 2, flow prediction) as coefficients: every update is a linear combination of at most five
 // tensors, so the solver needs no tensors itself (docs/algorithms.md#unipc). State of a chunk: x_last, m0, m_prev.

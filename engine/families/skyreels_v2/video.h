@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
 // A request of SkyReels-V2 from its prompt to frames: windows that are sampled row by row and decoded chunk by chunk.
 #include <memory>

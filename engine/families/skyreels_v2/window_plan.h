@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
 // What a sampler will do with a window, known before its first row: which chunk stands where in each row, and which
 // of them the transformer sees.

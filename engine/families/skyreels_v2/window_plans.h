@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
 // What a video will do with each window of its video, known before the first step and without any weight.
 #include <memory>

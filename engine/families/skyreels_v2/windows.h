@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
 // How a video is cut into windows (docs/algorithms.md#windows). All in latent frames unless "frames" is said.
 #include <vector>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 #include "engine/networks/t5/umt5_encoder.h"
 
 #include <algorithm>

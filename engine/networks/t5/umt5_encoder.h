@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
 // UMT5 encoder (docs/algorithms.md#umt5): token ids to text embeddings.
 #include <ATen/core/Tensor.h>

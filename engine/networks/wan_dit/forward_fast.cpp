@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 // The forward as it runs on the CPU. Rows are tokens, of whichever chunks and branches the work names; a thread takes a
 // block of them through a whole layer, and threads meet once a layer, when all keys and values are written. Its
 // readable twin is forward_plain.cpp.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
 // The weights of the transformer as its layers use them. Names in comments: docs/algorithms.md#block.
 #include <vector>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
 // Rotary position embedding over (latent frame, row, column) (docs/algorithms.md#rope).
 #include <ATen/core/Tensor.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
 // Keys and values of one prompt in every layer. They depend on the prompt alone, so they are made once.
 #include <ATen/core/Tensor.h>

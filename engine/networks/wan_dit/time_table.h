@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
 // Time embeddings (docs/algorithms.md#time-embedding), made once a timestep: those of a schedule in one go, before
 // the first row.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 #include "engine/networks/wan_dit/transformer.h"
 
 #include <ATen/ATen.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 #include <string_view>
 
 #include "engine/networks/wan_dit/wan_dit_files.h"

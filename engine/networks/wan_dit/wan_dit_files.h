@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
 // The files of the transformer: how its config is read and which tensors it has (docs/algorithms.md#tensor-names).
 // Names and shapes are the same in both layouts but for the spelling of the names.

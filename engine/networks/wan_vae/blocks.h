@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
 // The blocks that encoder and decoder share, with the state that each keeps between frames.
 #include "engine/networks/wan_vae/ops.h"

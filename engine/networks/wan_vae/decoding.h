@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
 // The decoder, latent frame by latent frame, with its state (docs/algorithms.md#vae-stream).
 #include <functional>

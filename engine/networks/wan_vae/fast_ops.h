@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
 // The CPU's way: channels-last frames with a border of zeros, from a pool, and one convolution kernel
 // (kernels/conv.h) that reads them where they lie. Doubling is folded into its convolution: each output of

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 #include "engine/networks/wan_vae/network.h"
 
 #include "engine/networks/wan_vae/fast_ops.h"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
 // The VAE's layers and their weights (docs/algorithms.md#vae-layers). What a layer computes is ops.h's
 // business.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
 // What the layers of the VAE compute, one frame at a time: everything before a frame that a layer needs is
 // the two frames before it. Two implementations: PlainOps says it in ATen on any device, FastOps does it on

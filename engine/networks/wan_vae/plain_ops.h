@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
 // The layers as the formulas say them, in ATen: for every device that is not the CPU, and what FastOps is
 // tested against.

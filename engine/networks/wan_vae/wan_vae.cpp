@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 #include "engine/networks/wan_vae/wan_vae.h"
 
 #include <ATen/TensorOperators.h>

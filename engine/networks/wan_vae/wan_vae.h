@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
 // The Wan 2.1 VAE (docs/algorithms.md#vae): pixels to latents, and latents to pixels as a stream whose state is
 // kept between calls. float32 always. One latent frame stands for 8 x 8 pixels and 4 frames, the first for 1

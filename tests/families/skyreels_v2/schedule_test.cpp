@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 // Time grid, solver coefficients, timestep matrix and windows: what the golden cases do not reach.
 #include "tests/check.h"
 

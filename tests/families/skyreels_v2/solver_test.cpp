@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 // The solver token by token: with every token computed it is the solver of the golden cases; where tokens are reused it
 // follows the same path in longer steps.
 #include <ATen/ATen.h>

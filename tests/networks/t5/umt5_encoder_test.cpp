@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 // The UMT5 encoder against the golden case, in both file layouts and precisions. Argument: the folder of
 // golden data.
 #include <ATen/ATen.h>

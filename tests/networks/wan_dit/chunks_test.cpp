@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 // Chunk by chunk with kept keys and values: what equals a forward of the whole window, what a plan computes and what
 // it leaves, and the fast forward against the plain one while caches reuse.
 #include <ATen/ATen.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 // Models of the published sizes run: a forward of the 1.3B in a small picture, a layer of the 14B. Their files are
 // generated: published names, shapes and types, in holes of the file but for the head of every tensor, which is
 // random. What must come out is what the plain forward makes of the same files.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 // The fast forward against the plain one, and the properties that hold for every model: a chunk does not see
 // later ones, the folded padding equals 512 rows, the same input gives the same bytes.
 #include <ATen/ATen.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 // The golden cases unit_vae_*, with both file layouts and both arithmetics.
 #include "tests/check.h"
 

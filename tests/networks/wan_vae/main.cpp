@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 // Argument: the source tree's root; then names of tests to run.
 #include "tests/check.h"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 // The estimates of memory against what is really taken.
 #include "tests/check.h"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 // What holds for every VAE: the chunking and the number of threads do not matter, the two arithmetics agree,
 // a cancel is noticed soon, wrong input is an error.
 #include "tests/check.h"

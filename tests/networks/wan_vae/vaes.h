@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
 // The two VAEs that the tests have: the golden one (base 4, two residual blocks a stage) and the demo model's
 // (base 16, one).
