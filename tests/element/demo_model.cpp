@@ -176,7 +176,7 @@ static gint64 number(const GstStructure* s, const char* field) {
 // Three chunks of three latent frames, of each of which the first evaluation is computed and three are reused.
 GST_START_TEST(test_statistics_of_a_cache) {
     Player player(red_ball + "seed=11 steps=4 ar-step=2 num-frames=33 attention=kv finished-chunks=refreshed "
-                             "cache=motioncache cache-threshold=1000 cache-warmup=0",
+                             "cache=motioncache cache-threshold=1000 cache-warmup=0 cache-first-share=1",
                   "video/x-raw,width=64,height=48");
     player.play();
     fail_unless(player.wait_log("chunk 0", LOADING));
