@@ -72,7 +72,7 @@ TRIED = [
            "tools/bench/tokens.py"), shows="prompts won", makes="out.json"),
     Tried("caches", "./tools/demo/take-in.sh --help",
           ("tools/demo/take-in.sh", "tools/demo/take_in.py", "tools/demo/take-in.sh FOLDER [--quick] [--from STAGE | --only STAGE] "
-           "[--no-peer | --peer-python PYTHON] [--help]"), shows="what the training wrote"),
+           "[--no-peer | --peer-python PYTHON] [--help]"), shows="output of the training"),
 
     Tried("golden", "./tests/golden.sh tests/golden/data",
           ("tests/golden.sh tests/golden/data", "tests/golden.sh FOLDER...", "tests/golden.sh [OPTION...] FOLDER..."),
