@@ -19,7 +19,7 @@ at::Device choose_device(const std::string& name, const CudaFiles& files,
         try {
             return open_cuda(0, files.module);
         } catch (const Error& e) {
-            if (log) log(2, std::string("device=auto takes the CPU and not the GPU, which is not to be had: ") + e.what());
+            if (log) log(2, std::string("device=auto uses the CPU, because the GPU cannot be used: ") + e.what());
             return at::kCPU;
         }
     }
