@@ -12,7 +12,9 @@ std::vector<std::string> built_in_prompts() {
     return {"a red ball bouncing over green hills at sunset",
             "a green cube, still, underwater",
             "a purple car moving right in the city by night",
-            "an orange rocket going up in the desert"};
+            "an orange rocket going up in the desert",
+            "a pink star, still, in space",
+            "a white bird moving left on the sea"};
 }
 
 std::vector<std::string> read_prompts(const std::string& file) {

@@ -225,9 +225,18 @@ Found search(const Stage& stage, const Lesson& lesson, const std::optional<Curve
 
 std::vector<Settings> settings_for_shares(const Found& found, const Recording& recording,
                                           std::span<const double> shares) {
+    // A first chunk that is always computed is much of a short video. Where it alone is more than the least share asked for,
+    // the shares are those of the rest, so that the levels stay apart.
+    Settings rarely = found.best.settings;
+    rarely.threshold = 1e6;
+    const double least = forecast(rarely, recording).share;
+    const bool reachable = std::all_of(shares.begin(), shares.end(),
+                                       [&](double share) { return share / found.correction >= least; });
     std::vector<Settings> list;
-    for (double share : shares)
-        list.push_back(at_share(found.best.settings, recording, std::min(1.0, share / found.correction)));
+    for (double share : shares) {
+        const double wanted = std::min(1.0, share / found.correction);
+        list.push_back(at_share(found.best.settings, recording, reachable ? wanted : least + (1 - least) * wanted));
+    }
     return list;
 }
 

@@ -19,12 +19,13 @@ struct Found {
     double correction = 1; // share measured / share forecast
 };
 // One knob after the other; each keeps the value that gave the best videos. What the distances are lengths of, the path, is
-// one of the knobs; the polynomial, for whoever sets a threshold of his own, is the fitted one or, without,
+// one of the knobs; the polynomial, for a user who sets a threshold, is the fitted one or, without,
 // the distance as it is.
 Found search(const Stage& stage, const Lesson& lesson, const std::optional<Curve>& curve,
              const SearchOptions& options);
 
-// The found knobs at thresholds for these shares. Where a share would leave too few turns partial, the knobs
+// The found knobs at thresholds for these shares; where a first chunk that is always computed leaves the least of them out of
+// reach, for these shares of the rest. Where a share would leave too few turns partial, the knobs
 // that join tokens to whole chunks are eased.
 std::vector<cache::MotionCacheSettings> settings_for_shares(const Found& found, const Recording& recording,
                                                  std::span<const double> shares);
