@@ -96,7 +96,7 @@ TEST(auto_takes_what_works) {
         };
         CHECK(session::choose_device("auto", files, log).is_cpu());
         CHECK_EQ(said.size(), size_t(1));
-        CHECK(said[0].starts_with("device=auto takes the CPU"));
+        CHECK(said[0].starts_with("device=auto uses the CPU"));
         CHECK(said[0].find(c.words) != std::string::npos);
         CHECK(session::choose_device("auto", files, {}).is_cpu());
         CHECK_ERROR(session::choose_device("cuda:0", files, log), MC_ERROR_DEVICE, c.words);
