@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#pragma once
+// The fake device's memory: blocks, who used them last, and what the host may not touch yet.
+#include <ATen/core/Tensor.h>
+#include <c10/core/Stream.h>
+#include <map>
+#include <mutex>
+#include <vector>
+
+#include "tests/fake/fake_device.h"
+
+namespace mc::fake {
+
+constexpr c10::StreamId STREAMS = 33; // 0: the default one
+constexpr auto KIND = c10::DeviceType::PrivateUse1;
+
+c10::DeviceIndex current_device();
+void set_current_device(c10::DeviceIndex index);
+c10::StreamId current_stream();
+c10::StreamId exchange_stream(c10::StreamId id);
+
+class Memory {
+  public:
+    static Memory& get();
+
+    void* take(size_t bytes);
+    void give(void* block);
+    void give_back(); // what is freed and kept
+    void* shadow_of(const void* p) const {
+        return p ? shadow_ + (static_cast<const char*>(p) - device_) : nullptr;
+    }
+    // The current stream reads or writes the block: throws where another stream's use is not over.
+    void touch(const void* block, bool write);
+    void waited(bool for_all_streams); // for the current one, or for all
+    // A copy out of pinned memory is under way until the next wait.
+    void under_way(const at::Tensor& pinned);
+    void check_lost() const;
+
+    Use use();
+    void forget_most();
+    size_t capacity = ALL;
+    std::atomic<Failure> failure{Failure::NONE};
+    std::atomic<int64_t> allocations_left{0};
+    std::atomic<bool> lost{false};
+
+  private:
+    Memory();
+    struct Mark {
+        c10::StreamId stream = 0;
+        int64_t time = 0; // 0: never
+    };
+    struct Block {
+        size_t size;
+        c10::StreamId home; // the stream that it was taken on, and is taken from again
+        Mark wrote;
+        std::map<c10::StreamId, int64_t> read; // when each stream read it last
+    };
+    struct Upload {
+        at::Tensor source;
+        std::vector<char> bytes;
+    };
+    bool in_use(const Block& block, c10::StreamId here, bool write) const;
+
+    char *device_, *shadow_;
+    std::mutex mutex_;
+    size_t end_ = 0, used_ = 0, reserved_ = 0, most_ = 0, allocations_ = 0;
+    int64_t time_ = 0;
+    std::map<void*, Block> blocks_;
+    std::map<c10::StreamId, int64_t> waited_; // when each stream was last waited for
+    std::multimap<size_t, void*> kept_, vacant_;
+    std::vector<Upload> uploads_;
+};
+
+// Memory that the host shares with the device.
+c10::Allocator* pinned_allocator();
+bool is_pinned(const void* p);
+
+} // namespace mc::fake
