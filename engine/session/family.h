@@ -10,6 +10,7 @@
 #include <string>
 
 #include "engine/cache/settings.h"
+#include "engine/device.h"
 #include "engine/networks/linear.h"
 #include "engine/session/loading.h"
 #include "engine/session/meter.h"
@@ -49,7 +50,8 @@ class Video {
 // A model in memory, shared by sessions. It outlives its videos.
 class Family {
   public:
-    virtual ~Family() = default;
+    // Behind the destructors of what it holds: its memory of a device goes back to the system.
+    virtual ~Family() { give_back_memory(placement.device); }
     // Completes the request with the model's defaults, refuses what cannot work (MC_ERROR_SETTINGS) or does not fit
     // (MC_ERROR_MEMORY, with both numbers), and plans.
     virtual std::unique_ptr<Video> begin(Request request) const = 0;

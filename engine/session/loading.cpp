@@ -15,7 +15,7 @@ int thread_count(const LoadOptions& o) {
 
 Placement place(const LoadOptions& o) {
     Placement p;
-    p.device = choose_device(o.device, o.cuda, o.log);
+    p.device = o.opened ? *o.opened : choose_device(o.device, o.cuda, o.log);
     p.precision = o.precision.value_or(p.device.is_cpu() ? Precision::FLOAT32 : Precision::BFLOAT16);
     p.threads = thread_count(o);
     set_thread_count(p.threads);

@@ -18,6 +18,7 @@ struct LoadOptions {
     std::optional<Precision> precision; // unset: float32 on the CPU, bfloat16 on CUDA
     int threads = 0;                    // 0: as many as processors
     CudaFiles cuda;
+    std::optional<at::Device> opened; // in place of `device`: one that the caller has open; not for requests
     bool calibration = true; // reads motioncache.json where there is one; not when it is to be made anew
     Cancel cancel;
     std::function<void(double fraction, const char* part)> progress;

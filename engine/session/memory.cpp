@@ -74,7 +74,7 @@ int64_t free_memory(const std::string& root) {
                      left_by_control_groups(root), left_by_limits(root)});
 }
 
-static std::string gibibytes(int64_t bytes) {
+std::string gibibytes(int64_t bytes) {
     char text[32];
     std::snprintf(text, sizeof text, "%.2f GiB", bytes / 1073741824.0);
     return text;

@@ -6,13 +6,17 @@
 #include <c10/core/InferenceMode.h>
 #include <chrono>
 
+#include "engine/device.h"
 #include "engine/error.h"
 #include "engine/processor.h"
+#include "engine/session/device_errors.h"
 
 namespace mc::session {
 
 Session::Session(std::shared_ptr<const Family> family, Request request)
-    : family_(std::move(family)), cancel_(request.cancel), video_(family_->begin(std::move(request))) {
+    : family_(std::move(family)), stream_(new_stream(family_->placement.device)), cancel_(request.cancel) {
+    const InStream in_stream(stream_);
+    video_ = family_->begin(std::move(request));
     const Outline& o = video_->outline();
     meter_.update([&](Stats& s) {
         s.seed = o.seed;
@@ -29,11 +33,27 @@ Session::Session(std::shared_ptr<const Family> family, Request request)
     });
 }
 
-Session::~Session() = default;
+Session::~Session() {
+    const InStream in_stream(stream_);
+    try { // the model's weights may be freed next, and somebody else's video begin in their place
+        wait_for(family_->placement.device);
+    } catch (const std::exception&) { // a device that is lost
+    }
+    video_.reset();
+}
 
 std::optional<Frames> Session::next() {
     c10::InferenceMode guard;
+    const InStream in_stream(stream_);
     set_thread_count(family_->placement.threads);
+    std::optional<Frames> frames;
+    with_memory_told(family_->placement.device, "This video", video_->outline().bytes,
+                     "ask for a smaller picture, a smaller base-num-frames or fewer frames.",
+                     [&] { frames = make_next(); });
+    return frames;
+}
+
+std::optional<Frames> Session::make_next() {
     const int64_t total = video_->outline().frames;
     while (delivered_ < total) {
         cancel_.check();

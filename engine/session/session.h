@@ -2,6 +2,7 @@
 #pragma once
 // A request in, the frames of one chunk after the other out. The C face (c_face.cpp) is a thin coat over this.
 #include <ATen/core/Tensor.h>
+#include <c10/core/Stream.h>
 #include <memory>
 #include <optional>
 
@@ -26,7 +27,10 @@ class Session {
     transformer::CallCount calls() const;
 
   private:
+    std::optional<Frames> make_next();
+
     std::shared_ptr<const Family> family_; // outlives the video
+    const std::optional<c10::Stream> stream_; // of a device: whatever thread calls
     Cancel cancel_;
     std::unique_ptr<Video> video_;
     Meter meter_;

@@ -52,7 +52,7 @@ Finding compare_tensor(const std::string& name, const at::Tensor& value, const a
                           model::shape_text(expected.sizes().vec());
     } else {
         const at::Tensor a = value.to(at::kCPU, at::kDouble).contiguous();
-        const at::Tensor e = expected.to(at::kDouble).contiguous();
+        const at::Tensor e = expected.to(at::kCPU, at::kDouble).contiguous();
         const double* pa = a.const_data_ptr<double>();
         const double* pe = e.const_data_ptr<double>();
         for (int64_t i = 0; i < a.numel(); i++) {

@@ -8,6 +8,7 @@
 #include <fnmatch.h>
 #include <iostream>
 
+#include "engine/cuda/load_cuda.h"
 #include "tests/golden/distance.h"
 #include "tests/golden/runner.h"
 
@@ -32,6 +33,12 @@ struct Options {
     std::string layout, pattern = "*", device = "cpu";
     bool complete = false, verbose = false, checksums = false;
 };
+
+// Before any other work: LibTorch settles once whether there is CUDA.
+at::Device open_device(const std::string& name) {
+    const at::Device device(name);
+    return device.is_cuda() ? open_cuda(device.has_index() ? device.index() : 0) : device;
+}
 
 struct Counts {
     int passed = 0, failed = 0, absent = 0;
@@ -175,7 +182,7 @@ std::string failure_of(const std::exception& error) {
     return std::string("FAIL: ") + (torch ? torch->what_without_backtrace() : error.what());
 }
 
-void run_case(const Place& place, const Options& options, Counts& counts) {
+void run_case(const Place& place, const Options& options, at::Device device, Counts& counts) {
     std::string layout = "-";
     try {
         const CaseFile file = CaseFile::open(place.folder, place.name);
@@ -184,7 +191,7 @@ void run_case(const Place& place, const Options& options, Counts& counts) {
         for (const std::string& each : layouts_of(file)) {
             if (!options.layout.empty() && each != "-" && each != options.layout) continue;
             layout = each;
-            const Run run{file, layout, options.precision, at::Device(options.device)};
+            const Run run{file, layout, options.precision, device};
             try {
                 options.precision == Precision::FLOAT32 ? judge(runner, run, options, counts)
                                                         : measure(runner, run, options, counts);
@@ -209,13 +216,18 @@ int main(const std::vector<std::string>& arguments) {
     }
     Options options;
     std::vector<Place> places;
+    std::optional<at::Device> device;
     try {
         options = parse(arguments);
+        device = open_device(options.device);
         places = find_cases(options);
         if (places.empty())
             throw Error(MC_ERROR_NOT_FOUND, "No case found; give a folder that holds cases/NAME/case.json.");
     } catch (const Error& error) {
         std::fprintf(stderr, "golden: %s\n", error.what());
+        return 2;
+    } catch (const c10::Error& error) { // a name that is no device
+        std::fprintf(stderr, "golden: %s\n", error.what_without_backtrace());
         return 2;
     }
     const c10::InferenceMode inference;
@@ -224,7 +236,7 @@ int main(const std::vector<std::string>& arguments) {
         print_line("case", "layout", "worst/tol", "tensor", "result");
     else
         print_line("case", "layout", "rel. L2", "tensor", "bfloat16 against float32");
-    for (const Place& place : places) run_case(place, options, counts);
+    for (const Place& place : places) run_case(place, options, *device, counts);
     if (options.precision == Precision::FLOAT32)
         std::printf("golden: %d passed, %d failed, %d not implemented\n", counts.passed, counts.failed,
                     counts.absent);

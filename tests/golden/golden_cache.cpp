@@ -20,7 +20,8 @@ namespace {
 std::vector<float> change_of(const at::Tensor& x, const at::Tensor& previous) {
     const at::Tensor first = previous.defined() ? previous : x[0];
     const at::Tensor before = at::cat({first.unsqueeze(0), x.slice(0, 0, -1)});
-    const at::Tensor change = ((x - before).abs().mean(-1) / (before.abs().mean(-1) + 1e-8)).contiguous();
+    const at::Tensor change =
+        ((x - before).abs().mean(-1) / (before.abs().mean(-1) + 1e-8)).to(at::kCPU).contiguous();
     return {change.const_data_ptr<float>(), change.const_data_ptr<float>() + change.numel()};
 }
 
@@ -74,7 +75,7 @@ Produced run_weights(const Run& run) {
     for (const Json& share : settings.at("vote_thresholds")) {
         std::vector<at::Tensor> voted;
         for (int64_t i = 0; i < masks.size(0); i++) {
-            const at::Tensor mask = masks[i].contiguous();
+            const at::Tensor mask = masks[i].to(at::kCPU).contiguous();
             const std::span<const uint8_t> due(mask.const_data_ptr<uint8_t>(), size_t(mask.numel()));
             voted.push_back(at::tensor(cache::vote(due, frames, share)));
         }

@@ -21,14 +21,14 @@ std::shared_ptr<const skyreels_v2::Model> load(const Run& run) {
                                    std::filesystem::is_directory(tokenizer) ? tokenizer + "/spiece.model"
                                                                             : tokenizer};
     session::LoadOptions options;
-    options.device = run.device.str();
+    options.opened = run.device;
     options.precision = run.precision;
 
     // Cases share models; the one used last is kept.
     static std::string kept_key;
     static std::shared_ptr<const skyreels_v2::Model> kept;
     const std::string key = parts.transformer + "\n" + parts.vae + "\n" + parts.text_encoder + "\n" +
-                            parts.tokenizer + "\n" + options.device + "\n" +
+                            parts.tokenizer + "\n" + run.device.str() + "\n" +
                             std::to_string(int(run.precision));
     if (key != kept_key) {
         kept = skyreels_v2::Model::open_parts(parts, options);

@@ -212,6 +212,9 @@ void WindowSampler::step(Cancel cancel, const Trace& trace, Timing& timing,
         for (int b = 0; b < branches; b++) forwarded();
     }
     auto start = clock::now();
+    window_.wait(); // a device: the one wait of a row, so that times are told of what was done and not of what was asked
+    timing.transformer += since(start);
+    start = clock::now();
     at::Tensor velocity = window_.velocity(0);
     if (trace) trace("steps.v_cond", velocity);
     if (branches == 2) {

@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "engine/families/skyreels_v2/model.h"
 
+#include <c10/core/DeviceGuard.h>
 #include <c10/core/InferenceMode.h>
 #include <filesystem>
 
+#include "engine/device.h"
 #include "engine/families/skyreels_v2/video.h"
 #include "engine/model/fingerprint.h"
 #include "engine/model/tokenizer_json.h"
+#include "engine/session/device_errors.h"
 
 namespace mc::skyreels_v2 {
 
@@ -24,15 +27,9 @@ int64_t held_bytes(const model::Tensors& transformer, const model::Tensors& vae,
     return as(transformer, element) + as(text, element) + as(vae, 4);
 }
 
-static std::shared_ptr<Model> load(std::shared_ptr<Model> m, const model::Tensors& transformer,
-                                   const model::Tensors& vae, const model::Tensors& text,
-                                   const std::string& tokenizer, const LoadOptions& o) {
-    c10::InferenceMode guard;
-    m->placement = session::place(o);
-    m->log = o.log;
+static void read_parts(Model* m, const model::Tensors& transformer, const model::Tensors& vae,
+                       const model::Tensors& text, const std::string& tokenizer, const LoadOptions& o) {
     const auto [device, precision, threads] = m->placement;
-    if (device.is_cpu()) session::check_weights_fit(held_bytes(transformer, vae, text, precision), precision);
-
     session::LoadProgress progress(o, transformer.bytes() + vae.bytes() + text.bytes());
     m->tokenizer = std::make_unique<text::Tokenizer>(tokenizer);
     m->byte_fallback = model::tokenizer_byte_fallback(tokenizer);
@@ -51,6 +48,22 @@ static std::shared_ptr<Model> load(std::shared_ptr<Model> m, const model::Tensor
                     "The transformer makes latents of " + std::to_string(m->transformer_config.out_channels) +
                         " channels but the VAE takes " + std::to_string(m->vae_config.latent_channels) +
                         "; the folder mixes parts of different models.");
+}
+
+static std::shared_ptr<Model> load(std::shared_ptr<Model> m, const model::Tensors& transformer,
+                                   const model::Tensors& vae, const model::Tensors& text,
+                                   const std::string& tokenizer, const LoadOptions& o) {
+    c10::InferenceMode guard;
+    m->placement = session::place(o);
+    m->log = o.log;
+    const at::Device device = m->placement.device;
+    const int64_t bytes = held_bytes(transformer, vae, text, m->placement.precision);
+    if (device.is_cpu()) session::check_weights_fit(bytes, m->placement.precision);
+    session::with_memory_told(device, "The model", bytes, "use a smaller model or another device.", [&] {
+        const c10::OptionalDeviceGuard on_device(device.is_cpu() ? std::nullopt : std::optional(device));
+        read_parts(m.get(), transformer, vae, text, tokenizer, o);
+        wait_for(device); // sessions read the weights in streams of their own
+    });
     return m;
 }
 

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <map>
 
+#include "engine/device.h"
+
 namespace mc::sampler {
 
 Solver::Solver(const WindowPlan& plan, at::Tensor latents) : plan_(plan), latents_(std::move(latents)) {
@@ -93,7 +95,7 @@ void TokenSolver::step_frame(int frame, int state, const at::Tensor& velocity, c
         last[t] = static_cast<int16_t>(new_last), before[t] = static_cast<int16_t>(new_before);
     }
     const int64_t height = latents_.size(2) / rows_, width = latents_.size(3) / columns_; // of a token
-    table = table.repeat_interleave(height, 1).repeat_interleave(width, 2).to(latents_.device());
+    table = upload(table.repeat_interleave(height, 1).repeat_interleave(width, 2), latents_.device());
     const auto of = [&](int coefficient) { return table[coefficient]; }; // [h, w]
     at::Tensor x = latents_.select(1, frame), x_last = x_last_.select(1, frame), m0 = m0_.select(1, frame),
                m_prev = m_prev_.select(1, frame); // [C, h, w]

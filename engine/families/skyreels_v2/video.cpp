@@ -5,6 +5,7 @@
 #include <chrono>
 
 #include "engine/cache/coarse_schedule.h"
+#include "engine/device.h"
 #include "engine/families/skyreels_v2/diffusion_forcing.h"
 #include "engine/families/skyreels_v2/window_plans.h"
 #include "engine/families/skyreels_v2/windows.h"
@@ -67,6 +68,7 @@ struct SkyReelsVideo final : session::Video {
     int64_t planned_bytes() const;
     void encode_text(Meter& meter);
     at::Tensor encode_picture(const sampler::Image& image, const char* name);
+    at::Tensor noise(sampler::Purpose purpose, int window, int64_t frames, int row) const;
     at::Tensor initial_latents();
     void begin_window(Meter& meter);
     void step_row(Meter& meter);
@@ -158,18 +160,24 @@ at::Tensor SkyReelsVideo::encode_picture(const sampler::Image& image, const char
     return latent;
 }
 
-at::Tensor SkyReelsVideo::initial_latents() {
-    int64_t C = model.transformer_config.out_channels, frames = windows.plans[index]->frames;
-    if (request.initial_noise)
-        return request.initial_noise(static_cast<int>(index), {C, frames, h, w}).clone();
+// [C, frames, h, w] on the model's device: the same numbers on every one.
+at::Tensor SkyReelsVideo::noise(sampler::Purpose purpose, int window, int64_t frames, int row) const {
+    int64_t C = model.transformer_config.out_channels;
     at::Tensor noise = at::empty({C, frames, h, w}, at::kFloat), frame = at::empty({C, h, w}, at::kFloat);
     for (int64_t f = 0; f < frames; f++) {
-        sampler::normal_noise({settings.seed, sampler::Purpose::INITIAL, static_cast<uint32_t>(index),
-                               static_cast<uint32_t>(f), 0},
+        sampler::normal_noise({settings.seed, purpose, static_cast<uint32_t>(window),
+                               static_cast<uint32_t>(f), static_cast<uint32_t>(row)},
                               frame.mutable_data_ptr<float>(), frame.numel());
         noise.select(1, f).copy_(frame);
     }
-    return noise;
+    return upload(noise, model.placement.device);
+}
+
+at::Tensor SkyReelsVideo::initial_latents() {
+    int64_t C = model.transformer_config.out_channels, frames = windows.plans[index]->frames;
+    if (!request.initial_noise)
+        return noise(sampler::Purpose::INITIAL, static_cast<int>(index), frames, 0);
+    return request.initial_noise(static_cast<int>(index), {C, frames, h, w}).to(model.placement.device).clone();
 }
 
 void SkyReelsVideo::begin_window(Meter& meter) {
@@ -205,15 +213,8 @@ void SkyReelsVideo::begin_window(Meter& meter) {
     window->forget(!settings.reference_windows);
     auto prefix_noise = [this, at_window = static_cast<int>(index)](int row) {
         int64_t C = model.transformer_config.out_channels, frames = windows.plans[at_window]->prefix_frames;
-        if (request.prefix_noise) return request.prefix_noise(at_window, row, {C, frames, h, w});
-        at::Tensor noise = at::empty({C, frames, h, w}, at::kFloat), frame = at::empty({C, h, w}, at::kFloat);
-        for (int64_t f = 0; f < frames; f++) {
-            sampler::normal_noise({settings.seed, sampler::Purpose::PREFIX, static_cast<uint32_t>(at_window),
-                                   static_cast<uint32_t>(f), static_cast<uint32_t>(row)},
-                                  frame.mutable_data_ptr<float>(), frame.numel());
-            noise.select(1, f).copy_(frame);
-        }
-        return noise;
+        if (!request.prefix_noise) return noise(sampler::Purpose::PREFIX, at_window, frames, row);
+        return request.prefix_noise(at_window, row, {C, frames, h, w}).to(model.placement.device);
     };
     sampler = std::make_unique<sampler::WindowSampler>(
         *window, sampler::Guidance{text.get(), text_negative.get()}, plan, *policy, settings.cache,
@@ -243,16 +244,12 @@ void SkyReelsVideo::trace_keys_values() {
     const auto& c = model.transformer_config;
     for (int branch = 0; branch < windows.plans[index]->branches(); branch++)
         for (int64_t layer = 0; layer < c.layers; layer++) {
-            std::vector<at::Tensor> k, v;
-            for (int64_t t = 0; t < windows.plans[index]->frames * window->frame_tokens(); t++) {
-                auto [key, value] = window->key_value(branch, layer, t);
-                k.push_back(key.view({c.heads, c.head()}));
-                v.push_back(value.view({c.heads, c.head()}));
-            }
+            const auto [k, v] = window->keys_values(branch, layer);
+            const int64_t tokens = windows.plans[index]->frames * window->frame_tokens();
             const std::string name =
                 std::string("kv.") + (branch ? "uncond" : "cond") + ".layer" + std::to_string(layer);
-            trace(name + ".k", at::stack(k));
-            trace(name + ".v", at::stack(v));
+            trace(name + ".k", k.narrow(0, 0, tokens).view({tokens, c.heads, c.head()}));
+            trace(name + ".v", v.narrow(0, 0, tokens).view({tokens, c.heads, c.head()}));
         }
 }
 

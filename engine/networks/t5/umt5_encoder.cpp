@@ -43,7 +43,7 @@ struct Layer {
 
 // Whether matrix products of bfloat16 are quicker than widening to float32 first.
 bool native_bfloat16(const at::Device& device) {
-    if (device.is_cuda()) return true;
+    if (!device.is_cpu()) return true;
 #if defined(__x86_64__)
     return __builtin_cpu_supports("avx512bf16");
 #else
@@ -172,7 +172,7 @@ at::Tensor Umt5Encoder::encode(const std::vector<int64_t>& ids, Cancel cancel, c
                         "The tokenizer gives the id " + std::to_string(id) + " and the text encoder knows " +
                             std::to_string(config.vocabulary) + "; both must come from the same model.");
 
-    at::Tensor buffer = at::empty({impl_->buffer_size()}, at::kFloat);
+    at::Tensor buffer = at::empty({impl_->buffer_size()}, at::TensorOptions(impl_->device).dtype(at::kFloat));
     at::Tensor buckets = impl_->buckets(tokens);
     at::Tensor x =
         at::embedding(impl_->embedding, at::tensor(ids, at::kLong).to(impl_->device)).to(at::kFloat);

@@ -4,6 +4,7 @@
 // Diffusers rounds (1.5).
 #include <ATen/ATen.h>
 
+#include "engine/device.h"
 #include "engine/networks/wan_dit/window.h"
 
 namespace mc::transformer {
@@ -118,56 +119,69 @@ at::Tensor reused(const Window::Impl::Memory& kept, const at::Tensor& in, double
     return m.rounded(out);
 }
 
-// Window::change. out: [chunk tokens, D].
-Window::Change change_of(Window::Impl& w, const ChunkWork& item, const at::Tensor& out) {
+// Window::change, its tokens where the device is: [chunk tokens]. out: [chunk tokens, D].
+at::Tensor change_of(Window::Impl& w, const ChunkWork& item, const at::Tensor& out, Window::Change& change) {
     Window::Impl::Memory& kept = w.memory_of(item);
-    Window::Change change;
     const at::Tensor before = item.chunk ? w.memory_of({item.branch, item.chunk - 1}).last : at::Tensor();
     change.has_previous = item.chunk && w.memory_of({item.branch, item.chunk - 1}).has_last;
     at::Tensor first = change.has_previous ? before.to(at::kFloat) : out.narrow(0, 0, w.frame_tokens);
     at::Tensor previous = at::cat({first, out.narrow(0, 0, w.chunk_tokens - w.frame_tokens)});
     at::Tensor tokens = (out - previous).abs().mean(1) / (previous.abs().mean(1) + 1e-8);
-    tokens = tokens.to(at::kCPU).contiguous();
-    change.tokens.assign(tokens.const_data_ptr<float>(), tokens.const_data_ptr<float>() + tokens.numel());
     kept.last.copy_(out.narrow(0, w.chunk_tokens - w.frame_tokens, w.frame_tokens));
     kept.has_last = true;
-    return change;
+    return tokens;
+}
+
+// Which tokens a piece of work computes, where its device is. All int64.
+struct Indices {
+    at::Tensor rows;        // [rows]: of the chunk
+    at::Tensor token, time; // [rows]: of the window; row of the time table
+    at::Tensor chunk_time;  // [chunk tokens]: the same of every token
+};
+
+// Of all work, in one piece: each upload is a call, and from ordinary memory a wait.
+std::vector<Indices> indices_of(const Window::Impl& w, std::span<const ChunkWork> work) {
+    std::vector<int64_t> numbers;
+    std::vector<int64_t> counts;
+    for (size_t i = 0; i < work.size(); i++) {
+        const int64_t base = work[i].chunk * w.chunk_tokens;
+        const int32_t* row = w.pass.token_row.data() + w.pass.first_slot[i];
+        std::vector<int64_t> local, chunk_time;
+        for (int64_t t = 0; t < w.chunk_tokens; t++) {
+            const int32_t group = w.pass.frame_group[(base + t) / w.frame_tokens];
+            chunk_time.push_back(w.time.row(w.pass.distinct[group]));
+            if (row[t] >= 0) local.push_back(t);
+        }
+        counts.push_back(static_cast<int64_t>(local.size()));
+        numbers.insert(numbers.end(), local.begin(), local.end());
+        for (int64_t t : local) numbers.push_back(base + t);
+        for (int64_t t : local) numbers.push_back(chunk_time[t]);
+        numbers.insert(numbers.end(), chunk_time.begin(), chunk_time.end());
+    }
+    const at::Tensor all = upload(at::tensor(numbers, at::kLong), w.model.device);
+    std::vector<Indices> list;
+    int64_t begin = 0;
+    auto next = [&](int64_t count) {
+        begin += count;
+        return all.narrow(0, begin - count, count);
+    };
+    for (int64_t n : counts) {
+        Indices& x = list.emplace_back();
+        x.rows = next(n), x.token = next(n), x.time = next(n), x.chunk_time = next(w.chunk_tokens);
+    }
+    return list;
 }
 
 } // namespace
 
 void Window::Impl::forward_plain(const at::Tensor& latents, std::span<const TextContext* const> text,
                                  std::span<const ChunkWork> work, Cancel cancel, const Trace& trace) {
-    if (keys.empty()) {
-        const int64_t D = model.config.width;
-        const size_t slots =
-            (shape.attention == model::Attention::KV ? model.layers.size() : 2) * shape.branches;
-        for (auto* list : {&keys, &values})
-            for (size_t i = 0; i < slots; i++)
-                list->push_back(at::zeros({tokens, D}, at::TensorOptions(model.device).dtype(model.type())));
-    }
+    const std::vector<Indices> indices = indices_of(*this, work);
+    std::vector<at::Tensor> moved;
     for (size_t i = 0; i < work.size(); i++) {
         const ChunkWork& item = work[i];
-        const at::Tensor rows_here =
-            [&] { // [rows] int64: the computed tokens, of the chunk
-                if (!item.plan || item.plan->action == cache::Action::ALL)
-                    return at::arange(chunk_tokens, at::kLong);
-                return at::tensor(item.plan->tokens, at::kInt).to(at::kLong);
-            }()
-                .to(model.device);
-        std::vector<int64_t> time_rows;
-        for (int32_t group : pass.frame_group)
-            time_rows.push_back(group < 0 ? 0 : time.row(pass.distinct[group]));
-        at::Tensor chunk_time = at::tensor(time_rows)
-                                    .narrow(0, item.chunk * chunk_frames, chunk_frames)
-                                    .to(model.device)
-                                    .repeat_interleave(frame_tokens);
-        Plain p{*this,
-                model,
-                item,
-                *text[item.branch],
-                rows_here + item.chunk * chunk_tokens,
-                chunk_time.index_select(0, rows_here)};
+        const auto& [rows_here, token, rows_time, chunk_time] = indices[i];
+        Plain p{*this, model, item, *text[item.branch], token, rows_time};
         const bool traced = trace && i == 0 && rows_here.size(0) == chunk_tokens;
         const Trace& layer_trace = traced ? trace : Trace();
 
@@ -187,11 +201,17 @@ void Window::Impl::forward_plain(const at::Tensor& latents, std::span<const Text
             out = reused(memory_of(item), in, item.level, model).index_copy_(0, rows_here, x);
         if (item.remember)
             remember(memory_of(item), rows_here, x, in.index_select(0, rows_here), item.level, model);
-        if (item.motion) changes[i] = change_of(*this, item, out);
+        if (item.motion) moved.push_back(change_of(*this, item, out, changes[i]));
         if (!item.output) continue;
         p.time = chunk_time;
         velocity[item.branch].narrow(1, item.chunk * chunk_frames, chunk_frames).copy_(p.velocity(out));
     }
+    if (moved.empty()) return;
+    const at::Tensor host = at::cat(moved).to(at::kCPU); // behind everything else, so it waits for that too
+    waited = true;
+    const float* next = host.const_data_ptr<float>();
+    for (size_t i = 0; i < work.size(); i++)
+        if (work[i].motion) changes[i].tokens.assign(next, next + chunk_tokens), next += chunk_tokens;
 }
 
 } // namespace mc::transformer

@@ -12,7 +12,8 @@ struct TextContext {
         at::Tensor packed; // the same as kernels::KeyValues, on the CPU
     };
     std::vector<LayerKeys> layers;
-    // [rows] float32: 0, for the row that stands for all padding the logarithm of their number
+    // [rows] float32: 0, for the row that stands for all padding the logarithm of their number; undefined on devices,
+    // where no row stands for others
     at::Tensor key_bias;
     int64_t flop = 0; // spent on making it
 };

@@ -3,6 +3,7 @@
 
 #include <ATen/ATen.h>
 
+#include "engine/device.h"
 #include "engine/networks/wan_dit/layers.h"
 
 namespace mc::transformer {
@@ -18,7 +19,7 @@ void TimeTable::prepare(const std::vector<int64_t>& timesteps, CallCount* count)
     at::Tensor frequency = at::pow(at::scalar_tensor(10000.0, at::kDouble),
                                    -at::arange(half, at::kDouble) / static_cast<double>(half));
     at::Tensor angle = at::outer(at::tensor(missing).to(at::kDouble), frequency); // [missing, half]
-    at::Tensor sinusoid = at::cat({angle.cos(), angle.sin()}, 1).to(at::kFloat).to(m.device);
+    at::Tensor sinusoid = upload(at::cat({angle.cos(), angle.sin()}, 1).to(at::kFloat), m.device);
     at::Tensor e = m.apply(m.time_out, at::silu(m.apply(m.time_in, sinusoid, count)), count);
     e = m.rounded(e);
     at::Tensor e0 = m.rounded(m.apply(m.time_proj, m.rounded(at::silu(e)), count));

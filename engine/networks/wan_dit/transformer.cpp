@@ -139,15 +139,18 @@ std::shared_ptr<const TextContext> Transformer::text_context(const at::Tensor& e
         throw Error(MC_ERROR_INTERNAL, "Text embeddings do not fit the transformer.");
     CallCount count;
     at::Tensor x = embeds.to(m.device);
-    if (padding) x = at::cat({x, at::zeros({1, x.size(1)}, x.options())});
-    at::Tensor c = m.rounded(m.apply(m.text_in, x, &count)); // [rows + 1, D]
+    // A device's attention takes no number for each key, or one in the queries' type that has no digits for a logarithm:
+    // there the padding rows stand one by one, as in the references.
+    const bool fold = m.device.is_cpu();
+    if (padding) x = at::cat({x, at::zeros({fold ? 1 : padding, x.size(1)}, x.options())});
+    at::Tensor c = m.rounded(m.apply(m.text_in, x, &count)); // [rows + 1 or text_rows, D]
     c = m.rounded(at::gelu(c, "tanh"));
     c = m.rounded(m.apply(m.text_out, c, &count));
-    if (trace) trace("text_ctx", c);
+    if (trace) trace("text_ctx", c.narrow(0, 0, rows + (padding > 0)));
 
     auto context = std::make_shared<TextContext>();
-    context->key_bias = at::zeros({c.size(0)}, c.options());
-    if (padding) context->key_bias[c.size(0) - 1] = std::log(static_cast<double>(padding));
+    if (fold) context->key_bias = at::zeros({c.size(0)}, c.options());
+    if (fold && padding) context->key_bias[c.size(0) - 1] = std::log(static_cast<double>(padding));
     for (const Layer& l : m.layers) {
         cancel.check();
         at::Tensor kv = m.rounded(m.apply(l.cross_kv, c, &count));

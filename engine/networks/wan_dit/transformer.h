@@ -28,7 +28,7 @@ class Transformer {
                 std::optional<kernels::Store> store = {});
     ~Transformer();
     // embeds: [n, text_width] float32, n <= text_rows; the rows up to text_rows are zero and, all alike, are
-    // kept as one key with the logarithm of their number added to its score: the same softmax, fewer keys.
+    // kept as one key with the logarithm of their number added to its score: the same softmax, fewer keys (on the CPU).
     // Trace: "text_ctx" [n + 1, D], the last row the padding one.
     std::shared_ptr<const TextContext> text_context(const at::Tensor& embeds, Cancel cancel = {},
                                                     const Trace& trace = {}) const;
@@ -104,6 +104,8 @@ class Window {
     // Every token of every chunk for one prompt: a forward without caches, the velocity as above.
     at::Tensor forward(const at::Tensor& latents, const std::vector<int64_t>& timesteps,
                        const TextContext& text, Cancel cancel = {}, const Trace& trace = {});
+    // Until the last forward is done, where it was only asked of a device.
+    void wait();
 
     // mean |now - before| and mean |before| of the time embedding (`e`, or `e0` with the fps term) of two timesteps.
     struct Distance {
@@ -124,8 +126,8 @@ class Window {
         int64_t total() const { return workspace + keys_values + remembered; }
     };
     static Bytes bytes(const model::TransformerConfig& config, Precision precision, const Shape& shape);
-    // One key and value, [D] float32 each, as attention reads them: for tests.
-    std::pair<at::Tensor, at::Tensor> key_value(int branch, int64_t layer, int64_t token) const;
+    // All keys and values of a layer, [tokens, D] float32 each, as attention reads them: for tests.
+    std::pair<at::Tensor, at::Tensor> keys_values(int branch, int64_t layer) const;
     struct Impl;
 
   private:

@@ -6,6 +6,7 @@
 #include <c10/core/InferenceMode.h>
 #include <limits>
 
+#include "engine/device.h"
 #include "engine/networks/blocks.h"
 #include "engine/processor.h"
 
@@ -25,7 +26,7 @@ Window::Impl::Impl(const Transformer::Impl& model, const Shape& shape)
     chunk_tokens = chunk_frames * frame_tokens;
     chunks = static_cast<int>(shape.frames / chunk_frames);
     rotary = rotary_tables(shape.frames, rows, columns, c.head());
-    for (at::Tensor* t : {&rotary.angle, &rotary.cosine, &rotary.sine}) *t = t->to(model.device);
+    for (at::Tensor* t : {&rotary.angle, &rotary.cosine, &rotary.sine}) *t = upload(*t, model.device);
     const at::TensorOptions floats = at::TensorOptions(model.device).dtype(at::kFloat);
     for (int b = 0; b < shape.branches; b++)
         velocity.push_back(at::zeros({c.out_channels, shape.frames, shape.height, shape.width}, floats));
@@ -42,7 +43,7 @@ Window::Impl::Impl(const Transformer::Impl& model, const Shape& shape)
             m.last = at::empty({frame_tokens, c.width}, m.residual.options());
         }
     plain = !model.device.is_cpu();
-    if (!plain) allocate_for_fast();
+    plain ? allocate_for_plain() : allocate_for_fast();
 }
 
 // Most rows that one forward takes through the layers.
@@ -63,6 +64,14 @@ void Window::Impl::allocate_for_fast() {
     const size_t layers = shape.attention == Attention::KV ? c.layers : 2;
     for (size_t i = 0; i < layers * shape.branches; i++)
         keys_values.push_back(arena.take(model.key_value_bytes(tokens)));
+}
+
+void Window::Impl::allocate_for_plain() {
+    const size_t slots = (shape.attention == Attention::KV ? model.layers.size() : 2) * shape.branches;
+    for (auto* list : {&keys, &values})
+        for (size_t i = list->size(); i < slots; i++)
+            list->push_back(
+                at::zeros({tokens, model.config.width}, at::TensorOptions(model.device).dtype(model.type())));
 }
 
 void Window::Impl::lay_out(const std::vector<int64_t>& timesteps, std::span<const ChunkWork> work) {
@@ -156,7 +165,9 @@ const Window::Change& Window::change(size_t index) const {
     return impl_->changes.at(index);
 }
 void Window::use_plain(bool plain) {
+    c10::InferenceMode guard;
     impl_->plain = plain || !impl_->model.device.is_cpu();
+    if (impl_->plain) impl_->allocate_for_plain();
 }
 void Window::prepare(const std::vector<int64_t>& timesteps) {
     c10::InferenceMode guard;
@@ -177,7 +188,8 @@ Window::Distance Window::distance(bool e0, int64_t now, int64_t before) {
     time.prepare({now, before}, &impl_->count);
     const at::Tensor& table = e0 ? time.e0() : time.e();
     at::Tensor a = table[time.row(now)].to(at::kDouble), b = table[time.row(before)].to(at::kDouble);
-    return {(a - b).abs().mean().item<double>(), b.abs().mean().item<double>()};
+    const at::Tensor both = at::stack({(a - b).abs().mean(), b.abs().mean()}).to(at::kCPU);
+    return {both.const_data_ptr<double>()[0], both.const_data_ptr<double>()[1]};
 }
 
 void Window::forward(const at::Tensor& latents, const std::vector<int64_t>& timesteps,
@@ -198,13 +210,14 @@ void Window::forward(const at::Tensor& latents, const std::vector<int64_t>& time
     if (trace) {
         std::vector<int64_t> rows;
         for (int64_t t : timesteps) rows.push_back(w.time.row(t));
-        at::Tensor frames = at::tensor(rows).to(w.model.device);
+        at::Tensor frames = upload(at::tensor(rows), w.model.device);
         trace("e", w.time.e().index_select(0, frames));
         trace("e0", w.time.e0().index_select(0, frames));
         trace("rope_angle", w.rotary.angle);
         trace("rope_cos", w.rotary.cosine);
         trace("rope_sin", w.rotary.sine);
     }
+    w.waited = w.model.device.is_cpu();
     w.plain ? w.forward_plain(latents, text, work, cancel, trace)
             : w.forward_fast(latents, text, work, cancel, trace);
 }
@@ -218,14 +231,21 @@ at::Tensor Window::forward(const at::Tensor& latents, const std::vector<int64_t>
     return velocity(0);
 }
 
-std::pair<at::Tensor, at::Tensor> Window::key_value(int branch, int64_t layer, int64_t token) const {
+void Window::wait() {
+    if (!impl_->waited) wait_for(impl_->model.device);
+    impl_->waited = true;
+}
+
+std::pair<at::Tensor, at::Tensor> Window::keys_values(int branch, int64_t layer) const {
+    c10::InferenceMode guard;
     const Impl& w = *impl_;
     const size_t slot = w.slot_of(layer, branch);
-    if (w.plain)
-        return {w.keys.at(slot)[token].to(at::kFloat).cpu(), w.values.at(slot)[token].to(at::kFloat).cpu()};
-    at::Tensor k = at::empty({w.model.config.width}), v = at::empty_like(k);
-    kernels::read_key(w.model.key_values(w.keys_values[slot], w.tokens), token, k.mutable_data_ptr<float>(),
-                      v.mutable_data_ptr<float>());
+    if (w.plain) return {w.keys.at(slot).to(at::kFloat).cpu(), w.values.at(slot).to(at::kFloat).cpu()};
+    const int64_t D = w.model.config.width;
+    at::Tensor k = at::empty({w.tokens, D}), v = at::empty_like(k);
+    for (int64_t t = 0; t < w.tokens; t++)
+        kernels::read_key(w.model.key_values(w.keys_values[slot], w.tokens), t,
+                          k.mutable_data_ptr<float>() + t * D, v.mutable_data_ptr<float>() + t * D);
     return {k, v};
 }
 

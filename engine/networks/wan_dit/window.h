@@ -48,6 +48,7 @@ struct Window::Impl {
     at::Tensor out;  // [rows at once, D]: the layers' output where a cache or motion wants it
     std::vector<at::Tensor> velocity; // a branch each: [C, f, h, w] float32
     std::vector<Change> changes;
+    bool waited = true; // for all that the last forward asked of the device
 
     // What one forward runs: tokens in the order of the work, each a row.
     struct Span { // rows that attend to the same keys
@@ -70,6 +71,7 @@ struct Window::Impl {
 
     Impl(const Transformer::Impl& model, const Shape& shape);
     void allocate_for_fast();
+    void allocate_for_plain();
     void count_layers(std::span<const TextContext* const> text);
     void forward_fast(const at::Tensor& latents, std::span<const TextContext* const> text,
                       std::span<const ChunkWork> work, Cancel cancel, const Trace& trace);

@@ -6,6 +6,7 @@
 #include <ATen/ops/tensor.h>
 #include <c10/core/InferenceMode.h>
 
+#include "engine/device.h"
 #include "engine/networks/wan_vae/decoding.h"
 #include "engine/networks/wan_vae/encoding.h"
 #include "engine/networks/wan_vae/fast_ops.h"
@@ -33,8 +34,8 @@ struct WanVae::Impl {
     Impl(const Weights& weights, const model::VaeConfig& c, Arithmetic arithmetic)
         : config(c), device(weights.device()), fast(device.is_cpu() && arithmetic == Arithmetic::AUTO),
           network(read_network(weights, c, fast)) {
-        mean = at::tensor(c.latents_mean).view({-1, 1, 1}).to(device);
-        inverse = at::tensor(c.latents_std).view({-1, 1, 1}).reciprocal().to(device);
+        mean = upload(at::tensor(c.latents_mean).view({-1, 1, 1}), device);
+        inverse = upload(at::tensor(c.latents_std).view({-1, 1, 1}).reciprocal(), device);
     }
 
     std::unique_ptr<Ops> ops() const {
@@ -129,8 +130,10 @@ at::Tensor WanVae::encode(const at::Tensor& video, Cancel cancel, int64_t* flop)
         const at::Tensor mode = ops->view(x).narrow(0, 0, c.latent_channels);
         result.select(1, latent++).copy_((mode - impl_->mean) * impl_->inverse);
     };
+    // Devices take all of it at once: each copy is a wait.
+    const at::Tensor in = impl_->device.is_cpu() ? video : upload(video, impl_->device);
     for (int64_t i = 0; i < 1 + (latents - 1) * c.temporal_factor; i++)
-        encoding.push(video.select(1, i).to(impl_->device, at::kFloat), sink);
+        encoding.push(in.select(1, i).to(at::kFloat), sink);
     if (flop) *flop += ops->flop;
     return result;
 }

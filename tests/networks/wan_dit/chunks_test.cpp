@@ -130,15 +130,15 @@ TEST(a_plan_leaves_the_keys_of_others) {
     Window window(*m.t, remembering());
     at::Tensor x = m.latents(remembering());
     window.forward(x, staggered, m.text, both(nullptr));
-    auto before = window.key_value(1, 5, TOKENS + 3), picked = window.key_value(1, 5, TOKENS + 4);
+    auto before = window.keys_values(1, 5);
     const Plan plan = some_tokens(), reuse{Action::REUSE, {}};
     window.forward(x * 2, staggered, m.text, both(&plan));
-    CHECK(at::equal(window.key_value(1, 5, TOKENS + 3).first, before.first));
-    CHECK(at::equal(window.key_value(1, 5, TOKENS + 3).second, before.second));
-    CHECK(!at::equal(window.key_value(1, 5, TOKENS + 4).first, picked.first));
-    picked = window.key_value(1, 5, TOKENS + 4);
+    const auto picked = window.keys_values(1, 5);
+    CHECK(at::equal(picked.first[TOKENS + 3], before.first[TOKENS + 3]));
+    CHECK(at::equal(picked.second[TOKENS + 3], before.second[TOKENS + 3]));
+    CHECK(!at::equal(picked.first[TOKENS + 4], before.first[TOKENS + 4]));
     window.forward(x * 3, staggered, m.text, both(&reuse));
-    CHECK(at::equal(window.key_value(1, 5, TOKENS + 4).first, picked.first));
+    CHECK(at::equal(window.keys_values(1, 5).first, picked.first));
 }
 
 // A history of rows with every kind of plan, repeated and extrapolated, motion included.

@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// Whole sessions on a device against the same on the CPU, noise from the seed as users have it: every attention, cache,
+// reuse rule, image and joint of windows in both precisions; what the host waits for; what fails half-way.
+#include <ATen/ATen.h>
+#include <c10/core/CachingDeviceAllocator.h>
+#include <c10/core/InferenceMode.h>
+#include <thread>
+
+#include "tests/fake/fake_device.h"
+#include "tests/session/demo.h"
+
+using namespace mc;
+using namespace mc::session;
+
+namespace {
+
+using Model = std::shared_ptr<const skyreels_v2::Model>;
+
+Model load(at::Device device, Precision precision) {
+    LoadOptions o;
+    o.opened = device;
+    o.threads = 1;
+    o.precision = precision;
+    return skyreels_v2::Model::open(test::root + "/models/demo", o);
+}
+
+at::Tensor video(const Model& model, Request request, Stats* stats = nullptr) {
+    Session s(model, std::move(request));
+    std::vector<at::Tensor> pieces;
+    while (auto frames = s.next()) pieces.push_back(frames->pixels.clone());
+    if (stats) *stats = s.stats();
+    return at::cat(pieces, 1);
+}
+
+struct Variant {
+    const char* name;
+    Request request;
+};
+
+std::vector<Variant> variants() {
+    std::vector<Variant> list;
+    auto add = [&](const char* name, auto change) {
+        Request r;
+        r.prompt = "a red ball";
+        r.seed = 7, r.width = 48, r.height = 32;
+        r.num_frames = 21, r.base_num_frames.emplace(21), r.steps = 5;
+        r.causal_block_size = 3, r.ar_step = 2, r.attention = model::Attention::KV;
+        r.cache.kind = cache::Kind::NONE;
+        change(r);
+        list.push_back({name, std::move(r)});
+    };
+    sampler::Image grey{48, 32, std::vector<uint8_t>(48 * 32 * 3, 90)};
+    auto from_image = [&](Request& r) {
+        r.attention = model::Attention::FULL, r.causal_block_size = 1, r.ar_step = 0, r.num_frames = 9;
+        r.image = grey;
+    };
+    add("kv", [](Request&) {});
+    add("kv, no guidance", [](Request& r) { r.guidance_scale = 1; });
+    add("kv, refreshed", [](Request& r) { r.finished_chunks = FinishedChunks::REFRESHED; });
+    add("full", [](Request& r) { r.attention = model::Attention::FULL; });
+    add("causal", [](Request& r) { r.attention = model::Attention::CAUSAL; });
+    add("full, teacache", [](Request& r) {
+        r.attention = model::Attention::FULL, r.cache.kind = cache::Kind::TEACACHE, r.cache.threshold = 0.3;
+    });
+    add("kv, flowcache", [](Request& r) { r.cache.kind = cache::Kind::FLOWCACHE, r.cache.threshold = 1, r.cache.warmup = 1; });
+    for (auto [name, reuse] : {std::pair("motioncache", cache::Reuse::REPEAT), {"taylor", cache::Reuse::TAYLOR},
+                               {"solver", cache::Reuse::SOLVER}})
+        add(name, [&, reuse = reuse](Request& r) {
+            r.cache.kind = cache::Kind::MOTIONCACHE, r.cache.preset = CachePreset::FAST, r.cache.reuse = reuse;
+            r.cache.warmup = 2;
+        });
+    add("image", from_image);
+    add("image, kv", [&](Request& r) { from_image(r), r.attention = model::Attention::KV; });
+    add("end image", [&](Request& r) { from_image(r), r.end_image = grey; });
+    for (auto [name, joint] : {std::pair("windows by latents", model::LongVideo::LATENT),
+                               {"windows by pixels", model::LongVideo::PIXEL}})
+        add(name, [&, joint = joint](Request& r) {
+            r.num_frames = 33, r.overlap_history = 9, r.addnoise_condition = 20, r.long_video = joint;
+        });
+    return list;
+}
+
+double psnr(const at::Tensor& a, const at::Tensor& b) {
+    return 10 * std::log10(4 / ((a - b).square().mean().item<double>() + 1e-20));
+}
+
+} // namespace
+
+TEST(every_kind_of_video) {
+    const Model cpu = load(at::kCPU, Precision::FLOAT32), fine = load(fake::device(), Precision::FLOAT32),
+                coarse = load(fake::device(), Precision::BFLOAT16);
+    for (const auto& [name, request] : variants()) {
+        const at::Tensor want = video(cpu, request);
+        Stats stats;
+        const double exact = psnr(video(fine, request, &stats), want), rounded = psnr(video(coarse, request), want);
+        // A cache that reuses nothing is none.
+        if (request.cache.kind != cache::Kind::NONE) CHECK(stats.count.tokens_reused > 0);
+        std::printf("     %-20s float32 %6.1f dB to the CPU, bfloat16 %5.1f dB\n", name, exact, rounded);
+        std::fflush(stdout);
+        if (!(exact > 100)) test::fail(__FILE__, __LINE__, std::string(name) + " in float32");
+        if (!(rounded > 32)) test::fail(__FILE__, __LINE__, std::string(name) + " in bfloat16");
+    }
+    CHECK_EQ(fake::counts.races.load(), 0);
+    CHECK(fake::counts.attention > 0);
+}
+
+// Text and windows may wait as often as they like, and each chunk for its frames; a row waits once.
+TEST(a_row_waits_once) {
+    c10::InferenceMode inference;
+    const Model model = load(fake::device(), Precision::FLOAT32);
+    for (const auto& [name, request] : variants()) {
+        const auto made = model->begin(request);
+        Meter meter;
+        int64_t rows = 0, chunks = 0;
+        for (bool more = true; more;) {
+            const int64_t forwards = meter.stats().forwards, before = fake::counts.waits;
+            more = made->step(meter);
+            const int64_t waits = fake::counts.waits - before;
+            if (meter.stats().forwards > forwards) {
+                rows++;
+                if (waits != 1) test::fail(name, static_cast<int>(rows), std::to_string(waits) + " waits in a row");
+            }
+            const int64_t taking = fake::counts.waits;
+            if (!made->take(meter)) continue;
+            chunks++;
+            if (fake::counts.waits - taking > 2) test::fail(name, 0, "more than two waits for a chunk");
+        }
+        CHECK(rows >= 5 && chunks >= 1);
+    }
+}
+
+// The thread that makes a video stands on another device than the model, as each new thread does.
+TEST(any_thread_and_any_device) {
+    const Variant v = variants().front();
+    const Model model = load(fake::device(1), Precision::FLOAT32);
+    const at::Tensor want = video(load(at::kCPU, Precision::FLOAT32), v.request);
+    std::vector<at::Tensor> made(2);
+    std::vector<std::thread> threads;
+    for (at::Tensor& each : made) threads.emplace_back([&] { each = video(model, v.request); });
+    for (std::thread& t : threads) t.join();
+    for (const at::Tensor& each : made) CHECK(psnr(each, want) > 100);
+    CHECK_EQ(fake::counts.races.load(), 0);
+}
+
+// Loaded in one stream, used in others: also while another model takes the place of one that goes.
+TEST(memory_goes_with_the_model) {
+    c10::getDeviceAllocator(fake::device().type())->emptyCache();
+    const size_t before = fake::use().reserved;
+    for (int i = 0; i < 2; i++) {
+        Model model = load(fake::device(), Precision::BFLOAT16);
+        CHECK(fake::use().used > before + (1 << 20));
+        video(model, variants().front().request);
+        model.reset();
+        CHECK_EQ(fake::use().used, before);
+        CHECK_EQ(fake::use().reserved, before);
+    }
+    CHECK_EQ(fake::counts.races.load(), 0);
+}
+
+// Each allocation of loading and of a video in turn, as far as tens of thousands go: one error, whoever reports it, and
+// nothing stays held.
+TEST(memory_that_ends_anywhere_is_one_error) {
+    Request r = variants().front().request;
+    r.num_frames = 9, r.steps = 1, r.ar_step = 0, r.width = r.height = 16;
+    auto make = [&] { video(load(fake::device(), Precision::FLOAT32), r); };
+    fake::forget_most();
+    make();
+    const auto all = static_cast<int64_t>(fake::use().allocations);
+    const size_t held = fake::use().used;
+    int64_t failed = 0;
+    for (int64_t after = 0; after < all; after = after * 4 / 3 + 7) {
+        for (fake::Failure how : {fake::Failure::ALLOCATOR, fake::Failure::LIBRARY}) {
+            fake::fail(how, after);
+            CHECK_ERROR(make(), MC_ERROR_MEMORY, "ran out of memory: ");
+            fake::fail(how, after);
+            CHECK_ERROR(make(), MC_ERROR_MEMORY, "'s 64.00 GiB are free; ");
+            CHECK_EQ(fake::use().used, held);
+            failed++;
+        }
+    }
+    fake::fail(fake::Failure::NONE, 0);
+    CHECK(failed > 20);
+    std::printf("     %lld allocations, %lld of them made to fail\n", (long long)all, (long long)failed);
+}
+
+TEST(a_lost_device_is_one_error) {
+    const Model model = load(fake::device(), Precision::FLOAT32);
+    for (int64_t after : {0, 100, 1000}) {
+        fake::fail(fake::Failure::LOST, after);
+        CHECK_ERROR(video(model, variants().front().request), MC_ERROR_DEVICE, "failed in the middle of its work");
+    }
+    fake::fail(fake::Failure::NONE, 0);
+}
+
+int main(int argc, char** argv) {
+    test::root = argv[1];
+    return test::run_tests(argc - 1, argv + 1);
+}
