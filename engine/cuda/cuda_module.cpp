@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "engine/cuda/cuda_module.h"
 
+#include <ATen/detail/CUDAHooksInterface.h>
 #include <ATen/ops/zeros.h>
 #include <c10/util/Exception.h>
 #include <cuda_runtime_api.h>
 
 #include <cstdio>
 #include <string>
+#include <typeinfo>
 
 namespace {
 
@@ -31,6 +33,11 @@ std::string list_devices(int count) {
 std::string fault(int device, McStatus& status) {
     const std::string name = "cuda:" + std::to_string(device);
     status = MC_ERROR_DEVICE;
+    // LibTorch asks once for its part for CUDA, some operations on the CPU among those that ask, and keeps the answer.
+    const at::CUDAHooksInterface& hooks = at::detail::getCUDAHooks();
+    if (typeid(hooks) == typeid(at::CUDAHooksInterface))
+        return name + ": LibTorch has worked on the CPU in this program and settled that there is no GPU; open the GPU "
+                      "before anything else, in a new process";
     int driver = 0;
     if (cudaDriverGetVersion(&driver) != cudaSuccess || driver == 0)
         return name + ": NVIDIA's driver is not installed; install one for CUDA " + version(OLDEST_DRIVER) +

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // What a user reads who asks for a GPU that this machine, this build or this driver does not have.
+#include <ATen/ops/conv2d.h>
+#include <ATen/ops/ones.h>
 #include <dlfcn.h>
 
 #include <filesystem>
@@ -78,6 +80,26 @@ TEST(no_such_gpu) {
     CHECK_ERROR(open_cuda(999, CUDA_MODULE), MC_ERROR_NOT_FOUND, "this machine has cuda:0 (");
 }
 
+// In a process of its own, since it cannot be undone there.
+TEST(a_gpu_opened_too_late_says_so) {
+    need_module();
+    const std::string self = std::filesystem::read_symlink("/proc/self/exe").string();
+    FILE* other = popen(("'" + self + "' --too-late 2>&1").c_str(), "r");
+    std::string said(4096, 0);
+    said.resize(std::fread(said.data(), 1, said.size(), other));
+    pclose(other);
+    if (said.find("cannot be loaded") != std::string::npos) SKIP("CUDA's libraries are not here: " + said);
+    CHECK(said.find("open the GPU before anything else") != std::string::npos);
+}
+static void open_too_late() {
+    at::conv2d(at::ones({1, 1, 4, 4}), at::ones({1, 1, 3, 3}));
+    try {
+        open_cuda(0, CUDA_MODULE);
+    } catch (const Error& e) {
+        std::puts(e.what());
+    }
+}
+
 // What auto says of a GPU that is there, by its driver, and cannot be had: the CPU is taken, once with a warning. A GPU
 // that is asked for is an error.
 TEST(auto_takes_what_works) {
@@ -109,5 +131,6 @@ TEST(auto_takes_what_works) {
 }
 
 int main(int argc, char** argv) {
+    if (argc > 1 && !std::strcmp(argv[1], "--too-late")) return open_too_late(), 0;
     return mc::test::run_tests(argc, argv);
 }

@@ -113,17 +113,23 @@ TEST(a_row_waits_once) {
         Meter meter;
         int64_t rows = 0, chunks = 0;
         for (bool more = true; more;) {
-            const int64_t forwards = meter.stats().forwards, before = fake::counts.waits;
+            int64_t before = fake::counts.waits;
+            if (const auto chunk = made->take(meter)) {
+                chunks++;
+                if (fake::counts.waits - before > 2) test::fail(name, 0, "more than two waits for a chunk");
+                meter.update([&](Stats& s) { s.chunk.push_back({0, chunk->pixels.size(1), chunk->count}); });
+                continue;
+            }
+            before = fake::counts.waits;
+            const int64_t forwards = meter.stats().forwards;
             more = made->step(meter);
             const int64_t waits = fake::counts.waits - before;
-            if (meter.stats().forwards > forwards) {
-                rows++;
-                if (waits != 1) test::fail(name, static_cast<int>(rows), std::to_string(waits) + " waits in a row");
-            }
-            const int64_t taking = fake::counts.waits;
-            if (!made->take(meter)) continue;
-            chunks++;
-            if (fake::counts.waits - taking > 2) test::fail(name, 0, "more than two waits for a chunk");
+            if (meter.stats().forwards == forwards) continue;
+            rows++;
+            // Where the solver goes past everything nothing is asked of the device.
+            const bool idle = waits == 0 && request.cache.reuse == cache::Reuse::SOLVER;
+            if (waits != 1 && !idle)
+                test::fail(name, static_cast<int>(rows), std::to_string(waits) + " waits in a row");
         }
         CHECK(rows >= 5 && chunks >= 1);
     }
