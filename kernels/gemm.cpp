@@ -97,8 +97,7 @@ void gemm(const Gemm& a, const Tiles& tiles) {
                 t.bias = a.bias && in == 0 ? a.bias + out : nullptr;
                 t.c_stride = a.c_stride;
                 t.add = a.accumulate || in > 0;
-                // Each tile of rows fetches its share of the next panel: few rows would wait for memory
-                // otherwise.
+                // Each tile of rows fetches its share of the next panel: few rows would wait for memory otherwise.
                 const bool last = out + gemm_panel >= a.out;
                 const void* const next = !last ? panel_of(out + gemm_panel, in) : a.next ? a.next : t.panel;
                 t.ahead_step = last && !a.next ? 0 : 128 / tile_count(rows, tiles.most_rows);

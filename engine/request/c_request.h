@@ -48,7 +48,7 @@ const char* text_of(McCache cache); // "auto" for MC_CACHE_AUTO, the name of the
 template <typename T>
 std::optional<T> chosen(int value, const Choice& choice) {
     if (value == 0) return std::nullopt;
-    if (value < 0 || value > static_cast<int>(choice.values.size()))
+    if (value < 0 || value > int(choice.values.size()))
         throw Error(MC_ERROR_SETTINGS, std::string(choice.name) + " has the number " + std::to_string(value) +
                                            ", which this version does not know: take one of the names of " +
                                            choice.c_name + " in motioncache.h.");

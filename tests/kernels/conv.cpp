@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-// The VAE's convolution against its plain twin, and against being cut into pieces.
+// The VAE's convolution against its plain version, and against itself cut into pieces.
 #include "fuzz.h"
 
 #include "kernels/conv.h"
