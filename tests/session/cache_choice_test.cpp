@@ -195,7 +195,7 @@ TEST(settings_of_the_other_caches) {
     settings_of_a_whole_chunk_cache<cache::FlowCacheSettings>();
 }
 
-TEST(a_knob_without_a_cache_is_refused) {
+TEST(a_cache_setting_without_a_cache_is_refused) {
     auto all = knobs();
     all.push_back({"cache-preset", true, [](CacheRequest& r) { r.preset = Preset::FAST; }, {}});
     for (const Knob& knob : all) {
@@ -231,7 +231,7 @@ TEST(caches_that_the_attention_cannot_serve_are_refused) {
     }
 }
 
-TEST(knobs_of_motioncache_with_another_cache_are_refused) {
+TEST(settings_of_motioncache_with_another_cache_are_refused) {
     auto all = knobs();
     all.push_back({"cache-preset", true, [](CacheRequest& r) { r.preset = Preset::BALANCED; }, {}});
     for (Kind kind : {Kind::TEACACHE, Kind::FLOWCACHE})
