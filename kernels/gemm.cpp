@@ -27,7 +27,7 @@ void each_weight(size_t out, size_t in, Store store, Move move) {
         }
 }
 
-// A panel is walked once for each tile of rows and a block of rows once for each panel: with so many ins and
+// A panel is read once for each tile of rows and a block of rows once for each panel: with this many ins and
 // rows at a time both stay in the second-level cache. A longer sum goes on from what it has written: nothing
 // is lost.
 constexpr size_t ins_at_once = 1024, rows_at_once = 240;

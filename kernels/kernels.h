@@ -95,7 +95,7 @@ struct Reuse {
     const void* x;      // [computed rows, width], type of `store`: output of the layers
     const int32_t* row; // [rows]
     void* residual;     // [rows, width], type of `store`, or nullptr
-    void* slope;        // the same
+    void* slope;        // like residual
     float* level;       // [rows]
     float level_now;
     void* out; // [rows, width], type of `store`

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
-// How the fast forward divides its rows: into blocks that one thread takes through a whole layer, so that what lies
+// How the optimised forward divides its rows: into blocks that one thread takes through a whole layer, so that what lies
 // between the matrix products stays in its caches.
 #include <ATen/core/Tensor.h>
 #include <algorithm>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
 // Between the structs of the C API and mc::Fields. read_c and write_c are made by generate.py; pictures, callbacks and
-// the cancel token are not among the fields and stay the caller's affair.
+// the cancel token are not among the fields; the caller handles them.
 #include <cstddef>
 #include <cstring>
 

@@ -88,7 +88,7 @@ TEST(equals_its_plain_twin) {
                 "conv", fast.size(), [&](size_t i) { return fast[i]; }, [&](size_t i) { return plain[i]; },
                 [&](size_t i) {
                     const size_t position = i / c.out_channels / (1 + gap);
-                    if (i / c.out_channels % (1 + gap)) return 0.f; // between the outputs: nobody's business
+                    if (i / c.out_channels % (1 + gap)) return 0.f; // between the outputs: not to be written
                     return 2 * ulp * std::sqrt(float(c.k)) *
                            (c.scale(position / c.columns, position % c.columns, i % c.out_channels) +
                             std::fabs(before[i]));

@@ -46,7 +46,7 @@ CRequest request(int frames = 33) {
     r.ar_step = 2;
     return r;
 }
-// With about half of each chunk's evaluations reused by and by. A few tokens of a chunk do not compute alone, however a
+// With about half of each chunk's evaluations reused in the course of the video. A few tokens of a chunk do not compute alone, however a
 // model's subjects move: so every chunk has turns that reuse all of it, and others.
 CRequest motioncache(int frames = 33) {
     CRequest r = request(frames);

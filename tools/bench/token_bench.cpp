@@ -31,7 +31,7 @@ using namespace mc;
 
 namespace {
 
-// MotionCache that puts nothing off, for the sake of its eye for motion.
+// MotionCache that defers nothing, run because it measures motion.
 cache::MotionCacheSettings compute_all() {
     cache::MotionCacheSettings s;
     s.threshold = 1e-30;

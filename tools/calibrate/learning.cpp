@@ -18,7 +18,7 @@ namespace {
 
 constexpr size_t RECORDED = 3; // videos of which the motion is kept: a few say enough
 
-// MotionCache that puts nothing off, for the sake of its eye for motion. The floor keeps still tokens due too.
+// MotionCache that defers nothing, run because it measures motion. The floor keeps still tokens due too.
 constexpr double FLOOR = 0.5;
 cache::MotionCacheSettings compute_all() {
     cache::MotionCacheSettings s;

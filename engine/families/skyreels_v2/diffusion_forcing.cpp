@@ -129,7 +129,7 @@ WindowSampler::RowWork WindowSampler::plan_work(int first, int last, bool observ
                 w.motion = policy_.wants_motion(b, turn.chunk) && !(skips && b > 0);
                 w.level = turn.sigma;
             } else {
-                if (turn.kind == ChunkTurn::Kind::PREFIX && idle && row_ > 0) continue; // nobody sees it
+                if (turn.kind == ChunkTurn::Kind::PREFIX && idle && row_ > 0) continue; // no chunk attends to it
                 counts_[turn.chunk].extra++;
                 w.output = observed;
                 w.motion = turn.kind == ChunkTurn::Kind::PREFIX && policy_.wants_prefix_motion() &&

@@ -63,7 +63,7 @@ struct Umt5Encoder::Impl {
     std::vector<Layer> layers;
     int64_t bytes = 0;
 
-    // In place: x is a result that nobody else holds.
+    // In place: x is a result that is not used elsewhere.
     at::Tensor round(at::Tensor x) const {
         return precision == Precision::BFLOAT16 ? x.copy_(x.to(at::kBFloat16)) : x;
     }

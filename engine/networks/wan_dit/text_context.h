@@ -9,7 +9,7 @@ namespace mc::transformer {
 struct TextContext {
     struct LayerKeys {
         at::Tensor k, v;   // [rows, D], type of the store; k after its norm
-        at::Tensor packed; // the same, packed for kernels::KeyValues; on the CPU
+        at::Tensor packed; // k and v packed for kernels::KeyValues; on the CPU
     };
     std::vector<LayerKeys> layers;
     // [rows] float32: 0; for the row that stands for all padding rows, the logarithm of their number

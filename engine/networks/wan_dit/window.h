@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
-// Inside of transformer::Window: what is sized by the window, shared by the fast and the plain forward.
+// Inside of transformer::Window: what is sized by the window, shared by the optimised and the plain forward.
 #include <span>
 #include <utility>
 
