@@ -140,7 +140,7 @@ void SkyReelsVideo::encode_text(Meter& meter) {
                 MC_ERROR_NUMBERS,
                 "The text encoder produced NaN or infinity; its weights are damaged: fetch the file again.");
         auto made = model.transformer->text_context(embeds, request.cancel);
-        flop += model.text_encoder->flop(static_cast<int64_t>(ids.size())) + made->flop;
+        flop += model.text_encoder->flop(int64_t(ids.size())) + made->flop;
         return made;
     };
     text = context(settings.prompt, "prompt", "prompt");
@@ -165,8 +165,7 @@ at::Tensor SkyReelsVideo::noise(sampler::Purpose purpose, int window, int64_t fr
     int64_t C = model.transformer_config.out_channels;
     at::Tensor noise = at::empty({C, frames, h, w}, at::kFloat), frame = at::empty({C, h, w}, at::kFloat);
     for (int64_t f = 0; f < frames; f++) {
-        sampler::normal_noise({settings.seed, purpose, static_cast<uint32_t>(window),
-                               static_cast<uint32_t>(f), static_cast<uint32_t>(row)},
+        sampler::normal_noise({settings.seed, purpose, uint32_t(window), uint32_t(f), uint32_t(row)},
                               frame.mutable_data_ptr<float>(), frame.numel());
         noise.select(1, f).copy_(frame);
     }
@@ -176,8 +175,8 @@ at::Tensor SkyReelsVideo::noise(sampler::Purpose purpose, int window, int64_t fr
 at::Tensor SkyReelsVideo::initial_latents() {
     int64_t C = model.transformer_config.out_channels, frames = windows.plans[index]->frames;
     if (!request.initial_noise)
-        return noise(sampler::Purpose::INITIAL, static_cast<int>(index), frames, 0);
-    return request.initial_noise(static_cast<int>(index), {C, frames, h, w}).to(model.placement.device).clone();
+        return noise(sampler::Purpose::INITIAL, int(index), frames, 0);
+    return request.initial_noise(int(index), {C, frames, h, w}).to(model.placement.device).clone();
 }
 
 void SkyReelsVideo::begin_window(Meter& meter) {
@@ -211,7 +210,7 @@ void SkyReelsVideo::begin_window(Meter& meter) {
     }
     // The reference forgets everything but the last frames that motion is measured against.
     window->forget(!settings.reference_windows);
-    auto prefix_noise = [this, at_window = static_cast<int>(index)](int row) {
+    auto prefix_noise = [this, at_window = int(index)](int row) {
         int64_t C = model.transformer_config.out_channels, frames = windows.plans[at_window]->prefix_frames;
         if (!request.prefix_noise) return noise(sampler::Purpose::PREFIX, at_window, frames, row);
         return request.prefix_noise(at_window, row, {C, frames, h, w}).to(model.placement.device);
@@ -224,7 +223,7 @@ void SkyReelsVideo::begin_window(Meter& meter) {
     decoded = index && !pixel_windows() ? plan.prefix_frames : 0;
 }
 
-// What the cache will compute as far as the schedule alone decides, for whoever asks (log level 5).
+// What the cache will compute as far as the schedule alone decides, for log level 5.
 void SkyReelsVideo::log_cache_schedule() {
     if (!model.log || settings.cache.kind() == cache::Kind::NONE) return;
     std::vector<cache::ScheduledStep> steps(1);
@@ -235,7 +234,8 @@ void SkyReelsVideo::log_cache_schedule() {
     for (bool first : {true, false})
         model.log(5, std::string("cache, ") + (first ? "first chunk: " : "other chunks: ") +
                          cache::text_of(cache::coarse_schedule(settings.cache, steps, first,
-                                                               windows.plans[0]->branches(), windows.plans[0]->video_chunks)));
+                                                               windows.plans[0]->branches(),
+                                                               windows.plans[0]->video_chunks)));
 }
 
 // "kv.{cond,uncond}.layer{i}.{k,v}": [tokens, heads, head] each.
@@ -306,8 +306,7 @@ bool SkyReelsVideo::step(Meter& meter) {
 
 void SkyReelsVideo::step_row(Meter& meter) {
     std::function<void(const sampler::Turn&)> observe;
-    if (request.turns)
-        observe = [&](const sampler::Turn& turn) { request.turns(static_cast<int>(index), turn); };
+    if (request.turns) observe = [&](const sampler::Turn& turn) { request.turns(int(index), turn); };
     sampler->step(
         request.cancel, request.trace, timing, [&] { meter.update([](Stats& s) { s.forwards++; }); },
         observe);
