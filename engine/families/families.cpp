@@ -13,4 +13,8 @@ void check_early(const std::string& path, const LoadOptions& options, const Requ
     skyreels_v2::check_early(path, options, request);
 }
 
+MemoryForecast forecast_memory(const std::string& path, const LoadOptions& options, const Request& request) {
+    return skyreels_v2::forecast_memory(path, options, request);
+}
+
 } // namespace mc::session

@@ -35,6 +35,7 @@ at::Tensor Weights::get(const std::string& name, const std::vector<int64_t>& sha
                         at::ScalarType type) const {
     cancel_.check();
     const model::TensorView& view = tensors_.get(name, shape);
+    if (device_.is_meta()) return at::empty(view.shape, at::TensorOptions(device_).dtype(type));
     at::Tensor stored = at::empty(view.shape, at::TensorOptions().dtype(type_of(view.dtype)));
     view.read(stored.mutable_data_ptr());
     if (loaded_) loaded_(view.bytes);

@@ -15,7 +15,7 @@ namespace mc {
 // Hands out the tensors of one network, each in memory of its own: once loaded, nothing is read from the files.
 class Weights {
   public:
-    // loaded(bytes) is called after each tensor.
+    // loaded(bytes) is called after each tensor. On the device "meta" tensors have shapes alone, and nothing is read.
     Weights(const model::Tensors& tensors, at::Device device, Cancel cancel = {},
             std::function<void(size_t bytes)> loaded = {})
         : tensors_(tensors), device_(device), cancel_(cancel), loaded_(std::move(loaded)) {}

@@ -13,20 +13,32 @@ int thread_count(const LoadOptions& o) {
     return o.threads > 0 ? o.threads : static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
 }
 
+at::Device choose_device(const LoadOptions& o, const std::function<void(int level, const std::string& text)>& log) {
+    return o.opened ? *o.opened : choose_device(o.device, o.cuda, log);
+}
+
+Precision precision_on(at::Device device, const LoadOptions& o) {
+    return o.precision.value_or(device.is_cpu() ? Precision::FLOAT32 : Precision::BFLOAT16);
+}
+
 Placement place(const LoadOptions& o) {
     Placement p;
-    p.device = o.opened ? *o.opened : choose_device(o.device, o.cuda, o.log);
-    p.precision = o.precision.value_or(p.device.is_cpu() ? Precision::FLOAT32 : Precision::BFLOAT16);
+    p.device = choose_device(o, o.log);
+    p.precision = precision_on(p.device, o);
     p.threads = thread_count(o);
     set_thread_count(p.threads);
     return p;
 }
 
-void check_weights_fit(int64_t bytes, Precision precision) {
-    check_memory(bytes, "The model",
-                 precision == Precision::FLOAT32
-                     ? "set precision=bfloat16 to halve it, or use a smaller model."
-                     : "use a smaller model or a machine with more memory.");
+void check_weights_fit(int64_t bytes, Precision precision, at::Device device) {
+    check_memory(
+        bytes, "The model",
+        [&](int64_t free) -> std::string {
+            if (precision == Precision::FLOAT32 && bytes / 2 <= free) return "set precision=bfloat16 to halve it.";
+            return device.is_cpu() ? "use a smaller model or a machine with more memory."
+                                   : "use a smaller model, or device=cpu.";
+        },
+        device);
 }
 
 } // namespace mc::session

@@ -34,9 +34,12 @@ struct Placement {
 Placement place(const LoadOptions& options);
 
 int thread_count(const LoadOptions& options);
+at::Device choose_device(const LoadOptions& options,
+                         const std::function<void(int level, const std::string& text)>& log);
+Precision precision_on(at::Device device, const LoadOptions& options);
 
-// Throws MC_ERROR_MEMORY when weights of this size do not fit on the CPU; other devices say so themselves.
-void check_weights_fit(int64_t bytes, Precision precision);
+// Throws MC_ERROR_MEMORY when weights of so many bytes do not fit on the device.
+void check_weights_fit(int64_t bytes, Precision precision, at::Device device);
 
 // Progress through all parts of a model, by the bytes of their files.
 class LoadProgress {

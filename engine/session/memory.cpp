@@ -9,6 +9,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "engine/device.h"
 #include "engine/error.h"
 
 namespace mc::session {
@@ -80,13 +81,21 @@ std::string gibibytes(int64_t bytes) {
     return text;
 }
 
-void check_memory(int64_t needed, const std::string& what, const std::string& remedy) {
-    int64_t free = free_memory();
+int64_t free_memory(at::Device device) {
+    return device.is_cpu() ? free_memory() : device_memory(device).free;
+}
+
+void check_memory(int64_t needed, const std::string& what, const Remedy& remedy, at::Device device) {
+    const int64_t free = free_memory(device);
     if (needed <= free) return;
     throw Error(MC_ERROR_MEMORY,
-                what + " needs " + gibibytes(needed) + " of memory but " + gibibytes(free) + " are free; " +
-                    remedy,
+                what + " needs " + gibibytes(needed) + " of " + (device.is_cpu() ? "memory" : device.str() + "'s memory") +
+                    " but " + gibibytes(free) + " are free; " + remedy(free),
                 "needed " + std::to_string(needed) + " bytes, free " + std::to_string(free) + " bytes");
+}
+
+void check_memory(int64_t needed, const std::string& what, const std::string& remedy) {
+    check_memory(needed, what, [&](int64_t) { return remedy; }, at::kCPU);
 }
 
 } // namespace mc::session

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
 // What is free, and the refusal that says both numbers.
+#include <c10/core/Device.h>
 #include <cstdint>
+#include <functional>
 #include <string>
 
 namespace mc::session {
@@ -12,7 +14,12 @@ int64_t free_memory(const std::string& root = "");
 
 std::string gibibytes(int64_t bytes); // "1.50 GiB"
 
+int64_t free_memory(at::Device device); // of the CPU as above, or of a device
+
 // Throws MC_ERROR_MEMORY when `needed` is more than is free. what: "The model", ...; remedy: a sentence.
+// free: bytes; the remedy may say what fits into them.
+using Remedy = std::function<std::string(int64_t free)>;
+void check_memory(int64_t needed, const std::string& what, const Remedy& remedy, at::Device device);
 void check_memory(int64_t needed, const std::string& what, const std::string& remedy);
 
 } // namespace mc::session

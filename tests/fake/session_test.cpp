@@ -41,7 +41,7 @@ std::vector<Variant> variants() {
     std::vector<Variant> list;
     auto add = [&](const char* name, auto change) {
         Request r;
-        r.prompt = "a red ball";
+        r.prompt.emplace("a red ball");
         r.seed = 7, r.width = 48, r.height = 32;
         r.num_frames = 21, r.base_num_frames.emplace(21), r.steps = 5;
         r.causal_block_size = 3, r.ar_step = 2, r.attention = model::Attention::KV;
@@ -78,6 +78,11 @@ std::vector<Variant> variants() {
             r.num_frames = 33, r.overlap_history = 9, r.addnoise_condition = 20, r.long_video = joint;
         });
     return list;
+}
+
+// Apart, because GCC 12 otherwise warns of members that are not set.
+[[gnu::noinline]] Request plain_request() {
+    return variants().front().request;
 }
 
 double psnr(const at::Tensor& a, const at::Tensor& b) {
@@ -166,7 +171,7 @@ TEST(memory_goes_with_the_model) {
 // Each allocation of loading and of a video in turn, as far as tens of thousands go: one error, whoever reports it, and
 // nothing stays held.
 TEST(memory_that_ends_anywhere_is_one_error) {
-    Request r = variants().front().request;
+    Request r = plain_request();
     r.num_frames = 9, r.steps = 1, r.ar_step = 0, r.width = r.height = 16;
     auto make = [&] { video(load(fake::device(), Precision::FLOAT32), r); };
     fake::forget_most();
@@ -196,6 +201,113 @@ TEST(a_lost_device_is_one_error) {
         CHECK_ERROR(video(model, variants().front().request), MC_ERROR_DEVICE, "failed in the middle of its work");
     }
     fake::fail(fake::Failure::NONE, 0);
+}
+
+// What a video takes beside the weights, at several sizes: never more than planned, and not so little that videos which
+// would fit are refused.
+TEST(what_is_planned_is_what_is_taken) {
+    for (Precision precision : {Precision::FLOAT32, Precision::BFLOAT16}) {
+        const Model model = load(fake::device(), precision);
+        for (auto& [name, request] : variants()) {
+            if (std::string(name).find("no guidance") != std::string::npos) continue;
+            Request r = request;
+            r.steps = 2, r.ar_step = 0, r.width = 160, r.height = 96;
+            const size_t before = fake::use().used;
+            fake::forget_most();
+            Session s(model, r);
+            const int64_t planned = s.stats().bytes_planned - s.stats().bytes_weights;
+            while (s.next()) {
+            }
+            const auto taken = static_cast<int64_t>(fake::use().most - before);
+            std::printf("     %-20s %s: %6.1f MB planned, %6.1f MB taken\n", name, name_of(precision), planned / 1e6,
+                        taken / 1e6);
+            if (!(taken <= planned)) test::fail(name, 0, "more was taken than planned");
+            if (!(planned < 3 * taken)) test::fail(name, 0, "much more was planned than taken");
+        }
+    }
+}
+
+// Both numbers, and settings that do fit: taken at their word.
+TEST(a_video_too_large_is_refused_with_what_fits) {
+    const Model model = load(fake::device(), Precision::BFLOAT16);
+    Request r = plain_request();
+    r.width = 96, r.height = 64, r.num_frames = 93, r.base_num_frames = 93;
+    const int64_t planned = [&] {
+        const Stats stats = Session(model, r).stats();
+        return stats.bytes_planned - stats.bytes_weights - stats.bytes_keys_values / 2;
+    }();
+    model->text_encoder->move_to(at::kCPU);
+    fake::set_capacity(fake::use().used + static_cast<size_t>(planned));
+    try {
+        Session s(model, r);
+        test::fail(__FILE__, __LINE__, "it was not refused");
+    } catch (const Error& e) {
+        const std::string text = e.what();
+        std::printf("     %s\n", text.c_str());
+        CHECK_EQ(int(e.status), int(MC_ERROR_MEMORY));
+        CHECK(text.find(" GiB of fake:0's memory but ") != std::string::npos);
+        CHECK(text.find(" GiB are free; num-frames=") != std::string::npos);
+        int frames = 0, width = 0, height = 0;
+        CHECK_EQ(std::sscanf(text.substr(text.find("num-frames=")).c_str(), "num-frames=%d or width=%d height=%d",
+                             &frames, &width, &height), 3);
+        std::vector<Request> fitting(2, r);
+        fitting[0].num_frames = frames, fitting[0].base_num_frames = frames;
+        fitting[1].width = width, fitting[1].height = height;
+        for (Request& each : fitting) {
+            each.steps = 1, each.ar_step = 0;
+            video(model, each);
+        }
+    }
+    r.width = 16, r.height = 16, r.num_frames = 9;
+    fake::set_capacity(fake::use().used + (1 << 16));
+    CHECK_ERROR(Session(model, r), MC_ERROR_MEMORY, "use a smaller model");
+    fake::set_capacity(fake::ALL);
+}
+
+// The same without a weight read, for a folder; and the text encoder goes to the CPU where the device is short.
+TEST(a_forecast_is_what_the_session_plans) {
+    const std::string folder = test::root + "/models/demo";
+    Request r = plain_request();
+    LoadOptions o;
+    o.opened = fake::device(), o.threads = 1;
+    const size_t before = fake::use().allocations;
+    const MemoryForecast f = forecast_memory(folder, o, r);
+    CHECK_EQ(fake::use().allocations, before);
+    CHECK(f.device == fake::device() && f.text_device == fake::device() && f.precision == Precision::BFLOAT16);
+    CHECK(f.would_fit.empty() && f.total < f.free);
+    const at::Tensor want = video(load(fake::device(), Precision::BFLOAT16), r);
+    {
+        const Model model = load(fake::device(), Precision::BFLOAT16);
+        const Session s(model, r);
+        CHECK_EQ(s.stats().bytes_planned - s.stats().bytes_weights, f.total - f.weights());
+        CHECK_EQ(s.stats().bytes_keys_values, f.keys_values);
+    }
+
+    // Less than twice the weights: the encoder is read to the CPU.
+    const auto held = static_cast<int64_t>(fake::use().used);
+    c10::getDeviceAllocator(fake::device().type())->emptyCache();
+    fake::set_capacity(static_cast<size_t>(held + f.total - f.text_encoder / 2));
+    const MemoryForecast shorter = forecast_memory(folder, o, r);
+    CHECK(shorter.text_device == at::kCPU && shorter.would_fit.empty());
+    {
+        const Model model = load(fake::device(), Precision::BFLOAT16);
+        CHECK(psnr(video(model, r), want) > 40);
+        CHECK(model->text_encoder->device() == at::kCPU);
+    }
+    fake::set_capacity(fake::ALL);
+    {
+        const Model model = load(fake::device(), Precision::BFLOAT16);
+        CHECK(model->text_encoder->device() == fake::device());
+        fake::set_capacity(fake::use().used + static_cast<size_t>(f.total - f.weights()) - (64 << 10));
+        CHECK(psnr(video(model, r), want) > 40); // moved away
+        CHECK(model->text_encoder->device() == at::kCPU);
+        fake::set_capacity(fake::ALL);
+    }
+    fake::set_capacity(1 << 20);
+    CHECK_ERROR(check_early(folder, o, r), MC_ERROR_MEMORY, "The model needs ");
+    CHECK_ERROR(load(fake::device(), Precision::BFLOAT16), MC_ERROR_MEMORY, "The model needs ");
+    fake::set_capacity(fake::ALL);
+    CHECK_EQ(fake::counts.races.load(), 0);
 }
 
 int main(int argc, char** argv) {

@@ -27,22 +27,20 @@ Checked check(const session::Request& request, const ModelFacts& facts) {
     return c;
 }
 
-} // namespace
-
-void check_early(const std::string& path, const session::LoadOptions& options,
-                 const session::Request& request) {
-    // Whether auto takes a GPU, and why not, is found out and told once, when the model is opened.
-    const bool automatic = options.device == "auto";
-    const bool on_cpu = automatic
-                            ? !session::has_driver(options.cuda)
-                            : session::choose_device(options.device, options.cuda, options.log).is_cpu();
-
+struct Early {
+    std::unique_ptr<model::ModelFolder> folder;
     std::optional<model::Calibration> calibration;
+    Checked checked;
+};
+
+// No weight file is opened before the request is found possible.
+Early look(const std::string& path, const session::LoadOptions& options, const session::Request& request) {
+    Early early;
     const std::string file = model::calibration_file(path);
     const std::vector<model::FolderOutline> outlines = model::outlines(path);
     if (options.calibration && std::filesystem::exists(file))
-        calibration = model::parse_calibration(model::JsonObject::read(file));
-    const model::Calibration* known = calibration ? &*calibration : nullptr;
+        early.calibration = model::parse_calibration(model::JsonObject::read(file));
+    const model::Calibration* known = early.calibration ? &*early.calibration : nullptr;
     std::optional<Error> refused;
     bool possible = false;
     for (const model::FolderOutline& o : outlines) {
@@ -55,21 +53,58 @@ void check_early(const std::string& path, const session::LoadOptions& options,
         }
     }
     if (!possible) throw *refused;
+    early.folder = model::ModelFolder::open(path);
+    early.checked = check(request, {early.folder->transformer, early.folder->vae, early.folder->defaults, known});
+    return early;
+}
 
-    const auto folder = model::ModelFolder::open(path);
-    const Checked c = check(request, {folder->transformer, folder->vae, folder->defaults, known});
-    if (!on_cpu) return;
+session::MemoryForecast forecast(const Early& early, const session::LoadOptions& options, at::Device device,
+                                 const session::Request& request) {
+    const model::ModelFolder& folder = *early.folder;
     set_thread_count(session::thread_count(options)); // each takes memory
-    const Precision precision = options.precision.value_or(Precision::FLOAT32);
-    const int64_t weights = held_bytes(*folder->transformer_tensors(), *folder->vae_tensors(),
-                                       *folder->text_encoder_tensors(), precision);
-    session::check_weights_fit(weights, precision);
-    session::check_memory(
-        weights + sampling_bytes(c.settings, c.windows, folder->transformer, precision,
-                                 c.settings.height / folder->vae.spatial_factor,
-                                 c.settings.width / folder->vae.spatial_factor),
-        "The model with this request",
-        "ask for a smaller picture, a smaller base-num-frames or fewer frames, or use a smaller model.");
+    session::MemoryForecast f;
+    f.device = device;
+    f.precision = session::precision_on(device, options);
+    const auto vae_tensors = folder.vae_tensors();
+    const WeightBytes weights =
+        weight_bytes(*folder.transformer_tensors(), *vae_tensors, *folder.text_encoder_tensors(), f.precision);
+    const vae::WanVae vae(*vae_tensors, folder.vae, device);
+    f.free = session::free_memory(device);
+    Planned planned{{folder.transformer, folder.vae, folder.defaults, early.calibration ? &*early.calibration : nullptr},
+                    folder.text_encoder, vae, f.precision, device, text_device(weights, device, f.free)};
+    MemoryPlan plan = plan_memory(early.checked.settings, early.checked.windows, planned);
+    auto held = [&] { return weights.total() - (planned.text_device == device ? 0 : weights.text_encoder); };
+    if (held() + plan.total() > f.free && !device.is_cpu()) { // as the session will move it
+        planned.text_device = at::kCPU;
+        plan = plan_memory(early.checked.settings, early.checked.windows, planned);
+    }
+    f.text_device = planned.text_device;
+    f.transformer = weights.transformer, f.text_encoder = weights.text_encoder, f.vae_weights = weights.vae;
+    f.keys_values = plan.keys_values, f.cache = plan.cache, f.activations = plan.activations;
+    f.vae = plan.vae, f.text = plan.text;
+    f.total = held() + plan.total();
+    if (f.total > f.free) f.would_fit = what_fits(request, planned, f.free - held());
+    return f;
+}
+
+} // namespace
+
+session::MemoryForecast forecast_memory(const std::string& path, const session::LoadOptions& options,
+                                        const session::Request& request) {
+    const at::Device device = session::choose_device(options, {});
+    return forecast(look(path, options, request), options, device, request);
+}
+
+void check_early(const std::string& path, const session::LoadOptions& options,
+                 const session::Request& request) {
+    // Whether auto takes a GPU, and why not, is found out and told once, when the model is opened.
+    const bool open = options.opened || options.device != "auto" || !session::has_driver(options.cuda);
+    const at::Device device = open ? session::choose_device(options, options.log) : at::kCPU;
+    const Early early = look(path, options, request);
+    if (!open) return;
+    const session::MemoryForecast f = forecast(early, options, device, request);
+    session::check_weights_fit(f.weights(), f.precision, device);
+    session::check_memory(f.total, "The model with this request", [&](int64_t) { return f.would_fit; }, device);
 }
 
 } // namespace mc::skyreels_v2

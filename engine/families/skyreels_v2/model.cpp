@@ -10,29 +10,20 @@
 #include "engine/model/fingerprint.h"
 #include "engine/model/tokenizer_json.h"
 #include "engine/session/device_errors.h"
+#include "engine/session/memory.h"
 
 namespace mc::skyreels_v2 {
 
 using session::LoadOptions;
 
-int64_t held_bytes(const model::Tensors& transformer, const model::Tensors& vae, const model::Tensors& text,
-                   Precision precision) {
-    auto as = [](const model::Tensors& t, int64_t element) {
-        int64_t sum = 0;
-        for (const auto& [name, view] : t.all()) sum += int64_t(view.bytes / size_of(view.dtype)) * element;
-        return sum;
-    };
-    int64_t element = precision == Precision::FLOAT32 ? 4 : 2;
-    return as(transformer, element) + as(text, element) + as(vae, 4);
-}
-
 static void read_parts(Model* m, const model::Tensors& transformer, const model::Tensors& vae,
-                       const model::Tensors& text, const std::string& tokenizer, const LoadOptions& o) {
+                       const model::Tensors& text, at::Device text_device, const std::string& tokenizer,
+                       const LoadOptions& o) {
     const auto [device, precision, threads] = m->placement;
     session::LoadProgress progress(o, transformer.bytes() + vae.bytes() + text.bytes());
     m->tokenizer = std::make_unique<text::Tokenizer>(tokenizer);
     m->byte_fallback = model::tokenizer_byte_fallback(tokenizer);
-    m->text_encoder = std::make_unique<text::Umt5Encoder>(progress.part("text encoder", text, device),
+    m->text_encoder = std::make_unique<text::Umt5Encoder>(progress.part("text encoder", text, text_device),
                                                           m->text_config, precision);
     m->transformer = std::make_unique<transformer::Transformer>(
         progress.part("transformer", transformer, device), m->transformer_config, precision);
@@ -56,11 +47,20 @@ static std::shared_ptr<Model> load(std::shared_ptr<Model> m, const model::Tensor
     m->placement = session::place(o);
     m->log = o.log;
     const at::Device device = m->placement.device;
-    const int64_t bytes = held_bytes(transformer, vae, text, m->placement.precision);
-    if (device.is_cpu()) session::check_weights_fit(bytes, m->placement.precision);
+    const Precision precision = m->placement.precision;
+    const WeightBytes weights = weight_bytes(transformer, vae, text, precision);
+    const at::Device text_device =
+        device.is_cpu() ? device : skyreels_v2::text_device(weights, device, session::free_memory(device));
+    const bool apart = text_device != device;
+    const int64_t bytes = weights.total() - (apart ? weights.text_encoder : 0);
+    session::check_weights_fit(bytes, precision, device);
+    if (apart) {
+        session::check_memory(weights.text_encoder, "The text encoder on the CPU", "use a machine with more memory.");
+        if (o.log) o.log(4, "the text encoder is on the CPU, to leave " + device.str() + " for the video");
+    }
     session::with_memory_told(device, "The model", bytes, "use a smaller model or another device.", [&] {
         const c10::OptionalDeviceGuard on_device(device.is_cpu() ? std::nullopt : std::optional(device));
-        read_parts(m.get(), transformer, vae, text, tokenizer, o);
+        read_parts(m.get(), transformer, vae, text, text_device, tokenizer, o);
         wait_for(device); // sessions read the weights in streams of their own
     });
     return m;
@@ -94,6 +94,11 @@ std::shared_ptr<const Model> Model::open_parts(const Parts& parts, const LoadOpt
 
 std::unique_ptr<session::Video> Model::begin(session::Request request) const {
     return begin_video(*this, std::move(request));
+}
+
+Planned Model::planned() const {
+    return {{transformer_config, vae_config, defaults, calibration ? &*calibration : nullptr},
+            text_config, *vae, placement.precision, placement.device, text_encoder->device()};
 }
 
 int64_t Model::bytes() const {

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "engine/families/skyreels_v2/folder.h"
+#include "engine/families/skyreels_v2/memory_plan.h"
 #include "engine/model/calibration.h"
 #include "engine/networks/t5/umt5_encoder.h"
 #include "engine/networks/wan_dit/transformer.h"
@@ -27,6 +28,7 @@ struct Model final : session::Family {
     static std::shared_ptr<const Model> open_parts(const Parts& parts, const session::LoadOptions& options);
 
     std::unique_ptr<session::Video> begin(session::Request request) const override;
+    Planned planned() const; // points into this
     int64_t bytes() const override;
 
     model::TransformerConfig transformer_config;
@@ -41,9 +43,5 @@ struct Model final : session::Family {
     std::unique_ptr<vae::WanVae> vae;
     std::function<void(int level, const std::string& text)> log;
 };
-
-// Bytes that the weights will take in memory.
-int64_t held_bytes(const model::Tensors& transformer, const model::Tensors& vae, const model::Tensors& text,
-                   Precision precision);
 
 } // namespace mc::skyreels_v2

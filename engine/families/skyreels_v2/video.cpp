@@ -65,7 +65,6 @@ struct SkyReelsVideo final : session::Video {
     bool pixel_windows() const {
         return settings.length.windows.size() > 1 && settings.long_video == model::LongVideo::PIXEL;
     }
-    int64_t planned_bytes() const;
     void encode_text(Meter& meter);
     at::Tensor encode_picture(const sampler::Image& image, const char* name);
     at::Tensor noise(sampler::Purpose purpose, int window, int64_t frames, int row) const;
@@ -95,29 +94,20 @@ SkyReelsVideo::SkyReelsVideo(const Model& m, Request r) : model(m), request(std:
     outline_.width = settings.width;
     outline_.height = settings.height;
     outline_.cache = settings.cache.kind();
-    for (size_t i : windows.different) {
-        const auto bytes =
-            transformer::Window::bytes(model.transformer_config, model.placement.precision, shape(i));
-        outline_.bytes_keys_values = std::max(outline_.bytes_keys_values, bytes.keys_values);
-        outline_.bytes_cache = std::max(outline_.bytes_cache, bytes.remembered);
+    const at::Device device = model.placement.device;
+    MemoryPlan plan = plan_memory(settings, windows, model.planned());
+    if (model.text_encoder->device() != at::kCPU && plan.total() > session::free_memory(device) &&
+        model.text_encoder->bytes() <= session::free_memory()) {
+        model.text_encoder->move_to(at::kCPU);
+        give_back_memory(device);
+        if (model.log) model.log(4, "the text encoder moves to the CPU, to leave " + device.str() + " for the video");
+        plan = plan_memory(settings, windows, model.planned());
     }
-    outline_.bytes = planned_bytes();
-    if (model.placement.device.is_cpu())
-        check_memory(outline_.bytes, "This request",
-                     "ask for a smaller picture, a smaller base-num-frames or fewer frames.");
-}
-
-// What the request takes beside the weights, at its worst moment: the widest window's workspace, its latents
-// and solver state, and the VAE.
-int64_t SkyReelsVideo::planned_bytes() const {
-    int64_t chunk = std::max(settings.causal_block_size, pixel_windows() ? overlap_latents(settings, 1) : 1);
-    int64_t vae = model.vae->decode_bytes(chunk, h, w);
-    if (pixel_windows()) vae = std::max(vae, model.vae->encode_bytes(settings.overlap_history, h, w));
-    // The text is encoded and gone before the window is made.
-    int64_t text = model.text_encoder->encode_bytes(model.transformer_config.text_rows);
-    int64_t sampling =
-        sampling_bytes(settings, windows, model.transformer_config, model.placement.precision, h, w);
-    return std::max(text, sampling + vae);
+    outline_.bytes_keys_values = plan.keys_values;
+    outline_.bytes_cache = plan.cache;
+    outline_.bytes = plan.total();
+    check_memory(outline_.bytes, "This request",
+                 [&](int64_t free) { return what_fits(request, model.planned(), free); }, device);
 }
 
 void SkyReelsVideo::encode_text(Meter& meter) {

@@ -66,16 +66,4 @@ transformer::Window::Shape shape_of(const Settings& settings, const Windows& win
     return s;
 }
 
-int64_t sampling_bytes(const Settings& settings, const Windows& windows,
-                       const model::TransformerConfig& transformer, Precision precision, int64_t height,
-                       int64_t width) {
-    int64_t most = 0, latents = 0;
-    for (size_t i : windows.different) {
-        const auto s = shape_of(settings, windows, i, height, width);
-        most = std::max(most, transformer::Window::bytes(transformer, precision, s).total());
-        latents = std::max<int64_t>(latents, s.frames * height * width * transformer.out_channels * 4);
-    }
-    return most + 10 * latents;
-}
-
 } // namespace mc::skyreels_v2

@@ -26,9 +26,5 @@ int overlap_latents(const Settings& settings, size_t window); // latent frames t
 // height, width: of the latents.
 transformer::Window::Shape shape_of(const Settings& settings, const Windows& windows, size_t window,
                                     int64_t height, int64_t width);
-// Of the widest window: its workspace, latents and solver state; what a video takes beside weights, VAE and text.
-int64_t sampling_bytes(const Settings& settings, const Windows& windows,
-                       const model::TransformerConfig& transformer, Precision precision, int64_t height,
-                       int64_t width);
 
 } // namespace mc::skyreels_v2

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <mutex>
 
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/bmm.h>
@@ -51,6 +52,12 @@ bool native_bfloat16(const at::Device& device) {
 #endif
 }
 
+// Elements of the buffer into which linear() widens one matrix.
+int64_t buffer_size(const model::TextEncoderConfig& c, Precision precision, bool native) {
+    if (precision == Precision::FLOAT32 || native) return 0;
+    return c.width * std::max(c.ffn, c.heads * c.head);
+}
+
 } // namespace
 
 struct Umt5Encoder::Impl {
@@ -62,6 +69,7 @@ struct Umt5Encoder::Impl {
     at::Tensor norm;      // [D]
     std::vector<Layer> layers;
     int64_t bytes = 0;
+    std::mutex mutex; // of encoding and moving
 
     // In place: x is a result that is not used elsewhere.
     at::Tensor round(at::Tensor x) const {
@@ -80,12 +88,6 @@ struct Umt5Encoder::Impl {
     at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& gain) const {
         at::Tensor scale = at::rsqrt((x * x).mean(-1, true) + config.eps);
         return round(round(x * scale) * gain); // the first rounding is the reference's, before the gain
-    }
-
-    // Elements of the buffer into which linear() widens one matrix.
-    int64_t buffer_size() const {
-        if (precision == Precision::FLOAT32 || native) return 0;
-        return config.width * std::max(config.ffn, config.heads * config.head);
     }
 
     // bias [N, L, L]
@@ -164,6 +166,7 @@ Umt5Encoder::~Umt5Encoder() = default;
 
 at::Tensor Umt5Encoder::encode(const std::vector<int64_t>& ids, Cancel cancel, const Trace& trace) const {
     c10::InferenceMode inference;
+    const std::lock_guard lock(impl_->mutex);
     const auto& config = impl_->config;
     const int64_t tokens = static_cast<int64_t>(ids.size());
     for (int64_t id : ids)
@@ -172,7 +175,7 @@ at::Tensor Umt5Encoder::encode(const std::vector<int64_t>& ids, Cancel cancel, c
                         "The tokenizer gives the id " + std::to_string(id) + " and the text encoder knows " +
                             std::to_string(config.vocabulary) + "; both must come from the same model.");
 
-    at::Tensor buffer = at::empty({impl_->buffer_size()}, at::TensorOptions(impl_->device).dtype(at::kFloat));
+    at::Tensor buffer = at::empty({buffer_size(config, impl_->precision, impl_->native)}, at::TensorOptions(impl_->device).dtype(at::kFloat));
     at::Tensor buckets = impl_->buckets(tokens);
     at::Tensor x =
         at::embedding(impl_->embedding, at::tensor(ids, at::kLong).to(impl_->device)).to(at::kFloat);
@@ -190,20 +193,41 @@ at::Tensor Umt5Encoder::encode(const std::vector<int64_t>& ids, Cancel cancel, c
     return x;
 }
 
+at::Device Umt5Encoder::device() const {
+    return impl_->device;
+}
+
+void Umt5Encoder::move_to(at::Device device) {
+    c10::InferenceMode inference;
+    const std::lock_guard lock(impl_->mutex);
+    Impl& m = *impl_;
+    for (at::Tensor* t : {&m.embedding, &m.norm}) *t = t->to(device);
+    for (Layer& l : m.layers)
+        for (at::Tensor* t : {&l.norm_attention, &l.norm_ffn, &l.q, &l.k, &l.v, &l.o, &l.position, &l.gate, &l.up, &l.down})
+            *t = t->to(device);
+    m.device = device;
+    m.native = native_bfloat16(device);
+}
+
 int64_t Umt5Encoder::bytes() const {
     return impl_->bytes;
 }
 
 int64_t Umt5Encoder::encode_bytes(int64_t tokens) const {
-    const auto& c = impl_->config;
+    return encode_bytes(impl_->config, impl_->precision, impl_->device, tokens);
+}
+
+int64_t Umt5Encoder::encode_bytes(const model::TextEncoderConfig& c, Precision precision, at::Device device,
+                                  int64_t tokens) {
+    const bool native = native_bfloat16(device);
     int64_t square = tokens * tokens;
     // Of each kind at most four live at once: bias, scores, their softmax and its rounding; the input and
     // output of a product with their roundings.
     int64_t floats = 4 * (c.heads * square + tokens * (c.width + c.heads * c.head + c.ffn));
     // oneDNN packs the operands of a product of bfloat16 anew, on processors without AMX.
-    bool packs = impl_->precision == Precision::BFLOAT16 && impl_->native;
+    bool packs = precision == Precision::BFLOAT16 && native;
     int64_t packed = packs ? 2 * c.width * std::max(c.ffn, c.heads * c.head) + (16 << 10) : 0;
-    return 8 * square + 4 * (floats + impl_->buffer_size()) + packed;
+    return 8 * square + 4 * (floats + buffer_size(c, precision, native)) + packed;
 }
 
 int64_t Umt5Encoder::flop(int64_t tokens) const {

@@ -31,9 +31,14 @@ class Umt5Encoder {
     // Trace names: "layer0_out" ... one per layer, "embeds".
     // Throws MC_ERROR_READ for an id that the embedding does not have.
     at::Tensor encode(const std::vector<int64_t>& ids, Cancel cancel = {}, const Trace& trace = {}) const;
+    at::Device device() const;
+    // Its weights, between two encodes. Another device than its own must be ready to use.
+    void move_to(at::Device device);
     int64_t bytes() const; // of the weights held
     // Peak bytes that one encode holds besides the weights, result included.
     int64_t encode_bytes(int64_t tokens) const;
+    static int64_t encode_bytes(const model::TextEncoderConfig& config, Precision precision, at::Device device,
+                                int64_t tokens);
     int64_t flop(int64_t tokens) const; // of the matrix products of one encode
 
   private:

@@ -125,7 +125,8 @@ class Window {
         int64_t workspace, keys_values, remembered;
         int64_t total() const { return workspace + keys_values + remembered; }
     };
-    static Bytes bytes(const model::TransformerConfig& config, Precision precision, const Shape& shape);
+    static Bytes bytes(const model::TransformerConfig& config, Precision precision, at::Device device,
+                       const Shape& shape);
     // All keys and values of a layer, [tokens, D] float32 each, as attention reads them: for tests.
     std::pair<at::Tensor, at::Tensor> keys_values(int branch, int64_t layer) const;
     struct Impl;

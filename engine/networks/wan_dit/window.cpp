@@ -249,22 +249,38 @@ std::pair<at::Tensor, at::Tensor> Window::keys_values(int branch, int64_t layer)
     return {k, v};
 }
 
-Window::Bytes Window::bytes(const model::TransformerConfig& c, Precision precision, const Shape& s) {
+// forward_plain beside what both forwards hold. Its widest line is GELU's: with bfloat16 the FFN's rows as float32 before
+// and after, and that rounded and widened again.
+static int64_t plain_workspace(const model::TransformerConfig& c, const Window::Shape& s, int64_t rows,
+                               int64_t element) {
+    const int64_t ffn = rows * c.ffn * (element == 2 ? 14 : 8);
+    const int64_t text = s.branches * c.layers * 2 * c.text_rows * c.width * element;
+    return std::max(ffn + 16 * rows * c.width, 44 * rows * c.width) + text;
+}
+
+Window::Bytes Window::bytes(const model::TransformerConfig& c, Precision precision, at::Device device,
+                            const Shape& s) {
     const int64_t frame_tokens = (s.height / c.patch[1]) * (s.width / c.patch[2]),
                   tokens = s.frames * frame_tokens;
-    const kernels::Store store = store_for(precision, at::kCPU);
+    const kernels::Store store = store_for(precision, device);
     const int64_t element = store == kernels::Store::BF16 ? 2 : 4;
     const bool kv = s.attention == Attention::KV;
     const int64_t most = rows_at_once(s, frame_tokens);
     Bytes bytes{};
     // x, q and where remembered the output; patch embeddings and patches; bookkeeping; rotary tables; velocities, of which
     // guidance makes copies; a worker's blocks.
-    bytes.workspace =
-        most * c.width * (s.remembers ? 3 : 2) * element + tokens * c.width * element + most * 16 +
-        tokens * c.head() / 2 * 3 * 4 + tokens * 4 * c.out_channels * (s.branches + 1) * 4 +
-        thread_count() * Blocks::bytes(c.width, c.ffn, 4 * std::max(c.in_channels, c.out_channels), store);
-    bytes.keys_values = static_cast<int64_t>(kernels::key_value_bytes(tokens, c.heads, c.head(), store)) *
-                        s.branches * (kv ? c.layers : 2);
+    bytes.workspace = most * 16 + tokens * c.head() / 2 * 3 * 4 +
+                      tokens * 4 * c.out_channels * (s.branches + 1) * 4;
+    if (device.is_cpu())
+        bytes.workspace +=
+            most * c.width * (s.remembers ? 3 : 2) * element + tokens * c.width * element +
+            thread_count() * Blocks::bytes(c.width, c.ffn, 4 * std::max(c.in_channels, c.out_channels), store);
+    else
+        bytes.workspace += plain_workspace(c, s, (kv ? s.chunk : s.frames) * frame_tokens, element);
+    const int64_t layer = device.is_cpu()
+                              ? static_cast<int64_t>(kernels::key_value_bytes(tokens, c.heads, c.head(), store))
+                              : tokens * c.width * 2 * element;
+    bytes.keys_values = layer * s.branches * (kv ? c.layers : 2);
     if (s.remembers) {
         const bool taylor = s.reuse == cache::Reuse::TAYLOR;
         const int64_t chunks = kv ? s.frames / s.chunk : 1;

@@ -22,7 +22,7 @@ class Reader {
 
     Conv finish(Kernel kernel, const at::Tensor& weight, const at::Tensor& bias) {
         Conv c{kernel, weight.size(1), weight.size(0), weight, bias};
-        if (packed_) c.weight = pack(c);
+        if (packed_ && !c.weight.is_meta()) c.weight = pack(c);
         keep(c.weight), keep(c.bias);
         return c;
     }

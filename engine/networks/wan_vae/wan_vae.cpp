@@ -31,9 +31,9 @@ struct WanVae::Impl {
     Network network;
     at::Tensor mean, inverse; // [z, 1, 1]; the reference divides by the reciprocal, which rounds otherwise
 
-    Impl(const Weights& weights, const model::VaeConfig& c, Arithmetic arithmetic)
-        : config(c), device(weights.device()), fast(device.is_cpu() && arithmetic == Arithmetic::AUTO),
-          network(read_network(weights, c, fast)) {
+    Impl(const Weights& weights, const model::VaeConfig& c, bool fast)
+        : config(c), device(weights.device()), fast(fast), network(read_network(weights, c, fast)) {
+        if (device.is_meta()) return;
         mean = upload(at::tensor(c.latents_mean).view({-1, 1, 1}), device);
         inverse = upload(at::tensor(c.latents_std).view({-1, 1, 1}).reciprocal(), device);
     }
@@ -105,7 +105,12 @@ int64_t DecoderStream::flop() const {
 
 WanVae::WanVae(const Weights& weights, const model::VaeConfig& config, Arithmetic arithmetic) {
     c10::InferenceMode inference;
-    impl_ = std::make_unique<Impl>(weights, config, arithmetic);
+    impl_ = std::make_unique<Impl>(weights, config,
+                                   weights.device().is_cpu() && arithmetic == Arithmetic::AUTO);
+}
+WanVae::WanVae(const model::Tensors& shapes, const model::VaeConfig& config, at::Device device) {
+    c10::InferenceMode inference;
+    impl_ = std::make_unique<Impl>(Weights(shapes, at::kMeta), config, device.is_cpu());
 }
 WanVae::~WanVae() = default;
 

@@ -41,6 +41,8 @@ class WanVae {
   public:
     // Checks every tensor; throws MC_ERROR_READ for one that is missing or of the wrong shape.
     WanVae(const Weights& weights, const model::VaeConfig& config, Arithmetic arithmetic = Arithmetic::AUTO);
+    // For decode_bytes and encode_bytes alone, of a VAE on that device: no weight is read.
+    WanVae(const model::Tensors& shapes, const model::VaeConfig& config, at::Device device);
     ~WanVae();
     // video: [3, F, H, W] in [-1, 1]. Returns [z, 1 + (F-1)/4, H/8, W/8] normalised (posterior mode); frames
     // that do not fill a group of four are dropped. Adds what it computed to `flop`.

@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "engine/families/skyreels_v2/memory_plan.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "engine/error.h"
+#include "engine/networks/t5/umt5_encoder.h"
+
+namespace mc::skyreels_v2 {
+
+WeightBytes weight_bytes(const model::Tensors& transformer, const model::Tensors& vae, const model::Tensors& text,
+                         Precision precision) {
+    auto as = [](const model::Tensors& t, int64_t element) {
+        int64_t sum = 0;
+        for (const auto& [name, view] : t.all())
+            sum += static_cast<int64_t>(view.bytes / size_of(view.dtype)) * element;
+        return sum;
+    };
+    const int64_t element = precision == Precision::FLOAT32 ? 4 : 2;
+    return {as(transformer, element), as(text, element), as(vae, 4)};
+}
+
+at::Device text_device(const WeightBytes& weights, at::Device device, int64_t free) {
+    return weights.total() > free / 2 ? at::Device(at::kCPU) : device;
+}
+
+MemoryPlan plan_memory(const Settings& settings, const Windows& windows, const Planned& model) {
+    const model::TransformerConfig& c = model.facts.transformer;
+    const int64_t h = settings.height / model.facts.vae.spatial_factor,
+                  w = settings.width / model.facts.vae.spatial_factor;
+    MemoryPlan plan;
+    int64_t latents = 0;
+    for (size_t i : windows.different) {
+        const auto s = shape_of(settings, windows, i, h, w);
+        const auto bytes = transformer::Window::bytes(c, model.precision, model.device, s);
+        plan.keys_values = std::max(plan.keys_values, bytes.keys_values);
+        plan.cache = std::max(plan.cache, bytes.remembered);
+        plan.activations = std::max(plan.activations, bytes.workspace);
+        latents = std::max<int64_t>(latents, s.frames * h * w * c.out_channels * 4);
+    }
+    plan.activations += 10 * latents; // with the solver's state
+
+    const bool by_pixels = windows.plans.size() > 1 && settings.long_video == model::LongVideo::PIXEL;
+    const int64_t chunk = std::max(settings.causal_block_size, by_pixels ? overlap_latents(settings, 1) : 1);
+    plan.vae = model.vae.decode_bytes(chunk, h, w);
+    if (by_pixels) plan.vae = std::max(plan.vae, model.vae.encode_bytes(settings.overlap_history, h, w));
+    if (model.text_device == model.device)
+        plan.text = text::Umt5Encoder::encode_bytes(model.text, model.precision, model.device, c.text_rows);
+    return plan;
+}
+
+namespace {
+
+bool fits(const session::Request& request, const Planned& model, int64_t free) {
+    try {
+        const Settings s = complete(request, model.facts);
+        return plan_memory(s, plan_windows(s, request.grid, request.cancel), model).total() <= free;
+    } catch (const Error& e) {
+        if (e.status == MC_CANCELLED) throw;
+        return false; // such a request would be refused for another reason
+    }
+}
+
+// The largest n of [1, most) for which `ok`, which holds up to some n; 0: none.
+template <typename F>
+int64_t largest(int64_t most, const F& ok) {
+    int64_t low = 0, high = most;
+    while (high - low > 1) (ok((low + high) / 2) ? low : high) = (low + high) / 2;
+    return low;
+}
+
+} // namespace
+
+std::string what_fits(const session::Request& request, const Planned& model, int64_t free) {
+    const Settings s = complete(request, model.facts);
+    std::string found;
+    auto add = [&](const std::string& text) { found += (found.empty() ? "" : " or ") + text; };
+
+    // In steps of a chunk, down from the window that there is.
+    const int chunk = s.causal_block_size, window = s.length.windows.front();
+    const bool one_window = s.length.windows.size() == 1;
+    auto frames_of = [&](int64_t chunks) { return static_cast<int>(4 * (chunks * chunk - 1) + 1); };
+    auto shorter = [&](int64_t chunks) {
+        session::Request r = request;
+        r.base_num_frames = frames_of(chunks);
+        if (one_window) r.num_frames = frames_of(chunks);
+        return r;
+    };
+    if (const int64_t n = largest(window / chunk, [&](int64_t n) { return fits(shorter(n), model, free); }))
+        add((one_window ? "num-frames=" : "base-num-frames=") + std::to_string(frames_of(n)));
+
+    const int step = model.facts.vae.spatial_factor * static_cast<int>(model.facts.transformer.patch[1]);
+    auto smaller = [&](int64_t rows) { // of tokens, in about the same shape
+        session::Request r = request;
+        r.height = static_cast<int>(rows) * step;
+        r.width = std::max(1, static_cast<int>(std::lround(double(s.width) * *r.height / s.height / step))) * step;
+        return r;
+    };
+    if (const int64_t n = largest(s.height / step, [&](int64_t n) { return fits(smaller(n), model, free); })) {
+        const session::Request r = smaller(n);
+        add("width=" + std::to_string(*r.width) + " height=" + std::to_string(*r.height));
+    }
+    return found.empty() ? "no smaller picture and no shorter video of this model would fit: use a smaller model."
+                         : found + " would fit.";
+}
+
+} // namespace mc::skyreels_v2

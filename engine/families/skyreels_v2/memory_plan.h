@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#pragma once
+// What a request takes of the memory that the model's device has, known from JSON files and the headers of weight files.
+#include "engine/families/skyreels_v2/window_plans.h"
+#include "engine/networks/wan_vae/wan_vae.h"
+#include "engine/session/loading.h"
+
+namespace mc::skyreels_v2 {
+
+struct WeightBytes {
+    int64_t transformer = 0, text_encoder = 0, vae = 0; // held in memory
+    int64_t total() const { return transformer + text_encoder + vae; }
+};
+WeightBytes weight_bytes(const model::Tensors& transformer, const model::Tensors& vae, const model::Tensors& text,
+                         Precision precision);
+
+// What does not depend on the request.
+struct Planned {
+    ModelFacts facts;
+    const model::TextEncoderConfig& text;
+    const vae::WanVae& vae;
+    Precision precision;
+    at::Device device, text_device; // of all, and of the text encoder
+};
+// Where the text encoder, which is needed for a moment alone, goes: to the CPU where the weights would leave a device less
+// than half of what is free for videos.
+at::Device text_device(const WeightBytes& weights, at::Device device, int64_t free);
+
+struct MemoryPlan {
+    int64_t keys_values = 0, cache = 0, activations = 0, vae = 0; // while frames are sampled and decoded
+    int64_t text = 0; // while the prompt is encoded, before all that; 0 where that is on another device
+    int64_t total() const { return std::max(text, keys_values + cache + activations + vae); }
+};
+MemoryPlan plan_memory(const Settings& settings, const Windows& windows, const Planned& model);
+
+// The request in settings that fit into `free` bytes, each by itself: the longest video or window, the largest picture.
+// "num-frames=57 or width=416 height=240 would fit"; where none does, what then helps.
+std::string what_fits(const session::Request& request, const Planned& model, int64_t free);
+
+} // namespace mc::skyreels_v2
