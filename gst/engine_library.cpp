@@ -58,6 +58,7 @@ EngineLibrary open_library(const std::string& path) {
     resolve(library, path, "mc_model_open", e.model_open);
     resolve(library, path, "mc_model_free", e.model_free);
     resolve(library, path, "mc_request_check", e.request_check);
+    resolve(library, path, "mc_plan", e.plan);
     resolve(library, path, "mc_session_new", e.session_new);
     resolve(library, path, "mc_session_free", e.session_free);
     resolve(library, path, "mc_session_next", e.session_next);

@@ -21,6 +21,7 @@ struct EngineLibrary {
     decltype(&mc_model_open) model_open;
     decltype(&mc_model_free) model_free;
     decltype(&mc_request_check) request_check;
+    decltype(&mc_plan) plan;
     decltype(&mc_session_new) session_new;
     decltype(&mc_session_free) session_free;
     decltype(&mc_session_next) session_next;

@@ -180,6 +180,7 @@ void Generator::load(const Images& images) {
         picture = picture_;
     }
     const CRequest asked(job_.settings, picture, images, cancel_);
+    post_plan(options, asked.request); // also of what is refused next
     if (!engine_->request_check(&options, &asked.request, &error)) raise(error);
     model_ = engine_->model_open(&options, &error);
     if (!model_) raise(error);
@@ -243,6 +244,28 @@ bool Generator::put(McFrames* frames) {
 Stats Generator::stats() const {
     std::lock_guard lock(mutex_);
     return session_ ? stats_of(*engine_, session_) : last_stats_;
+}
+
+void Generator::post_plan(const McModelOptions& options, const McRequest& request) {
+    McModelOptions silent = options;
+    silent.log = nullptr; // what there is to warn of is told by the check
+    McPlan plan{};
+    plan.struct_size = sizeof plan;
+    McError error{};
+    if (!engine_->plan(&silent, &request, &plan, &error)) return; // told by the check too
+    auto bytes = [](int64_t count) { return gint64(count); };
+    outbox_.post(gst_message_new_element(
+        GST_OBJECT(element_),
+        gst_structure_new("motioncache-plan", "device", G_TYPE_STRING, plan.device, "fits", G_TYPE_BOOLEAN, plan.fits,
+                          "text-encoder-apart", G_TYPE_BOOLEAN, plan.text_encoder_apart, "bytes-transformer",
+                          G_TYPE_INT64, bytes(plan.bytes_transformer), "bytes-text-encoder", G_TYPE_INT64,
+                          bytes(plan.bytes_text_encoder), "bytes-vae", G_TYPE_INT64, bytes(plan.bytes_vae),
+                          "bytes-keys-values", G_TYPE_INT64, bytes(plan.bytes_keys_values), "bytes-cache", G_TYPE_INT64,
+                          bytes(plan.bytes_cache), "bytes-activations", G_TYPE_INT64, bytes(plan.bytes_activations),
+                          "bytes-vae-work", G_TYPE_INT64, bytes(plan.bytes_vae_work), "bytes-text-work", G_TYPE_INT64,
+                          bytes(plan.bytes_text_work), "bytes-total", G_TYPE_INT64, bytes(plan.bytes_total),
+                          "bytes-free", G_TYPE_INT64, bytes(plan.bytes_free), "would-fit", G_TYPE_STRING,
+                          plan.would_fit, nullptr)));
 }
 
 void Generator::post_chunk(McSession* session, const McFrames* frames, int index) {

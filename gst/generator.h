@@ -94,6 +94,7 @@ class Generator {
     GstMessage* progress_message(GstProgressType type, const char* text) const;
     static void on_progress(void* user, double fraction, const char* part);
     bool put(McFrames* frames); // false: stopped
+    void post_plan(const McModelOptions& options, const McRequest& request);
     void post_chunk(McSession* session, const McFrames* frames, int index);
     void forget_frames();
     static ModelKey key_of(const Job& job);

@@ -44,6 +44,10 @@
  * * #gint64 `first-frame`, #gint `frames`: index of its first frame in the video, and the number of its frames
  * * #gint64 `forwards`, `forwards-total`: passes through the transformer, so far and in the whole video
  *
+ * Before the model is loaded an element message `motioncache-plan` tells what it and the request will take of the memory,
+ * with the fields of McPlan in motioncache.h, among them #gchararray `device`, #gboolean `fits`, #gint64 `bytes-total`,
+ * `bytes-free` and #gchararray `would-fit`: where it does not fit, settings that would.
+ *
  * ## Properties
  *
  * Settings are read when the element goes from READY to PAUSED. A property that is changed later takes effect at the next

@@ -166,6 +166,32 @@ int mc_request_check(const McModelOptions* options, const McRequest* request, Mc
     });
 }
 
+int mc_plan(const McModelOptions* options, const McRequest* request, McPlan* out, McError* error) {
+    return guarded(error, [&] {
+        c10::InferenceMode guard;
+        const Loading loading = translate(options);
+        const auto f = mc::session::forecast_memory(loading.path, loading.options, translate(request));
+        McPlan plan{};
+        plan.struct_size = out->struct_size;
+        std::snprintf(plan.device, sizeof plan.device, "%s", f.device.str().c_str());
+        plan.fits = f.total <= f.free;
+        plan.text_encoder_apart = f.text_device != f.device;
+        plan.bytes_transformer = f.transformer;
+        plan.bytes_text_encoder = f.text_encoder;
+        plan.bytes_vae = f.vae_weights;
+        plan.bytes_keys_values = f.keys_values;
+        plan.bytes_cache = f.cache;
+        plan.bytes_activations = f.activations;
+        plan.bytes_vae_work = f.vae;
+        plan.bytes_text_work = f.text;
+        plan.bytes_total = f.total;
+        plan.bytes_free = f.free;
+        std::snprintf(plan.would_fit, sizeof plan.would_fit, "%s", f.would_fit.c_str());
+        std::memcpy(out, &plan, std::min(out->struct_size, sizeof plan));
+        return 1;
+    });
+}
+
 void mc_model_free(McModel* model) {
     delete model;
 }

@@ -172,6 +172,21 @@ int mc_request_check(const McModelOptions* options, const McRequest* caller, McE
     });
 }
 
+// A pattern takes next to nothing.
+int mc_plan(const McModelOptions* options, const McRequest* caller, McPlan* out, McError* error) {
+    return guarded(error, [&] {
+        checked(mc::whole_c(caller, "mc_request_init"));
+        McPlan plan{};
+        plan.struct_size = out->struct_size;
+        std::snprintf(plan.device, sizeof plan.device, "cpu");
+        plan.fits = 1;
+        plan.bytes_total = plan.bytes_activations = 1 << 20;
+        plan.bytes_free = int64_t(1) << 30;
+        std::memcpy(out, &plan, std::min(out->struct_size, sizeof plan));
+        return 1;
+    });
+}
+
 McSession* mc_session_new(McModel* model, const McRequest* caller, McError* error) {
     return guarded(error, [&]() -> McSession* {
         const Knobs& knobs = model->knobs;

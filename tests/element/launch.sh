@@ -61,6 +61,7 @@ interrupt)
     gst-launch-1.0 -em motioncachegen prompt="$prompt" steps=1 num-frames=5000 ! x264enc tune=zerolatency ! mp4mux ! \
         filesink location="$tmp/a.mp4" >"$tmp/log" &
     launch=$!
+    await "$tmp/log" "motioncache-plan, device=(string)cpu, fits=(boolean)true"
     await "$tmp/log" "motioncache-chunk, index=(int)5"
     kill -INT $launch
     wait $launch || fail "gst-launch-1.0 ended with $?"

@@ -183,6 +183,47 @@ TEST(memory_is_refused_with_both_numbers) {
     CHECK(!mc_request_check(&a.options, a.request.whole(), &error));
     CHECK_EQ(int(error.status), int(MC_ERROR_MEMORY));
     CHECK(std::string(error.message).find("GiB are free") != std::string::npos);
+    CHECK(std::string(error.message).find("would fit") != std::string::npos);
+}
+
+// The same numbers as the session's, which has read the weights.
+TEST(a_plan_tells_the_memory) {
+    const std::string path = root + "/models/demo";
+    Asked a;
+    a.options.path = path.c_str();
+    McPlan plan{};
+    plan.struct_size = sizeof plan;
+    McError error{};
+    if (!mc_plan(&a.options, a.request.whole(), &plan, &error)) test::fail(__FILE__, __LINE__, error.message);
+    CHECK(plan.fits && !plan.would_fit[0] && !plan.text_encoder_apart);
+    CHECK_EQ(std::string(plan.device), "cpu");
+    McModel* model = mc_model_open(&a.options, &error);
+    McSession* session = mc_session_new(model, a.request.whole(), &error);
+    McStats stats{};
+    stats.struct_size = sizeof stats;
+    mc_session_stats(session, &stats);
+    const int64_t weights = plan.bytes_transformer + plan.bytes_text_encoder + plan.bytes_vae;
+    CHECK_EQ(stats.bytes_planned - stats.bytes_weights, plan.bytes_total - weights);
+    CHECK_EQ(stats.bytes_keys_values, plan.bytes_keys_values);
+    CHECK_EQ(stats.bytes_cache, plan.bytes_cache);
+    CHECK(plan.bytes_vae_work > 0 && plan.bytes_activations > 0 && plan.bytes_text_work > 0);
+    mc_session_free(session);
+    mc_model_free(model);
+
+    a.request.width = a.request.height = 16384;
+    a.request.num_frames = a.request.base_num_frames = 4089;
+    CHECK(mc_plan(&a.options, a.request.whole(), &plan, &error));
+    CHECK(!plan.fits && plan.bytes_total > plan.bytes_free);
+    CHECK(std::string(plan.would_fit).find("would fit.") != std::string::npos);
+
+    McPlan short_one{};
+    short_one.struct_size = offsetof(McPlan, bytes_transformer); // of a program that knows no more
+    CHECK(mc_plan(&a.options, a.request.whole(), &short_one, &error));
+    CHECK(!short_one.fits && short_one.bytes_transformer == 0);
+
+    a.request.steps = 0;
+    CHECK(!mc_plan(&a.options, a.request.whole(), &plan, &error));
+    CHECK_EQ(int(error.status), int(MC_ERROR_SETTINGS));
 }
 
 static std::vector<std::string> warnings;
