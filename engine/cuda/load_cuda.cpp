@@ -40,4 +40,9 @@ at::Device open_cuda(int index, const std::string& module) {
     return at::Device(at::kCUDA, c10::DeviceIndex(index));
 }
 
+at::Device device_by_name(const std::string& name) {
+    const at::Device device(name);
+    return device.is_cuda() ? open_cuda(device.has_index() ? device.index() : 0) : device;
+}
+
 } // namespace mc

@@ -16,4 +16,7 @@ std::string cuda_module_path();
 // MC_ERROR_NOT_FOUND when there is no device of that number, with the list of those that are there.
 at::Device open_cuda(int index, const std::string& module = cuda_module_path());
 
+// "cuda:N" opened, or another device by its name in LibTorch: for programs of tests and measurements.
+at::Device device_by_name(const std::string& name);
+
 } // namespace mc

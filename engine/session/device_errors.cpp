@@ -19,8 +19,8 @@ bool tells_of_memory(const std::string& text) {
     return false;
 }
 
-[[noreturn]] void refuse(at::Device device, const std::string& what, int64_t planned, const std::string& remedy,
-                         const std::string& detail) {
+[[noreturn]] void refuse(at::Device device, const std::string& what, int64_t planned,
+                         const std::string& remedy, const std::string& detail) {
     std::string free = gibibytes(free_memory()) + " of memory are free";
     if (!device.is_cpu()) {
         give_back_memory(device);
@@ -28,7 +28,8 @@ bool tells_of_memory(const std::string& text) {
         free = gibibytes(memory.free) + " of " + device.str() + "'s " + gibibytes(memory.total) + " are free";
     }
     throw Error(MC_ERROR_MEMORY,
-                what + " ran out of memory: " + gibibytes(planned) + " were planned, and now " + free + "; " + remedy,
+                what + " ran out of memory: " + gibibytes(planned) + " were planned, and now " + free + "; " +
+                    remedy,
                 detail);
 }
 
@@ -50,7 +51,8 @@ void with_memory_told(at::Device device, const std::string& what, int64_t planne
                                     detail.find("CUDA error") == std::string::npos))
                 throw;
             throw Error(MC_ERROR_DEVICE,
-                        device.str() + " failed in the middle of its work (" + detail.substr(0, detail.find('\n')) +
+                        device.str() + " failed in the middle of its work (" +
+                            detail.substr(0, detail.find('\n')) +
                             "); start the program again, and where it fails again use device=cpu.",
                         detail);
         }

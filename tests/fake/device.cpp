@@ -38,7 +38,8 @@ struct Allocator final : c10::DeviceAllocator {
     void resetPeakStats(c10::DeviceIndex) override { Memory::get().forget_most(); }
     std::pair<size_t, size_t> getMemoryInfo(c10::DeviceIndex) override {
         const Use use = Memory::get().use();
-        return {Memory::get().capacity - std::min(use.reserved, Memory::get().capacity), Memory::get().capacity};
+        return {Memory::get().capacity - std::min(use.reserved, Memory::get().capacity),
+                Memory::get().capacity};
     }
 };
 
@@ -52,7 +53,9 @@ struct Guard final : c10::impl::DeviceGuardImplInterface {
     c10::Device getDevice() const override { return {KIND, current_device()}; }
     void setDevice(c10::Device d) const override { set_current_device(d.index()); }
     void uncheckedSetDevice(c10::Device d) const noexcept override { set_current_device(d.index()); }
-    static c10::Stream stream(c10::StreamId id, c10::Device d) { return c10::Stream(c10::Stream::UNSAFE, d, id); }
+    static c10::Stream stream(c10::StreamId id, c10::Device d) {
+        return c10::Stream(c10::Stream::UNSAFE, d, id);
+    }
     c10::Stream getStream(c10::Device d) const override { return stream(current_stream(), d); }
     c10::Stream getDefaultStream(c10::Device d) const override { return stream(0, d); }
     c10::Stream getStreamFromGlobalPool(c10::Device d, bool) const override {

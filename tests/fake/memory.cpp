@@ -69,7 +69,8 @@ void* Memory::take(size_t bytes) {
             lost = true;
             lose();
         default:
-            TORCH_CHECK_WITH(OutOfMemoryError, false, "CUDA out of memory. Tried to allocate ", size, " bytes.");
+            TORCH_CHECK_WITH(OutOfMemoryError, false, "CUDA out of memory. Tried to allocate ", size,
+                             " bytes.");
         }
     }
     std::unique_lock lock(mutex_);
@@ -90,8 +91,8 @@ void* Memory::take(size_t bytes) {
             lock.lock();
         }
         if (reserved_ + size > capacity)
-            TORCH_CHECK_WITH(OutOfMemoryError, false, "CUDA out of memory. Tried to allocate ", size, " bytes, ",
-                             used_, " of ", capacity, " are in use.");
+            TORCH_CHECK_WITH(OutOfMemoryError, false, "CUDA out of memory. Tried to allocate ", size,
+                             " bytes, ", used_, " of ", capacity, " are in use.");
         at = from(vacant_);
         if (!at) {
             TORCH_CHECK(end_ + size <= ALL, "the fake device's address space is used up");
@@ -118,7 +119,8 @@ void Memory::give_back() {
     std::lock_guard lock(mutex_);
     for (auto [size, at] : kept_) {
         const off_t offset = static_cast<char*>(at) - device_;
-        fallocate(memory_file(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset, static_cast<off_t>(size));
+        fallocate(memory_file(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset,
+                  static_cast<off_t>(size));
         reserved_ -= size;
         blocks_.erase(at);
         vacant_.emplace(size, at);

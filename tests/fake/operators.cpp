@@ -29,23 +29,26 @@ at::Tensor reach(const at::Tensor& t, bool write = false) {
 }
 at::Tensor bring(const at::Tensor& t, std::optional<c10::Device> device = {}) {
     if (!t.defined()) return t;
-    at::Tensor out = at::empty_strided(t.sizes(), t.strides(),
-                                       t.options().device(device.value_or(c10::Device(KIND, current_device()))));
+    at::Tensor out = at::empty_strided(
+        t.sizes(), t.strides(), t.options().device(device.value_or(c10::Device(KIND, current_device()))));
     reach(out, true).copy_(t);
     return out;
 }
 
 at::Tensor empty(at::IntArrayRef size, std::optional<at::ScalarType> type, std::optional<at::Layout>,
-                 std::optional<at::Device> device, std::optional<bool>, std::optional<at::MemoryFormat> format) {
+                 std::optional<at::Device> device, std::optional<bool>,
+                 std::optional<at::MemoryFormat> format) {
     const c10::DeviceGuard guard(device_or_default(device));
-    return at::detail::empty_generic(size, c10::GetAllocator(KIND), c10::DispatchKeySet(c10::DispatchKey::PrivateUse1),
+    return at::detail::empty_generic(size, c10::GetAllocator(KIND),
+                                     c10::DispatchKeySet(c10::DispatchKey::PrivateUse1),
                                      dtype_or_default(type), format);
 }
 at::Tensor empty_strided(at::IntArrayRef size, at::IntArrayRef stride, std::optional<at::ScalarType> type,
                          std::optional<at::Layout>, std::optional<at::Device> device, std::optional<bool>) {
     const c10::DeviceGuard guard(device_or_default(device));
     return at::detail::empty_strided_generic(size, stride, c10::GetAllocator(KIND),
-                                             c10::DispatchKeySet(c10::DispatchKey::PrivateUse1), dtype_or_default(type));
+                                             c10::DispatchKeySet(c10::DispatchKey::PrivateUse1),
+                                             dtype_or_default(type));
 }
 at::Tensor copy_from(const at::Tensor& from, const at::Tensor& to, bool non_blocking) {
     reach(to, true).copy_(reach(from));
@@ -72,8 +75,9 @@ at::Tensor view(const at::Tensor& t, c10::SymIntArrayRef size) {
 }
 at::Tensor as_strided(const at::Tensor& t, c10::SymIntArrayRef size, c10::SymIntArrayRef stride,
                       std::optional<c10::SymInt> offset) {
-    return at::native::as_strided_tensorimpl(t, C10_AS_INTARRAYREF_SLOW(size), C10_AS_INTARRAYREF_SLOW(stride),
-                                             offset ? std::optional<int64_t>(offset->expect_int()) : std::nullopt);
+    return at::native::as_strided_tensorimpl(
+        t, C10_AS_INTARRAYREF_SLOW(size), C10_AS_INTARRAYREF_SLOW(stride),
+        offset ? std::optional<int64_t>(offset->expect_int()) : std::nullopt);
 }
 at::Tensor reshape_alias(const at::Tensor& t, c10::SymIntArrayRef size, c10::SymIntArrayRef stride) {
     return at::native::_reshape_alias(t, C10_AS_INTARRAYREF_SLOW(size), C10_AS_INTARRAYREF_SLOW(stride));
@@ -81,19 +85,24 @@ at::Tensor reshape_alias(const at::Tensor& t, c10::SymIntArrayRef size, c10::Sym
 at::Tensor convolution(const at::Tensor& x, const at::Tensor& w, const std::optional<at::Tensor>& b,
                        c10::SymIntArrayRef stride, c10::SymIntArrayRef padding, c10::SymIntArrayRef dilation,
                        bool transposed, c10::SymIntArrayRef output_padding, c10::SymInt groups) {
-    TORCH_CHECK(ours(x) && ours(w) && (!b || !b->defined() || ours(*b)), "convolution: tensors on different devices");
-    return bring(at::convolution_symint(reach(x), reach(w), b ? std::optional(reach(*b)) : std::nullopt, stride, padding,
-                                        dilation, transposed, output_padding, groups),
+    TORCH_CHECK(ours(x) && ours(w) && (!b || !b->defined() || ours(*b)),
+                "convolution: tensors on different devices");
+    return bring(at::convolution_symint(reach(x), reach(w), b ? std::optional(reach(*b)) : std::nullopt,
+                                        stride, padding, dilation, transposed, output_padding, groups),
                  x.device());
 }
-std::tuple<at::Tensor, at::Tensor, at::Tensor, at::Tensor, c10::SymInt, c10::SymInt, at::Tensor, at::Tensor, at::Tensor>
-attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const std::optional<at::Tensor>& mask,
-          double dropout, bool causal, bool, std::optional<double> scale) {
-    TORCH_CHECK(!mask || !mask->defined() || mask->scalar_type() == q.scalar_type(),
-                "invalid dtype for bias - should match query's dtype"); // the words of CUDA's memory-efficient kernel
+std::tuple<at::Tensor, at::Tensor, at::Tensor, at::Tensor, c10::SymInt, c10::SymInt, at::Tensor, at::Tensor,
+           at::Tensor>
+attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
+          const std::optional<at::Tensor>& mask, double dropout, bool causal, bool,
+          std::optional<double> scale) {
+    TORCH_CHECK(
+        !mask || !mask->defined() || mask->scalar_type() == q.scalar_type(),
+        "invalid dtype for bias - should match query's dtype"); // the words of CUDA's memory-efficient kernel
     counts.attention++;
-    const at::Tensor out = at::scaled_dot_product_attention(
-        reach(q), reach(k), reach(v), mask ? std::optional(reach(*mask)) : std::nullopt, dropout, causal, scale);
+    const at::Tensor out = at::scaled_dot_product_attention(reach(q), reach(k), reach(v),
+                                                            mask ? std::optional(reach(*mask)) : std::nullopt,
+                                                            dropout, causal, scale);
     return {bring(out, q.device()), {}, {}, {}, q.sym_size(2), k.sym_size(2), {}, {}, {}};
 }
 
@@ -148,7 +157,8 @@ void on_shadow(const c10::OperatorHandle& op, torch::jit::Stack* stack) {
             to = c10::Device(at::kCPU);
         }
     }
-    TORCH_CHECK(!any || !stranger, "Expected all tensors to be on the same device, but found at least two devices, ",
+    TORCH_CHECK(!any || !stranger,
+                "Expected all tensors to be on the same device, but found at least two devices, ",
                 device.value_or(c10::Device(KIND, 0)), " and cpu! (", schema.operator_name(), ")");
     op.redispatchBoxed(c10::DispatchKeySet(c10::DispatchKey::CPU), stack);
 
@@ -196,8 +206,8 @@ TORCH_LIBRARY_IMPL(_, PrivateUse1, m) {
 } // namespace mc::fake
 
 namespace at::native {
-static int64_t fake_choice(const Tensor&, const Tensor&, const Tensor&, const std::optional<Tensor>&, double, bool,
-                           std::optional<double>, bool) {
+static int64_t fake_choice(const Tensor&, const Tensor&, const Tensor&, const std::optional<Tensor>&, double,
+                           bool, std::optional<double>, bool) {
     return static_cast<int64_t>(SDPBackend::overrideable);
 }
 REGISTER_PRIVATEUSE1_DISPATCH(_fused_sdp_choice_stub, &fake_choice)

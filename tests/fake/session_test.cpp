@@ -8,9 +8,12 @@
 
 #include "tests/fake/fake_device.h"
 #include "tests/session/demo.h"
+#include "tests/session/variants.h"
 
 using namespace mc;
 using namespace mc::session;
+using test::Variant;
+using test::variants;
 
 namespace {
 
@@ -32,54 +35,6 @@ at::Tensor video(const Model& model, Request request, Stats* stats = nullptr) {
     return at::cat(pieces, 1);
 }
 
-struct Variant {
-    const char* name;
-    Request request;
-};
-
-std::vector<Variant> variants() {
-    std::vector<Variant> list;
-    auto add = [&](const char* name, auto change) {
-        Request r;
-        r.prompt.emplace("a red ball");
-        r.seed = 7, r.width = 48, r.height = 32;
-        r.num_frames = 21, r.base_num_frames.emplace(21), r.steps = 5;
-        r.causal_block_size = 3, r.ar_step = 2, r.attention = model::Attention::KV;
-        r.cache.kind = cache::Kind::NONE;
-        change(r);
-        list.push_back({name, std::move(r)});
-    };
-    sampler::Image grey{48, 32, std::vector<uint8_t>(48 * 32 * 3, 90)};
-    auto from_image = [&](Request& r) {
-        r.attention = model::Attention::FULL, r.causal_block_size = 1, r.ar_step = 0, r.num_frames = 9;
-        r.image = grey;
-    };
-    add("kv", [](Request&) {});
-    add("kv, no guidance", [](Request& r) { r.guidance_scale = 1; });
-    add("kv, refreshed", [](Request& r) { r.finished_chunks = FinishedChunks::REFRESHED; });
-    add("full", [](Request& r) { r.attention = model::Attention::FULL; });
-    add("causal", [](Request& r) { r.attention = model::Attention::CAUSAL; });
-    add("full, teacache", [](Request& r) {
-        r.attention = model::Attention::FULL, r.cache.kind = cache::Kind::TEACACHE, r.cache.threshold = 0.3;
-    });
-    add("kv, flowcache", [](Request& r) { r.cache.kind = cache::Kind::FLOWCACHE, r.cache.threshold = 1, r.cache.warmup = 1; });
-    for (auto [name, reuse] : {std::pair("motioncache", cache::Reuse::REPEAT), {"taylor", cache::Reuse::TAYLOR},
-                               {"solver", cache::Reuse::SOLVER}})
-        add(name, [&, reuse = reuse](Request& r) {
-            r.cache.kind = cache::Kind::MOTIONCACHE, r.cache.preset = CachePreset::FAST, r.cache.reuse = reuse;
-            r.cache.warmup = 2;
-        });
-    add("image", from_image);
-    add("image, kv", [&](Request& r) { from_image(r), r.attention = model::Attention::KV; });
-    add("end image", [&](Request& r) { from_image(r), r.end_image = grey; });
-    for (auto [name, joint] : {std::pair("windows by latents", model::LongVideo::LATENT),
-                               {"windows by pixels", model::LongVideo::PIXEL}})
-        add(name, [&, joint = joint](Request& r) {
-            r.num_frames = 33, r.overlap_history = 9, r.addnoise_condition = 20, r.long_video = joint;
-        });
-    return list;
-}
-
 // Apart, because GCC 12 otherwise warns of members that are not set.
 [[gnu::noinline]] Request plain_request() {
     return variants().front().request;
@@ -97,7 +52,8 @@ TEST(every_kind_of_video) {
     for (const auto& [name, request] : variants()) {
         const at::Tensor want = video(cpu, request);
         Stats stats;
-        const double exact = psnr(video(fine, request, &stats), want), rounded = psnr(video(coarse, request), want);
+        const double exact = psnr(video(fine, request, &stats), want),
+                     rounded = psnr(video(coarse, request), want);
         // A cache that reuses nothing is none.
         if (request.cache.kind != cache::Kind::NONE) CHECK(stats.count.tokens_reused > 0);
         std::printf("     %-20s float32 %6.1f dB to the CPU, bfloat16 %5.1f dB\n", name, exact, rounded);
@@ -198,7 +154,8 @@ TEST(a_lost_device_is_one_error) {
     const Model model = load(fake::device(), Precision::FLOAT32);
     for (int64_t after : {0, 100, 1000}) {
         fake::fail(fake::Failure::LOST, after);
-        CHECK_ERROR(video(model, variants().front().request), MC_ERROR_DEVICE, "failed in the middle of its work");
+        CHECK_ERROR(video(model, variants().front().request), MC_ERROR_DEVICE,
+                    "failed in the middle of its work");
     }
     fake::fail(fake::Failure::NONE, 0);
 }
@@ -219,8 +176,8 @@ TEST(what_is_planned_is_what_is_taken) {
             while (s.next()) {
             }
             const auto taken = static_cast<int64_t>(fake::use().most - before);
-            std::printf("     %-20s %s: %6.1f MB planned, %6.1f MB taken\n", name, name_of(precision), planned / 1e6,
-                        taken / 1e6);
+            std::printf("     %-20s %s: %6.1f MB planned, %6.1f MB taken\n", name, name_of(precision),
+                        planned / 1e6, taken / 1e6);
             if (!(taken <= planned)) test::fail(name, 0, "more was taken than planned");
             if (!(planned < 3 * taken)) test::fail(name, 0, "much more was planned than taken");
         }
@@ -248,8 +205,9 @@ TEST(a_video_too_large_is_refused_with_what_fits) {
         CHECK(text.find(" GiB of fake:0's memory but ") != std::string::npos);
         CHECK(text.find(" GiB are free; num-frames=") != std::string::npos);
         int frames = 0, width = 0, height = 0;
-        CHECK_EQ(std::sscanf(text.substr(text.find("num-frames=")).c_str(), "num-frames=%d or width=%d height=%d",
-                             &frames, &width, &height), 3);
+        CHECK_EQ(std::sscanf(text.substr(text.find("num-frames=")).c_str(),
+                             "num-frames=%d or width=%d height=%d", &frames, &width, &height),
+                 3);
         std::vector<Request> fitting(2, r);
         fitting[0].num_frames = frames, fitting[0].base_num_frames = frames;
         fitting[1].width = width, fitting[1].height = height;
@@ -273,7 +231,8 @@ TEST(a_forecast_is_what_the_session_plans) {
     const size_t before = fake::use().allocations;
     const MemoryForecast f = forecast_memory(folder, o, r);
     CHECK_EQ(fake::use().allocations, before);
-    CHECK(f.device == fake::device() && f.text_device == fake::device() && f.precision == Precision::BFLOAT16);
+    CHECK(f.device == fake::device() && f.text_device == fake::device() &&
+          f.precision == Precision::BFLOAT16);
     CHECK(f.would_fit.empty() && f.total < f.free);
     const at::Tensor want = video(load(fake::device(), Precision::BFLOAT16), r);
     {

@@ -34,12 +34,6 @@ struct Options {
     bool complete = false, verbose = false, checksums = false;
 };
 
-// Before any other work: LibTorch settles once whether there is CUDA.
-at::Device open_device(const std::string& name) {
-    const at::Device device(name);
-    return device.is_cuda() ? open_cuda(device.has_index() ? device.index() : 0) : device;
-}
-
 struct Counts {
     int passed = 0, failed = 0, absent = 0;
 };
@@ -219,7 +213,7 @@ int main(const std::vector<std::string>& arguments) {
     std::optional<at::Device> device;
     try {
         options = parse(arguments);
-        device = open_device(options.device);
+        device = device_by_name(options.device); // before any other work
         places = find_cases(options);
         if (places.empty())
             throw Error(MC_ERROR_NOT_FOUND, "No case found; give a folder that holds cases/NAME/case.json.");

@@ -3,6 +3,7 @@
 // of JSON:
 //
 //     motioncache-sparse-bench MODEL|1.3B [--layers N] [--dtype float32|bfloat16] [--threads N] [--rounds N]
+//                              [--device cuda:N] [--size FRAMESxROWSxCOLUMNS, of latent pixels]
 //
 // MODEL: a chunk of 3 latent frames at 160x96 behind 12 others, as in the demo model's default video. 1.3B: random
 // weights of the published sizes (width 1536, 12 heads, feed-forward 8960; --layers of the 30, default 4), a chunk of 5
@@ -17,6 +18,8 @@
 #include <iostream>
 #include <nlohmann/json.hpp>
 
+#include "engine/cuda/load_cuda.h"
+#include "engine/device.h"
 #include "engine/error.h"
 #include "engine/model/model_folder.h"
 #include "engine/networks/wan_dit/transformer.h"
@@ -105,13 +108,14 @@ cache::Plan plan_of(double share, int frames, int64_t frame_tokens) {
     return plan;
 }
 
-nlohmann::json measure(const Transformer& t, Window::Shape shape, int rounds) {
+nlohmann::json measure(const Transformer& t, Window::Shape shape, int rounds, at::Device device) {
     c10::InferenceMode guard;
     shape.branches = 2;
     shape.chunks_at_once = shape.frames / shape.chunk;
     shape.remembers = true;
     Window window(t, shape);
-    at::Tensor x = at::randn({t.config().in_channels, shape.frames, shape.height, shape.width});
+    const at::Tensor x =
+        at::randn({t.config().in_channels, shape.frames, shape.height, shape.width}).to(device);
     const auto text = t.text_context(at::randn({20, t.config().text_width}));
     const transformer::TextContext* const texts[] = {text.get(), text.get()};
     const std::vector<int64_t> timesteps(shape.frames, 500);
@@ -132,8 +136,10 @@ nlohmann::json measure(const Transformer& t, Window::Shape shape, int rounds) {
         for (size_t i = 0; i < shares.size(); i++) {
             const ChunkWork work[] = {{0, window.chunks() - 1, &plans[i], true},
                                       {1, window.chunks() - 1, &plans[i], true}};
+            wait_for(device);
             const auto start = std::chrono::steady_clock::now();
             window.forward(x, timesteps, texts, work);
+            window.wait();
             const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
             if (round >= 0) seconds[i].push_back(took.count());
         }
@@ -159,8 +165,9 @@ nlohmann::json measure(const Transformer& t, Window::Shape shape, int rounds) {
 } // namespace
 
 int main(int argc, char** argv) {
-    std::string path, dtype = "float32";
+    std::string path, dtype = "float32", size;
     int layers = 4, rounds = 9;
+    at::Device device = at::kCPU;
     try {
         for (int i = 1; i < argc; i++) {
             const std::string name = argv[i];
@@ -173,6 +180,10 @@ int main(int argc, char** argv) {
                 layers = std::stoi(argv[i]);
             else if (name == "--rounds")
                 rounds = std::stoi(argv[i]);
+            else if (name == "--device") // cuda:N
+                device = device_by_name(argv[i]);
+            else if (name == "--size") // FRAMESxROWSxCOLUMNS of latent pixels
+                size = argv[i];
             else if (name == "--threads")
                 set_thread_count(std::stoi(argv[i]));
             else if (name == "--dtype" &&
@@ -191,15 +202,19 @@ int main(int argc, char** argv) {
         } else {
             tensors = model::open_transformer(path + "/transformer", config);
         }
-        const Transformer t(Weights(*tensors, at::kCPU), config,
+        const Transformer t(Weights(*tensors, device), config,
                             dtype == "bfloat16" ? Precision::BFLOAT16 : Precision::FLOAT32);
-        const Window::Shape shape = random ? Window::Shape{20, 20, 32, 5, model::Attention::KV, 24}
+        Window::Shape shape = random ? Window::Shape{20, 20, 32, 5, model::Attention::KV, 24}
                                            : Window::Shape{15, 12, 20, 3, model::Attention::KV, 24};
+        if (!size.empty() && std::sscanf(size.c_str(), "%dx%dx%d", &shape.frames, &shape.height, &shape.width) != 3)
+            throw Error(MC_ERROR_SETTINGS, "--size takes FRAMESxROWSxCOLUMNS, as in 25x68x120.");
         std::cout << nlohmann::json{{"model", path},
+                                    {"device", device.str()},
                                     {"dtype", dtype},
                                     {"threads", thread_count()},
                                     {"layers", config.layers},
-                                    {"curve", measure(t, shape, rounds)}}
+                                    {"frames", shape.frames},
+                                    {"curve", measure(t, shape, rounds, device)}}
                   << std::endl;
     } catch (const std::exception& e) {
         std::cerr << e.what() << "\n";

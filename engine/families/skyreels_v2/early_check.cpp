@@ -54,7 +54,8 @@ Early look(const std::string& path, const session::LoadOptions& options, const s
     }
     if (!possible) throw *refused;
     early.folder = model::ModelFolder::open(path);
-    early.checked = check(request, {early.folder->transformer, early.folder->vae, early.folder->defaults, known});
+    early.checked =
+        check(request, {early.folder->transformer, early.folder->vae, early.folder->defaults, known});
     return early;
 }
 
@@ -66,12 +67,17 @@ session::MemoryForecast forecast(const Early& early, const session::LoadOptions&
     f.device = device;
     f.precision = session::precision_on(device, options);
     const auto vae_tensors = folder.vae_tensors();
-    const WeightBytes weights =
-        weight_bytes(*folder.transformer_tensors(), *vae_tensors, *folder.text_encoder_tensors(), f.precision);
+    const WeightBytes weights = weight_bytes(*folder.transformer_tensors(), *vae_tensors,
+                                             *folder.text_encoder_tensors(), f.precision);
     const vae::WanVae vae(*vae_tensors, folder.vae, device);
     f.free = session::free_memory(device);
-    Planned planned{{folder.transformer, folder.vae, folder.defaults, early.calibration ? &*early.calibration : nullptr},
-                    folder.text_encoder, vae, f.precision, device, text_device(weights, device, f.free)};
+    Planned planned{
+        {folder.transformer, folder.vae, folder.defaults, early.calibration ? &*early.calibration : nullptr},
+        folder.text_encoder,
+        vae,
+        f.precision,
+        device,
+        text_device(weights, device, f.free)};
     MemoryPlan plan = plan_memory(early.checked.settings, early.checked.windows, planned);
     auto held = [&] { return weights.total() - (planned.text_device == device ? 0 : weights.text_encoder); };
     if (held() + plan.total() > f.free && !device.is_cpu()) { // as the session will move it
@@ -104,7 +110,8 @@ void check_early(const std::string& path, const session::LoadOptions& options,
     if (!open) return;
     const session::MemoryForecast f = forecast(early, options, device, request);
     session::check_weights_fit(f.weights(), f.precision, device);
-    session::check_memory(f.total, "The model with this request", [&](int64_t) { return f.would_fit; }, device);
+    session::check_memory(
+        f.total, "The model with this request", [&](int64_t) { return f.would_fit; }, device);
 }
 
 } // namespace mc::skyreels_v2

@@ -9,8 +9,8 @@
 
 namespace mc::skyreels_v2 {
 
-WeightBytes weight_bytes(const model::Tensors& transformer, const model::Tensors& vae, const model::Tensors& text,
-                         Precision precision) {
+WeightBytes weight_bytes(const model::Tensors& transformer, const model::Tensors& vae,
+                         const model::Tensors& text, Precision precision) {
     auto as = [](const model::Tensors& t, int64_t element) {
         int64_t sum = 0;
         for (const auto& [name, view] : t.all())
@@ -94,15 +94,18 @@ std::string what_fits(const session::Request& request, const Planned& model, int
     auto smaller = [&](int64_t rows) { // of tokens, in about the same shape
         session::Request r = request;
         r.height = static_cast<int>(rows) * step;
-        r.width = std::max(1, static_cast<int>(std::lround(double(s.width) * *r.height / s.height / step))) * step;
+        r.width =
+            std::max(1, static_cast<int>(std::lround(double(s.width) * *r.height / s.height / step))) * step;
         return r;
     };
-    if (const int64_t n = largest(s.height / step, [&](int64_t n) { return fits(smaller(n), model, free); })) {
+    if (const int64_t n =
+            largest(s.height / step, [&](int64_t n) { return fits(smaller(n), model, free); })) {
         const session::Request r = smaller(n);
         add("width=" + std::to_string(*r.width) + " height=" + std::to_string(*r.height));
     }
-    return found.empty() ? "no smaller picture and no shorter video of this model would fit: use a smaller model."
-                         : found + " would fit.";
+    return found.empty()
+               ? "no smaller picture and no shorter video of this model would fit: use a smaller model."
+               : found + " would fit.";
 }
 
 } // namespace mc::skyreels_v2

@@ -11,8 +11,8 @@ struct WeightBytes {
     int64_t transformer = 0, text_encoder = 0, vae = 0; // held in memory
     int64_t total() const { return transformer + text_encoder + vae; }
 };
-WeightBytes weight_bytes(const model::Tensors& transformer, const model::Tensors& vae, const model::Tensors& text,
-                         Precision precision);
+WeightBytes weight_bytes(const model::Tensors& transformer, const model::Tensors& vae,
+                         const model::Tensors& text, Precision precision);
 
 // What does not depend on the request.
 struct Planned {

@@ -1,0 +1,102 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# Everything that wants a GPU, the most telling first, in under ten minutes. In two halves, because the machine with the
+# GPU may have no network, no GStreamer and another LibTorch (its python3's torch):
+#
+#   tests/gpu.sh pack      here, no GPU needed: builds in build-gpu/ against the wheel of that torch and puts stripped programs
+#                          and the libraries that they need into .gpu/, which git does not see (minutes, once)
+#   tests/gpu.sh run       there, in a copy of this folder: python3 with torch, and a GPU. A log each and a summary in $OUT,
+#                          default gpu-results/; ends with 1 where a part failed or missed its goal
+#   tests/gpu.sh --help
+#
+# TORCH=2.11.0     the version of torch over there, for pack; TORCH_DIR=FOLDER: its torch/ folder, already unpacked
+# DEVICE=cuda:0    for run; cpu runs what runs without a GPU, to try the script
+#
+# Nothing of it has run on a GPU yet. tests/gpu/table.py has the goals beside the figures.
+set -uo pipefail
+cd "$(dirname "$0")/.."
+
+help() {
+    sed -n '3,18s/^# \{0,1\}//p' "$0"
+}
+
+torch_for_pack() {
+    local version=${TORCH-2.11.0} cache
+    cache=${XDG_CACHE_HOME-$HOME/.cache}/motioncachegen/torch-$version
+    if [ ! -f "$cache/torch/lib/libtorch_cuda.so" ]; then
+        mkdir -p "$cache"
+        python3 -m pip download -q --no-deps --no-cache-dir --only-binary=:all: --python-version 3.12 \
+            --implementation cp --abi cp312 --platform manylinux_2_28_x86_64 -d "$cache" "torch==$version" >&2
+        unzip -q -o "$cache"/torch-*.whl 'torch/include/*' 'torch/lib/lib*.so*' -x '*libtorch_python*' -d "$cache" >&2
+        rm "$cache"/torch-*.whl
+    fi
+    echo "$cache/torch"
+}
+
+pack() {
+    set -e
+    local torch=${TORCH_DIR-} library
+    [ -n "$torch" ] || torch=$(torch_for_pack)
+    # libtorch_cpu.so of a wheel names CUDA's runtime, which stands elsewhere at run time.
+    [ -f build-gpu/build.ninja ] || LDFLAGS="-Wl,-rpath-link,/usr/local/cuda/lib64" \
+        meson setup build-gpu -Dtorch_dir="$torch" -Dcuda=enabled -Dtests=true >/dev/null
+    ninja -C build-gpu tests/golden/golden tests/gpu/gpu-session tests/gpu/gpu-kernels \
+        tools/bench/motioncache-sparse-bench engine/libmotioncache-cuda.so engine/libmotioncache-sentencepiece.so
+    rm -rf .gpu && mkdir -p .gpu/bin .gpu/lib
+    cp build-gpu/tests/golden/golden build-gpu/tests/gpu/gpu-session build-gpu/tests/gpu/gpu-kernels \
+        build-gpu/tools/bench/motioncache-sparse-bench build-gpu/engine/libmotioncache-{cuda,sentencepiece}.so .gpu/bin/
+    # What else they need that a machine with torch has not.
+    for library in libsentencepiece.so.0 libhwy.so.1 libglib-2.0.so.0 libpcre2-8.so.0; do
+        cp -L "/usr/lib/x86_64-linux-gnu/$library" .gpu/lib/
+    done
+    strip .gpu/bin/* .gpu/lib/*
+    grep -qs '^/.gpu/' "$(git rev-parse --git-path info/exclude)" ||
+        echo /.gpu/ >>"$(git rev-parse --git-path info/exclude)"
+    du -sh .gpu
+}
+
+run() {
+    local out=${OUT-gpu-results} device=${DEVICE-cuda:0} torch failed=0
+    [ -d .gpu/bin ] || { echo "There is no .gpu here: run tests/gpu.sh pack first, where the network is." >&2; exit 2; }
+    mkdir -p "$out"
+    : >"$out/summary"
+    torch=${TORCH_DIR-$(python3 -c 'import torch; print(torch.__path__[0])')} || exit 2
+    local nvidia
+    nvidia=$(find "$(dirname "$torch")/nvidia" -type d -name lib 2>/dev/null | tr '\n' ':')
+    export LD_LIBRARY_PATH=$torch/lib:$nvidia/usr/local/cuda/lib64:$PWD/.gpu/lib
+    part() { # NAME SECONDS LINES COMMAND...: within its time, logged; never the end of the script
+        local name=$1 limit=$2 lines=$3 from=$SECONDS rc
+        shift 3
+        timeout "$limit" "$@" >"$out/$name.log" 2>&1
+        rc=$?
+        [ $rc = 0 ] || failed=1
+        printf '%-11s %-12s %4d s\n' "$name" "$([ $rc = 0 ] && echo ok || echo "FAILED ($rc)")" $((SECONDS - from)) |
+            tee -a "$out/summary"
+        tail -n "$lines" "$out/$name.log" | cut -c1-160
+    }
+    local gpu=yes layers=30 size=25x68x120
+    [ "$device" != cpu ] || { gpu=no; layers=1; size=10x20x32; }
+    [ $gpu = no ] || part facts 15 5 bash -c 'nvidia-smi -L; nvcc --version | tail -1; ls .gpu/bin'
+    [ $gpu = no ] || part kernels 30 5 .gpu/bin/gpu-kernels
+    part session 90 40 .gpu/bin/gpu-session "$device" models/demo
+    part golden 120 3 .gpu/bin/golden --device "$device" --layout diffusers tests/golden/data
+    [ $gpu = no ] || part backends 100 40 python3 tests/gpu/backends.py 90
+    # 1.3B at 544x960: a chunk of 5 latent frames behind 20 others, both branches.
+    part step 120 1 .gpu/bin/motioncache-sparse-bench 1.3B --layers "$layers" --rounds 2 --device "$device" \
+        --size "$size" --dtype bfloat16
+    [ $gpu = no ] || part sanitizer 60 3 compute-sanitizer --error-exitcode 9 .gpu/bin/gpu-kernels 64
+    part golden16 60 5 .gpu/bin/golden --device "$device" --layout diffusers --precision bfloat16 --case 'unit_*' \
+        tests/golden/data
+    part table 15 20 python3 tests/gpu/table.py "$out"
+    cat "$out/summary"
+    exit $failed
+}
+
+case ${1-} in
+pack | run) "$1" ;;
+--help) help ;;
+*)
+    help >&2
+    exit 2
+    ;;
+esac

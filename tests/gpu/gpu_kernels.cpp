@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// The kernels of kernels/cuda against those of the CPU, on numbers that include NaN and infinity. gpu-kernels [SIDE]
+#include <cmath>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <random>
+#include <vector>
+
+#include "kernels/cuda/picture_kernels.h"
+#include "kernels/kernels.h"
+
+using namespace mc::kernels;
+static int failures = 0;
+static void must(cudaError_t e, const char* what) {
+    if (e != cudaSuccess) std::printf("%s: %s\n", what, cudaGetErrorString(e)), std::exit(2);
+}
+template <typename T>
+struct Device {
+    T* p;
+    explicit Device(size_t n, int fill = 0xee) {
+        must(cudaMalloc(reinterpret_cast<void**>(&p), n * sizeof(T)), "cudaMalloc");
+        must(cudaMemset(p, fill, n * sizeof(T)), "cudaMemset");
+    }
+    ~Device() { cudaFree(p); }
+};
+static void same(const char* what, const std::vector<uint8_t>& want, const uint8_t* device) {
+    std::vector<uint8_t> got(want.size());
+    must(cudaMemcpy(got.data(), device, got.size(), cudaMemcpyDeviceToHost), what);
+    size_t off = 0;
+    for (size_t i = 0; i < got.size(); i++) off += got[i] != want[i];
+    std::printf("%s  %s: %zu of %zu bytes differ\n", off ? "FAIL" : "ok  ", what, off, got.size());
+    failures += off > 0;
+}
+int main(int argc, char** argv) {
+    const size_t w = argc > 1 ? std::atoi(argv[1]) : 960, h = w / 16 * 9 / 2 * 2, rgb = 3 * w + 5, y = w + 3,
+                 c = w / 2 + 7, uv = w + 9;
+    std::vector<float> x(3 * w * h);
+    std::mt19937 g(1);
+    std::normal_distribution<float> n;
+    for (float& v : x) v = n(g);
+    x[0] = NAN, x[1] = INFINITY, x[2] = -INFINITY, x[w * h + 5] = NAN;
+    Device<float> d(x.size());
+    must(cudaMemcpy(d.p, x.data(), x.size() * 4, cudaMemcpyHostToDevice), "copy");
+    const Picture host{x.data(), w * h, w, h}, there{d.p, w * h, w, h};
+    cudaStream_t s;
+    must(cudaStreamCreateWithFlags(&s, cudaStreamNonBlocking), "stream");
+    {
+        std::vector<uint8_t> want(rgb * h, 0xee);
+        Device<uint8_t> out(want.size());
+        picture_to_rgb(host, want.data(), rgb);
+        must(cuda::picture_to_rgb(there, out.p, rgb, s), "picture_to_rgb"),
+            must(cudaStreamSynchronize(s), "picture_to_rgb");
+        same("rgb", want, out.p);
+    }
+    for (bool nv12 : {false, true}) {
+        const size_t strides[3] = {y, nv12 ? uv : c, c}, first[3] = {0, y * h, y * h + c * (h / 2)};
+        std::vector<uint8_t> want(y * h + (nv12 ? uv * (h / 2) : 2 * c * (h / 2)), 0xee);
+        Device<uint8_t> out(want.size());
+        uint8_t *a[3], *b[3];
+        for (int i = 0; i < 3; i++) a[i] = want.data() + first[i], b[i] = out.p + first[i];
+        nv12 ? picture_to_nv12(host, a, strides) : picture_to_i420(host, a, strides);
+        must(nv12 ? cuda::picture_to_nv12(there, b, strides, s) : cuda::picture_to_i420(there, b, strides, s),
+             "yuv");
+        must(cudaStreamSynchronize(s), "yuv");
+        same(nv12 ? "nv12" : "i420", want, out.p);
+    }
+    return failures;
+}

@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""The goals beside the figures of a run: table.py FOLDER, the results of tests/gpu.sh run. Ends with 1 where one is missed."""
+import json
+import os
+import sys
+
+D, FFN, HEADS = 1536, 8960, 12
+CHUNK, TEXT = 5, 512  # latent frames, text rows: of the benchmark's shape
+
+
+def lines(folder, name):
+    path = os.path.join(folder, name + ".log")
+    if not os.path.exists(path):
+        return []
+    found = []
+    for line in open(path, encoding="utf-8", errors="replace"):
+        try:
+            found.append(json.loads(line))
+        except ValueError:
+            pass
+    return found
+
+
+def flop_of_step(layers, tokens, keys):
+    """Both branches: products of a row of the layers, and its attention to keys and text."""
+    row = 2 * (6 * D * D + 2 * D * FFN) + 4 * D * (keys + TEXT)
+    return 2 * layers * tokens * row
+
+
+def main(folder):
+    rows, missed = [], False
+    peak = next((x["gemm_tflops"] for x in lines(folder, "backends") if "gemm_tflops" in x), None)
+    for step in lines(folder, "step"):
+        whole = step["curve"][9]
+        frame = whole["tokens"] / CHUNK
+        rate = flop_of_step(step["layers"], whole["tokens"], frame * step["frames"]) / whole["seconds"] / 1e12
+        if peak:
+            share = rate / peak
+            rows.append(("dense step, share of the measured bf16 product rate", f"{share:.2f}", ">= 0.60", share >= 0.60))
+        else:
+            rows.append(("dense step, TFLOP/s", f"{rate:.3f}", "", True))
+        sparse = step["curve"][1]["ratio"]
+        rows.append(("sparse step at 20 % of the tokens, of a dense one", f"{sparse:.2f}", "<= 0.25", sparse <= 0.25))
+    for what, got, goal, met in rows:
+        print(f"{what:52} {got:>8} {goal:>8} {'' if met else 'MISSED'}")
+        missed = missed or not met
+    if not rows:
+        print("no figures: the part \"step\" has none")
+    return missed or not rows
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))
