@@ -4,7 +4,7 @@
 # GPU may have no network, no GStreamer and another LibTorch (its python3's torch):
 #
 #   tests/gpu.sh pack      here, no GPU needed: builds in build-gpu/ against the wheel of that torch and puts stripped programs
-#                          and the libraries that they need into .gpu/, which git does not see (minutes, once)
+#                          and the libraries that they need into .gpu/ (minutes, once)
 #   tests/gpu.sh run       there, in a copy of this folder: python3 with torch, and a GPU. A log each and a summary in $OUT,
 #                          default gpu-results/; ends with 1 where a part failed or missed its goal
 #   tests/gpu.sh --help
@@ -50,8 +50,6 @@ pack() {
         cp -L "/usr/lib/x86_64-linux-gnu/$library" .gpu/lib/
     done
     strip .gpu/bin/* .gpu/lib/*
-    grep -qs '^/.gpu/' "$(git rev-parse --git-path info/exclude)" ||
-        echo /.gpu/ >>"$(git rev-parse --git-path info/exclude)"
     du -sh .gpu
 }
 

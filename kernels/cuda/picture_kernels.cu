@@ -30,16 +30,16 @@ __global__ void yuv_blocks(pixel::Planes in, size_t width, size_t height, pixel:
 }
 
 cudaError_t to_yuv(const Picture& p, const pixel::Subsampled& out, cudaStream_t stream) {
-    yuv_blocks<<<grid_of(p.width / 2, p.height / 2), dim3(columns, rows), 0, stream>>>(planes_of(p), p.width,
-                                                                                       p.height, out);
+    MC_LAUNCH(yuv_blocks, grid_of(p.width / 2, p.height / 2), dim3(columns, rows), stream, planes_of(p), p.width, p.height,
+              out);
     return cudaGetLastError();
 }
 
 } // namespace
 
 cudaError_t picture_to_rgb(const Picture& p, uint8_t* rgb, size_t stride, cudaStream_t stream) {
-    rgb_pixels<<<grid_of(p.width, p.height), dim3(columns, rows), 0, stream>>>(planes_of(p), p.width,
-                                                                               p.height, {rgb, stride});
+    MC_LAUNCH(rgb_pixels, grid_of(p.width, p.height), dim3(columns, rows), stream, planes_of(p), p.width, p.height,
+              pixel::Packed{rgb, stride});
     return cudaGetLastError();
 }
 

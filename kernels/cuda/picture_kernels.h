@@ -5,8 +5,7 @@
 // Returns cudaGetLastError() of the launch.
 //
 // Compiled, but not yet run on a GPU: what is tested is the arithmetic, which the CPU's plain version shares.
-#include <cuda_runtime_api.h>
-
+#include "kernels/cuda/launch.h"
 #include "kernels/kernels.h"
 
 namespace mc::kernels::cuda {
