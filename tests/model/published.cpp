@@ -64,10 +64,10 @@ std::vector<PublishedTensor> published_tensors(const PublishedTransformer& model
     return list;
 }
 
-std::vector<PublishedTensor> published_text_encoder() {
+std::vector<PublishedTensor> published_text_encoder(int layers) {
     std::vector<PublishedTensor> list{{"token_embedding.weight", "shared.weight", {256384, 4096}},
                                       {"norm.weight", "encoder.final_layer_norm.weight", {4096}}};
-    for (int i = 0; i < 24; i++) {
+    for (int i = 0; i < layers; i++) {
         std::string o = "blocks." + std::to_string(i) + ".",
                     d = "encoder.block." + std::to_string(i) + ".layer.";
         for (const char* part : {"q", "k", "v", "o"})
@@ -136,7 +136,7 @@ void write_shards(const std::string& folder, const std::string& prefix,
 
 } // namespace
 
-void write_original_folder(const std::string& folder, const PublishedTransformer& model) {
+void write_original_folder(const std::string& folder, const PublishedTransformer& model, int text_layers) {
     json config{{"_class_name", "WanModel"},
                 {"_diffusers_version", "0.31.0"},
                 {"model_type", "t2v"},
@@ -156,11 +156,11 @@ void write_original_folder(const std::string& folder, const PublishedTransformer
         tensors.push_back({std::string("model_type.") + model.name, "F32", {1}, ""});
     write_shards(folder, model.shard_prefix, tensors, model.original_shards, false);
     write_pth(folder + "/Wan2.1_VAE.pth", stored(published_vae(), true, "F32"));
-    write_pth(folder + "/models_t5_umt5-xxl-enc-bf16.pth", stored(published_text_encoder(), true, "BF16"));
+    write_pth(folder + "/models_t5_umt5-xxl-enc-bf16.pth", stored(published_text_encoder(text_layers), true, "BF16"));
     write_file(folder + "/google/umt5-xxl/spiece.model", "stands for the tokenizer");
 }
 
-void write_diffusers_folder(const std::string& folder, const PublishedTransformer& model) {
+void write_diffusers_folder(const std::string& folder, const PublishedTransformer& model, int text_layers) {
     write_file(folder + "/model_index.json", R"({"_class_name": "SkyReelsV2DiffusionForcingPipeline"})");
     json transformer{{"_class_name", "SkyReelsV2Transformer3DModel"},
                      {"added_kv_proj_dim", nullptr},
@@ -183,7 +183,7 @@ void write_diffusers_folder(const std::string& folder, const PublishedTransforme
                      {"text_dim", 4096}};
     write_file(folder + "/transformer/config.json", transformer.dump());
     write_shards(folder + "/transformer", "diffusion_pytorch_model",
-                 stored(published_tensors(model), false, model.dtype), model.layers == 30 ? 2 : 12, true);
+                 stored(published_tensors(model), false, model.dtype), model.width == 1536 ? 2 : 12, true);
     json vae = json::parse(read_file(source_path("tests/golden/data/weights/diffusers/vae/config.json")));
     vae["base_dim"] = 96;
     write_file(folder + "/vae/config.json", vae.dump());
@@ -194,14 +194,14 @@ void write_diffusers_folder(const std::string& folder, const PublishedTransforme
               {"d_kv", 64},
               {"d_ff", 10240},
               {"num_heads", 64},
-              {"num_layers", 24},
+              {"num_layers", text_layers},
               {"vocab_size", 256384},
               {"feed_forward_proj", "gated-gelu"},
               {"layer_norm_epsilon", 1e-6},
               {"relative_attention_num_buckets", 32},
               {"relative_attention_max_distance", 128}};
     write_file(folder + "/text_encoder/config.json", text.dump());
-    write_shards(folder + "/text_encoder", "model", stored(published_text_encoder(), false, "BF16"), 3, true);
+    write_shards(folder + "/text_encoder", "model", stored(published_text_encoder(text_layers), false, "BF16"), 3, true);
     write_file(folder + "/tokenizer/spiece.model", "stands for the tokenizer");
 }
 

@@ -27,11 +27,14 @@ struct PublishedTransformer {
 extern const PublishedTransformer DF_1_3B_540P, DF_14B_540P, DF_14B_720P;
 
 std::vector<PublishedTensor> published_tensors(const PublishedTransformer& model);
-std::vector<PublishedTensor> published_text_encoder(); // UMT5-XXL, 242 tensors
+constexpr int TEXT_LAYERS = 24;
+std::vector<PublishedTensor> published_text_encoder(int layers = TEXT_LAYERS); // UMT5-XXL, 242 tensors
 std::vector<PublishedTensor> published_vae();          // 194 tensors, from wan_vae_tensors.txt
 
-void write_original_folder(const std::string& folder, const PublishedTransformer& model);
-void write_diffusers_folder(const std::string& folder, const PublishedTransformer& model);
+void write_original_folder(const std::string& folder, const PublishedTransformer& model,
+                           int text_layers = TEXT_LAYERS);
+void write_diffusers_folder(const std::string& folder, const PublishedTransformer& model,
+                            int text_layers = TEXT_LAYERS);
 
 // A file of the repository that tests read: "models/demo", "tests/golden/data/weights". From the environment
 // variable MC_SOURCE_ROOT, else relative to the working directory.
