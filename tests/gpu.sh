@@ -12,7 +12,7 @@
 # TORCH=2.11.0     the version of torch over there, for pack; TORCH_DIR=FOLDER: its torch/ folder, already unpacked
 # DEVICE=cuda:0    for run; cpu runs what runs without a GPU, to try the script
 #
-# Nothing of it has run on a GPU yet. tests/gpu/table.py has the goals beside the figures.
+# Nothing of it has run on a GPU yet. tests/gpu/goals.py has the goals beside the figures.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 
@@ -85,7 +85,7 @@ run() {
     [ $gpu = no ] || part sanitizer 60 3 compute-sanitizer --error-exitcode 9 .gpu/bin/gpu-kernels 64
     part golden16 60 5 .gpu/bin/golden --device "$device" --layout diffusers --precision bfloat16 --case 'unit_*' \
         tests/golden/data
-    part table 15 20 python3 tests/gpu/table.py "$out"
+    part goals 15 20 python3 tests/gpu/goals.py "$out"
     cat "$out/summary"
     exit $failed
 }

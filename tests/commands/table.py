@@ -78,6 +78,7 @@ TRIED = [
           ("tests/golden.sh tests/golden/data", "tests/golden.sh FOLDER...", "tests/golden.sh [OPTION...] FOLDER..."),
           shows=r"golden: \d\d+ passed, 0 failed"),
     Tried("golden", "./tests/golden.sh --help", ("tests/golden.sh",), shows="--precision"),
+    Tried("golden", "./tests/gpu.sh --help", ("tests/gpu.sh", "tests/gpu.sh --help"), shows="pack"),
     Tried("golden elsewhere", "BUILD=there TORCH_DIR=$(tools/torch/find.sh) ./tests/golden.sh --case unit_tokenizer tests/golden/data",
           ("TORCH_DIR=FOLDER", "BUILD=FOLDER", "tools/torch/find.sh"), shows=r"golden: \d+ passed, 0 failed"),
 
@@ -119,6 +120,9 @@ NOT_TRIED = [
              ("tests/model/make_torch_files.py",)),
     NotTried("runs this test, in CI's clean clone", ("tests/run.sh",)),
     NotTried("fetches 2 GB, for GPUs", ("tools/torch/fetch.sh --cuda",)),
+    NotTried("fetches the wheel of a torch for GPUs, or needs a GPU", (
+        "tests/gpu.sh pack", "tests/gpu.sh run", "tests/gpu/backends.py", "tests/gpu/backends.py [SECONDS]", "tests/gpu/goals.py",
+        "tests/gpu/goals.py FOLDER")),
     NotTried("installs packages", ("apt-get update", "apt-get install", "apt-get install -y --no-install-recommends", "sudo sh -c", "su -c")),
     NotTried("needs packages of Python that it fetches", ("python3 -m", "tests/quality/record_ssim.py", "tests/text/refresh_cleaning_pairs.py")),
     NotTried("needs Diffusers, some GB of packages of Python", ("tools/bench/peer_diffusers.py",

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# Which of ATen's attention kernels at our shapes, and what a new shape costs: python3 backends.py >>gpu.jsonl
+# Which of ATen's attention kernels at our shapes, and what a new shape costs: tests/gpu/backends.py [SECONDS]
 # Also a big product and a big copy: this card's ceilings. Ends by itself after `budget` seconds.
 import json, sys, time
 import torch

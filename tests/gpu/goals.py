@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""The goals beside the figures of a run: table.py FOLDER, the results of tests/gpu.sh run. Ends with 1 where one is missed."""
+"""The goals beside the figures of a run: tests/gpu/goals.py FOLDER, the results of tests/gpu.sh run. Ends with 1 where one is missed."""
 import json
 import os
 import sys
