@@ -4,6 +4,7 @@
 #include <ATen/ATen.h>
 #include <c10/core/CachingDeviceAllocator.h>
 #include <c10/core/InferenceMode.h>
+#include <c10/core/impl/VirtualGuardImpl.h>
 #include <thread>
 
 #include "tests/fake/fake_device.h"
@@ -96,16 +97,42 @@ TEST(a_row_waits_once) {
     }
 }
 
-// The thread that makes a video stands on another device than the model, as each new thread does.
+// The thread that makes a video stands on another device than the model, as each new thread does; videos made at once work
+// in streams of their own.
 TEST(any_thread_and_any_device) {
-    const Variant v = variants().front();
-    const Model model = load(fake::device(1), Precision::FLOAT32);
-    const at::Tensor want = video(load(at::kCPU, Precision::FLOAT32), v.request);
-    std::vector<at::Tensor> made(2);
-    std::vector<std::thread> threads;
-    for (at::Tensor& each : made) threads.emplace_back([&] { each = video(model, v.request); });
-    for (std::thread& t : threads) t.join();
-    for (const at::Tensor& each : made) CHECK(psnr(each, want) > 100);
+    const c10::impl::VirtualGuardImpl guard(fake::device().type());
+    const Model model = load(fake::device(1), Precision::FLOAT32), cpu = load(at::kCPU, Precision::FLOAT32);
+    for (const auto& [name, request] : variants()) {
+        if (std::string(name) != "kv" && std::string(name) != "image, kv") continue;
+        const at::Tensor want = video(cpu, request);
+        std::vector<at::Tensor> made(2);
+        std::vector<c10::StreamId> streams(2, 0);
+        std::vector<std::string> errors(2);
+        std::vector<std::thread> threads;
+        for (size_t i = 0; i < 2; i++)
+            threads.emplace_back([&, i, request = request] {
+                CHECK_EQ(int(guard.getDevice().index()), 0);
+                Request r = request;
+                r.turns = [&](int, const sampler::Turn&) {
+                    streams[i] = guard.getStream(fake::device(1)).id();
+                    CHECK_EQ(int(guard.getDevice().index()), 1);
+                };
+                try {
+                    made[i] = video(model, r);
+                } catch (const c10::Error& e) {
+                    errors[i] = e.what_without_backtrace();
+                } catch (const std::exception& e) {
+                    errors[i] = e.what();
+                }
+                CHECK_EQ(int(guard.getDevice().index()), 0);
+            });
+        for (std::thread& t : threads) t.join();
+        for (size_t i = 0; i < 2; i++) {
+            if (!errors[i].empty()) test::fail(name, 0, errors[i]);
+            CHECK(made[i].defined() && psnr(made[i], want) > 100);
+        }
+        CHECK(streams[0] && streams[1] && streams[0] != streams[1]);
+    }
     CHECK_EQ(fake::counts.races.load(), 0);
 }
 
