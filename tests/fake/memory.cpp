@@ -110,7 +110,7 @@ void Memory::give(void* at) {
     std::lock_guard lock(mutex_);
     Block& block = blocks_.at(at);
     // Who takes it next, on its own stream, would write what another stream may still read.
-    if (in_use(block, block.home, true)) counts.races++;
+    if (!lost && in_use(block, block.home, true)) counts.races++;
     std::memset(shadow_of(at), 0xff, block.size); // who reads it still, reads NaN
     kept_.emplace(block.size, at), used_ -= block.size;
 }
@@ -154,6 +154,13 @@ void Memory::touch(const void* at, bool write) {
         block.wrote = {here, ++time_};
     else
         block.read[here] = ++time_;
+}
+
+// Of a lost device nothing is under way any more.
+void Memory::recover() {
+    std::lock_guard lock(mutex_);
+    if (lost.exchange(false))
+        for (c10::StreamId stream = 0; stream < STREAMS; stream++) waited_[stream] = time_;
 }
 
 void Memory::waited(bool for_all_streams) {
@@ -204,7 +211,7 @@ void set_capacity(size_t bytes) {
     Memory::get().capacity = bytes;
 }
 void fail(Failure how, int64_t after) {
-    Memory::get().lost = false;
+    Memory::get().recover();
     Memory::get().allocations_left = after;
     Memory::get().failure = how;
 }

@@ -35,6 +35,7 @@ class Memory {
     // A copy out of pinned memory is under way until the next wait.
     void under_way(const at::Tensor& pinned);
     void check_lost() const;
+    void recover();
 
     Use use();
     void forget_most();

@@ -103,7 +103,7 @@ TEST(any_thread_and_any_device) {
     const c10::impl::VirtualGuardImpl guard(fake::device().type());
     const Model model = load(fake::device(1), Precision::FLOAT32), cpu = load(at::kCPU, Precision::FLOAT32);
     for (const auto& [name, request] : variants()) {
-        if (std::string(name) != "kv" && std::string(name) != "image, kv") continue;
+        if (std::string(name) != "image, kv") continue; // begins with what was loaded last, the VAE
         const at::Tensor want = video(cpu, request);
         std::vector<at::Tensor> made(2);
         std::vector<c10::StreamId> streams(2, 0);
