@@ -162,7 +162,7 @@ TEST(memory_that_ends_anywhere_is_one_error) {
     const auto all = static_cast<int64_t>(fake::use().allocations);
     const size_t held = fake::use().used;
     int64_t failed = 0;
-    for (int64_t after = 0; after < all; after = after * 4 / 3 + 7) {
+    for (int64_t after = 0; after < all; after = after * 2 + 7) {
         for (fake::Failure how : {fake::Failure::ALLOCATOR, fake::Failure::LIBRARY}) {
             fake::fail(how, after);
             CHECK_ERROR(make(), MC_ERROR_MEMORY, "ran out of memory: ");
@@ -173,7 +173,7 @@ TEST(memory_that_ends_anywhere_is_one_error) {
         }
     }
     fake::fail(fake::Failure::NONE, 0);
-    CHECK(failed > 20);
+    CHECK(failed > 12);
     std::printf("     %lld allocations, %lld of them made to fail\n", (long long)all, (long long)failed);
 }
 
@@ -193,7 +193,9 @@ TEST(what_is_planned_is_what_is_taken) {
     for (Precision precision : {Precision::FLOAT32, Precision::BFLOAT16}) {
         const Model model = load(fake::device(), precision);
         for (auto& [name, request] : variants()) {
-            if (std::string(name).find("no guidance") != std::string::npos) continue;
+            const std::string kind = name;
+            if (kind != "kv" && kind != "full" && kind != "taylor" && kind != "image" && kind != "windows by pixels")
+                continue;
             Request r = request;
             r.steps = 2, r.ar_step = 0, r.width = 160, r.height = 96;
             const size_t before = fake::use().used;
