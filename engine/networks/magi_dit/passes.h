@@ -54,19 +54,23 @@ class Network {
 struct Work {
     at::Tensor x; // [latent channels, frames, height, width] float32
     float t = 0;  // flow time: 0 noise, 1 clean
-    float step_size =
-        0;             // distilled networks: what the size of the step is embedded as, 2 ... 32; 0: not given
+    // Distilled networks: what the size of the step is embedded as, 2 ... 32; 0: not given.
+    float step_size = 0;
     bool drop = false; // conditioned as without a caption (independent of `text`)
-    std::vector<const Text*> text; // what its cross-attention sees, all rows together; none: it adds nothing
-    int position = 0;              // in chunks from the beginning of the video, for rotary embedding
-    std::vector<int> sees; // pages of the keys that its self-attention sees; its own is one of them or not
-    int page = -1;         // where its keys and values are put, before attention, layer by layer
-    const cache::Plan* plan = nullptr; // nullptr: every token. TOKENS: only these are put in the page
-    at::Tensor
-        velocity; // [latent channels, frames, height, width] float32, written: 0 at tokens that were not computed
-                  // (REUSE: all); undefined: only the keys are wanted
-    at::Tensor* queries =
-        nullptr; // set to [layers, tokens computed, heads, head] float32: normed and rotated
+    // What its cross-attention sees, the rows of all together; none: it adds nothing.
+    std::vector<const Text*> text;
+    int position = 0; // in chunks from the beginning of the video, for rotary embedding
+    // Pages of the keys that its self-attention sees; its own is one of them or not.
+    std::vector<int> sees;
+    // Where its keys and values are put, before attention, layer by layer.
+    int page = -1;
+    // nullptr: every token. TOKENS: only these go through the layers and are put in the page.
+    const cache::Plan* plan = nullptr;
+    // [latent channels, frames, height, width] float32, written: 0 at tokens that were not computed. Undefined: only
+    // the keys are wanted.
+    at::Tensor velocity;
+    // Set to [layers, tokens computed, heads, head] float32: normed and rotated.
+    at::Tensor* queries = nullptr;
 };
 
 // The network at one size of picture: rotary tables and workspace, for every forward of a video.
