@@ -29,6 +29,12 @@ struct KeyValues {
 };
 size_t key_value_bytes(size_t capacity, size_t heads, size_t head, Store store);
 
+// The first `keys` of them.
+struct KeyRange {
+    KeyValues kv;
+    size_t keys;
+};
+
 // Puts row r of k and v in place of key slot[r] (first + r where slot is nullptr). k: type of the store; v:
 // float, rounded to the store here. Threads may write different slots at once.
 void write_keys(const KeyValues& kv, const int32_t* slot, size_t first, const void* k, size_t k_stride,
