@@ -43,6 +43,8 @@ void write_keys(const KeyValues& kv, const int32_t* slot, size_t first, const vo
 void expect_keys(const KeyValues& kv, const int32_t* slot, size_t first, size_t rows);
 // One key and value back, for tests and for moving them elsewhere: [heads * head] float each.
 void read_key(const KeyValues& kv, size_t slot, float* k, float* v);
+// Key and value of head `h` at one slot to another slot of the same or another memory: of the same head and store.
+void copy_key(const KeyValues& from, size_t slot, const KeyValues& to, size_t to_slot, size_t h);
 
 struct Attention {
     const void* q; // [rows, heads, head], rows q_stride elements apart; type of the store

@@ -36,8 +36,8 @@ class KeyStore {
     const Shape& shape() const { return shape_; }
     kernels::Store store() const { return store_; }
     Layout layout() const { return layout_; }
-    bool lasts(int page) const { return page_at(page).lasting == Lasting::VIDEO; }
-    int64_t bytes() const; // allocated
+    void require_held(int page) const { page_at(page); } // throws where nobody holds it
+    int64_t bytes() const;                               // allocated
     static int64_t bytes_of_page(const Shape& shape, kernels::Store store, Lasting lasting = Lasting::VIDEO);
 
     // PACKED: what attention reads and write_keys writes.

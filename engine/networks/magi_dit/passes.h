@@ -44,6 +44,7 @@ class Network {
     std::shared_ptr<const Text> text(const at::Tensor& rows, Cancel cancel = {},
                                      const Trace& trace = {}) const;
     struct Impl;
+    const Impl& inside() const;
 
   private:
     friend class Passes;
@@ -91,8 +92,8 @@ class Passes {
     // The work runs as if all of it went through the layers side by side: in each layer keys and values are put in
     // the pages first, then everyone attends. A page is written by one of them at most, and computing the work in the
     // order of the list, one call each, gives the same where nobody sees the page of a later one.
-    // Trace, first work only and only where its plan is every token: "tokens_in", "condition", "block_last_out", and of
-    // layer 0: "qkv_norm", "q", "k", "v", "core_attn", "cross_attn", "attn_proj", "gate_msa", "gate_mlp", "hs_mid",
+    // Trace, rows of all work one after the other: "tokens_in", "condition", "block_last_out", and of layer 0
+    // "qkv_norm", "q", "k", "v", "qx", "core_attn", "cross_attn", "attn_proj", "gate_msa", "gate_mlp", "hs_mid",
     // "mlp_out", "hs_out".
     void forward(std::span<const Work> work, KeyStore& keys, Cancel cancel = {}, const Trace& trace = {});
     // [tokens, D] float32 with numbers of the precision: the patch embeddings of a chunk, which distances are measured on.
@@ -106,6 +107,7 @@ class Passes {
     static int64_t bytes(const model::MagiDitConfig& config, Precision precision, const Shape& shape);
     static KeyStore::Shape page_shape(const model::MagiDitConfig& config, const Shape& shape);
     struct Impl;
+    Impl& inside(); // for tests
 
   private:
     std::unique_ptr<Impl> impl_;
