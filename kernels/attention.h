@@ -29,6 +29,12 @@ struct KeyValues {
 };
 size_t key_value_bytes(size_t capacity, size_t heads, size_t head, Store store);
 
+// The first `keys` of them.
+struct KeyRange {
+    KeyValues kv;
+    size_t keys;
+};
+
 // Puts row r of k and v in place of key slot[r] (first + r where slot is nullptr). k: type of the store; v:
 // float, rounded to the store here. Threads may write different slots at once.
 void write_keys(const KeyValues& kv, const int32_t* slot, size_t first, const void* k, size_t k_stride,
@@ -37,6 +43,8 @@ void write_keys(const KeyValues& kv, const int32_t* slot, size_t first, const vo
 void expect_keys(const KeyValues& kv, const int32_t* slot, size_t first, size_t rows);
 // One key and value back, for tests and for moving them elsewhere: [heads * head] float each.
 void read_key(const KeyValues& kv, size_t slot, float* k, float* v);
+// Key and value of head `h` at one slot to another slot of the same or another memory: of the same head and store.
+void copy_key(const KeyValues& from, size_t slot, const KeyValues& to, size_t to_slot, size_t h);
 
 struct Attention {
     const void* q; // [rows, heads, head], rows q_stride elements apart; type of the store

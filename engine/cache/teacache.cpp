@@ -44,7 +44,7 @@ class TeaCache final : public WindowPolicy {
 
         std::vector<Plan> plans;
         for (const ChunkStep& chunk : chunks) {
-            const bool starts = chunk.step == 0;
+            const bool starts = chunk.distance.empty();
             plans.push_back({compute || starts ? Action::ALL : Action::REUSE, {}});
             report_chunk(row, branch, chunk, compute || starts, forced || starts, starts ? none : distance,
                          starts ? none : accumulated);
