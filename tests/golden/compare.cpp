@@ -163,6 +163,8 @@ at::ScalarType scalar_type(model::DType type) {
         return at::kChar;
     case model::DType::U8:
         return at::kByte;
+    case model::DType::F8_E4M3:
+        return at::kFloat8_e4m3fn;
     case model::DType::BOOL:
         return at::kBool;
     }
