@@ -39,7 +39,8 @@ class TeaCache final : public WindowPolicy {
         } else if (!moved.empty()) {
             distance = settings_.polynomial(moved.value());
             accumulated = sum += distance;
-            compute = !(sum < settings_.threshold); // also when it is NaN
+            compute = !(sum < settings_.threshold) || // also when it is NaN
+                      (settings_.whole_when_chunk_starts && any_starts(chunks));
             if (compute) sum = 0;
         }
 
