@@ -6,6 +6,8 @@
 #include <c10/core/InferenceMode.h>
 #include <chrono>
 
+#include "engine/families/magi1/distances.h"
+
 namespace mc::magi1 {
 
 using cache::Action;
@@ -118,25 +120,6 @@ Sampler::Now Sampler::begin_row() {
 
 // ---------------------------------------------------------------------------------------------------- decisions
 
-std::vector<cache::FrameDistance> Sampler::distance(const at::Tensor& now, const at::Tensor& before) const {
-    const auto* by_steps = std::get_if<cache::MotionCacheByStepsSettings>(&settings_.cache.policy);
-    const bool each = by_steps && by_steps->distance == cache::Distance::TOKEN;
-    at::Tensor a = now, b = before;
-    if (settings_.bfloat16_distances) a = a.to(at::kBFloat16), b = b.to(at::kBFloat16);
-    at::Tensor difference = (a - b).abs(), magnitude = b.abs();
-    difference = each ? difference.mean(1) : difference.mean().view(1);
-    magnitude = each ? magnitude.mean(1) : magnitude.mean().view(1);
-    if (settings_.bfloat16_distances) {
-        difference = difference / (magnitude + 1e-8); // rounded like all of it
-        magnitude = at::ones_like(difference);
-    }
-    const at::Tensor d = difference.to(at::kCPU, at::kDouble).contiguous(),
-                     m = magnitude.to(at::kCPU, at::kDouble).contiguous();
-    std::vector<cache::FrameDistance> parts;
-    for (int64_t i = 0; i < d.numel(); i++) parts.push_back({d.const_data_ptr<double>()[i], m.const_data_ptr<double>()[i]});
-    return parts;
-}
-
 void Sampler::decide(Now& now) {
     if (!remembers()) return;
     const auto* tea = std::get_if<cache::TeaCacheSettings>(&settings_.cache.policy);
@@ -146,10 +129,14 @@ void Sampler::decide(Now& now) {
                           !chunks_.at(now.row.end - 1).features.defined();
     std::vector<at::Tensor> features;
     std::vector<std::vector<cache::FrameDistance>> distances;
+    const auto* by_steps = std::get_if<cache::MotionCacheByStepsSettings>(&settings_.cache.policy);
+    const bool each = by_steps && by_steps->distance == cache::Distance::TOKEN;
     for (size_t i = 0; i < now.chunks.size(); i++) {
         features.push_back(passes_.features(now.input[i]));
         const at::Tensor& before = chunks_.at(now.chunks[i] - (by_place ? 1 : 0)).features;
-        distances.push_back(before.defined() ? distance(features.back(), before) : std::vector<cache::FrameDistance>());
+        distances.push_back(before.defined()
+                                ? distance(features.back(), before, each, settings_.bfloat16_distances)
+                                : std::vector<cache::FrameDistance>());
     }
     std::vector<cache::ChunkStep> steps;
     for (size_t i = 0; i < now.chunks.size(); i++) {
@@ -385,11 +372,7 @@ void Sampler::measure_motion(const Now& now) {
         if (!policy_.wants_motion(0, static_cast<int>(c))) continue;
         const at::Tensor& x = chunks_.at(c).x;
         const at::Tensor before = frame_before(c);
-        const at::Tensor shifted =
-            at::cat({(before.defined() ? before : x.select(1, 0)).unsqueeze(1), x.narrow(1, 0, chunk_frames_ - 1)}, 1);
-        const at::Tensor change = at::avg_pool2d((x - shifted).abs().mean(0).unsqueeze(1), {2, 2}) // [frames, 1, h, w]
-                                      .to(at::kCPU)
-                                      .contiguous();
+        const at::Tensor change = frame_change(x, before);
         policy_.motion(0, static_cast<int>(c), {change.const_data_ptr<float>(), static_cast<size_t>(change.numel())},
                        before.defined());
     }

@@ -75,7 +75,7 @@ class Sampler {
     int64_t row() const { return row_; }
     const transformer::KeyStore& keys() const { return keys_; }
 
-    // Most chunks that one forward computes, and most pages of keys that are held at once.
+    // Most chunks that one forward computes.
     static int at_once(const SamplerSettings& settings);
 
   private:
@@ -105,7 +105,6 @@ class Sampler {
     void pass_given(Cancel cancel);
     at::Tensor with_prefix(int64_t chunk, const at::Tensor& x) const;
     void decide(Now& now);
-    std::vector<cache::FrameDistance> distance(const at::Tensor& now, const at::Tensor& before) const;
     bool wants_copy(const Now& now) const;
     void forward(Now& now, Cancel cancel);
     void run(Now& now, std::span<const at::Tensor> velocity, bool captioned, bool drop, bool keep, const at::Tensor& copy,
