@@ -8,9 +8,28 @@
 #include "engine/cache/vote.h"
 #include "engine/families/magi1/compression.h"
 #include "engine/families/magi1/distances.h"
-#include "tests/golden/runner.h"
+#include "tests/golden/magi1_compression.h"
 
 namespace mc::golden {
+
+magi1::CompressionSettings compression_of(const Json& c) {
+    using S = magi1::CompressionSettings;
+    S s;
+    const std::string query = c.at("query_granularity"), weighting = c.at("score_weighting_method"),
+                      unit = c.at("compress_strategy");
+    s.queries = query == "token" ? S::Queries::LAST_50 : query == "frame" ? S::Queries::LAST_FRAME : S::Queries::CHUNK;
+    s.weighting = weighting == "no_weight"     ? S::Weighting::NONE
+                  : weighting == "hard_code"   ? S::Weighting::FIRST_CHUNK
+                  : weighting == "exponential" ? S::Weighting::EXPONENTIAL
+                  : weighting == "polynomial"  ? S::Weighting::POLYNOMIAL
+                  : weighting == "gaussian"    ? S::Weighting::GAUSSIAN
+                                               : S::Weighting::UPPER_CONVEX;
+    s.unit = unit == "token" ? S::Unit::TOKEN : unit == "frame" ? S::Unit::FRAME : S::Unit::CHUNK;
+    s.power = c.value("power", 3.0);
+    s.mix = c.at("mix_lambda");
+    return s;
+}
+
 namespace {
 
 std::span<const float> floats(const at::Tensor& tensor) {
@@ -68,24 +87,6 @@ Produced run_parts(const Run& run) {
         produced.tensors["acc_after." + name] = at::where(mask, sums, at::zeros_like(sums));
     }
     return produced;
-}
-
-magi1::CompressionSettings compression_of(const Json& c) {
-    using S = magi1::CompressionSettings;
-    S s;
-    const std::string query = c.at("query_granularity"), weighting = c.at("score_weighting_method"),
-                      unit = c.at("compress_strategy");
-    s.queries = query == "token" ? S::Queries::LAST_50 : query == "frame" ? S::Queries::LAST_FRAME : S::Queries::CHUNK;
-    s.weighting = weighting == "no_weight"     ? S::Weighting::NONE
-                  : weighting == "hard_code"   ? S::Weighting::FIRST_CHUNK
-                  : weighting == "exponential" ? S::Weighting::EXPONENTIAL
-                  : weighting == "polynomial"  ? S::Weighting::POLYNOMIAL
-                  : weighting == "gaussian"    ? S::Weighting::GAUSSIAN
-                                               : S::Weighting::UPPER_CONVEX;
-    s.unit = unit == "token" ? S::Unit::TOKEN : unit == "frame" ? S::Unit::FRAME : S::Unit::CHUNK;
-    s.power = c.value("power", 3.0);
-    s.mix = c.at("mix_lambda");
-    return s;
 }
 
 Produced run_selection(const Run& run) {

@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "engine/families/magi1/sampler.h"
+#include "tests/golden/magi1_compression.h"
 #include "tests/golden/magi1_network.h"
 #include "tests/golden/magi1_texts.h"
 
@@ -101,6 +102,7 @@ SamplerSettings settings_of(const Run& run, int64_t prefix) {
             p.cache = tea_settings(c, reference);
         else
             p.cache = name == std::string("flowcache") ? flow_settings(c) : motion_settings(c, reference);
+        if (c.value("compress_kv_cache", false)) p.compression = {c.at("total_cache_chunk_nums"), compression_of(c)};
         p.faults.sparse_sees_oldest = reference;
         p.faults.copy_into_first = variant != "corrected_blend";
         p.faults.partial_goes_back = p.faults.partial_takes_other = reference;
@@ -254,9 +256,10 @@ Produced sample(const Run& run, bool plain) {
         const int64_t row = sampler.row();
         sampler.step(
             {},
-            [&](const std::string&, const at::Tensor& value) {
+            [&](const std::string& what, const at::Tensor& value) {
                 char name[64];
                 std::snprintf(name, sizeof name, "active_latents_after_step.%03d", static_cast<int>(row));
+                if (what != "steps.latents") std::snprintf(name, sizeof name, "%s", what.c_str());
                 if (run.file.expected.has(name)) produced.tensors[name] = value;
             },
             timing, [&](const sampler::Turn& turn) { recorder.took(turn); });
@@ -286,7 +289,7 @@ Produced run_sampler(const Run& run) {
 }
 
 const AddedKinds added{
-    {"sampler", run_sampler}, {"motioncache", run_sampler}, {"flowcache", run_sampler}, {"teacache", run_sampler}};
+    {"sampler", run_sampler}, {"kv_compression", run_sampler}, {"motioncache", run_sampler}, {"flowcache", run_sampler}, {"teacache", run_sampler}};
 
 } // namespace
 } // namespace mc::golden

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <c10/core/InferenceMode.h>
 #include <chrono>
+#include <string>
 
 #include "engine/families/magi1/distances.h"
 
@@ -55,8 +56,9 @@ bool Sampler::done() const {
 }
 
 std::vector<int> Sampler::pages(Chunks seen) const {
-    std::vector<int> list;
-    for (int64_t c = seen.begin; c < seen.end; c++) list.push_back(pages_.at(c));
+    std::vector<int> list = compressed_;
+    for (int64_t c = compressed_.empty() ? seen.begin : pages_.begin()->first; c < seen.end; c++)
+        list.push_back(pages_.at(c));
     return list;
 }
 
@@ -205,6 +207,7 @@ void Sampler::run(Now& now, std::span<const at::Tensor> velocity, bool captioned
         w.sees = pages(seen);
         w.velocity = velocity[i];
     }
+    if (settings_.compression && !work.empty()) work.back().queries = &queries_;
     if (copy.defined()) {
         Work& w = add(now.row.end, now.input[0], settings_.times.t[static_cast<size_t>(now.steps[0])]);
         w.text = chunks_.at(now.chunks[0]).text;
@@ -412,7 +415,54 @@ void Sampler::report(const Now& now, const Observe& observe) const {
                  {ChunkTurn::Kind::COPY, static_cast<int>(now.chunks[0]), now.steps[0], 0}, now.copy, {}});
 }
 
-void Sampler::end_row(const Now& now) {
+// Once the memory is full and the newest chunk has come through its first stage: of the finished chunks one page less.
+void Sampler::compress(const Now& now, const Trace& trace) {
+    const Stages& stages = settings_.stages;
+    const bool full = static_cast<int>(compressed_.size() + pages_.size()) >= settings_.compression->pages;
+    if (!full || (stages.chunks && now.row.end >= *stages.chunks) || now.steps.back() + 1 != stages.stage_steps()) return;
+    std::vector<int> clean = compressed_;
+    const int64_t end = now.steps[0] + 1 == stages.steps ? now.row.begin + 1 : stages.given;
+    for (const auto& [chunk, page] : pages_)
+        if (chunk < end) clean.push_back(page);
+    if (clean.size() < 2) return;
+
+    const KeyStore::Shape& shape = keys_.shape();
+    std::vector<int> kept;
+    for (size_t i = 0; i + 1 < clean.size(); i++) kept.push_back(keys_.take());
+    const std::string event = "event" + std::to_string(compressions_++) + ".layer";
+    for (int64_t layer = 0; layer < shape.layers; layer++) {
+        std::vector<at::Tensor> all;
+        for (int page : clean) all.push_back(keys_.read(layer, page).narrow(2, 0, shape.head));
+        const at::Tensor keys = at::cat(all), queries = queries_[layer];
+        const Kept choice = select_keys(keys, queries, static_cast<int64_t>(kept.size()) * shape.tokens,
+                                        passes_.frame_tokens(), passes_.chunk_tokens(), settings_.compression->how);
+        const at::Tensor index = choice.index.t().contiguous(); // [groups, budget]
+        for (int64_t group = 0; group < shape.groups; group++)
+            for (size_t p = 0; p < kept.size(); p++) {
+                const int64_t* from = index.const_data_ptr<int64_t>() + group * index.size(1) +
+                                      static_cast<int64_t>(p) * shape.tokens;
+                std::vector<KeyStore::Slot> slots;
+                for (int64_t t = 0; t < shape.tokens; t++)
+                    slots.push_back({clean[static_cast<size_t>(from[t] / shape.tokens)],
+                                     static_cast<int32_t>(from[t] % shape.tokens)});
+                keys_.keep(layer, group, slots, kept[p]);
+            }
+        if (!trace) continue;
+        std::vector<at::Tensor> out;
+        for (int page : kept) out.push_back(keys_.read(layer, page).narrow(2, 0, shape.head));
+        const std::string name = event + std::to_string(layer);
+        trace(name + ".indices", choice.index);
+        trace(name + ".score", choice.score);
+        trace(name + ".query", queries);
+        trace(name + ".key_in", keys);
+        trace(name + ".key_out", at::cat(out));
+    }
+    for (int page : clean) keys_.give_back(page);
+    pages_.erase(pages_.begin(), pages_.lower_bound(end));
+    compressed_ = kept;
+}
+
+void Sampler::end_row(const Now& now, const Trace& trace) {
     const Stages& stages = settings_.stages;
     const int64_t oldest = now.row.begin;
     if (now.steps[0] + 1 == stages.steps) {
@@ -422,8 +472,9 @@ void Sampler::end_row(const Now& now) {
         chunk.kept = chunk.before_last = at::Tensor();
         chunks_.erase(chunks_.begin(), chunks_.find(oldest)); // of this one the next sees the last frame
     }
+    if (settings_.compression) compress(now, trace);
     row_++;
-    if (done()) return;
+    if (done() || settings_.compression) return;
     const int64_t seen = stages.first_seen_from(stages.row(row_));
     while (!pages_.empty() && pages_.begin()->first < seen) {
         keys_.give_back(pages_.begin()->second);
@@ -453,7 +504,7 @@ void Sampler::step(Cancel cancel, const Trace& trace, Timing& timing, const Obse
         trace("steps.latents", at::cat(latents, 1));
     }
     report(now, observe);
-    end_row(now);
+    end_row(now, trace);
     timing.cache += since(start);
 }
 

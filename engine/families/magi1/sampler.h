@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "engine/cache/policy.h"
+#include "engine/families/magi1/compression.h"
 #include "engine/families/magi1/faults.h"
 #include "engine/families/magi1/stages.h"
 #include "engine/families/magi1/time_table.h"
@@ -39,6 +40,14 @@ struct SamplerSettings {
     std::optional<double> copy_above;
     double copy_share = 0.3; // of the copy's velocity
     cache::Settings cache;
+    // Keys and values of finished chunks are not forgotten but compressed, to so many pages with those of the chunks on
+    // their way, window + 1 or more. From the first compression on a chunk sees all that is kept. For caches that decide about
+    // whole chunks.
+    struct Compression {
+        int pages;
+        CompressionSettings how;
+    };
+    std::optional<Compression> compression;
     bool bfloat16_distances = false; // distances in bfloat16, operation by operation, as the published code has them
     Faults faults;
 };
@@ -120,7 +129,8 @@ class Sampler {
     at::Tensor frame_before(int64_t chunk) const;
     void count(const Now& now);
     void report(const Now& now, const Observe& observe) const;
-    void end_row(const Now& now);
+    void end_row(const Now& now, const Trace& trace);
+    void compress(const Now& now, const Trace& trace);
     std::vector<int> pages(Chunks seen) const;
     int page_of(int64_t chunk);
     at::Tensor computed_mask(const cache::Plan& plan) const;
@@ -134,6 +144,9 @@ class Sampler {
     const at::Tensor prefix_;
     transformer::KeyStore keys_;
     std::map<int64_t, int> pages_; // by chunk: keys and values that last
+    std::vector<int> compressed_;  // pages of what is kept of chunks before those; empty: nothing was compressed
+    at::Tensor queries_;           // of the chunk that was computed last: [layers, tokens, heads, head]
+    int compressions_ = 0;
     int64_t row_ = 0;
     std::map<int64_t, Chunk> chunks_; // on their way, and the one before
     std::deque<Finished> finished_;
