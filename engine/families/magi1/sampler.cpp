@@ -474,7 +474,7 @@ void Sampler::end_row(const Now& now, const Trace& trace) {
     }
     if (settings_.compression) compress(now, trace);
     row_++;
-    if (done() || settings_.compression) return;
+    if (done() || settings_.compression || !settings_.forgets) return;
     const int64_t seen = stages.first_seen_from(stages.row(row_));
     while (!pages_.empty() && pages_.begin()->first < seen) {
         keys_.give_back(pages_.begin()->second);

@@ -48,6 +48,7 @@ struct SamplerSettings {
         CompressionSettings how;
     };
     std::optional<Compression> compression;
+    bool forgets = true; // keys that nobody sees any more; false, for tests: no page is ever used again
     bool bfloat16_distances = false; // distances in bfloat16, operation by operation, as the published code has them
     Faults faults;
 };

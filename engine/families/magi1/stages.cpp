@@ -68,7 +68,8 @@ Chunks Stages::given_sees(int64_t chunk) const {
 int64_t Stages::first_seen_from(const Row& row) const {
     if (noise2clean.empty()) return 0;
     const int64_t widest = *std::max_element(noise2clean.begin(), noise2clean.end());
-    int64_t first = std::max<int64_t>(0, row.end + 1 - widest); // by the next to enter
+    int64_t first = row.begin;
+    if (!chunks || row.end < *chunks) first = std::min(first, std::max<int64_t>(0, row.end + 1 - widest)); // by the next to enter
     if (passes_finished(row)) first = std::min(first, finished_sees(row.begin - 1).begin);
     for (int64_t chunk = row.begin; chunk < row.end; chunk++) {
         const int part = steps / static_cast<int>(noise2clean.size());
