@@ -112,7 +112,7 @@ class MotionCacheBySteps final : public WindowPolicy {
         decision.distance = distance_of(chunk);
         const double sum = state.sum + decision.distance;
         decision.accumulated = sum;
-        const bool reuse = sum < settings_.threshold; // not when it is no number
+        const bool reuse = sum < settings_.threshold; // not when it is NaN
         begin_anew(state);
         if (reuse) state.sum = sum;
         if (reuse) decision.kind = Decision::Kind::REUSE;
@@ -127,7 +127,7 @@ class MotionCacheBySteps final : public WindowPolicy {
         state.sum = 0;
         for (size_t t = 0; t < distance.size(); t++) state.sums[t] += distance[t] * weights[t];
         const std::vector<float> sums = state.sums;
-        // Sums that are no number are due.
+        // Sums that are NaN are due.
         std::vector<uint8_t> due(sums.size());
         const float threshold = static_cast<float>(settings_.token_threshold);
         for (size_t t = 0; t < due.size(); t++) due[t] = !(sums[t] < threshold);
@@ -183,19 +183,14 @@ class MotionCacheBySteps final : public WindowPolicy {
         return std::isfinite(distance) ? distance : std::numeric_limits<double>::infinity(); // so: compute
     }
 
-    // One value a token; `mean` over them.
-    std::vector<float> token_distance(const ChunkStep& chunk, double& mean) const {
-        const bool each = settings_.distance == Distance::TOKEN && chunk.distance.size() == chunk_tokens();
-        if (!each) {
-            mean = distance_of(chunk);
-            return std::vector<float>(chunk_tokens(), static_cast<float>(mean));
-        }
+    // One value a token.
+    std::vector<float> token_distance(const ChunkStep& chunk, double& chunk_distance) const {
+        chunk_distance = distance_of(chunk);
+        if (settings_.distance != Distance::TOKEN || chunk.distance.size() != chunk_tokens())
+            return std::vector<float>(chunk_tokens(), static_cast<float>(chunk_distance));
         std::vector<float> distance;
-        mean = 0;
-        for (size_t t = 0; t < chunk_tokens(); t++) {
+        for (size_t t = 0; t < chunk_tokens(); t++)
             distance.push_back(static_cast<float>(distance_of({chunk.chunk, chunk.step, chunk.distance.subspan(t, 1)})));
-            mean += distance.back() / static_cast<double>(chunk_tokens());
-        }
         return distance;
     }
 

@@ -122,7 +122,7 @@ std::map<std::string, at::Tensor> layer_of(const Run& run, Precision precision, 
     out["kx"] = at::cat(kx);
     out["vx"] = at::cat(vx);
     passes.forward(work, keys, {}, [&](const std::string& name, const at::Tensor& value) {
-        const bool of_chunks = name.starts_with("gate");
+        const bool of_chunks = name.starts_with("gate") || name == "condition";
         out[name] = of_chunks ? value.clone() : value.index_select(0, run.input("rows"));
     });
     return out;

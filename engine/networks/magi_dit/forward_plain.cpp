@@ -115,9 +115,9 @@ struct Plain {
 
         x = m.rounded(x + m.normed(l.attention_post, projected * gate(0)));
         traced("hs_mid", x);
-        at::Tensor u = m.rounded(product(l.fc1, m.rounded(m.normed(l.mlp_norm, x))));
-        const int64_t F = m.config.ffn;
-        u = m.rounded(m.config.gated ? at::silu(u.narrow(1, 0, F)) * u.narrow(1, F, F) : at::gelu(u));
+        const at::Tensor y = m.rounded(m.normed(l.mlp_norm, x));
+        at::Tensor u = m.rounded(product(l.fc1, y));
+        u = m.rounded(m.config.gated ? at::silu(u) * m.rounded(product(l.fc1_gate, y)) : at::gelu(u));
         u = m.rounded(product(l.fc2, u));
         traced("mlp_out", u);
         x = m.rounded(x + m.normed(l.mlp_post, u * gate(1)));

@@ -4,6 +4,7 @@
 #include <ATen/ATen.h>
 #include <c10/core/InferenceMode.h>
 #include <cmath>
+#include <tuple>
 
 #include "engine/networks/magi_dit/times.h"
 
@@ -35,24 +36,21 @@ class Loader {
                       Linear::Layout::PLAIN, m_.store, m_.arena);
     }
     Product product(const std::string& name, int64_t out, int64_t in, bool mixed = false) const {
-        const bool eight_bits = w_.has(name + ".weight_scale");
-        at::Tensor weight = eight_bits ? w_.get(name + ".weight", {1, out, in}, kept_).view({out, in})
-                                       : w_.get(name + ".weight", {out, in}, kept_);
-        Product p;
-        if (eight_bits) {
-            if (!at::isfinite(weight).all().item<bool>()) refuse(name + ".weight", "numbers that are none");
-            const bool smoothed = w_.has(name + ".smooth_scale");
-            const at::Tensor input = scale(name + ".input_scale", {smoothed ? 1 : in});
-            p.input_scale = smoothed ? scale(name + ".smooth_scale", {1, in}).view({in}) : input;
-            p.output_scale = input[0].item<float>() * scale(name + ".weight_scale", {1})[0].item<float>();
-            if (mixed) p.input_scale = unmixed(p.input_scale);
-        }
-        if (mixed) weight = unmixed(weight);
-        // The library's product is rounded to bfloat16; that of the projection has to stay float32.
-        const bool library = Linear::library_is_faster(m_.store) && !mixed;
-        const auto layout = m_.device.is_cpu() && !library ? Linear::Layout::PACKED : Linear::Layout::PLAIN;
-        p.linear = Linear(weight, {}, layout, m_.store, m_.arena);
-        return p;
+        const Stored stored = read(name, out, in);
+        return mixed ? made({unmixed(stored.weight),
+                             stored.scale.defined() ? unmixed(stored.scale) : stored.scale,
+                             stored.output_scale},
+                            true)
+                     : made(stored, false);
+    }
+    // One that is stored as the first outs and the last ones of a tensor.
+    std::pair<Product, Product> halves(const std::string& name, int64_t out, int64_t in) const {
+        const Stored stored = read(name, 2 * out, in);
+        const auto half = [&](int64_t first) {
+            return made({stored.weight.narrow(0, first, out).clone(), stored.scale, stored.output_scale},
+                        false);
+        };
+        return {half(0), half(out)};
     }
     // one: the number that a norm's weight has taken from it. kept: weight and bias are of the precision.
     Norm norm(const std::string& name, int64_t width, bool one, bool kept) const {
@@ -63,6 +61,27 @@ class Loader {
     }
 
   private:
+    struct Stored {
+        at::Tensor weight, scale; // scale: [in], undefined where the weight is not of eight bits
+        float output_scale = 1;
+    };
+    Stored read(const std::string& name, int64_t out, int64_t in) const {
+        if (!w_.has(name + ".weight_scale")) return {w_.get(name + ".weight", {out, in}, kept_), {}};
+        Stored stored{w_.get(name + ".weight", {1, out, in}, kept_).view({out, in}), {}};
+        if (!at::isfinite(stored.weight).all().item<bool>())
+            refuse(name + ".weight", "numbers that are none");
+        const bool smoothed = w_.has(name + ".smooth_scale");
+        const at::Tensor input = scale(name + ".input_scale", {smoothed ? 1 : in});
+        stored.scale = smoothed ? scale(name + ".smooth_scale", {1, in}).view({in}) : input;
+        stored.output_scale = input[0].item<float>() * scale(name + ".weight_scale", {1})[0].item<float>();
+        return stored;
+    }
+    // exact: the product has to stay float32, where the library's is rounded to bfloat16.
+    Product made(const Stored& stored, bool exact) const {
+        const bool library = Linear::library_is_faster(m_.store) && !exact;
+        const auto layout = m_.device.is_cpu() && !library ? Linear::Layout::PACKED : Linear::Layout::PLAIN;
+        return {Linear(stored.weight, {}, layout, m_.store, m_.arena), stored.scale, stored.output_scale};
+    }
     at::Tensor scale(const std::string& name, const std::vector<int64_t>& shape) const {
         at::Tensor t = w_.get(name, shape, at::kFloat);
         if (!(at::isfinite(t).all().item<bool>() && (t > 0).all().item<bool>()))
@@ -104,7 +123,10 @@ Layer load_layer(const Loader& load, const model::MagiDitConfig& c, int64_t inde
     l.attention_post = load.norm(layer + "self_attn_post_norm", D, true, false);
     l.mlp_norm = load.norm(layer + "mlp.layer_norm", D, false, true);
     l.mlp_post = load.norm(layer + "mlp_post_norm", D, true, false);
-    l.fc1 = load.product(layer + "mlp.linear_fc1", c.gated ? 2 * c.ffn : c.ffn, D);
+    if (c.gated)
+        std::tie(l.fc1, l.fc1_gate) = load.halves(layer + "mlp.linear_fc1", c.ffn, D);
+    else
+        l.fc1 = load.product(layer + "mlp.linear_fc1", c.ffn, D);
     l.fc2 = load.product(layer + "mlp.linear_fc2", D, c.ffn);
     return l;
 }
@@ -241,7 +263,8 @@ int64_t Network::bytes() const {
     for (const Linear* l : {&m.patch, &m.time_in, &m.time_out, &m.caption_text, &m.caption_mode, &m.head})
         sum += l->bytes();
     for (const Layer& l : m.layers) {
-        for (const Product* p : {&l.q, &l.k, &l.v, &l.qx, &l.proj, &l.fc1, &l.fc2}) sum += p->bytes();
+        for (const Product* p : {&l.q, &l.k, &l.v, &l.qx, &l.proj, &l.fc1, &l.fc1_gate, &l.fc2})
+            sum += p->bytes();
         for (const Norm* n : {&l.norm, &l.q_norm, &l.k_norm, &l.qx_norm, &l.kx_norm, &l.attention_post,
                               &l.mlp_norm, &l.mlp_post})
             sum += of_norm(*n);

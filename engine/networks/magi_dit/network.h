@@ -32,7 +32,7 @@ struct Layer {
     Norm q_norm, k_norm, qx_norm, kx_norm; // [head]
     Linear gates;                          // of the attentions, then of the MLP
     Norm attention_post, mlp_norm, mlp_post;
-    Product fc1, fc2;
+    Product fc1, fc1_gate, fc2; // fc1_gate: of a gated MLP
 };
 
 struct Text {

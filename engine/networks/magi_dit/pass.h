@@ -18,6 +18,15 @@ struct Passes::Impl {
     const bool plain;
     std::map<int, Rotary> rotary; // of a position, [chunk_tokens, 3 bands]
     CallCount count;
+    transformer::Blocks blocks;
+    // Fast: the tokens that go through the layers, and beside each other what both attentions take and give.
+    at::Tensor x, both; // [rows, D], [rows, 2 D] type of the store
+    void make_room();
+    // Hidden channels of the MLP at a time.
+    int64_t ffn_part() const {
+        const int64_t made = model.config.gated ? 2 : 1;
+        return transformer::Blocks::ffn_part(made * model.config.ffn, model.store) / made;
+    }
 
     // What one forward runs: tokens in the order of the work, each a row.
     struct Pass {
@@ -40,7 +49,7 @@ struct Passes::Impl {
     Impl(const Network::Impl& model, const Shape& shape, bool plain);
     void check(std::span<const Work> work, const KeyStore& keys) const;
     void count_layers(std::span<const Work> work, const KeyStore& keys);
-    // [tokens, 4C] -> [latent channels, frames, height, width] at the tokens of a work.
+    void forward_fast(std::span<const Work> work, KeyStore& keys, Cancel cancel, const Trace& trace);
     void forward_plain(std::span<const Work> work, KeyStore& keys, Cancel cancel, const Trace& trace);
 };
 

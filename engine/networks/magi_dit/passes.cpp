@@ -18,9 +18,24 @@ at::Tensor patches_of(const model::MagiDitConfig& config, const at::Tensor& late
         .reshape({f * (h / 2) * (w / 2), C * 4});
 }
 
+// What a worker's rows hold of the MLP, and beside the width: patches, or the head's outs.
+static int64_t hidden(const model::MagiDitConfig& c) {
+    return c.gated ? 2 * c.ffn : c.ffn;
+}
+static int64_t edge(const model::MagiDitConfig& c) {
+    return c.width + 4 * c.in_channels;
+}
+
 Passes::Impl::Impl(const Network::Impl& model, const Shape& shape, bool plain)
     : model(model), shape(shape), frame_tokens(int64_t(shape.height / 2) * (shape.width / 2)),
-      chunk_tokens(frame_tokens * shape.frames), plain(plain || !model.device.is_cpu()) {}
+      chunk_tokens(frame_tokens * shape.frames), plain(plain || !model.device.is_cpu()),
+      blocks(model.config.width, hidden(model.config), edge(model.config), model.store) {}
+
+void Passes::Impl::make_room() {
+    if (x.defined() && x.size(0) >= pass.rows()) return;
+    x = huge_zeros({pass.rows(), model.config.width}, model.type());
+    both = huge_zeros({pass.rows(), 2 * model.config.width}, model.type());
+}
 
 const Rotary& Passes::Impl::rotary_of(int position) {
     if (rotary.count(position) == 0) {
@@ -42,8 +57,8 @@ void Passes::Impl::check(std::span<const Work> work, const KeyStore& keys) const
     const std::vector<int64_t> size{model.config.latent_channels(), shape.frames, shape.height, shape.width};
     for (const Work& w : work) {
         if (w.x.sizes() != at::IntArrayRef(size) || w.x.scalar_type() != at::kFloat ||
-            (w.velocity.defined() &&
-             (w.velocity.sizes() != w.x.sizes() || w.velocity.scalar_type() != at::kFloat)))
+            (w.velocity.defined() && (w.velocity.sizes() != w.x.sizes() ||
+                                      w.velocity.scalar_type() != at::kFloat || !w.velocity.is_contiguous())))
             wrong("Latents that do not fit the transformer.");
         if (w.position < 0 || (w.step_size > 0) != model.config.distilled)
             wrong("A chunk without its place, or with a step size that the transformer does not know.");
@@ -82,7 +97,7 @@ void Passes::Impl::count_layers(std::span<const Work> work, const KeyStore& keys
     count.add({Call::GEMM, R, D, D, 0}, 2 * n);
     count.add({Call::GEMM, R, G, D, 0}, 2 * n);
     count.add({Call::GEMM, R, D, 2 * D, 0}, n);
-    count.add({Call::GEMM, R, model.config.gated ? 2 * F : F, D, 0}, n);
+    count.add({Call::GEMM, R, F, D, 0}, model.config.gated ? 2 * n : n);
     count.add({Call::GEMM, R, D, F, 0}, n);
     for (size_t i = 0; i < work.size(); i++) {
         const int64_t rows = pass.first_row[i + 1] - pass.first_row[i];
@@ -122,7 +137,7 @@ void Passes::forward(std::span<const Work> work, KeyStore& keys, Cancel cancel, 
     Impl& p = *impl_;
     p.check(work, keys);
     p.lay_out(work);
-    p.forward_plain(work, keys, cancel, trace);
+    p.plain ? p.forward_plain(work, keys, cancel, trace) : p.forward_fast(work, keys, cancel, trace);
     p.count_layers(work, keys);
 }
 
@@ -150,9 +165,9 @@ int64_t Passes::bytes(const model::MagiDitConfig& c, Precision precision, const 
     const kernels::Store store = transformer::store_for(precision, at::kCPU);
     const int64_t element = store == kernels::Store::BF16 ? 2 : 4;
     const int64_t tokens = page_shape(c, s).tokens, rows = tokens * s.at_once;
-    // Hidden states and queries; patches; rotary tables of the positions in use; bookkeeping.
-    return rows * c.width * 4 * element + tokens * 4 * c.in_channels * 4 +
-           (s.at_once + 1) * tokens * 6 * c.bands() * 4 + rows * 8;
+    // Hidden states and both attentions; rotary tables of the positions in use; bookkeeping; a worker's blocks.
+    return rows * c.width * 3 * element + int64_t(s.at_once + 1) * tokens * 6 * c.bands() * 4 + rows * 8 +
+           thread_count() * transformer::Blocks::bytes(c.width, hidden(c), edge(c), store);
 }
 
 } // namespace mc::magi_dit
