@@ -9,9 +9,9 @@
 #include <set>
 
 #include "engine/families/magi1/captions.h"
+#include "engine/model/weight_files.h"
 #include "engine/networks/t5/encoder.h"
 #include "engine/networks/t5/t5_files.h"
-#include "engine/model/weight_files.h"
 #include "tests/golden/magi1_texts.h"
 
 namespace mc::golden {
@@ -72,8 +72,7 @@ Produced run_text_conditioning(const Run& run) {
     const auto files = model::open_weight_shards(run.group_weights() + "/inference_weight");
     const at::Tensor null_rows = to_tensor(files.tensors.at("y_embedder.null_caption_embedding"));
     const int64_t most = null_rows.size(0), width = null_rows.size(1);
-    const auto tokens =
-        magi1::SpecialTokens::open(run.file.folder + "/../text/special_tokens.npz", width);
+    const auto tokens = magi1::SpecialTokens::open(run.file.folder + "/../text/special_tokens.npz", width);
 
     magi1::Caption caption{padded(run.input("caption_emb"), most), run.input("caption_mask") != 0};
     const at::Tensor begin = run.input("caption_long_first_rows"), end = run.input("caption_long_last_rows");
@@ -101,7 +100,8 @@ Produced run_text_conditioning(const Run& run) {
             masks.push_back(
                 at::cat({at::ones({duration.size(0)}, at::kBool), common.mask}).narrow(0, 0, most));
         }
-        for (int64_t chunk = 0; chunk < chunks; chunk++) rows.push_back(null.rows), masks.push_back(null.mask);
+        for (int64_t chunk = 0; chunk < chunks; chunk++)
+            rows.push_back(null.rows), masks.push_back(null.mask);
         const at::Tensor all = at::stack(rows).view({2, chunks, most, width}),
                          mask = at::stack(masks).view({2, chunks, most}).to(at::kLong);
         const auto wanted = [&](const std::string& part) {
@@ -112,8 +112,7 @@ Produced run_text_conditioning(const Run& run) {
         produced.tensors[name + ".mask_sum"] = mask.sum(2);
         if (run.file.expected.has(name + ".last_rows")) {
             const int64_t last = wanted("last_rows");
-            produced.tensors[name + ".last_rows"] =
-                all.narrow(0, 0, 1).narrow(2, most - last, last);
+            produced.tensors[name + ".last_rows"] = all.narrow(0, 0, 1).narrow(2, most - last, last);
         }
     }
     return produced;

@@ -9,6 +9,8 @@
 #include <ATen/ops/ones.h>
 #include <ATen/ops/zeros.h>
 #include <algorithm>
+#include <bit>
+#include <cmath>
 #include <vector>
 
 #include "engine/model/npz.h"
@@ -19,6 +21,20 @@ namespace mc::magi1 {
 namespace {
 
 constexpr const char* PUBLISHED = "use special_tokens.npz as it comes with MAGI-1 (example/assets)";
+
+// float32 of an odd last bit where it is not exact, so that the next rounding, to half precision, rounds as if it saw
+// the double itself: rounded twice to nearest, a number beside the middle of two halves goes to the wrong one.
+at::Tensor odd_floats(const at::Tensor& doubles) {
+    at::Tensor floats = doubles.to(at::kFloat);
+    const double* from = doubles.const_data_ptr<double>();
+    float* to = floats.mutable_data_ptr<float>();
+    for (int64_t i = 0; i < doubles.numel(); i++) {
+        if (double(to[i]) == from[i] || !std::isfinite(to[i]) || (std::bit_cast<uint32_t>(to[i]) & 1))
+            continue;
+        to[i] = std::nextafter(to[i], from[i] > double(to[i]) ? INFINITY : -INFINITY);
+    }
+    return floats;
+}
 
 at::Tensor read_rows(const model::TensorMap& arrays, const std::string& name, int64_t least, int64_t width,
                      const std::string& file) {
@@ -42,9 +58,11 @@ at::Tensor read_rows(const model::TensorMap& arrays, const std::string& name, in
                                                                   : at::kHalf;
     at::Tensor rows = at::empty(view.shape, at::TensorOptions(type));
     view.read(rows.mutable_data_ptr());
+    if (type == at::kDouble) rows = odd_floats(rows);
     rows = rows.to(at::kHalf).to(at::kFloat);
     if (!rows.isfinite().all().item<bool>())
-        throw model::read_error(file, "array " + model::in_quotes(name) + " holds NaN or infinity", PUBLISHED);
+        throw model::read_error(file, "array " + model::in_quotes(name) + " holds NaN or infinity",
+                                PUBLISHED);
     return rows;
 }
 
@@ -74,22 +92,25 @@ SpecialTokens SpecialTokens::open(const std::string& file, int64_t width) {
             read_rows(arrays, "other_tokens", LAST + 1, width, file)};
 }
 
-Caption with_tokens(const Caption& caption, const TokenChoice& choice, const SpecialTokens& tokens, int64_t most) {
+Caption with_tokens(const Caption& caption, const TokenChoice& choice, const SpecialTokens& tokens,
+                    int64_t most) {
     // As the reference puts one in front of the other, in the order of its switches.
     std::vector<at::Tensor> front;
-    for (const auto& [chosen, row] : {std::pair{choice.two_d_anime, SpecialTokens::TWO_D_ANIME},
-                                      std::pair{choice.three_d_model, SpecialTokens::THREE_D_MODEL},
-                                      std::pair{choice.high_quality, SpecialTokens::HIGH_QUALITY},
-                                      std::pair{choice.borders, SpecialTokens::BORDERS},
-                                      std::pair{choice.dynamic_first_frames, SpecialTokens::DYNAMIC_FIRST_FRAMES},
-                                      std::pair{choice.static_first_frames, SpecialTokens::STATIC_FIRST_FRAMES}})
+    for (const auto& [chosen, row] :
+         {std::pair{choice.two_d_anime, SpecialTokens::TWO_D_ANIME},
+          std::pair{choice.three_d_model, SpecialTokens::THREE_D_MODEL},
+          std::pair{choice.high_quality, SpecialTokens::HIGH_QUALITY},
+          std::pair{choice.borders, SpecialTokens::BORDERS},
+          std::pair{choice.dynamic_first_frames, SpecialTokens::DYNAMIC_FIRST_FRAMES},
+          std::pair{choice.static_first_frames, SpecialTokens::STATIC_FIRST_FRAMES}})
         if (chosen) front.push_back(tokens.other(row));
     return first(in_front(front, caption), most - (choice.duration ? 1 : 0));
 }
 
 at::Tensor duration_token(const TokenChoice& choice, const SpecialTokens& tokens, int64_t following) {
     if (!choice.duration) return at::empty({0, tokens.others.size(1)}, at::kFloat);
-    return tokens.other(SpecialTokens::DURATION + std::clamp<int64_t>(following, 0, SpecialTokens::DURATIONS - 1));
+    return tokens.other(SpecialTokens::DURATION +
+                        std::clamp<int64_t>(following, 0, SpecialTokens::DURATIONS - 1));
 }
 
 Caption null_text(const at::Tensor& null_caption, const TokenChoice& choice, const SpecialTokens& tokens) {
