@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <vector>
 
 #include "kernels/bf16.h"
 #include "kernels/key_values.h"
@@ -16,45 +17,56 @@ namespace {
 // Keys and values of one block fit in the second-level cache together, beside the next one's; a tile's scores
 // fit in the first.
 constexpr size_t block_floats = 32768, most_keys_at_once = 672;
-// Rows whose sums are kept while the blocks of keys go by.
-constexpr size_t most_rows_at_once = 192;
+// Rows whose sums are kept while the blocks of keys go by: of one head of q, and of all that share the keys.
+constexpr size_t most_rows_at_once = 192, most_sums_at_once = 384;
 
 constexpr float log2_e = 1.44269504f;
 constexpr float infinity = std::numeric_limits<float>::infinity();
 
-// Keys [begin, begin + keys) of head h.
+// Keys [begin, begin + keys) of a range.
 struct Block {
-    size_t h, begin, keys;
-    // The next block: of the next head after a head's last one, itself after the very last. While
-    // this one is computed with, each tile of rows fetches this many bytes of that for each in of a panel
-    // of 32.
-    size_t next_h, next, ahead;
+    const KeyRange* range;
+    size_t begin, keys;
 };
 
-Block block_at(const Attention& a, size_t h, size_t begin, size_t keys_at_once, size_t tiles_of_rows) {
-    Block b{h, begin, std::min(a.keys - begin, keys_at_once), h, begin + keys_at_once, 128 / tiles_of_rows};
-    if (b.next >= a.keys) {
-        b.next_h = h + 1;
-        b.next = 0;
+// All keys in blocks of at most `fitting`: each range by itself, evenly.
+void cut(const Attention& a, size_t fitting, std::vector<Block>& blocks) {
+    blocks.clear();
+    for (size_t i = 0; i < a.range_count; i++) {
+        const KeyRange& r = a.ranges[i];
+        const size_t count = (r.keys + fitting - 1) / fitting;
+        const size_t step = count ? round_up((r.keys + count - 1) / count, key_panel) : 0;
+        for (size_t begin = 0; begin < r.keys; begin += step)
+            blocks.push_back({&r, begin, std::min(r.keys - begin, step)});
     }
-    if (b.next_h == a.kv.heads) {
-        b.next_h = h;
-        b.next = begin;
-        b.ahead = 0;
-    }
-    return b;
+}
+
+// What is fetched while a block is computed with: the block that comes after it, in the next head after the last one;
+// nothing after the very last. Each tile of rows fetches so many bytes of it for each in of a panel of 32.
+struct Ahead {
+    const Block* block;
+    size_t h, bytes;
+};
+
+Ahead ahead_of(const std::vector<Block>& blocks, size_t n, size_t h, size_t tiles_of_rows) {
+    const size_t bytes = 128 / tiles_of_rows;
+    if (n + 1 < blocks.size()) return {&blocks[n + 1], h, bytes};
+    if (h + 1 < blocks[0].range->kv.heads) return {&blocks[0], h + 1, bytes};
+    return {&blocks[n], h, 0};
 }
 
 // The two products of a tile of rows, number n of its block.
 class Products {
   public:
-    Products(const Attention& a, const Tiles& tiles)
-        : memory(static_cast<const char*>(a.kv.memory)), layout(a.kv), store(a.kv.store), tiles(tiles) {}
+    Products(const Block& b, const Ahead& ahead, size_t h, const Tiles& tiles)
+        : b(b), ahead(ahead), h(h), memory(static_cast<const char*>(b.range->kv.memory)),
+          next(static_cast<const char*>(ahead.block->range->kv.memory)), layout(b.range->kv),
+          next_layout(ahead.block->range->kv), store(b.range->kv.store), tiles(tiles) {}
 
-    void scores(const Block& b, size_t n, Tile t, const ScoreTile& s, const float* bias) const {
+    void scores(size_t n, Tile t, const ScoreTile& s, const float* bias) const {
         for (size_t key = 0; key < s.keys; key += key_panel) {
-            t.panel = memory + layout.key(b.h, b.begin + key, 0) * element_bytes(store);
-            fetch(t, n, layout.key(b.next_h, b.next + key, 0), b.ahead);
+            t.panel = memory + layout.key(h, b.begin + key, 0) * element_bytes(store);
+            fetch(t, n, next_layout.key(ahead.h, ahead.block->begin + key, 0), ahead.bytes);
             t.bias = bias ? bias + key : nullptr;
             t.c = s.scores + key;
             t.c_stride = s.score_stride;
@@ -66,7 +78,7 @@ class Products {
                       -infinity);
     }
 
-    void sums(const Block& b, size_t n, const ScoreTile& s) const {
+    void sums(size_t n, const ScoreTile& s) const {
         Tile t{};
         t.a = s.weights;
         t.a_stride = s.weight_stride;
@@ -75,40 +87,44 @@ class Products {
         t.add = true;
         for (size_t column = 0; column < s.sums_width; column += value_panel) {
             const bool wide = s.sums_width - column >= value_panel;
-            t.panel = memory + layout.value(b.h, b.begin, column) * element_bytes(store);
-            fetch(t, n, layout.value(b.next_h, b.next, column), wide ? b.ahead : b.ahead / 2);
+            t.panel = memory + layout.value(h, b.begin, column) * element_bytes(store);
+            fetch(t, n, next_layout.value(ahead.h, ahead.block->begin, column),
+                  wide ? ahead.bytes : ahead.bytes / 2);
             t.c = s.sums + column;
             (wide ? tiles.wide : tiles.narrow)[s.rows - 1](t);
         }
     }
 
   private:
-    void fetch(Tile& t, size_t n, size_t at, size_t ahead) const {
-        t.ahead_step = ahead;
-        t.ahead = memory + at * element_bytes(store) + n * ahead * (store == Store::BF16 ? t.in / 2 : t.in);
+    void fetch(Tile& t, size_t n, size_t at, size_t bytes) const {
+        t.ahead_step = bytes;
+        t.ahead = next + at * element_bytes(store) + n * bytes * (store == Store::BF16 ? t.in / 2 : t.in);
     }
 
-    const char* memory;
-    KeyValuesLayout layout;
+    const Block& b;
+    const Ahead& ahead;
+    const size_t h;
+    const char *memory, *next;
+    KeyValuesLayout layout, next_layout;
     Store store;
     const Tiles& tiles;
 };
 
 void attention_of_rows(const Attention& a, size_t h, size_t first, size_t rows, const Tiles& tiles,
-                       AttentionScratch& scratch) {
-    const Products products(a, tiles);
-    const Store store = a.kv.store;
-    const size_t head = a.kv.head, width = round_up(head, value_round);
-    const size_t fitting = std::clamp(block_floats / head, key_panel, most_keys_at_once);
-    const size_t blocks = (a.keys + fitting - 1) / fitting;
-    const size_t keys_at_once = round_up((a.keys + blocks - 1) / blocks, key_panel);
+                       AttentionScratch& scratch, std::vector<Block>& blocks) {
+    const KeyValues& kv = a.ranges[0].kv;
+    const Store store = kv.store;
+    const size_t head = kv.head, width = round_up(head, value_round), heads = a.queries_per_key;
+    cut(a, std::clamp(block_floats / head, key_panel, most_keys_at_once), blocks);
+    size_t keys_at_once = 0;
+    for (const Block& b : blocks) keys_at_once = std::max(keys_at_once, round_up(b.keys, key_panel));
     float* const bias = a.key_bias ? scratch.bias.of(keys_at_once) : nullptr;
-    float* const sums = scratch.sums.of(rows * width);
-    float* const largest = scratch.largest.of(rows);
-    float* const total = scratch.total.of(rows);
-    std::fill_n(sums, rows * width, 0.f);
-    std::fill_n(largest, rows, least_score);
-    std::fill_n(total, rows, 0.f);
+    float* const sums = scratch.sums.of(heads * rows * width);
+    float* const largest = scratch.largest.of(heads * rows);
+    float* const total = scratch.total.of(heads * rows);
+    std::fill_n(sums, heads * rows * width, 0.f);
+    std::fill_n(largest, heads * rows, least_score);
+    std::fill_n(total, heads * rows, 0.f);
 
     const float root = std::sqrt(static_cast<float>(head));
     ScoreTile s{};
@@ -120,41 +136,50 @@ void attention_of_rows(const Attention& a, size_t h, size_t first, size_t rows, 
     s.scale = log2_e / root;
     s.sums_width = width;
     s.store = store;
-    for (size_t begin = 0; begin < a.keys; begin += keys_at_once) {
-        const Block block = block_at(a, h, begin, keys_at_once, tile_count(rows, tiles.most_rows));
+    const float* key_bias = a.key_bias;
+    const size_t tiles_of_rows = tile_count(rows, tiles.most_rows);
+    for (size_t i = 0; i < blocks.size(); i++) {
+        const Block& block = blocks[i];
+        const Ahead ahead = ahead_of(blocks, i, h, heads * tiles_of_rows);
+        const Products products(block, ahead, h, tiles);
         s.keys = round_up(block.keys, key_panel);
         for (size_t n = 0; bias && n < s.keys; n++) // in units of q . k
-            bias[n] = n < block.keys ? a.key_bias[begin + n] * root : 0.f;
-        in_tiles(rows, tiles.most_rows, [&](size_t n, size_t r, size_t tall) {
-            s.rows = tall;
-            s.largest = largest + r;
-            s.total = total + r;
-            s.sums = sums + r * width;
-            Tile q{};
-            q.a = element(a.q, (first + r) * a.q_stride + h * head, store);
-            q.a_stride = a.q_stride;
-            q.in = head;
-            products.scores(block, n, q, s, bias);
-            tiles.softmax(s);
-            products.sums(block, n, s);
-        });
+            bias[n] = n < block.keys ? key_bias[n] * root : 0.f;
+        if (bias) key_bias += block.keys;
+        for (size_t j = 0; j < heads; j++)
+            in_tiles(rows, tiles.most_rows, [&](size_t n, size_t r, size_t tall) {
+                s.rows = tall;
+                s.largest = largest + j * rows + r;
+                s.total = total + j * rows + r;
+                s.sums = sums + (j * rows + r) * width;
+                Tile q{};
+                q.a = element(a.q, (first + r) * a.q_stride + (h * heads + j) * head, store);
+                q.a_stride = a.q_stride;
+                q.in = head;
+                products.scores(j * tiles_of_rows + n, q, s, bias);
+                tiles.softmax(s);
+                products.sums(j * tiles_of_rows + n, s);
+            });
     }
-    for (size_t r = 0; r < rows; r++)
-        divide(sums + r * width, total[r], element(a.out, (first + r) * a.out_stride + h * head, store), head,
-               store);
+    for (size_t j = 0; j < heads; j++)
+        for (size_t r = 0; r < rows; r++)
+            divide(sums + (j * rows + r) * width, total[j * rows + r],
+                   element(a.out, (first + r) * a.out_stride + (h * heads + j) * head, store), head, store);
 }
 
 } // namespace
 
 void attention(const Attention& a, size_t h, size_t first, size_t last, const Tiles& tiles) {
     thread_local AttentionScratch scratch;
-    in_tiles(last - first, most_rows_at_once, [&](size_t, size_t r, size_t rows) {
-        attention_of_rows(a, h, first + r, rows, tiles, scratch);
+    thread_local std::vector<Block> blocks;
+    const size_t most = std::clamp(most_sums_at_once / a.queries_per_key, tile_rows, most_rows_at_once);
+    in_tiles(last - first, most, [&](size_t, size_t r, size_t rows) {
+        attention_of_rows(a, h, first + r, rows, tiles, scratch, blocks);
     });
 }
 
 void attention(const Attention& a, size_t h, size_t first, size_t last) {
-    attention(a, h, first, last, tiles(a.kv.store == Store::BF16 ? Store::BF16 : Store::F32));
+    attention(a, h, first, last, tiles(a.ranges[0].kv.store == Store::BF16 ? Store::BF16 : Store::F32));
 }
 
 } // namespace mc::kernels

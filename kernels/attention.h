@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
-// Softmax attention, one head and a range of rows at a time, over keys and values that were laid out for it
+// Softmax attention, one head of keys and a range of rows at a time, over keys and values that were laid out for it
 // when they were made; the caller divides heads and rows among threads. Scores never reach memory: keys are
 // taken block by block with a running maximum ("flash attention", Dao et al. 2022, after the online softmax
 // of Milakov and Gimelshein 2018).
@@ -29,6 +29,12 @@ struct KeyValues {
 };
 size_t key_value_bytes(size_t capacity, size_t heads, size_t head, Store store);
 
+// The first `keys` of them.
+struct KeyRange {
+    KeyValues kv;
+    size_t keys;
+};
+
 // Puts row r of k and v in place of key slot[r] (first + r where slot is nullptr). k: type of the store; v:
 // float, rounded to the store here. Threads may write different slots at once.
 void write_keys(const KeyValues& kv, const int32_t* slot, size_t first, const void* k, size_t k_stride,
@@ -37,16 +43,22 @@ void write_keys(const KeyValues& kv, const int32_t* slot, size_t first, const vo
 void expect_keys(const KeyValues& kv, const int32_t* slot, size_t first, size_t rows);
 // One key and value back, for tests and for moving them elsewhere: [heads * head] float each.
 void read_key(const KeyValues& kv, size_t slot, float* k, float* v);
+// Key and value of head `h` at one slot to another slot of the same or another memory: of the same head and store.
+void copy_key(const KeyValues& from, size_t slot, const KeyValues& to, size_t to_slot, size_t h);
 
 struct Attention {
-    const void* q; // [rows, heads, head], rows q_stride elements apart; type of the store
-    KeyValues kv;
+    const void* q; // [rows, heads of q, head], rows q_stride elements apart; type of the store
+    // Which keys take part: those of all ranges, in this order; at least one. All are of the same heads and store.
+    const KeyRange* ranges;
+    size_t range_count;
     const float* key_bias; // [keys] or nullptr; -infinity leaves a key out, but not every key
-    void* out;             // [rows, heads, head], rows out_stride elements apart; type of the store; may be q
-    size_t keys;           // how many of kv take part, from the first on; at least 1
+    void* out;             // like q, rows out_stride elements apart; may be q
     size_t q_stride, out_stride;
+    // Heads of q that share a head of keys: as many belong to head 0 of the keys, the next ones to head 1, and so on.
+    size_t queries_per_key = 1;
 };
-// Rows [first, last) of head number `h`. Each calling thread keeps working memory: 192 rows of a head and 60 KB.
+// Rows [first, last) of the heads of q that belong to head number `h` of the keys, which are read once for all of them.
+// Each calling thread keeps working memory: 384 rows of a head at most and 60 KB.
 void attention(const Attention& a, size_t h, size_t first, size_t last);
 
 namespace plain {

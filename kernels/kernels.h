@@ -71,6 +71,60 @@ void rms_rope(const RmsRope& a);
 void gelu(const float* in, size_t in_stride, void* out, size_t out_stride, size_t rows, size_t width,
           Store store);
 
+// out = round(gelu(round(in))) with gelu(x) = x (1 + erf(x / sqrt 2)) / 2; otherwise as gelu.
+void gelu_erf(const float* in, size_t in_stride, void* out, size_t out_stride, size_t rows, size_t width,
+              Store store);
+
+// out = round(silu(round(u)) round(v)), rows of `width`; u, v: of linear layers. out: type of `store`; may be u or v
+// where that is float.
+void silu_gate(const float* u, size_t u_stride, const float* v, size_t v_stride, void* out, size_t out_stride,
+               size_t rows, size_t width, Store store);
+
+// Layer norm of each head by itself, then rotary position embedding of its first 2 `angles` channels, of which the first
+// half and the second one are pairs:
+//
+//     y = (in - mean) / sqrt(var + eps) * gain + bias                 in = round(in), in each head
+//     (y[p], y[p + angles]) -> (y[p] cos - y[p + angles] sin, y[p] sin + y[p + angles] cos)
+//
+// cosine, sine: [positions, angles]; row r uses position[r]. cosine == nullptr: no rotation. Rounded once.
+struct HeadNorm {
+    const float* in;          // of a linear layer
+    const float *gain, *bias; // [head]
+    const float *cosine, *sine;
+    const int32_t* position; // [rows] where there is a rotation
+    void* out;               // type of `store`; may be `in` where that is float
+    size_t rows, width, head, angles, in_stride, out_stride;
+    float eps;
+    Store store;
+};
+void head_norm(const HeadNorm& a);
+
+// A residual that is gated, then normed ("sandwich norm"), and the layer norm behind it:
+//
+//     d      = norm(gate[group[r]] * (round_delta ? round(delta[r]) : delta[r])) * post_gain + post_bias
+//     x[r]   = round(x[r] + d)
+//     out[r] = round(norm(x[r]) * gain + bias)                     not rounded where out_is_float
+//
+// with norm(y) = (y - mean) / sqrt(var + eps).
+struct GatedNorm {
+    void* x;            // [rows, width], type of `store`; updated in place
+    const float* delta; // [rows, width]
+    const float* gate;  // [groups, width], group_stride floats apart
+    const int32_t* group;
+    const float *post_gain, *post_bias, *gain, *bias; // [width]
+    void* out; // type of `store`, or float; may be `delta` where that is float
+    size_t rows, width, x_stride, delta_stride, group_stride, out_stride;
+    float eps;
+    bool round_delta, out_is_float;
+    Store store;
+};
+void gated_norm(const GatedNorm& a);
+
+// out = the nearest number of eight bits (e4m3: 4 of exponent, 3 of mantissa, up to 448) to bf16(clamp(in / scale[i])),
+// stored as it is; rows of `width`, in and out: type of `store`, may be the same.
+void round_to_e4m3(const void* in, size_t in_stride, const float* scale, void* out, size_t out_stride,
+                   size_t rows, size_t width, Store store);
+
 // How far each token has moved between two latent frames:
 //     change[r] = mean |x[r] - y[r]| / (mean |y[r]| + 1e-8)
 // x, y: type of `store`; strides in elements.
@@ -128,6 +182,14 @@ void residual_norm(const ResidualNorm& a);
 void rms_rope(const RmsRope& a);
 void gelu(const float* in, size_t in_stride, void* out, size_t out_stride, size_t rows, size_t width,
           Store store);
+void gelu_erf(const float* in, size_t in_stride, void* out, size_t out_stride, size_t rows, size_t width,
+              Store store);
+void silu_gate(const float* u, size_t u_stride, const float* v, size_t v_stride, void* out, size_t out_stride,
+               size_t rows, size_t width, Store store);
+void head_norm(const HeadNorm& a);
+void gated_norm(const GatedNorm& a);
+void round_to_e4m3(const void* in, size_t in_stride, const float* scale, void* out, size_t out_stride,
+                   size_t rows, size_t width, Store store);
 void frame_change(const void* x, size_t x_stride, const void* y, size_t y_stride, size_t rows, size_t width,
                   Store store, float* change);
 void channel_norm(const float* x, const float* gamma, float* out, size_t rows, size_t channels, bool silu);

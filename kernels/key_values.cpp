@@ -75,4 +75,13 @@ void read_key(const KeyValues& kv, size_t slot, float* k, float* v) {
         }
 }
 
+void copy_key(const KeyValues& from, size_t slot, const KeyValues& to, size_t to_slot, size_t h) {
+    const KeyValuesLayout here(from), there(to);
+    for (size_t i = 0; i < from.head; i++) {
+        put(get(from.memory, here.key(h, slot, i), from.store), to.memory, there.key(h, to_slot, i), to.store);
+        put(get(from.memory, here.value(h, slot, i), from.store), to.memory, there.value(h, to_slot, i),
+            to.store);
+    }
+}
+
 } // namespace mc::kernels

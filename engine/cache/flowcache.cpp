@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // FlowCache: each chunk has a sum of its own (docs/algorithms.md#flowcache).
+#include <map>
+
 #include "engine/cache/policies.h"
 #include "engine/cache/relative_distance.h"
 
@@ -10,18 +12,24 @@ class FlowCache final : public WindowPolicy {
   public:
     explicit FlowCache(const FlowCacheSettings& settings) : settings_(settings) {}
 
+    void finished(int chunk) override {
+        for (int branch = 0; branch < shape_.branches; branch++) sums_.erase(state_of(branch, chunk));
+    }
+
   private:
-    void forget() override { sums_.assign(states(), 0); }
+    void forget() override { sums_.clear(); }
 
     bool is_forced(int step) const {
         return step == 0 || step < settings_.forced_first || step >= shape_.steps - settings_.forced_last;
     }
 
     std::vector<Plan> plan(int row, int branch, std::span<const ChunkStep> chunks) override {
+        const bool end = settings_.whole_ends && is_end(row);
+        const bool whole = settings_.whole_when_chunk_starts && any_starts(chunks);
         std::vector<Plan> plans;
         for (const ChunkStep& chunk : chunks) {
             double& sum = sums_[state_of(branch, chunk.chunk)];
-            const bool forced = is_forced(chunk.step);
+            const bool forced = is_forced(chunk.step) || end || whole;
             bool compute = forced;
             double distance = none, accumulated = none;
             if (!forced) {
@@ -31,7 +39,7 @@ class FlowCache final : public WindowPolicy {
                 accumulated = sum += distance;
                 compute = !(sum < settings_.threshold); // also when it is NaN
             }
-            if (compute) sum = 0;
+            if (compute && !end) sum = 0;
             plans.push_back({compute ? Action::ALL : Action::REUSE, {}});
             report_chunk(row, branch, chunk, compute, forced, distance, accumulated);
         }
@@ -39,7 +47,7 @@ class FlowCache final : public WindowPolicy {
     }
 
     const FlowCacheSettings settings_;
-    std::vector<double> sums_; // [branch, chunk]
+    std::map<size_t, double> sums_; // by branch and chunk
 };
 
 } // namespace

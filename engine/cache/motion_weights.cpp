@@ -2,6 +2,7 @@
 #include "engine/cache/motion_weights.h"
 
 #include <algorithm>
+#include <cmath>
 
 namespace mc::cache {
 namespace {
@@ -40,6 +41,24 @@ std::vector<float> motion_weights(std::span<const float> change, int frames, Fir
         std::copy_n(change.begin() + ptrdiff_t(positions), positions, weights.begin());
     for (int f = 0; f < frames; f++)
         normalise(std::span(weights).subspan(size_t(f) * positions, positions), mode, float(floor));
+    return weights;
+}
+
+std::vector<float> range_weights(std::span<const float> change, int frames, bool has_previous, double floor,
+                                 double power) {
+    std::vector<float> weights(change.size(), 1);
+    const size_t positions = change.size() / static_cast<size_t>(frames);
+    const float least = static_cast<float>(floor);
+    for (size_t begin = has_previous ? 0 : positions; begin < change.size(); begin += positions) {
+        const auto frame = change.subspan(begin, positions);
+        const auto [lowest, highest] = std::minmax_element(frame.begin(), frame.end());
+        const float low = *lowest, high = *highest;
+        if (!(high > low)) continue;
+        for (size_t p = 0; p < positions; p++) {
+            const float way = (frame[p] - low) / (high - low);
+            weights[begin + p] = least + (1 - least) * (power == 1 ? way : std::pow(way, static_cast<float>(power)));
+        }
+    }
     return weights;
 }
 

@@ -26,4 +26,10 @@ enum class FirstFrame {
 std::vector<float> motion_weights(std::span<const float> change, int frames, FirstFrame first, Weights mode,
                                   double floor);
 
+// For MotionCache by steps. change: as above, always compared; where has_previous is false the first frame has weight 1
+// instead. In each frame, of the change on its way from the smallest to the largest of the frame, n:
+//     floor + (1 - floor) n^power;  1 where all changes are equal
+std::vector<float> range_weights(std::span<const float> change, int frames, bool has_previous, double floor,
+                                 double power);
+
 } // namespace mc::cache

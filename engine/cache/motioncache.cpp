@@ -150,6 +150,7 @@ class MotionCache final : public WindowPolicy {
             return std::vector<float>(chunk_tokens(), float(mean));
         }
         const std::span<const FrameDistance> frames = chunk.distance;
+        if (frames.size() != size_t(shape_.chunk_frames)) fault("distances of something else than frames");
         const double noise = std::pow(chunk.sigma, settings_.noise_power);
         std::vector<float> distance;
         mean = 0;

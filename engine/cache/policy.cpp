@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
+#include <algorithm>
 #include <string>
 
 #include "engine/cache/policies.h"
@@ -23,6 +24,10 @@ bool Policy::wants_motion(int, int) const {
 void Policy::motion(int, int, std::span<const float>, bool) {}
 std::span<const float> Policy::weights(int, int) const {
     return {};
+}
+
+bool WindowPolicy::any_starts(std::span<const ChunkStep> chunks) {
+    return std::any_of(chunks.begin(), chunks.end(), [](const ChunkStep& chunk) { return chunk.step == 0; });
 }
 
 void WindowPolicy::fault(const std::string& what) {
@@ -50,7 +55,10 @@ std::vector<Plan> WindowPolicy::decide(int row, int branch, std::span<const Chun
         if (chunk.chunk < 0 || chunk.chunk >= shape_.chunks || chunk.step < 0 || chunk.step >= shape_.steps)
             fault("step " + std::to_string(chunk.step) + " of chunk " + std::to_string(chunk.chunk) +
                   " beyond its window");
-        if (chunk.distance.size() != (chunk.step ? size_t(shape_.chunk_frames) : 0))
+        const size_t parts = chunk.distance.size();
+        const bool known = chunk.step > 0 || compares_starting();
+        if (known ? parts != 1 && parts != size_t(shape_.chunk_frames) && parts != chunk_tokens() && (parts || chunk.step)
+                  : parts > 0)
             fault(std::to_string(chunk.distance.size()) + " distances for a chunk of " +
                   std::to_string(shape_.chunk_frames) + " latent frames");
     }

@@ -9,9 +9,13 @@
 //         for each chunk with wants_motion(branch, chunk), in order:
 //             motion(branch, chunk, change, has_previous)
 //
-// A chunk that takes no step in a row (given, not begun, finished) is not passed, and no policy computes it.
+//         for each chunk that is finished: finished(chunk)
+//
+// A chunk that takes no step in a row (given, not begun, finished) is not passed, and no policy computes it. A stream
+// without end is one window of `endless` chunks and rows.
 #include <cstdint>
 #include <functional>
+#include <limits>
 #include <memory>
 #include <span>
 #include <vector>
@@ -20,11 +24,14 @@
 
 namespace mc::cache {
 
-// How far the time embedding of one latent frame moved since the chunk's previous evaluation, computed or
-// reused: mean over channels of |now - before| and of |before|.
+// How far one of the equal parts of a chunk moved since the chunk's previous evaluation, computed or reused: mean over
+// channels of |now - before| and of |before|. What is measured is the sampler's affair: the time embedding of a latent frame,
+// or the patch embeddings of a chunk or of a token.
 struct FrameDistance {
     double difference, magnitude;
 };
+
+constexpr int endless = std::numeric_limits<int>::max();
 
 struct WindowShape {
     int chunks;       // 1 where the whole window is decided at once
@@ -41,7 +48,8 @@ struct WindowShape {
 struct ChunkStep {
     int chunk;
     int step;                                // evaluations of this chunk in this window before this one
-    std::span<const FrameDistance> distance; // [chunk_frames]; empty at step 0
+    // [chunk_frames], [1] or [tokens of a chunk]; empty: nothing before, at step 0
+    std::span<const FrameDistance> distance;
     double sigma = 1;                        // noise level of this evaluation, 0..1
     double next_sigma = 0;                   // of the one after it; 0 at the last
 };
@@ -55,7 +63,7 @@ struct Decision {
     bool forced;        // computed regardless of the distance
     double distance;    // rescaled, what was added for a token of weight 1 (TOKEN: mean over the frames);
                         // NaN: none was taken
-    double accumulated; // TeaCache, FlowCache: the sum compared with the threshold; NaN: none
+    double accumulated; // of a whole chunk, or of all: the sum compared with the threshold; NaN: none
     // MotionCache, past the first step after warm-up; else empty. One value per token. The sums: with this
     // step's distance, and what is left of them after the decision.
     std::span<const float> weights, token_distance, accumulated_before, accumulated_after;
@@ -84,6 +92,8 @@ class Policy {
     virtual void motion(int branch, int chunk, std::span<const float> change, bool has_previous);
     // The weights that motion() made, for the observer of a golden case; empty without.
     virtual std::span<const float> weights(int branch, int chunk) const;
+    // The chunk takes no further step: what is kept of it may go. Not every sampler says so before the window ends.
+    virtual void finished(int) {}
     void observe(Observer observer) { observer_ = std::move(observer); }
 
   protected:

@@ -6,6 +6,7 @@
 
 #include "engine/cache/flowcache.h"
 #include "engine/cache/motioncache.h"
+#include "engine/cache/motioncache_by_steps.h"
 #include "engine/cache/teacache.h"
 
 namespace mc::cache {
@@ -18,12 +19,13 @@ void check(const NoCache& settings);
 std::unique_ptr<Policy> make(const NoCache& settings);
 
 struct Settings {
-    std::variant<NoCache, TeaCacheSettings, FlowCacheSettings, MotionCacheSettings> policy;
+    std::variant<NoCache, TeaCacheSettings, FlowCacheSettings, MotionCacheSettings, MotionCacheByStepsSettings> policy;
 
     Settings() = default;
     Settings(const TeaCacheSettings& settings) : policy(settings) {}
     Settings(const FlowCacheSettings& settings) : policy(settings) {}
     Settings(const MotionCacheSettings& settings) : policy(settings) {}
+    Settings(const MotionCacheByStepsSettings& settings) : policy(settings) {}
 
     Kind kind() const {
         return std::visit([](const auto& s) { return s.KIND; }, policy);

@@ -11,6 +11,7 @@ class TeaCache final : public WindowPolicy {
     explicit TeaCache(const TeaCacheSettings& settings) : settings_(settings) {}
 
   private:
+    bool compares_starting() const override { return settings_.by_place; }
     void forget() override { sums_.assign(size_t(shape_.branches), 0); }
 
     // The official code counts forwards, not rows, and tells the branches apart by whether the count is odd.
@@ -38,13 +39,14 @@ class TeaCache final : public WindowPolicy {
         } else if (!moved.empty()) {
             distance = settings_.polynomial(moved.value());
             accumulated = sum += distance;
-            compute = !(sum < settings_.threshold); // also when it is NaN
+            compute = !(sum < settings_.threshold) || // also when it is NaN
+                      (settings_.whole_when_chunk_starts && any_starts(chunks));
             if (compute) sum = 0;
         }
 
         std::vector<Plan> plans;
         for (const ChunkStep& chunk : chunks) {
-            const bool starts = chunk.step == 0;
+            const bool starts = chunk.distance.empty();
             plans.push_back({compute || starts ? Action::ALL : Action::REUSE, {}});
             report_chunk(row, branch, chunk, compute || starts, forced || starts, starts ? none : distance,
                          starts ? none : accumulated);

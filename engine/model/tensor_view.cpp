@@ -87,6 +87,7 @@ size_t size_of(DType type) {
     case DType::I8:
     case DType::U8:
     case DType::BOOL:
+    case DType::F8_E4M3:
         return 1;
     }
     return 0;
@@ -114,6 +115,8 @@ const char* name_of(DType type) {
         return "U8";
     case DType::BOOL:
         return "BOOL";
+    case DType::F8_E4M3:
+        return "F8_E4M3";
     }
     return "";
 }

@@ -13,7 +13,7 @@
 
 namespace mc::model {
 
-enum class DType { F32, F16, BF16, F64, I64, I32, I16, I8, U8, BOOL };
+enum class DType { F32, F16, BF16, F64, I64, I32, I16, I8, U8, BOOL, F8_E4M3 };
 size_t size_of(DType type);
 const char* name_of(DType type); // as safetensors spells it: "BF16"
 

@@ -26,8 +26,16 @@ Error wrong_shape(const std::string& origin, const std::string& name, const Tens
 }
 
 void require_usable(const std::string& origin, const std::string& name, const TensorView& view,
-                    const std::vector<int64_t>& shape) {
+                    const std::vector<int64_t>& shape, bool eight_bits = false) {
     if (view.shape != shape) throw wrong_shape(origin, name, view, shape);
+    if (eight_bits) {
+        if (view.dtype != DType::F8_E4M3)
+            throw read_error(origin,
+                             "tensor " + in_quotes(name) + " is of type " + name_of(view.dtype) +
+                                 ", expected F8_E4M3, since the configuration says fp8_quant",
+                             OTHER_MODEL);
+        return;
+    }
     if (view.dtype != DType::F32 && view.dtype != DType::F16 && view.dtype != DType::BF16)
         throw read_error(origin,
                          "tensor " + in_quotes(name) + " is of type " + name_of(view.dtype) +
@@ -68,7 +76,7 @@ std::unique_ptr<Tensors> name_tensors(WeightFiles files, Layout layout,
             if (missing++ == 0) first_missing = stored;
             continue;
         }
-        require_usable(files.origin, stored, found->second, tensor.shape);
+        require_usable(files.origin, stored, found->second, tensor.shape, tensor.eight_bits);
         named.emplace(tensor.name, found->second);
         files.tensors.erase(stored);
         if (by_alias) files.tensors.erase(rules.alias);
@@ -82,7 +90,7 @@ std::unique_ptr<Tensors> name_tensors(WeightFiles files, Layout layout,
             throw read_error(files.origin,
                              "holds tensor " + in_quotes(name) + ", which the " + rules.network +
                                  " its config describes does not have",
-                             "use the weights of a SkyReels-V2 Diffusion Forcing model as published");
+                             rules.remedy);
     return std::make_unique<NamedTensors>(std::move(files.origin), std::move(named));
 }
 

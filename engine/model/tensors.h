@@ -31,6 +31,7 @@ struct ExpectedTensor {
     std::string name;     // the engine's: as Diffusers calls it
     std::string original; // as the original repositories call it
     std::vector<int64_t> shape;
+    bool eight_bits = false; // of F8_E4M3, else F32, F16 or BF16
 };
 
 struct TensorRules {
@@ -39,6 +40,8 @@ struct TensorRules {
     bool (*ignored)(const std::string& name) = nullptr;
     // A second name of a tensor, in `layout`'s naming; either of the two or both may be stored.
     std::string alias, alias_of;
+    // What to do about a file that holds tensors of something else.
+    const char* remedy = "use the weights of a SkyReels-V2 Diffusion Forcing model as published";
 };
 
 // Every expected tensor exactly once, floating point and of its shape; nothing else. The result keeps the

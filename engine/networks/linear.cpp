@@ -52,7 +52,8 @@ at::Tensor Linear::weight() const {
 
 void Linear::rows(const Part& part, const void* x, int64_t x_stride, int64_t rows, float* y, int64_t y_stride,
                   const void* next) const {
-    const float* bias = part.accumulate ? nullptr : bias_.const_data_ptr<float>() + part.first_out;
+    const bool add_bias = bias_.defined() && !part.accumulate;
+    const float* bias = add_bias ? bias_.const_data_ptr<float>() + part.first_out : nullptr;
     if (layout_ == Layout::PACKED) {
         kernels::Gemm g{};
         g.a = x;
@@ -80,8 +81,10 @@ void Linear::rows(const Part& part, const void* x, int64_t x_stride, int64_t row
     at::Tensor product = at::mm(a, w.t());
     if (part.accumulate)
         c.add_(product);
-    else
+    else if (add_bias)
         at::add_out(c, product, bias_.narrow(0, part.first_out, part.outs));
+    else
+        c.copy_(product);
 }
 
 } // namespace mc::transformer

@@ -47,7 +47,7 @@ inline at::ScalarType type_of(kernels::Store store) {
     return store == kernels::Store::BF16 ? at::kBFloat16 : at::kFloat;
 }
 
-// y = x W^T + b, W as stored: [out, in].
+// y = x W^T + b, W as stored: [out, in]; b may be none.
 class Linear {
   public:
     // How W lies in memory: as it is, for whole tensors and any device; or packed, for kernels::gemm over a few rows at
@@ -55,7 +55,7 @@ class Linear {
     enum class Layout { PLAIN, PACKED };
 
     Linear() = default;
-    // weight: [out, in] float32 or bfloat16, bias: [out] float32. PACKED: float32 for Store::F32, else bfloat16.
+    // weight: [out, in] float32 or bfloat16, bias: [out] float32 or undefined. PACKED: float32 for Store::F32, else bfloat16.
     // The arena gives what PACKED weights lie in.
     Linear(at::Tensor weight, at::Tensor bias, Layout layout, kernels::Store store, HugeArena& arena);
     // Loads "name.weight" and "name.bias"; several names are put one below the other: [sum of outs, in].
@@ -75,11 +75,11 @@ class Linear {
               const void* next = nullptr) const;
     const void* first_panel() const { return weight_.const_data_ptr(); }
 
-    const at::Tensor& bias() const { return bias_; } // [out] float32
+    const at::Tensor& bias() const { return bias_; } // [out] float32, or undefined
     at::Tensor weight() const;                       // [out, in]; PACKED: unpacked anew
     int64_t out() const { return out_; }
     int64_t in() const { return in_; }
-    int64_t bytes() const { return weight_.nbytes() + bias_.nbytes(); }
+    int64_t bytes() const { return weight_.nbytes() + (bias_.defined() ? bias_.nbytes() : 0); }
     // Whether this processor's library beats kernels::gemm by so much that W stays plain for it: matrix units (AMX).
     static bool library_is_faster(kernels::Store store);
 

@@ -27,6 +27,8 @@ static at::ScalarType type_of(model::DType type) {
         return at::kByte;
     case model::DType::BOOL:
         return at::kBool;
+    case model::DType::F8_E4M3:
+        return at::kFloat8_e4m3fn;
     }
     throw Error(MC_ERROR_INTERNAL, "Unknown tensor type.");
 }

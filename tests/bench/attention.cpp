@@ -52,9 +52,10 @@ void compare(int64_t rows, int64_t keys, int64_t heads, int64_t head, at::Scalar
     write_keys(kv, nullptr, 0, k.const_data_ptr(), width, wide.const_data_ptr<float>(), width, keys);
     Attention a{};
     a.q = q.const_data_ptr();
-    a.kv = kv;
+    const KeyRange range{kv, size_t(keys)};
+    a.ranges = &range;
+    a.range_count = 1;
     a.out = out.data_ptr();
-    a.keys = size_t(keys);
     a.q_stride = a.out_stride = size_t(width);
     const auto by_head = [](const at::Tensor& t) { return t.transpose(0, 1).unsqueeze(0); };
     at::Tensor expected;

@@ -2,6 +2,11 @@
 #pragma once
 // A case of a golden folder, opened without Torch: FOLDER/cases/NAME with case.json, inputs.safetensors and
 // expected.safetensors (either may be absent).
+//
+// There are two formats. In the first a case is known by what it holds, and names its weights in every layout. In the
+// second it names its "kind", and FOLDER is a group of a larger golden folder with an INDEX.json: FOLDER/weights is of
+// all its cases, and tables lie beside a case as further JSON files ("extra_files").
+#include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -21,11 +26,16 @@ struct TensorFile {
 
 struct CaseFile {
     std::string name;
-    std::string folder; // the golden folder, to which the paths of weights are relative
+    std::string folder; // the golden folder, or the group in it, to which the paths of weights are relative
     Json json;
+    std::map<std::string, Json> tables; // of extra_files, by name
     TensorFile inputs, expected;
     const Json& settings() const { return json.at("settings"); }
     static CaseFile open(const std::string& folder, const std::string& name);
+    // A JSON file that is a case by itself, of tables alone: its content is `json`, with `kind`.
+    static CaseFile open_table(const std::string& folder, const std::string& path, const std::string& kind);
+    // What a runner is found by: the "kind", for the kind "unit" the case's own name; empty in the first format.
+    std::string kind() const;
 };
 
 } // namespace mc::golden

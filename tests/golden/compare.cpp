@@ -17,8 +17,24 @@ namespace {
 constexpr double infinite = std::numeric_limits<double>::infinity();
 
 Tolerance parse(const Json& entry) {
-    if (entry.is_string() && entry == "exact") return {true, 0, 0};
-    return {false, entry.at("atol").get<double>(), entry.at("rtol").get<double>()};
+    if (entry.is_string() && entry == "exact") return {.exact = true};
+    return {.atol = entry.at("atol").get<double>(), .rtol = entry.at("rtol").get<double>()};
+}
+
+Tolerance parse_by_parts(const Json& tolerances, const std::string& key) {
+    const Json& entry = tolerances.at(key);
+    if (entry.is_object() && (entry.contains("abs") || entry.contains("rel_l2"))) {
+        // Of both conditions that is the worse ratio; a limit of 0 is exactness.
+        const bool exact = entry.value("abs", 1.0) == 0 || entry.value("rel_l2", 1.0) == 0;
+        return {.exact = exact, .atol = entry.value("abs", 0.0), .rel_l2 = entry.value("rel_l2", 0.0)};
+    }
+    const std::string words = entry.is_string() ? entry.get<std::string>() : std::string();
+    if (words.starts_with("exact")) return {.exact = true};
+    if (words.find("sets") != std::string::npos) return {.exact = true, .sets = true};
+    if (words.starts_with("as ") && words.substr(3) != key && tolerances.contains(words.substr(3)))
+        return parse_by_parts(tolerances, words.substr(3));
+    throw Error(MC_ERROR_READ, "The tolerance " + entry.dump() + " of " + key +
+                                   " is in words that are unknown here; add them to parse_by_parts.");
 }
 
 // "a, b" holds two patterns.
@@ -51,17 +67,24 @@ Finding compare_tensor(const std::string& name, const at::Tensor& value, const a
         finding.failure = "shape " + model::shape_text(value.sizes().vec()) + ", expected " +
                           model::shape_text(expected.sizes().vec());
     } else {
-        const at::Tensor a = value.to(at::kCPU, at::kDouble).contiguous();
-        const at::Tensor e = expected.to(at::kCPU, at::kDouble).contiguous();
+        at::Tensor a = value.to(at::kCPU, at::kDouble).contiguous();
+        at::Tensor e = expected.to(at::kCPU, at::kDouble).contiguous();
+        if (tolerance->sets) a = std::get<0>(a.sort(0)).contiguous(), e = std::get<0>(e.sort(0)).contiguous();
         const double* pa = a.const_data_ptr<double>();
         const double* pe = e.const_data_ptr<double>();
+        const bool each = tolerance->exact || tolerance->atol > 0 || tolerance->rtol > 0;
+        double off = 0, norm = 0;
         for (int64_t i = 0; i < a.numel(); i++) {
             if (!std::isfinite(pa[i]) || !std::isfinite(pe[i])) {
                 finding.failure = "NaN or infinity";
                 break;
             }
-            finding.ratio = std::max(finding.ratio, ratio_of(pa[i], pe[i], *tolerance));
+            if (each) finding.ratio = std::max(finding.ratio, ratio_of(pa[i], pe[i], *tolerance));
+            off += (pa[i] - pe[i]) * (pa[i] - pe[i]), norm += pe[i] * pe[i];
         }
+        if (tolerance->rel_l2 > 0 && off > 0)
+            finding.ratio =
+                std::max(finding.ratio, norm > 0 ? std::sqrt(off / norm) / tolerance->rel_l2 : infinite);
     }
     return finding;
 }
@@ -102,7 +125,7 @@ class JsonComparison {
         } else if (value.is_number() && expected.is_number()) {
             const double a = value.get<double>(), e = expected.get<double>();
             if (!std::isfinite(a)) finding_.failure = path + " is NaN or infinity";
-            const double ratio = ratio_of(a, e, tolerance.value_or(Tolerance{true, 0, 0}));
+            const double ratio = ratio_of(a, e, tolerance.value_or(Tolerance{.exact = true}));
             if (ratio > finding_.ratio) finding_ = {path, ratio, finding_.failure};
         } else if (value != expected) {
             finding_.failure = path + " is " + value.dump() + ", expected " + expected.dump();
@@ -140,6 +163,8 @@ at::ScalarType scalar_type(model::DType type) {
         return at::kChar;
     case model::DType::U8:
         return at::kByte;
+    case model::DType::F8_E4M3:
+        return at::kFloat8_e4m3fn;
     case model::DType::BOOL:
         return at::kBool;
     }
@@ -156,6 +181,13 @@ std::optional<Tolerance> tolerance_of(const Json& patterns, const std::string& n
     return {};
 }
 
+std::optional<Tolerance> tolerance_by_parts(const Json& tolerances, const std::string& name) {
+    for (const std::string& key :
+         {name, name.substr(0, name.find('.')), name.substr(name.rfind('.') + 1), std::string("default")})
+        if (tolerances.contains(key)) return parse_by_parts(tolerances, key);
+    return {};
+}
+
 std::vector<Finding> compare(const CaseFile& file, const Produced& produced) {
     const Json none = Json::object();
     const Json& tolerances = file.json.contains("tolerance") ? file.json["tolerance"] : none;
@@ -163,9 +195,15 @@ std::vector<Finding> compare(const CaseFile& file, const Produced& produced) {
 
     for (const auto& [name, view] : file.expected.tensors) {
         const auto value = produced.tensors.find(name);
-        findings.push_back(compare_tensor(name,
-                                          value == produced.tensors.end() ? at::Tensor() : value->second,
-                                          to_tensor(view), tolerance_of(tolerances, name)));
+        auto tolerance =
+            file.kind().empty() ? tolerance_of(tolerances, name) : tolerance_by_parts(tolerances, name);
+        const auto note = produced.relative_by_note.find(name);
+        if (tolerance && note != produced.relative_by_note.end()) tolerance->rtol = note->second;
+        const auto rows = produced.first_rows.find(name);
+        const at::Tensor expected = to_tensor(view);
+        findings.push_back(compare_tensor(
+            name, value == produced.tensors.end() ? at::Tensor() : value->second,
+            rows == produced.first_rows.end() ? expected : expected.narrow(0, 0, rows->second), tolerance));
     }
     if (file.json.contains("expected"))
         for (const auto& [name, description] : file.json["expected"].items())
@@ -174,7 +212,7 @@ std::vector<Finding> compare(const CaseFile& file, const Produced& produced) {
     const Json& json_tolerances = file.json.contains("tolerance_json") ? file.json["tolerance_json"] : none;
     JsonComparison comparison(json_tolerances, findings);
     for (const auto& [name, value] : produced.values.items())
-        comparison.field(name, value, file.json.at(name));
+        comparison.field(name, value, file.json.contains(name) ? file.json[name] : file.tables.at(name));
     for (const auto& [key, entry] : json_tolerances.items())
         for (const std::string& pattern : split(key)) {
             const std::string field = pattern.substr(0, pattern.find('.'));

@@ -101,6 +101,44 @@ TEST(fields_of_the_case_file) {
         CHECK(any_failed(compare_json(file, wrong)));
 }
 
+namespace {
+
+// A case of a kind that expects a.b = [[1, 2], [3, 4]] under this tolerance.
+bool passes(const char* tolerance, const std::vector<float>& produced) {
+    const std::vector<float> values{1, 2, 3, 4};
+    CaseFile file;
+    file.json = {{"kind", "k"}, {"tolerance", Json::parse(tolerance)}};
+    file.expected.tensors["a.b"] = {
+        mc::model::DType::F32, {2, 2}, 16, std::make_shared<mc::test::MemoryFile>("a.b", values.data(), 16)};
+    Produced p;
+    p.tensors["a.b"] = at::tensor(produced).view({2, 2});
+    return !any_failed(compare(file, p));
+}
+
+} // namespace
+
+TEST(tolerances_of_a_case_that_names_its_kind) {
+    const std::vector<float> off{1, 2, 3, 4.1f}; // 0.1 of a norm of 5.48
+    CHECK(passes(R"({"a.b": {"abs": 0.11}, "default": "exact"})", off));
+    CHECK(passes(R"({"a": {"abs": 0.11}, "b": "exact"})", off));
+    CHECK(passes(R"({"b": {"abs": 0.11}, "default": "exact"})", off));
+    CHECK(passes(R"({"default": {"abs": 0.11}, "*": "exact"})", off));
+    CHECK(!passes(R"({"*": {"abs": 0.11}})", off));
+    CHECK(!passes(R"({"default": {"abs": 0.09}})", off));
+    CHECK(passes(R"({"default": {"rel_l2": 0.019}})", off));
+    CHECK(!passes(R"({"default": {"rel_l2": 0.018}})", off));
+    CHECK(!passes(R"({"default": {"abs": 0.09, "rel_l2": 0.1}})", off));
+    CHECK(!passes(R"({"default": {"abs": 0.11, "rel_l2": 0.018}})", off));
+    CHECK(!passes(R"({"default": {"rel_l2": 0.1}})", {1, 2, 3, NAN}));
+    CHECK(!passes(R"({"default": "exact: copies"})", off));
+    CHECK(passes(R"({"default": "exact: copies"})", {1, 2, 3, 4}));
+    CHECK(passes(R"({"a": "as c", "c": {"abs": 0.11}})", off));
+    CHECK(passes(R"({"b": "compare as sets per head"})", {3, 2, 1, 4}));
+    CHECK(!passes(R"({"b": "compare as sets per head"})", {2, 1, 3, 4}));
+    const std::vector<float> exact{1, 2, 3, 4};
+    CHECK_ERROR(passes(R"({"b": "nearly"})", exact), MC_ERROR_READ, "nearly");
+}
+
 int main(int argc, char** argv) {
     return mc::test::run_tests(argc, argv);
 }

@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <filesystem>
 #include <fnmatch.h>
+#include <fstream>
 #include <iostream>
 
 #include "engine/cuda/load_cuda.h"
@@ -16,8 +17,9 @@ namespace mc::golden {
 namespace {
 
 constexpr const char* help = R"(usage: tests/golden.sh [OPTION...] FOLDER...
-Runs every case of each FOLDER (FOLDER/cases/NAME and FOLDER/GROUP/cases/NAME) with every file layout that it names and
-prints the worst difference divided by its tolerance. Ends with 1 when a case fails, 2 when there is nothing to run.
+Runs every case of each FOLDER (FOLDER/cases/NAME, FOLDER/GROUP/cases/NAME and what FOLDER/INDEX.json lists) with every
+file layout that it names and prints the worst difference divided by its tolerance. Ends with 1 when a case fails, 2
+when there is nothing to run. Tables that INDEX.json lists as "other" are judged and counted beside the cases.
   --precision P   float32 (default) or bfloat16: then the distance from float32 is printed instead of a verdict
   --layout L      only this one (original, diffusers)
   --case PATTERN  only cases whose name matches (shell style)
@@ -36,6 +38,7 @@ struct Options {
 
 struct Counts {
     int passed = 0, failed = 0, absent = 0;
+    bool any() const { return passed || failed || absent; }
 };
 
 Options parse(const std::vector<std::string>& arguments) {
@@ -78,6 +81,9 @@ Options parse(const std::vector<std::string>& arguments) {
 
 struct Place {
     std::string folder, name;
+    std::string group = "";      // a word before the name where the names of several groups are alike
+    std::string table_path = ""; // of a JSON file that is a case by itself
+    std::string label() const { return group.empty() ? name : group + "/" + name; }
 };
 
 void add_cases(const std::string& folder, const std::string& pattern, std::vector<Place>& places) {
@@ -88,6 +94,27 @@ void add_cases(const std::string& folder, const std::string& pattern, std::vecto
     std::sort(names.begin(), names.end());
     for (const std::string& name : names)
         if (fnmatch(pattern.c_str(), name.c_str(), 0) == 0) places.push_back({folder, name});
+}
+
+// What INDEX.json lists besides: cases that are not there, which then fail, and tables. A copy of a part of a golden
+// folder may list no cases.
+void add_listed(const std::string& folder, const std::string& pattern, std::vector<Place>& places) {
+    std::ifstream stream(folder + "/INDEX.json");
+    if (!stream) return;
+    const Json index = Json::parse(stream);
+    const auto wanted = [&](const std::string& name) {
+        return fnmatch(pattern.c_str(), name.c_str(), 0) == 0;
+    };
+    for (const Json& entry : index.at("cases")) {
+        const std::string name = entry.at("name"), group = entry.at("group");
+        if (wanted(name) && std::none_of(places.begin(), places.end(), [&](const Place& place) {
+                return place.folder == folder + "/" + group && place.name == name;
+            }))
+            places.push_back({folder + "/" + group, name, group});
+    }
+    for (const auto& [kind, path] : index.at("other").items())
+        if (wanted(kind) && path.get<std::string>().ends_with(".json"))
+            places.push_back({folder, kind, "", path});
 }
 
 std::vector<Place> find_cases(const Options& options) {
@@ -101,14 +128,20 @@ std::vector<Place> find_cases(const Options& options) {
         for (const auto& entry : std::filesystem::directory_iterator(folder))
             if (entry.is_directory()) groups.push_back(entry.path());
         std::sort(groups.begin(), groups.end());
-        for (const std::string& group : groups) add_cases(group, options.pattern, places);
+        for (const std::string& group : groups) {
+            const size_t before = places.size();
+            add_cases(group, options.pattern, places);
+            for (size_t i = before; i < places.size(); i++)
+                places[i].group = std::filesystem::path(group).filename();
+        }
+        add_listed(folder, options.pattern, places);
     }
     return places;
 }
 
 void print_line(const std::string& name, const std::string& layout, const std::string& figure,
                 const std::string& tensor, const std::string& verdict) {
-    std::printf("%-36s %-10s %9s  %-24s %s\n", name.c_str(), layout.c_str(), figure.c_str(), tensor.c_str(),
+    std::printf("%-51s %-10s %9s  %-24s %s\n", name.c_str(), layout.c_str(), figure.c_str(), tensor.c_str(),
                 verdict.c_str());
     std::fflush(stdout);
 }
@@ -136,12 +169,13 @@ std::string checksum_of(const at::Tensor& tensor) {
     return text;
 }
 
-void judge(const Runner& runner, const Run& run, const Options& options, Counts& counts) {
+void judge(const Runner& runner, const Run& run, const std::string& label, const Options& options,
+           Counts& counts) {
     const Produced produced = runner.run(run);
     const std::vector<Finding> findings = compare(run.file, produced);
     if (options.checksums) {
         for (const auto& [name, tensor] : produced.tensors)
-            std::printf("%s %s %s %s\n", run.file.name.c_str(), run.layout.c_str(), name.c_str(),
+            std::printf("%s %s %s %s\n", label.c_str(), run.layout.c_str(), name.c_str(),
                         checksum_of(tensor).c_str());
         const bool failed = std::any_of(findings.begin(), findings.end(), [](auto& f) { return f.failed(); });
         (failed ? counts.failed : counts.passed)++;
@@ -149,7 +183,7 @@ void judge(const Runner& runner, const Run& run, const Options& options, Counts&
     }
     const Finding& worst = *std::max_element(findings.begin(), findings.end(), worse);
     const bool failed = worst.failed();
-    print_line(run.file.name, run.layout, worst.failure.empty() ? figure_of(worst.ratio) : "-", worst.name,
+    print_line(label, run.layout, worst.failure.empty() ? figure_of(worst.ratio) : "-", worst.name,
                failed ? "FAIL" + (worst.failure.empty() ? "" : ": " + worst.failure) : "pass");
     if (options.verbose)
         for (const Finding& finding : findings)
@@ -179,26 +213,28 @@ std::string failure_of(const std::exception& error) {
 void run_case(const Place& place, const Options& options, at::Device device, Counts& counts) {
     std::string layout = "-";
     try {
-        const CaseFile file = CaseFile::open(place.folder, place.name);
-        const Runner& runner = runner_of(file);
+        const CaseFile file = place.table_path.empty()
+                                  ? CaseFile::open(place.folder, place.name)
+                                  : CaseFile::open_table(place.folder, place.table_path, place.name);
+        const Runner runner = runner_of(file);
         if (options.precision == Precision::BFLOAT16 && !runner.has_precision) return;
         for (const std::string& each : layouts_of(file)) {
             if (!options.layout.empty() && each != "-" && each != options.layout) continue;
             layout = each;
             const Run run{file, layout, options.precision, device};
             try {
-                options.precision == Precision::FLOAT32 ? judge(runner, run, options, counts)
+                options.precision == Precision::FLOAT32 ? judge(runner, run, place.label(), options, counts)
                                                         : measure(runner, run, options, counts);
             } catch (const std::exception& error) {
-                print_line(place.name, layout, "-", "-", failure_of(error));
+                print_line(place.label(), layout, "-", "-", failure_of(error));
                 counts.failed++;
             }
         }
     } catch (const NotImplemented& absent) {
-        print_line(place.name, "-", "-", "-", "not implemented: " + absent.reason);
+        print_line(place.label(), "-", "-", "-", "not implemented: " + absent.reason);
         counts.absent++;
     } catch (const std::exception& error) {
-        print_line(place.name, layout, "-", "-", failure_of(error));
+        print_line(place.label(), layout, "-", "-", failure_of(error));
         counts.failed++;
     }
 }
@@ -225,17 +261,21 @@ int main(const std::vector<std::string>& arguments) {
         return 2;
     }
     const c10::InferenceMode inference;
-    Counts counts;
+    Counts counts, tables;
     if (options.precision == Precision::FLOAT32)
         print_line("case", "layout", "worst/tol", "tensor", "result");
     else
         print_line("case", "layout", "rel. L2", "tensor", "bfloat16 against float32");
-    for (const Place& place : places) run_case(place, options, *device, counts);
+    for (const Place& place : places) run_case(place, options, *device, place.table_path.empty() ? counts : tables);
     if (options.precision == Precision::FLOAT32)
         std::printf("golden: %d passed, %d failed, %d not implemented\n", counts.passed, counts.failed,
                     counts.absent);
     else
         std::printf("golden: %d measured, %d failed\n", counts.passed, counts.failed);
+    if (tables.any())
+        std::printf("tables: %d passed, %d failed, %d not implemented\n", tables.passed, tables.failed,
+                    tables.absent);
+    counts.passed += tables.passed, counts.failed += tables.failed, counts.absent += tables.absent;
     return counts.failed || (options.complete && counts.absent) || (!counts.passed && !counts.absent);
 }
 

@@ -26,9 +26,17 @@ std::vector<Runner>& runners() {
     return list;
 }
 
-const Runner& runner_of(const CaseFile& file) {
-    // Cases of other model families name their kind.
-    if (file.json.contains("kind")) throw NotImplemented{"kind " + file.json["kind"].dump()};
+std::map<std::string, KindRunner>& kinds() {
+    static std::map<std::string, KindRunner> map;
+    return map;
+}
+
+Runner runner_of(const CaseFile& file) {
+    if (const std::string kind = file.kind(); !kind.empty()) {
+        const auto found = kinds().find(kind);
+        if (found == kinds().end()) throw NotImplemented{"kind " + kind};
+        return {found->first.c_str(), false, nullptr, found->second};
+    }
     for (const Runner& runner : runners())
         if (runner.takes(file)) return runner;
     throw NotImplemented{"no runner takes this case"};

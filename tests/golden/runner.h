@@ -2,8 +2,9 @@
 #pragma once
 // A runner computes one family of cases with the engine's own parts. A source file adds its runners to the
 // list by a constant `const Added added{...}` at file level, so that a part that is not built yet leaves out
-// no more than its own file.
+// no more than its own file; runners of cases that name their kind by `const AddedKinds added{{"kind", run}...}`.
 #include <ATen/core/Tensor.h>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -20,6 +21,8 @@ struct Run {
 
     // The path of a part ("dit", "vae", "text_encoder", "tokenizer") in this layout.
     std::string weights(const std::string& part) const;
+    // Of a case that names its kind: FOLDER/weights.
+    std::string group_weights() const { return file.folder + "/weights"; }
     at::Tensor input(const std::string& name) const; // on the device; throws when the case has none
 };
 
@@ -36,12 +39,20 @@ struct Runner {
 };
 std::vector<Runner>& runners();
 // The runner of a case; throws NotImplemented when there is none.
-const Runner& runner_of(const CaseFile& file);
+Runner runner_of(const CaseFile& file);
 // The layouts that a case names, "-" when it has no weights.
 std::vector<std::string> layouts_of(const CaseFile& file);
 
 struct Added {
     Added(std::initializer_list<Runner> list) { runners().insert(runners().end(), list); }
+};
+
+// For a kind, and for the name of a case of the kind "unit": what computes it. Such a case says itself in which
+// precision it is computed, and whether by one way of computing or by several, all of which it judges.
+using KindRunner = Produced (*)(const Run&);
+std::map<std::string, KindRunner>& kinds();
+struct AddedKinds {
+    AddedKinds(std::initializer_list<std::pair<const std::string, KindRunner>> list) { kinds().insert(list); }
 };
 
 } // namespace mc::golden

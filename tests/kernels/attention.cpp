@@ -19,27 +19,32 @@ namespace {
 struct Shape {
     size_t rows, keys, heads, head;
     size_t capacity = 0; // keys when 0
+    size_t more = 0;     // keys in a second range
+    size_t queries = 1;  // heads of q that share a head of keys
 };
 
 struct AttentionCase {
     Random random;
     Store store;
     Shape shape;
-    size_t width, q_stride, k_stride, v_stride, out_stride;
+    size_t width, q_width, q_stride, k_stride, v_stride, out_stride; // width: of keys
     Activations q, k, out;
     std::vector<float> v, key_bias;
     std::vector<int32_t> slots; // of the rows of k and v: every one, in any order
-    hwy::AlignedFreeUniquePtr<uint8_t[]> memory;
+    hwy::AlignedFreeUniquePtr<uint8_t[]> memory, memory_of_more;
+    KeyValues kv{};
+    std::vector<KeyRange> ranges;
     Attention args{};
 
     AttentionCase(uint64_t seed, Store store, Shape s, float score_scale)
-        : random(seed), store(store), shape(s), width(s.heads * s.head),
-          q_stride(width + random.size(0, 1) * 2 * width), k_stride(width + random.size(0, 1) * 3 * width),
-          v_stride(width + random.size(0, 5)), out_stride(width + random.size(0, 7)),
-          q(random.normals((s.rows - 1) * q_stride + width, score_scale), store),
+        : random(seed), store(store), shape(s), width(s.heads * s.head), q_width(width * s.queries),
+          q_stride(q_width + random.size(0, 1) * 2 * q_width),
+          k_stride(width + random.size(0, 1) * 3 * width), v_stride(width + random.size(0, 5)),
+          out_stride(q_width + random.size(0, 7)),
+          q(random.normals((s.rows - 1) * q_stride + q_width, score_scale), store),
           k(random.normals((capacity() - 1) * k_stride + width), store),
-          out(random.normals((s.rows - 1) * out_stride + width), store),
-          v(random.normals((capacity() - 1) * v_stride + width)), key_bias(random.normals(s.keys)),
+          out(random.normals((s.rows - 1) * out_stride + q_width), store),
+          v(random.normals((capacity() - 1) * v_stride + width)), key_bias(random.normals(s.keys + s.more)),
           slots(capacity()) {
         for (float& b : key_bias)
             if (random.size(0, 3) == 0) b = -std::numeric_limits<float>::infinity();
@@ -49,18 +54,31 @@ struct AttentionCase {
         const size_t bytes = key_value_bytes(capacity(), s.heads, s.head, store);
         memory = hwy::AllocateAligned<uint8_t>(bytes);
         std::fill_n(memory.get(), bytes, uint8_t{0});
-        args = {q.data(),
-                {memory.get(), capacity(), s.heads, s.head, store},
-                random.coin() ? key_bias.data() : nullptr,
-                out.data(),
-                s.keys,
-                q_stride,
-                out_stride};
+        kv = {memory.get(), capacity(), s.heads, s.head, store};
+        ranges.push_back({kv, s.keys});
+        if (s.more) {
+            const size_t room = s.more + random.size(0, 40),
+                         bytes_of_more = key_value_bytes(room, s.heads, s.head, store);
+            memory_of_more = hwy::AllocateAligned<uint8_t>(bytes_of_more);
+            std::fill_n(memory_of_more.get(), bytes_of_more, uint8_t{0});
+            ranges.push_back({{memory_of_more.get(), room, s.heads, s.head, store}, s.more});
+            Activations keys(random.normals(s.more * width), store);
+            const std::vector<float> values = random.normals(s.more * width);
+            write_keys(ranges[1].kv, nullptr, 0, keys.data(), width, values.data(), width, s.more);
+        }
+        args.q = q.data();
+        args.ranges = ranges.data();
+        args.range_count = ranges.size();
+        args.key_bias = random.coin() ? key_bias.data() : nullptr;
+        args.out = out.data();
+        args.q_stride = q_stride;
+        args.out_stride = out_stride;
+        args.queries_per_key = s.queries;
     }
     size_t capacity() const { return shape.capacity ? shape.capacity : shape.keys; }
     void write(size_t first, size_t last) {
         if (first == last) return;
-        write_keys(args.kv, slots.data() + first, 0, element(k.data(), first * k_stride, store), k_stride,
+        write_keys(kv, slots.data() + first, 0, element(k.data(), first * k_stride, store), k_stride,
                    v.data() + first * v_stride, v_stride, last - first);
     }
     void write_all() { write(0, capacity()); }
@@ -77,24 +95,30 @@ struct AttentionCase {
 // multiply values. As bfloat16 a weight and their total are off by half a bfloat16 ulp each.
 std::vector<double> tolerances(const AttentionCase& c) {
     const Shape& s = c.shape;
-    std::vector<float> keys(s.keys * c.width), values(s.keys * c.width);
-    for (size_t n = 0; n < s.keys; n++) read_key(c.args.kv, n, &keys[n * c.width], &values[n * c.width]);
-    std::vector<double> allowed(s.rows * s.heads);
+    const size_t count = s.keys + s.more, heads = s.heads * s.queries;
+    std::vector<float> keys(count * c.width), values(count * c.width);
+    for (size_t n = 0; n < count; n++) {
+        const bool first = n < s.keys;
+        read_key(c.ranges[first ? 0 : 1].kv, first ? n : n - s.keys, &keys[n * c.width],
+                 &values[n * c.width]);
+    }
+    std::vector<double> allowed(s.rows * heads);
     for (size_t r = 0; r < s.rows; r++)
-        for (size_t h = 0; h < s.heads; h++) {
+        for (size_t h = 0; h < heads; h++) {
             double exponent = 0, value = 0;
-            for (size_t n = 0; n < s.keys; n++) {
+            for (size_t n = 0; n < count; n++) {
                 double size = 0;
-                for (size_t i = h * s.head; i < (h + 1) * s.head; i++) {
-                    size += std::fabs(c.q.at(r * c.q_stride + i) * keys[n * c.width + i]);
-                    value = std::max<double>(value, std::fabs(values[n * c.width + i]));
+                for (size_t i = 0; i < s.head; i++) {
+                    const size_t at = n * c.width + h / s.queries * s.head + i;
+                    size += std::fabs(c.q.at(r * c.q_stride + h * s.head + i) * keys[at]);
+                    value = std::max<double>(value, std::fabs(values[at]));
                 }
                 size /= std::sqrt(static_cast<double>(s.head));
                 if (c.args.key_bias && std::isfinite(c.args.key_bias[n]))
                     size += std::fabs(c.args.key_bias[n]);
                 exponent = std::max(exponent, size);
             }
-            allowed[r * s.heads + h] =
+            allowed[r * heads + h] =
                 value * (ulp * (8 + 4 * exponent) + (c.store == Store::BF16 ? bf16_ulp : 0));
         }
     return allowed;
@@ -107,8 +131,8 @@ void compare_all(const AttentionCase& c, const std::vector<double>& allowed, con
         [&](size_t i) { return plain.at(i); },
         [&](size_t i) {
             const size_t r = i / c.out_stride, column = i % c.out_stride;
-            if (column >= c.width) return 0.;
-            return allowed[r * c.shape.heads + column / c.shape.head] +
+            if (column >= c.q_width) return 0.;
+            return allowed[r * c.shape.heads * c.shape.queries + column / c.shape.head] +
                    (c.store == Store::F32 ? 0 : bf16_ulp * std::fabs(plain.at(i)));
         });
 }
@@ -147,6 +171,30 @@ TEST(attention) {
         }
 }
 
+// Keys of two pages, and heads of q that share one of keys.
+TEST(attention_over_ranges) {
+    for (Store store : stores)
+        for (uint64_t seed = 0; seed < 40; seed++) {
+            Random random(seed + 1000);
+            Shape shape{random.size(1, 30), random.coin() ? random.size(1, 70) : random.size(1, 700),
+                        random.size(1, 3), random.coin() ? 8 * random.size(1, 16) : random.size(1, 40)};
+            shape.capacity = shape.keys + random.size(0, 70);
+            shape.more = random.coin() ? random.size(1, 70) : random.size(1, 700);
+            shape.queries = random.size(1, 6);
+            AttentionCase c(seed, store, shape, random.coin() ? 1.f : 20.f);
+            c.write_all();
+            compare_to_plain(c);
+        }
+    for (Store store : stores) { // more rows than one round takes
+        Shape shape{420, 300, 1, 24};
+        shape.queries = 3;
+        shape.more = 40;
+        AttentionCase c(2, store, shape, 3.f);
+        c.write_all();
+        compare_to_plain(c);
+    }
+}
+
 // More rows and keys than one round of the fast one takes.
 TEST(attention_in_many_blocks) {
     for (Store store : stores) {
@@ -165,7 +213,7 @@ TEST(attention_beside_garbage) {
             Activations stored(nothing, store);
             c.write_all();
             for (size_t n = keys; n < 128; n++)
-                write_keys(c.args.kv, nullptr, n, stored.data(), 20, nothing.data(), 20, 1);
+                write_keys(c.kv, nullptr, n, stored.data(), 20, nothing.data(), 20, 1);
             compare_to_plain(c);
         }
 }
@@ -181,7 +229,7 @@ TEST(attention_to_a_late_key) {
             c.key_bias.back() = 500.f;
             const Activations out = c.with([](auto&&... a) { attention(a...); });
             float key[16], value[16];
-            read_key(c.args.kv, 1999, key, value);
+            read_key(c.kv, 1999, key, value);
             for (size_t r = 0; r < 7; r++)
                 for (size_t i = 0; i < 16; i++) CHECK_EQ(out.at(r * c.out_stride + i), value[i]);
         }
@@ -237,14 +285,14 @@ TEST(keys_written_and_read) {
                             1.f);
             const size_t keys = c.shape.keys;
             for (size_t n = 0; n < keys; n++) // first the wrong ones
-                write_keys(c.args.kv, nullptr, n, element(c.k.data(), (keys - 1) / 2 * c.k_stride, store),
+                write_keys(c.kv, nullptr, n, element(c.k.data(), (keys - 1) / 2 * c.k_stride, store),
                            c.k_stride, c.v.data(), c.v_stride, 1);
             const size_t middle = random.size(0, keys);
             c.write(middle, keys);
             c.write(0, middle);
             std::vector<float> key(c.width), value(c.width);
             for (size_t r = 0; r < keys; r++) {
-                read_key(c.args.kv, c.slots[r], key.data(), value.data());
+                read_key(c.kv, c.slots[r], key.data(), value.data());
                 for (size_t i = 0; i < c.width; i++) {
                     CHECK_EQ(key[i], c.k.at(r * c.k_stride + i));
                     CHECK_EQ(value[i], round_as(c.v[r * c.v_stride + i], store));
@@ -253,11 +301,29 @@ TEST(keys_written_and_read) {
             const size_t bytes = key_value_bytes(keys, c.shape.heads, c.shape.head, store);
             const std::vector<uint8_t> scattered(c.memory.get(), c.memory.get() + bytes);
             for (size_t r = 0; r < keys; r++)
-                write_keys(c.args.kv, nullptr, c.slots[r], element(c.k.data(), r * c.k_stride, store), 0,
+                write_keys(c.kv, nullptr, c.slots[r], element(c.k.data(), r * c.k_stride, store), 0,
                            c.v.data() + r * c.v_stride, 0, 1);
             CHECK(std::equal(scattered.begin(), scattered.end(), c.memory.get()));
             CHECK_EQ(bytes / c.shape.heads % 64, size_t{0});
         }
+}
+
+// A key moved to another page keeps every bit.
+TEST(keys_copied) {
+    for (Store store : stores) {
+        AttentionCase a(5, store, {1, 70, 2, 24}, 1.f), b(6, store, {1, 90, 2, 24}, 1.f);
+        a.write_all();
+        b.write_all();
+        std::vector<float> key(48), value(48), was_key(48), was_value(48), of_a_key(48), of_a_value(48);
+        read_key(b.kv, 83, was_key.data(), was_value.data());
+        read_key(a.kv, 66, of_a_key.data(), of_a_value.data());
+        copy_key(a.kv, 66, b.kv, 83, 1);
+        read_key(b.kv, 83, key.data(), value.data());
+        for (size_t i = 0; i < 48; i++) {
+            CHECK_EQ(key[i], i < 24 ? was_key[i] : of_a_key[i]);
+            CHECK_EQ(value[i], i < 24 ? was_value[i] : of_a_value[i]);
+        }
+    }
 }
 
 TEST(attention_by_hand) {
@@ -267,8 +333,9 @@ TEST(attention_by_hand) {
     CHECK_EQ(key_value_bytes(2, 1, 1, Store::F32), 64 * sizeof(float));
     const float q = std::log(3.f), k[2] = {1, 0}, v[2] = {8, 4};
     float out;
-    Attention a{&q, {memory.get(), 2, 1, 1, Store::F32}, nullptr, &out, 2, 1, 1};
-    write_keys(a.kv, nullptr, 0, k, 1, v, 1, 2);
+    KeyRange range{{memory.get(), 2, 1, 1, Store::F32}, 2};
+    Attention a{&q, &range, 1, nullptr, &out, 1, 1};
+    write_keys(range.kv, nullptr, 0, k, 1, v, 1, 2);
     plain::attention(a, 0, 0, 1);
     CHECK_NEAR(out, 7, 1e-6);
     const float left_out[2] = {-INFINITY, 0};
@@ -276,7 +343,7 @@ TEST(attention_by_hand) {
     plain::attention(a, 0, 0, 1);
     CHECK_EQ(out, 4.f);
     a.key_bias = nullptr;
-    a.keys = 1;
+    range.keys = 1;
     plain::attention(a, 0, 0, 1);
     CHECK_EQ(out, 8.f);
 }
@@ -314,7 +381,7 @@ void timings() {
         AttentionCase c(1, store, {1, 900, 12, 128}, 1.f);
         std::snprintf(what, sizeof what, "write_keys 900 12x128 %s", name(store));
         const double seconds = best_seconds(
-            [&] { write_keys(c.args.kv, nullptr, 0, c.k.data(), c.k_stride, c.v.data(), c.v_stride, 900); });
+            [&] { write_keys(c.kv, nullptr, 0, c.k.data(), c.k_stride, c.v.data(), c.v_stride, 900); });
         std::printf("%-44s %9s %9.3f\n", what, "", seconds * 1e9 / (2 * 900 * c.width));
     }
 }

@@ -24,7 +24,7 @@ const std::map<std::string, TypeNames> TYPES{
     {"F32", {4, "FloatStorage"}},  {"F16", {2, "HalfStorage"}}, {"BF16", {2, "BFloat16Storage"}},
     {"F64", {8, "DoubleStorage"}}, {"I64", {8, "LongStorage"}}, {"I32", {4, "IntStorage"}},
     {"I16", {2, "ShortStorage"}},  {"I8", {1, "CharStorage"}},  {"U8", {1, "ByteStorage"}},
-    {"BOOL", {1, "BoolStorage"}},
+    {"BOOL", {1, "BoolStorage"}},  {"F8_E4M3", {1, "Float8_e4m3fnStorage"}},
 };
 
 template <class T>

@@ -69,10 +69,11 @@ struct Prepared {
             }
             kernels::Attention a{};
             a.q = row(x, b.begin);
-            a.kv = key_values();
+            const kernels::KeyRange range{key_values(), size_t(call.n)};
+            a.ranges = &range;
+            a.range_count = 1;
             a.key_bias = bias.defined() ? bias.const_data_ptr<float>() : nullptr;
             a.out = row(y, b.begin);
-            a.keys = call.n;
             a.q_stride = a.out_stride = call.k;
             for (int64_t h = 0; h < call.heads; h++) kernels::attention(a, h, 0, b.rows());
         });

@@ -5,7 +5,7 @@
 #include <cmath>
 
 #include "engine/error.h"
-#include "engine/networks/t5/umt5_encoder.h"
+#include "engine/networks/t5/encoder.h"
 
 namespace mc::skyreels_v2 {
 
@@ -46,7 +46,7 @@ MemoryPlan plan_memory(const Settings& settings, const Windows& windows, const P
     plan.vae = model.vae.decode_bytes(chunk, h, w);
     if (by_pixels) plan.vae = std::max(plan.vae, model.vae.encode_bytes(settings.overlap_history, h, w));
     if (model.text_device == model.device)
-        plan.text = text::Umt5Encoder::encode_bytes(model.text, model.precision, model.device, c.text_rows);
+        plan.text = text::T5Encoder::encode_bytes(model.text, model.precision, model.device, c.text_rows);
     return plan;
 }
 

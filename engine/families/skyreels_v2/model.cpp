@@ -23,7 +23,7 @@ static void read_parts(Model* m, const model::Tensors& transformer, const model:
     session::LoadProgress progress(o, transformer.bytes() + vae.bytes() + text.bytes());
     m->tokenizer = std::make_unique<text::Tokenizer>(tokenizer);
     m->byte_fallback = model::tokenizer_byte_fallback(tokenizer);
-    m->text_encoder = std::make_unique<text::Umt5Encoder>(progress.part("text encoder", text, text_device),
+    m->text_encoder = std::make_unique<text::T5Encoder>(progress.part("text encoder", text, text_device),
                                                           m->text_config, precision);
     m->transformer = std::make_unique<transformer::Transformer>(
         progress.part("transformer", transformer, device), m->transformer_config, precision);

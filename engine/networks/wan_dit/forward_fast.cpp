@@ -172,9 +172,10 @@ struct Forward {
         float* c = floats(worker.c);
         kernels::Attention a{};
         a.q = row_at(window.q, b.begin);
-        a.kv = keys_of(i, b);
+        const kernels::KeyRange self{keys_of(i, b), static_cast<size_t>(span.keys)};
+        a.ranges = &self;
+        a.range_count = 1;
         a.out = row_at(worker.y, 0);
-        a.keys = span.keys;
         a.q_stride = D;
         a.out_stride = y_stride;
         for (int64_t h = 0; h < heads; h++) kernels::attention(a, h, 0, n);
@@ -189,9 +190,11 @@ struct Forward {
         const int64_t text_rows = context.key_bias.size(0);
         a = {};
         a.q = a.out = row_at(worker.y, 0);
-        a.kv = model.key_values(context.layers[i].packed, text_rows);
+        const kernels::KeyRange cross{model.key_values(context.layers[i].packed, text_rows),
+                                      static_cast<size_t>(text_rows)};
+        a.ranges = &cross;
+        a.range_count = 1;
         a.key_bias = floats(context.key_bias);
-        a.keys = text_rows;
         a.q_stride = a.out_stride = y_stride;
         for (int64_t h = 0; h < heads; h++) kernels::attention(a, h, 0, n);
         linear(l.cross_out, worker.y, n, worker, l.ffn_in.first_panel());

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#pragma once
+// Which chunks are on their way in each row of the schedule, at which step each of them is, and what it sees
+// (docs/algorithms.md#magi-stages). A chunk enters at the start of a stage; when `window` are on their way the oldest
+// leaves as the next one enters. Rows are made one by one, since a stream may have no end. Plain numbers.
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+namespace mc::magi1 {
+
+// Chunks [begin, end).
+struct Chunks {
+    int64_t begin, end;
+    bool operator==(const Chunks&) const = default;
+};
+
+struct Row {
+    int64_t row, stage;
+    int index; // in its stage
+    int64_t begin, end; // chunks on their way, the oldest first
+    bool stage_begins() const { return index == 0; }
+};
+
+struct Stages {
+    int steps = 64;
+    int window = 4; // chunks on their way at once; divides `steps`
+    int64_t given = 0;             // chunks that are given whole, in front
+    std::optional<int64_t> chunks; // with the given ones; unset: without end
+    // How many chunks a chunk sees, itself included, by equal parts of its steps; empty: all before it. Its length divides
+    // `steps`.
+    std::vector<int> noise2clean;
+    int clean_range = -1; // the same of a chunk that is finished or given; -1: as at its last step
+
+    // Throws MC_ERROR_SETTINGS for what contradicts itself.
+    void check() const;
+
+    int stage_steps() const { return steps / window; }
+    std::optional<int64_t> rows() const; // unset: without end
+    Row row(int64_t row) const;
+    int step(const Row& row, int64_t chunk) const {
+        return static_cast<int>((given + row.stage - chunk) * stage_steps() + row.index);
+    }
+    // Whether the chunk before the oldest is finished, and passed once more as it is before anyone sees it.
+    bool passes_finished(const Row& row) const { return row.begin > given && row.stage_begins(); }
+    Chunks sees(int64_t chunk, int step) const;
+    Chunks finished_sees(int64_t chunk) const; // of one that is passed when it is finished
+    Chunks given_sees(int64_t chunk) const;    // of one that is given
+    // The first chunk that anybody on the way in this row, or later, sees: those before it can be forgotten after it.
+    int64_t first_seen_from(const Row& row) const;
+};
+
+} // namespace mc::magi1

@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#pragma once
+// The flow times that a chunk visits, from 0 (noise) to 1 (clean) (docs/algorithms.md#magi-times). Plain numbers.
+#include <vector>
+
+
+namespace mc::magi1 {
+
+struct TimeTable {
+    std::vector<float> t; // [steps + 1], rising
+    // [steps]: what a distilled network is told of the size of a step; 2 ... 32.
+    std::vector<float> step_size;
+    int steps() const { return static_cast<int>(step_size.size()); }
+};
+
+// Of 12 steps, which size comes first of every three: the one that is two of 16 wide.
+enum class Shortcut { LARGE_FIRST, LARGE_LAST }; // "8,16,16"; "16,16,8"
+
+// steps: 1..1000. 12 is a schedule of its own: quarters of the way, each in steps of an eighth, a sixteenth and a sixteenth.
+TimeTable time_table(int steps, Shortcut shortcut = Shortcut::LARGE_FIRST);
+
+} // namespace mc::magi1

@@ -1,0 +1,287 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "engine/networks/magi_dit/network.h"
+
+#include <ATen/ATen.h>
+#include <c10/core/InferenceMode.h>
+#include <cmath>
+#include <tuple>
+
+#include "engine/networks/magi_dit/times.h"
+
+namespace mc::magi_dit {
+
+using kernels::Store;
+
+namespace {
+
+constexpr int64_t MIXED_GROUPS = 8; // in which the outputs of both attentions take turns
+
+class Loader {
+  public:
+    Loader(const Weights& weights, Network::Impl& m)
+        : w_(weights), m_(m), kept_(m.precision == Precision::BFLOAT16 ? at::kBFloat16 : at::kFloat) {}
+
+    // float32 in every precision, as published: what lies outside the layers.
+    Linear outside(const std::string& name, int64_t out, int64_t in) const {
+        return Linear(w_.get(name + ".weight", {out, in}, at::kFloat),
+                      w_.get(name + ".bias", {out}, at::kFloat), Linear::Layout::PLAIN, Store::F32, m_.arena);
+    }
+    Linear outside_by_rows(const at::Tensor& weight) const {
+        return Linear(weight, {}, m_.device.is_cpu() ? Linear::Layout::PACKED : Linear::Layout::PLAIN,
+                      Store::F32, m_.arena);
+    }
+    Linear whole(const std::string& name, int64_t out, int64_t in, bool bias) const {
+        return Linear(w_.get(name + ".weight", {out, in}, kept_),
+                      bias ? w_.get(name + ".bias", {out}, kept_).to(at::kFloat) : at::Tensor(),
+                      Linear::Layout::PLAIN, m_.store, m_.arena);
+    }
+    Product product(const std::string& name, int64_t out, int64_t in, bool mixed = false) const {
+        const Stored stored = read(name, out, in);
+        return mixed ? made({unmixed(stored.weight),
+                             stored.scale.defined() ? unmixed(stored.scale) : stored.scale,
+                             stored.output_scale},
+                            true)
+                     : made(stored, false);
+    }
+    // One that is stored as the first outs and the last ones of a tensor.
+    std::pair<Product, Product> halves(const std::string& name, int64_t out, int64_t in) const {
+        const Stored stored = read(name, 2 * out, in);
+        const auto half = [&](int64_t first) {
+            return made({stored.weight.narrow(0, first, out).clone(), stored.scale, stored.output_scale},
+                        false);
+        };
+        return {half(0), half(out)};
+    }
+    // one: the number that a norm's weight has taken from it. kept: weight and bias are of the precision.
+    Norm norm(const std::string& name, int64_t width, bool one, bool kept) const {
+        const at::ScalarType type = kept ? kept_ : at::kFloat;
+        const at::Tensor weight = w_.get(name + ".weight", {width}, type);
+        return {(one ? weight + 1 : weight).to(at::kFloat),
+                w_.get(name + ".bias", {width}, type).to(at::kFloat)};
+    }
+
+  private:
+    struct Stored {
+        at::Tensor weight, scale; // scale: [in], undefined where the weight is not of eight bits
+        float output_scale = 1;
+    };
+    Stored read(const std::string& name, int64_t out, int64_t in) const {
+        if (!w_.has(name + ".weight_scale")) return {w_.get(name + ".weight", {out, in}, kept_), {}};
+        Stored stored{w_.get(name + ".weight", {1, out, in}, kept_).view({out, in}), {}};
+        if (!at::isfinite(stored.weight).all().item<bool>())
+            refuse(name + ".weight", "numbers that are none");
+        const bool smoothed = w_.has(name + ".smooth_scale");
+        const at::Tensor input = scale(name + ".input_scale", {smoothed ? 1 : in});
+        stored.scale = smoothed ? scale(name + ".smooth_scale", {1, in}).view({in}) : input;
+        stored.output_scale = input[0].item<float>() * scale(name + ".weight_scale", {1})[0].item<float>();
+        return stored;
+    }
+    // exact: the product has to stay float32, where the library's is rounded to bfloat16.
+    Product made(const Stored& stored, bool exact) const {
+        const bool library = Linear::library_is_faster(m_.store) && !exact;
+        const auto layout = m_.device.is_cpu() && !library ? Linear::Layout::PACKED : Linear::Layout::PLAIN;
+        return {Linear(stored.weight, {}, layout, m_.store, m_.arena), stored.scale, stored.output_scale};
+    }
+    at::Tensor scale(const std::string& name, const std::vector<int64_t>& shape) const {
+        at::Tensor t = w_.get(name, shape, at::kFloat);
+        if (!(at::isfinite(t).all().item<bool>() && (t > 0).all().item<bool>()))
+            refuse(name, "a scale that is zero or no positive number");
+        return t;
+    }
+    [[noreturn]] static void refuse(const std::string& name, const std::string& what) {
+        throw Error(MC_ERROR_READ, "The weights of eight bits cannot be used: tensor \"" + name +
+                                       "\" holds " + what + "; download the model again.");
+    }
+    // Along the last side: from both attentions' channels in turns to one attention's after the other's.
+    static at::Tensor unmixed(const at::Tensor& t) {
+        const int64_t out = t.dim() == 2 ? t.size(0) : 1, part = t.size(-1) / (2 * MIXED_GROUPS);
+        return t.view({out, MIXED_GROUPS, 2, part}).permute({0, 2, 1, 3}).reshape(t.sizes());
+    }
+
+    const Weights& w_;
+    Network::Impl& m_;
+    const at::ScalarType kept_;
+};
+
+Layer load_layer(const Loader& load, const model::MagiDitConfig& c, int64_t index) {
+    const std::string layer = "videodit_blocks.layers." + std::to_string(index) + ".",
+                      attention = layer + "self_attention.", qkv = attention + "linear_qkv.";
+    const int64_t D = c.width, keys = c.groups * c.head();
+    Layer l;
+    l.norm = load.norm(qkv + "layer_norm", D, false, true);
+    l.q = load.product(qkv + "q", D, D);
+    l.k = load.product(qkv + "k", keys, D);
+    l.v = load.product(qkv + "v", keys, D);
+    l.qx = load.product(qkv + "qx", D, D);
+    l.proj = load.product(attention + "linear_proj", D, 2 * D, true);
+    l.kv_text = load.whole(attention + "linear_kv_xattn", 2 * keys, D, false);
+    l.q_norm = load.norm(attention + "q_layernorm", c.head(), true, false);
+    l.k_norm = load.norm(attention + "k_layernorm", c.head(), true, false);
+    l.qx_norm = load.norm(attention + "q_layernorm_xattn", c.head(), true, true);
+    l.kx_norm = load.norm(attention + "k_layernorm_xattn", c.head(), true, true);
+    l.gates = load.whole(layer + "ada_modulate_layer.proj.0", 2 * D, c.condition, true);
+    l.attention_post = load.norm(layer + "self_attn_post_norm", D, true, false);
+    l.mlp_norm = load.norm(layer + "mlp.layer_norm", D, false, true);
+    l.mlp_post = load.norm(layer + "mlp_post_norm", D, true, false);
+    if (c.gated)
+        std::tie(l.fc1, l.fc1_gate) = load.halves(layer + "mlp.linear_fc1", c.ffn, D);
+    else
+        l.fc1 = load.product(layer + "mlp.linear_fc1", c.ffn, D);
+    l.fc2 = load.product(layer + "mlp.linear_fc2", D, c.ffn);
+    return l;
+}
+
+} // namespace
+
+at::Tensor rounded_to_e4m3(const at::Tensor& x, const at::Tensor& scale) {
+    return (x / scale).clamp(-448, 448).to(at::kBFloat16).to(at::kFloat8_e4m3fn).to(at::kFloat);
+}
+
+at::Tensor Network::Impl::rounded(const at::Tensor& t) const {
+    return precision == Precision::BFLOAT16 ? t.to(at::kBFloat16).to(at::kFloat) : t;
+}
+
+at::Tensor Network::Impl::apply(const Linear& linear, const at::Tensor& x, CallCount* count) const {
+    if (count) count->add({Call::GEMM, x.size(0), linear.out(), linear.in(), 0});
+    // Sums are float32 whatever the operands are, and not rounded: a product of bfloat16 numbers is exact in float32.
+    const at::Tensor y = at::mm(x, linear.weight().to(at::kFloat).t());
+    return linear.bias().defined() ? y + linear.bias() : y;
+}
+
+at::Tensor Network::Impl::apply(const Product& product, const at::Tensor& x, CallCount* count) const {
+    if (!product.eight_bits()) return apply(product.linear, x, count);
+    return rounded(apply(product.linear, rounded_to_e4m3(x, product.input_scale), count) *
+                   product.output_scale);
+}
+
+at::Tensor Network::Impl::normed(const Norm& norm, const at::Tensor& x) const {
+    return at::layer_norm(x, {x.size(-1)}, norm.weight, norm.bias, config.eps);
+}
+
+at::Tensor Network::Impl::conditions(std::span<const Work> work, CallCount* count) const {
+    std::vector<float> times, sizes;
+    std::vector<int64_t> mode;
+    for (const Work& w : work) {
+        times.push_back(w.t);
+        sizes.push_back(w.step_size);
+        mode.push_back(w.drop);
+    }
+    const auto embedded = [&](const std::vector<float>& values) {
+        const at::Tensor s = rounded(sinusoids(at::tensor(values))).to(device);
+        return apply(time_out, at::silu(apply(time_in, s, count)), count);
+    };
+    at::Tensor time = embedded(times);
+    if (config.distilled) time = time + embedded(sizes);
+    return rounded(time + modes.index_select(0, at::tensor(mode).to(device)));
+}
+
+at::Tensor Network::Impl::gates(const Layer& layer, const at::Tensor& conditions, CallCount* count) const {
+    const at::Tensor g = rounded(apply(layer.gates, rounded(at::silu(conditions)), count));
+    return rounded(at::tanh(g)).view({conditions.size(0), 2, config.width});
+}
+
+at::Tensor Network::Impl::embedded_text(const at::Tensor& rows, CallCount* count) const {
+    return rounded(at::silu(apply(caption_text, rows.to(device, at::kFloat), count)));
+}
+
+kernels::KeyValues Network::Impl::text_keys(const Text& text, size_t layer) const {
+    return {const_cast<void*>(text.layers[layer].packed.const_data_ptr()), static_cast<size_t>(text.rows),
+            static_cast<size_t>(config.groups), static_cast<size_t>(config.head()), store};
+}
+
+std::shared_ptr<const Text> Network::Impl::text_of(const at::Tensor& embedded, Cancel cancel,
+                                                   CallCount& count) const {
+    auto text = std::make_shared<Text>();
+    text->rows = embedded.size(0);
+    const int64_t head = config.head(), keys = config.groups * head;
+    for (size_t i = 0; i < layers.size() && text->rows; i++) {
+        cancel.check();
+        const at::Tensor kv =
+            rounded(apply(layers[i].kv_text, embedded, &count)).view({text->rows, config.groups, 2 * head});
+        const at::Tensor k = rounded(normed(layers[i].kx_norm, kv.narrow(2, 0, head))),
+                         v = kv.narrow(2, head, head).contiguous();
+        Text::Keys made{k.to(type()).contiguous(), v.to(type()), {}};
+        if (device.is_cpu()) {
+            const auto bytes = kernels::key_value_bytes(text->rows, config.groups, head, store);
+            made.packed = huge_zeros({static_cast<int64_t>(bytes)}, at::kByte);
+            text->layers.push_back(made);
+            kernels::write_keys(text_keys(*text, i), nullptr, 0, made.k.const_data_ptr(), keys,
+                                v.const_data_ptr<float>(), keys, text->rows);
+        } else {
+            text->layers.push_back(std::move(made));
+        }
+    }
+    text->flop = count.flop();
+    return text;
+}
+
+Network::Network(const Weights& w, const model::MagiDitConfig& c, Precision precision,
+                 std::optional<kernels::Store> store)
+    : impl_(std::make_unique<Impl>()) {
+    c10::InferenceMode guard;
+    Impl& m = *impl_;
+    m.config = c;
+    m.precision = precision;
+    m.device = w.device();
+    m.store = store.value_or(transformer::store_for(precision, m.device));
+    const Loader load(w, m);
+    const int64_t D = c.width, latents = c.latent_channels();
+    m.patch = load.outside_by_rows(
+        w.get("x_embedder.weight", {D, c.in_channels, 1, 2, 2}, at::kFloat).view({D, c.in_channels * 4}));
+    m.time_in = load.outside("t_embedder.mlp.0", c.condition, 256);
+    m.time_out = load.outside("t_embedder.mlp.2", c.condition, c.condition);
+    m.caption_text = load.outside("y_embedder.y_proj_xattn.0", D, c.text_width);
+    m.caption_mode = load.outside("y_embedder.y_proj_adaln.0", c.condition, c.text_width);
+    m.null_caption = w.get("y_embedder.null_caption_embedding", {c.text_rows, c.text_width}, at::kFloat);
+    // Its last two rows stand for whether there is a caption, whatever it says.
+    m.modes = m.apply(m.caption_mode, m.null_caption.narrow(0, c.text_rows - 2, 2), nullptr);
+    m.bands = w.get("rope.bands", {c.bands()}, at::kFloat);
+    for (int64_t i = 0; i < c.layers; i++) m.layers.push_back(load_layer(load, c, i));
+    m.final_norm = load.norm("videodit_blocks.final_layernorm", D, true, false);
+    // Of doubled latents, the first half of the outs of each place counts.
+    const at::Tensor head = w.get("final_linear.linear.weight", {c.out_channels * 4, D}, at::kFloat);
+    m.head = load.outside_by_rows(
+        head.view({4, c.out_channels, D}).narrow(1, 0, latents).reshape({4 * latents, D}));
+}
+
+Network::~Network() = default;
+const model::MagiDitConfig& Network::config() const {
+    return impl_->config;
+}
+const at::Tensor& Network::null_caption() const {
+    return impl_->null_caption;
+}
+const Network::Impl& Network::inside() const {
+    return *impl_;
+}
+
+int64_t Network::bytes() const {
+    const Impl& m = *impl_;
+    const auto of_norm = [](const Norm& n) { return int64_t(n.weight.nbytes() + n.bias.nbytes()); };
+    int64_t sum =
+        int64_t(m.null_caption.nbytes() + m.modes.nbytes() + m.bands.nbytes()) + of_norm(m.final_norm);
+    for (const Linear* l : {&m.patch, &m.time_in, &m.time_out, &m.caption_text, &m.caption_mode, &m.head})
+        sum += l->bytes();
+    for (const Layer& l : m.layers) {
+        for (const Product* p : {&l.q, &l.k, &l.v, &l.qx, &l.proj, &l.fc1, &l.fc1_gate, &l.fc2})
+            sum += p->bytes();
+        for (const Norm* n : {&l.norm, &l.q_norm, &l.k_norm, &l.qx_norm, &l.kx_norm, &l.attention_post,
+                              &l.mlp_norm, &l.mlp_post})
+            sum += of_norm(*n);
+        sum += l.kv_text.bytes() + l.gates.bytes();
+    }
+    return sum;
+}
+
+std::shared_ptr<const Text> Network::text(const at::Tensor& rows, Cancel cancel, const Trace& trace) const {
+    c10::InferenceMode guard;
+    const Impl& m = *impl_;
+    if (rows.dim() != 2 || rows.size(0) > m.config.text_rows || rows.size(1) != m.config.text_width)
+        throw Error(MC_ERROR_INTERNAL, "Rows of text that do not fit the transformer.");
+    CallCount count;
+    const at::Tensor embedded = m.embedded_text(rows, &count);
+    if (trace) trace("text", embedded);
+    return m.text_of(embedded, cancel, count);
+}
+
+} // namespace mc::magi_dit
