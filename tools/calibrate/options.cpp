@@ -15,7 +15,7 @@ it: the distance polynomial and the presets quality, balanced and fast. It gener
 with many settings, so it takes as long as a hundred videos with one; do it once, on an idle machine.
 
   --output FILE     where to write; default MODEL/motioncache.json
-  --prompts FILE    one prompt a line; default: four built-in ones
+  --prompts FILE    one prompt a line; default: eight built-in ones
   --steps N         denoising steps; default: the model's
   --frames N        length of each video; default: the model's
   --width N         default: the model's
