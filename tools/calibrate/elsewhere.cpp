@@ -9,14 +9,15 @@
 namespace mc::calibrate {
 namespace {
 
-constexpr size_t FEW = 3; // prompts, moving and still, where each takes long
+constexpr size_t PROMPTS = 3; // the first ones, moving and still
+constexpr double SMALLER = 0.6; // of the sides: many requests in a smaller picture take as long as a few in a whole one
 constexpr double HIGH_SHIFT = 8;
 // A cache that computes everything is exact, which tells nothing of how far prompts differ: more than this above the calibrated
 // PSNR is not counted.
 constexpr double MOST_GAIN = 3; // dB
 
-int side(int calibrated, double factor) {
-    return std::max(32, int(std::lround(calibrated * factor / 16)) * 16);
+int side(int calibrated) {
+    return std::max(32, int(std::lround(calibrated * SMALLER / 16)) * 16);
 }
 
 struct Mean {
@@ -36,28 +37,24 @@ Mean mean_of(std::span<const double> values) {
 
 std::vector<Elsewhere> elsewhere(const skyreels_v2::Settings& s) {
     std::vector<Elsewhere> list;
-    const auto add = [&](const char* name, size_t prompts, std::function<void(session::Request&)> change) {
-        list.push_back({name, std::move(change), prompts});
+    const auto add = [&, w = side(s.width), h = side(s.height)](const char* name, std::function<void(session::Request&)> change) {
+        list.push_back({name, [=](session::Request& r) { r.width = w, r.height = h, change(r); }});
     };
-    const auto resize = [&](double factor) {
-        return [w = side(s.width, factor), h = side(s.height, factor)](session::Request& r) { r.width = w, r.height = h; };
-    };
-    add("twice the steps", FEW, [n = 2 * s.steps](session::Request& r) { r.steps = n; });
-    add("a third of the steps", FEW, [n = std::max(2, s.steps / 3)](session::Request& r) { r.steps = n; });
-    add("a fifth of the steps", FEW, [n = std::max(2, s.steps / 5)](session::Request& r) { r.steps = n; });
-    if (s.guidance_scale != 1) add("no guidance", FEW, [](session::Request& r) { r.guidance_scale = 1; });
-    add("chunks of 1", FEW, [](session::Request& r) { r.causal_block_size = 1, r.ar_step = 2; });
-    add("another shift", FEW, [v = s.shift < HIGH_SHIFT ? HIGH_SHIFT : 1](session::Request& r) { r.shift = v; });
-    add("a smaller size", FEW, resize(0.6));
+    add("a smaller size", [](session::Request&) {});
+    add("twice the steps", [n = 2 * s.steps](session::Request& r) { r.steps = n; });
+    add("a third of the steps", [n = std::max(2, s.steps / 3)](session::Request& r) { r.steps = n; });
+    add("a fifth of the steps", [n = std::max(2, s.steps / 5)](session::Request& r) { r.steps = n; });
+    if (s.guidance_scale != 1) add("no guidance", [](session::Request& r) { r.guidance_scale = 1; });
+    add("chunks of 1", [](session::Request& r) { r.causal_block_size = 1, r.ar_step = 2; });
+    add("another shift", [v = s.shift < HIGH_SHIFT ? HIGH_SHIFT : 1](session::Request& r) { r.shift = v; });
     if (s.length.windows.size() == 1) {
-        add("chunks of 5", FEW, [](session::Request& r) { r.causal_block_size = 5; });
-        add("two windows", FEW, [n = s.length.frames, history = s.overlap_history](session::Request& r) {
+        add("chunks of 5", [](session::Request& r) { r.causal_block_size = 5; });
+        add("two windows", [n = s.length.frames, history = s.overlap_history](session::Request& r) {
             r.base_num_frames = n, r.num_frames = 2 * n - history;
         });
     }
-    add("all chunks at once", FEW, [](session::Request& r) { r.ar_step = 0; });
-    // Far more steps are looked at in a small picture, for the time they take.
-    add("seven times the steps", FEW, [n = 7 * s.steps, small = resize(0.6)](session::Request& r) { r.steps = n, small(r); });
+    add("all chunks at once", [](session::Request& r) { r.ar_step = 0; });
+    add("seven times the steps", [n = 7 * s.steps](session::Request& r) { r.steps = n; });
     return list;
 }
 
@@ -80,8 +77,7 @@ void look_elsewhere(const Stage& stage, std::span<Trial> trials, const skyreels_
     for (const Trial& t : trials) levels.push_back(t.settings);
     for (const Elsewhere& e : elsewhere(calibrated)) {
         Stage there = stage;
-        const size_t prompts = quick ? 1 : e.prompts ? e.prompts : stage.prompts.size();
-        there.prompts.resize(std::min(stage.prompts.size(), prompts));
+        there.prompts.resize(std::min(stage.prompts.size(), quick ? 1 : PROMPTS));
         e.change(there.request);
         const std::vector<std::vector<double>> psnr = psnr_of_levels(there, levels);
         std::string line;

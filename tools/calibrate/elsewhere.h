@@ -15,9 +15,9 @@ namespace mc::calibrate {
 struct Elsewhere {
     std::string name;
     std::function<void(session::Request&)> change; // of the calibration's request
-    size_t prompts = 0;                            // the first so many; 0: all
 };
-// Fewer and more steps, guidance on or off, shorter and longer chunks, further apart and together, another shift, other sizes, two windows.
+// All in a smaller picture, which tells of the size too: fewer and more steps, no guidance, shorter and longer chunks, all of
+// them at once, another shift, two windows.
 std::vector<Elsewhere> elsewhere(const skyreels_v2::Settings& calibrated);
 
 // What may be stated of another request. calibrated: PSNR of each prompt as calibrated; there: of the first few of them at the
@@ -25,7 +25,7 @@ std::vector<Elsewhere> elsewhere(const skyreels_v2::Settings& calibrated);
 // all together from where: the mean as calibrated less the mean loss, less the standard error of both.
 double stated_from(std::span<const double> calibrated, std::span<const double> there);
 
-// Fills in Trial::elsewhere. quick: one prompt, and only twice the steps.
+// Fills in Trial::elsewhere. quick: one prompt, and only the smaller picture.
 void look_elsewhere(const Stage& stage, std::span<Trial> trials, const skyreels_v2::Settings& calibrated, bool quick);
 
 } // namespace mc::calibrate
