@@ -38,6 +38,15 @@ TEST(what_prompts_leave_uncertain_is_not_promised) {
     CHECK_EQ(c.presets[2].share, 0.12);
 }
 
+TEST(what_is_blurred_is_no_preset) {
+    std::vector<Trial> list = levels();
+    list[4].ssim = 0.97; // of balanced
+    list[6].ssim = 0.94; // of fast
+    const Choice c = choose_presets(list);
+    CHECK_EQ(c.presets[1].share, 0.18);
+    CHECK_EQ(c.presets[2].share, 0.12);
+}
+
 TEST(a_level_that_computes_chunks_wholly_or_not_at_all_is_a_level) {
     std::vector<Trial> list = levels();
     for (Trial& t : list) t.partial = 0;

@@ -8,7 +8,7 @@ namespace mc::calibrate {
 namespace {
 
 bool reaches(const Trial& trial, const Goal& goal) {
-    return trial.psnr - trial.error >= goal.psnr;
+    return trial.psnr - trial.error >= goal.psnr && trial.ssim >= goal.ssim;
 }
 
 // Levels by falling share of computed tokens, of which each is faster than all before it. All of them where
