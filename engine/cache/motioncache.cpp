@@ -167,10 +167,10 @@ class MotionCache final : public WindowPolicy {
 
     double threshold_of(int chunk) const {
         const double frame = std::max(0, chunk * shape_.chunk_frames - shape_.given); // of those generated
-        const double first = std::max(0.0, 1 - frame / settings_.first_frames);       // 1 .. 0
+        const bool first = frame < settings_.first_frames;
         const int chunks = shape_.video_chunks ? shape_.video_chunks : shape_.chunks;
         const bool longer = settings_.chunks > 0 && chunks > settings_.chunks;
-        return settings_.threshold * std::pow(settings_.first_share, first) *
+        return settings_.threshold * (first ? settings_.first_share : 1) *
                (longer ? std::sqrt(double(settings_.chunks) / chunks) : 1);
     }
 

@@ -28,9 +28,8 @@ struct MotionCacheSettings : CommonSettings {
     std::optional<double> vote = 0.5;
     double min_ratio = 0.4; // a smaller share of due tokens is deferred, their sums kept; 0..1
     // Ours, switched off by default. The first frames that a window generates follow none, or given ones only: their
-    // errors are what all after them build on. The threshold of the chunk that begins with the first of them is this share of
-    // the others', 0..1. It rises to 1 in equal factors up to the chunk that begins with frame `first_frames`; from 0 it
-    // does not rise: all chunks that begin before that frame are computed wholly, however short the steps are.
+    // errors are what all after them build on. The threshold of chunks that begin before frame `first_frames` of them is this
+    // share of the others', 0..1; at 0 they are computed wholly, however short the steps are.
     double first_share = 1;
     int first_frames = 1; // latent frames; >= 1
     // Ours, switched off by default (0). The threshold holds for videos of up to this many chunks. More chunks, in a window or

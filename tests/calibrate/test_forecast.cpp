@@ -62,8 +62,8 @@ TEST(forecast_along_a_path) {
     CHECK_NEAR(forecast(s, r).share, 0.1, 1e-12);
     s.first_share = 0.1, s.first_frames = 3; // each of the first chunk's
     CHECK_NEAR(forecast(s, r).share, 0.55, 1e-12);
-    s.first_frames = 9; // and of the second every second one: 0.25 * 0.1^(2/3) is 0.054
-    CHECK_NEAR(forecast(s, r).share, 0.75, 1e-12);
+    s.first_frames = 4; // and of the second, which begins before the fourth frame
+    CHECK_NEAR(forecast(s, r).share, 1, 1e-12);
     s.first_frames = 3;
     for (double share : {0.52, 0.6, 0.7}) {
         s.threshold = threshold_for(s, r, share);
@@ -103,14 +103,16 @@ TEST(shares_out_of_reach_give_the_ends) {
     CHECK_NEAR(forecast(s, r).share, 1, 1e-12);
 }
 
-TEST(settings_for_shares_keep_turns_partial) {
-    const Recording r = recording();
+TEST(shares_below_what_the_first_frames_take_spare_work_there_too) {
+    const Recording r = recording(40); // the first of two chunks takes half of the work
     Found found;
     found.best.settings = settings();
-    found.best.settings.min_ratio = 0.9; // joins everything to whole chunks
-    const double shares[] = {0.35, 0.2};
-    for (const cache::MotionCacheSettings& s : settings_for_shares(found, r, shares)) {
-        CHECK(s.min_ratio < 0.9);
-        CHECK(forecast(s, r).partial >= 0.22);
-    }
+    found.best.settings.weights = cache::Weights::NONE;
+    found.best.settings.path = {{1, 0}, {0, 1}};
+    found.best.settings.first_share = 0, found.best.settings.first_frames = 3;
+    const double shares[] = {0.6, 0.3, 0.2};
+    const std::vector<cache::MotionCacheSettings> levels = settings_for_shares(found, r, shares);
+    CHECK_EQ(levels[0].first_share, 0.0);
+    for (size_t i = 0; i < 3; i++) CHECK_NEAR(forecast(levels[i], r).share, shares[i], 0.06);
+    for (size_t i : {1, 2}) CHECK(levels[i].first_share > 0 && levels[i].first_share < 1);
 }

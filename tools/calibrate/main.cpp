@@ -92,10 +92,10 @@ void calibrate_model(const Options& o) {
     const Found found = search(stage, lesson, curve, options);
     const std::vector<double> shares =
         o.quick ? std::vector<double>{0.5, 0.35, 0.22}
-                : std::vector<double>{0.5, 0.4, 0.32, 0.27, 0.23};
+                : std::vector<double>{0.5, 0.39, 0.33, 0.28, 0.253, 0.18, 0.15};
     std::vector<Trial> trials = run_levels(stage, settings_for_shares(found, lesson.recording, shares));
-    look_elsewhere(stage, trials, s, o.quick);
-    const Choice choice = choose_presets(trials);
+    Choice choice = choose_presets(trials);
+    look_elsewhere(stage, choice.presets, s, o.quick);
     print_table(trials, choice);
 
     calibration.polynomial = found.best.settings.polynomial;

@@ -8,7 +8,7 @@ namespace mc::calibrate {
 namespace {
 
 bool reaches(const Trial& trial, const Goal& goal) {
-    return trial.stated() >= goal.psnr && trial.ssim >= goal.ssim && trial.partial >= least_partial;
+    return trial.psnr - trial.error >= goal.psnr && trial.ssim >= goal.ssim;
 }
 
 // Levels by falling share of computed tokens, of which each is faster than all before it. All of them where
@@ -23,11 +23,9 @@ std::vector<Trial> rising(std::span<const Trial> trials, bool& rises) {
     return rises ? kept : all;
 }
 
-// The level for a goal that none in [first, last) reaches: nearest in share, if possible with the partial turns.
+// The level for a goal that none in [first, last) reaches: nearest in share.
 size_t nearest(const std::vector<Trial>& levels, size_t first, size_t last, double share) {
-    auto cost = [&](size_t i) {
-        return std::fabs(std::log(levels[i].share / share)) + (levels[i].partial < least_partial ? 10 : 0);
-    };
+    auto cost = [&](size_t i) { return std::fabs(std::log(levels[i].share / share)); };
     size_t best = first;
     for (size_t i = first; i < last; i++)
         if (cost(i) < cost(best)) best = i;

@@ -14,7 +14,9 @@ std::vector<std::string> built_in_prompts() {
             "a purple car moving right in the city by night",
             "an orange rocket going up in the desert",
             "a pink star, still, in space",
-            "a white bird moving left on the sea"};
+            "a white bird moving left on the sea",
+            "a black cube, still, on green hills",
+            "a yellow boat moving left on the sea by night"};
 }
 
 std::vector<std::string> read_prompts(const std::string& file) {

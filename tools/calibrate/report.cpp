@@ -47,10 +47,16 @@ void print_table(std::span<const Trial> trials, const Choice& choice) {
                 "elsewhere", "SSIM", "faster");
     for (const Trial& t : trials) {
         const char* name = "";
-        for (size_t g = 0; g < goals.size(); g++)
-            if (choice.presets[g].settings == t.settings) name = goals[g].name;
-        std::printf("%-9s %9.5f %7.1f %% %7.1f %% %8.2f +-%4.2f %9.2f %9.4f %7.2fx\n", name, t.settings.threshold,
-                    100 * t.share, 100 * t.partial, t.psnr, t.error, t.elsewhere, t.ssim, t.speedup);
+        std::string elsewhere = "-"; // presets alone are looked at elsewhere
+        for (size_t g = 0; g < goals.size(); g++) {
+            if (choice.presets[g].settings != t.settings) continue;
+            name = goals[g].name;
+            char text[32];
+            std::snprintf(text, sizeof text, "%.2f", choice.presets[g].elsewhere);
+            elsewhere = text;
+        }
+        std::printf("%-9s %9.5f %7.1f %% %7.1f %% %8.2f +-%4.2f %9s %9.4f %7.2fx\n", name, t.settings.threshold,
+                    100 * t.share, 100 * t.partial, t.psnr, t.error, elsewhere.c_str(), t.ssim, t.speedup);
     }
     for (const std::string& note : choice.notes) std::printf("%s\n", note.c_str());
 }

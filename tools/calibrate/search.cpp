@@ -49,7 +49,7 @@ std::vector<Knob> knobs_of(const Lesson& lesson, bool quick) {
             first,
             knob<int>("first frames", &Settings::first_frames, {chunk, 2 * chunk}),
             path,
-            knob<double>("weight floor", &Settings::weight_floor, {0.6, 0.8}),
+            knob<double>("weight floor", &Settings::weight_floor, {0.6, 0.8, 1}),
             knob<std::optional<double>>("vote", &Settings::vote, {0.3, std::nullopt}),
             knob<int>("coarse updates", &Settings::coarse_updates, {0, 2})};
 }
@@ -78,21 +78,10 @@ std::vector<Settings> starts_of(const Lesson& lesson, const std::optional<Curve>
     return {s, even};
 }
 
-// With the threshold for this share as forecast. Where too few turns would be partial, the knobs that join
-// tokens to whole chunks are eased, no further than it takes.
-Settings at_share(const Settings& settings, const Recording& recording, double share) {
-    Settings chosen = settings;
-    double most = -1;
-    for (double floor : {settings.weight_floor, 0.6, 0.4, 0.25})
-        for (double min_ratio : {settings.min_ratio, settings.min_ratio / 2, 0.0}) {
-            if (most >= least_partial) return chosen;
-            Settings s = settings;
-            s.min_ratio = min_ratio, s.weight_floor = std::min(floor, s.weight_floor);
-            s.threshold = threshold_for(s, recording, share);
-            const double partial = forecast(s, recording).partial;
-            if (partial > most) most = partial, chosen = s;
-        }
-    return chosen;
+// With the threshold for this share as forecast.
+Settings at_share(Settings settings, const Recording& recording, double share) {
+    settings.threshold = threshold_for(settings, recording, share);
+    return settings;
 }
 
 // A trial on the first prompt, and on all of them; both the same where there is only one.
@@ -128,10 +117,11 @@ class Searcher {
         const double way = std::log(more.share / start.first.share);
         if (way > 0.05) slope_ = std::clamp((more.psnr - start.first.psnr) / way, 0.0, 20.0);
     }
-    // PSNR as it would be at the share that is compared, less a fine for too few partial turns.
+    // PSNR as it would be at the share that is compared, less a fine where chunks are computed wholly or not at all: what
+    // spares tokens gains where parts of a picture rest.
     double score(const Trial& trial) const {
         return trial.psnr - slope_ * std::log(trial.share / options_.share) -
-               20 * std::max(0.0, least_partial - trial.partial);
+               FINE * std::max(0.0, 1 - trial.partial / PARTIAL);
     }
     // The same of the first prompt alone. How many turns are partial depends much on the prompt: all are asked.
     double first_score(Trial trial) const {
@@ -142,13 +132,10 @@ class Searcher {
     Settings prepared(const Settings& settings) const {
         return at_share(settings, lesson_.recording, std::min(1.0, options_.share / correction_));
     }
-    // The penalty alone would outweigh all that the candidate can gain.
-    bool hopeless(const Settings& prepared, const Trial& best) const {
-        return forecast(prepared, lesson_.recording).partial < std::min(least_partial, best.partial) - 0.1;
-    }
     double correction() const { return correction_; }
 
   private:
+    static constexpr double PARTIAL = 0.2, FINE = 0.5; // share of the turns; dB where none is
     static constexpr double FAR_BEHIND = 2.5; // dB; prompts differ by less in what they favour
 
     // A forecast that is far off is corrected, once.
@@ -197,11 +184,6 @@ Found search(const Stage& stage, const Lesson& lesson, const std::optional<Curve
             known.threshold = 0;
             if (std::find(seen.begin(), seen.end(), known) != seen.end()) continue;
             seen.push_back(known);
-            if (searcher.hopeless(candidate, best.all)) {
-                progress("  %s: not tried, it computes chunks wholly or not at all: %s", knob.name,
-                         text_of(candidate).c_str());
-                continue;
-            }
             const Attempt attempt = searcher.run(candidate, options.share, &best);
             const Trial& trial = attempt.all;
             const bool better = // less is chance
@@ -220,19 +202,32 @@ Found search(const Stage& stage, const Lesson& lesson, const std::optional<Curve
     return {best.all, searcher.correction()};
 }
 
+namespace {
+
+// Where the share is nearest to the wanted one: the more, the less the first frames' threshold is of the others'.
+Settings at_share_of_first_frames(Settings settings, const Recording& recording, double share) {
+    double low = 1e-4, high = 1;
+    for (int i = 0; i < 30; i++) {
+        settings.first_share = std::sqrt(low * high);
+        (forecast(settings, recording).share > share ? low : high) = settings.first_share;
+    }
+    return settings;
+}
+
+} // namespace
+
 std::vector<Settings> settings_for_shares(const Found& found, const Recording& recording,
                                           std::span<const double> shares) {
-    // A first chunk that is always computed is much of a short video. Where it alone is more than the least share asked for,
-    // the shares are those of the rest, so that the levels stay apart.
     Settings rarely = found.best.settings;
     rarely.threshold = 1e6;
     const double least = forecast(rarely, recording).share;
-    const bool reachable = std::all_of(shares.begin(), shares.end(),
-                                       [&](double share) { return share / found.correction >= least; });
+    // Half of a path: every chunk is computed at least once on its way.
+    if (!rarely.path.empty()) rarely.threshold = 0.5;
     std::vector<Settings> list;
     for (double share : shares) {
         const double wanted = std::min(1.0, share / found.correction);
-        list.push_back(at_share(found.best.settings, recording, reachable ? wanted : least + (1 - least) * wanted));
+        list.push_back(wanted < least ? at_share_of_first_frames(rarely, recording, wanted)
+                                      : at_share(found.best.settings, recording, wanted));
     }
     return list;
 }

@@ -19,6 +19,7 @@ struct Trial {
     double partial = 0;        // share of the turns after warm-up that computed some tokens and not all
     double speedup = 0;        // of the denoising; 0: not measured
     double error = 0;          // standard error of psnr: prompts differ
+    std::vector<double> each;  // psnr of each prompt
     double elsewhere = std::numeric_limits<double>::infinity(); // least that may be stated at other requests; see elsewhere.h
     // What may be said of prompts and requests that were not tried.
     double stated() const { return std::min(psnr - error, elsewhere); }
@@ -36,7 +37,7 @@ Trial run_trial(const Stage& stage, const Lesson& lesson, const cache::MotionCac
 // On all prompts, each uncached and then with every settings in turn: the speed-up is the median over prompts
 // of time without / time with, so that what else the machine does meets both.
 std::vector<Trial> run_levels(const Stage& stage, std::span<const cache::MotionCacheSettings> levels);
-// The same without a clock, what each level may state of the PSNR by the stage's prompts.
-std::vector<double> psnr_of_levels(const Stage& stage, std::span<const cache::MotionCacheSettings> levels);
+// The same without a clock: [level][prompt].
+std::vector<std::vector<double>> psnr_of_levels(const Stage& stage, std::span<const cache::MotionCacheSettings> levels);
 
 } // namespace mc::calibrate
