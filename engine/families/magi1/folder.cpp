@@ -41,6 +41,7 @@ std::string find_place(const JsonObject& config, const std::string& named, const
     std::vector<std::string> tried;
     for (const fs::path& base :
          {written, folder / written, folder / written.lexically_normal().filename(), folder}) {
+        if (below.empty() && base == folder) continue; // a file, which the folder itself is not
         const std::string place = (below.empty() ? base : base / below).lexically_normal().string();
         if (std::find(tried.begin(), tried.end(), place) != tried.end()) continue;
         if (exists(place)) return place;
