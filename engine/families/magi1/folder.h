@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#pragma once
+// A MAGI-1 model as published: one JSON file (model_config, runtime_config, engine_config) that names where the weights,
+// T5 and the VAE lie; the special tokens lie beside them. No Torch.
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "engine/model/config.h"
+#include "engine/model/tensors.h"
+#include "engine/networks/magi_dit/config.h"
+#include "engine/networks/vit_vae/config.h"
+
+namespace mc::model::magi1 {
+
+// runtime_config and what engine_config adds to it.
+struct Runtime {
+    int branches = 1;                                                // cfg_number: 1 or 3
+    std::vector<double> guidance_from, previous_scales, text_scales; // of equal length
+    std::vector<int> noise2clean;
+    int clean_range = -1;
+    double clean_t = 1;
+    int64_t seed = 1234;
+    int frames = 128, height = 720, width = 720, frame_rate = 24;
+    int steps = 64, window = 4, chunk = 6;
+    double scale = 0.18215;    // of latents
+    double nearly_clean = 0.3; // from which flow time on a distilled model blends in a chunk's copy
+    std::string shortcut = "8,16,16";
+    bool distilled = false, fp8 = false;
+};
+
+struct Places {
+    std::string weights, text_encoder, tokenizer, vae, special_tokens;
+};
+
+class Folder {
+  public:
+    // The file of a model at `path`, the JSON itself or a folder that holds it; empty: it is another family's.
+    static std::optional<std::string> find(const std::string& path);
+    // Reads the configurations; of weights only that they are there. Throws MC_ERROR_NOT_FOUND, which lists what was
+    // looked for and where, and MC_ERROR_READ.
+    static Folder open(const std::string& config_file);
+
+    std::string file;
+    Runtime runtime;
+    MagiDitConfig transformer;
+    VitVaeConfig vae;
+    TextEncoderConfig text_encoder;
+    Places places;
+};
+
+// The configuration alone.
+Runtime read_runtime(const JsonObject& config);
+
+} // namespace mc::model::magi1
