@@ -79,6 +79,7 @@ class Linear {
     at::Tensor weight() const;                       // [out, in]; PACKED: unpacked anew
     int64_t out() const { return out_; }
     int64_t in() const { return in_; }
+    kernels::Store store() const { return store_; }
     int64_t bytes() const { return weight_.nbytes() + (bias_.defined() ? bias_.nbytes() : 0); }
     // Whether this processor's library beats kernels::gemm by so much that W stays plain for it: matrix units (AMX).
     static bool library_is_faster(kernels::Store store);
