@@ -42,6 +42,7 @@ struct TextEncoderConfig {
     int64_t vocabulary = 0, width = 0, heads = 0, head = 0, ffn = 0, layers = 0;
     int64_t buckets = 32, max_distance = 128;
     double eps = 1e-6;
+    bool shared_positions = false; // T5: the first layer's table of positions serves all; UMT5: each has its own
 };
 
 using mc::Attention;

@@ -28,9 +28,9 @@ bool is_number(std::string_view text) {
     return std::all_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; });
 }
 
-std::optional<WeightName> parse_weight_name(const std::string& file) {
-    if (!file.ends_with(SAFETENSORS)) return std::nullopt;
-    WeightName name{file, file.substr(0, file.size() - SAFETENSORS.size())};
+std::optional<WeightName> parse_weight_name(const std::string& file, std::string_view ending = SAFETENSORS) {
+    if (!file.ends_with(ending)) return std::nullopt;
+    WeightName name{file, file.substr(0, file.size() - ending.size())};
     for (size_t at = name.set.find("-of-"); at != std::string::npos; at = name.set.find("-of-", at + 1)) {
         if (at < 6 || name.set[at - 6] != '-' || at + 9 > name.set.size()) continue;
         std::string shard = name.set.substr(at - 5, 5), shards = name.set.substr(at + 4, 5);
@@ -112,7 +112,7 @@ void add_shard(WeightFiles& into, const std::string& file) {
 WeightFiles open_weight_file(const std::string& file) {
     std::shared_ptr<const DataFile> opened = DataFile::open(file);
     if (file.ends_with(SAFETENSORS)) return {file, parse_safetensors(opened)};
-    if (file.ends_with(".pth")) return {file, parse_torch_archive(opened)};
+    if (file.ends_with(".pth") || file.ends_with(".bin")) return {file, parse_torch_archive(opened)};
     throw read_error(file, "has a name that tells no format of weights", "give a .safetensors or .pth file");
 }
 
@@ -182,13 +182,17 @@ Error no_weights(const std::string& folder, const FolderListing& listing) {
 
 WeightFiles open_weight_shards(const std::string& folder) {
     const FolderListing listing = list_folder(folder);
-    std::vector<WeightName> indices, names;
+    std::vector<WeightName> indices, names, archives;
     for (const std::string& file : listing.names) {
         if (std::optional<WeightName> name = parse_weight_name(file))
             names.push_back(*name);
         else if (std::optional<WeightName> index = parse_index_name(file))
             indices.push_back(*index);
+        else if (std::optional<WeightName> archive = parse_weight_name(file, ".bin");
+                 archive && archive->set == "pytorch_model")
+            archives.push_back(*archive);
     }
+    if (names.empty() && indices.empty()) names = archives;
     const auto index = choose_index(indices, names, folder);
     if (index) {
         std::set<std::string> wanted;

@@ -27,7 +27,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     try {
         TextEncoderConfig config = infer_text_encoder_config(tensors, "fuzz.pth");
         name_tensors({"fuzz.pth", tensors}, Layout::ORIGINAL, text_encoder_tensors(config),
-                     text_encoder_rules());
+                     text_encoder_rules(config));
     } catch (const mc::Error&) {
     }
     return 0;

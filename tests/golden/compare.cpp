@@ -199,9 +199,11 @@ std::vector<Finding> compare(const CaseFile& file, const Produced& produced) {
             file.kind().empty() ? tolerance_of(tolerances, name) : tolerance_by_parts(tolerances, name);
         const auto note = produced.relative_by_note.find(name);
         if (tolerance && note != produced.relative_by_note.end()) tolerance->rtol = note->second;
-        findings.push_back(compare_tensor(name,
-                                          value == produced.tensors.end() ? at::Tensor() : value->second,
-                                          to_tensor(view), tolerance));
+        const auto rows = produced.first_rows.find(name);
+        const at::Tensor expected = to_tensor(view);
+        findings.push_back(compare_tensor(
+            name, value == produced.tensors.end() ? at::Tensor() : value->second,
+            rows == produced.first_rows.end() ? expected : expected.narrow(0, 0, rows->second), tolerance));
     }
     if (file.json.contains("expected"))
         for (const auto& [name, description] : file.json["expected"].items())

@@ -30,6 +30,8 @@ struct Produced {
     Json values; // fields of case.json; parts may be left out where it has no tolerance
     // Relative tolerances that a case gives in the words of a note, by name, beside the absolute ones.
     std::map<std::string, double> relative_by_note;
+    // Of tensors of which a note says that later rows are of no use: how many are given, and compared.
+    std::map<std::string, int64_t> first_rows;
     // Of values that a case gives as inputs and the engine has to find again: own expectation and tolerance.
     struct Extra {
         std::string name;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // Cases of engine/text: cleaning, tokenizer, encoder.
 
-#include "engine/networks/t5/umt5_encoder.h"
+#include "engine/networks/t5/encoder.h"
 #include "engine/text/prompt_cleaning.h"
 #include "engine/text/tokenizer.h"
 #include "tests/golden/runner.h"
@@ -39,7 +39,7 @@ Produced run_tokenizer(const Run& run) {
 Produced run_umt5(const Run& run) {
     model::TextEncoderConfig config;
     const auto tensors = model::open_text_encoder(run.weights("text_encoder"), config);
-    const text::Umt5Encoder encoder(Weights(*tensors, run.device), config, run.precision);
+    const text::T5Encoder encoder(Weights(*tensors, run.device), config, run.precision);
     const at::Tensor ids = run.input("ids").to(at::kCPU),
                      mask = run.input("mask").to(at::kCPU); // [prompts, rows]
     Produced produced;

@@ -178,8 +178,7 @@ TEST(vae_config) {
 
 TEST(vae_sizes_from_tensors) {
     TensorMap map;
-    for (const PublishedTensor& tensor : published_vae())
-        map[tensor.original] = {DType::F32, tensor.shape};
+    for (const PublishedTensor& tensor : published_vae()) map[tensor.original] = {DType::F32, tensor.shape};
     VaeConfig config = infer_vae_config(map, "Wan2.1_VAE.pth");
     CHECK(config.base == 96 && config.latent_channels == 16 && config.residual_blocks == 2);
     CHECK(config.multipliers == (std::vector<int64_t>{1, 2, 4, 4}) &&
@@ -220,6 +219,25 @@ TEST(text_encoder_config) {
                 "together with num_heads");
     CHECK_ERROR(read(with(good, "relative_attention_num_buckets", 30)), MC_ERROR_READ, "multiple of 4");
     CHECK_ERROR(read(with(good, "relative_attention_max_distance", 8)), MC_ERROR_READ, "from 9");
+}
+
+TEST(text_encoder_config_of_t5) {
+    json t5 = golden("diffusers/text_encoder/config.json");
+    CHECK_ERROR(read_t5_text_encoder_config(object(t5)), MC_ERROR_READ,
+                "expected \"t5\"; use the text encoder");
+    t5["model_type"] = "t5";
+    const TextEncoderConfig config = read_t5_text_encoder_config(object(t5));
+    CHECK(config.shared_positions && config.layers == 3);
+    const auto has_table = [](const std::vector<ExpectedTensor>& tensors, const std::string& layer) {
+        for (const ExpectedTensor& t : tensors)
+            if (t.name == "encoder.block." + layer + ".layer.0.SelfAttention.relative_attention_bias.weight")
+                return true;
+        return false;
+    };
+    CHECK(has_table(text_encoder_tensors(config), "0") && !has_table(text_encoder_tensors(config), "1"));
+    TextEncoderConfig other = config;
+    other.shared_positions = false;
+    CHECK(has_table(text_encoder_tensors(other), "1"));
 }
 
 TEST(text_encoder_sizes_from_tensors) {

@@ -41,6 +41,21 @@ TEST(weights_of_one_file_and_of_shards) {
     CHECK_EQ(open_weight_shards(folder / "two").tensors.size(), size_t(2));
 }
 
+TEST(weights_that_torch_wrote_in_shards) {
+    TemporaryFolder folder;
+    write_pth(folder / "model/pytorch_model-00001-of-00002.bin", {named("a", "AAAA")});
+    CHECK_ERROR(open_weight_shards(folder / "model"), MC_ERROR_NOT_FOUND, "has only 1 of the 2 shards");
+    write_pth(folder / "model/pytorch_model-00002-of-00002.bin", {named("b", "BBBB")});
+    write_pth(folder / "model/training_args.bin", {named("c")});
+    const WeightFiles files = open_weight_shards(folder / "model");
+    CHECK_EQ(files.tensors.size(), size_t(2));
+    CHECK_EQ(bytes_of(files.tensors.at("b")), "BBBB");
+    // The same weights by the other format, beside them.
+    write_safetensors(folder / "model/model.safetensors", {named("d", "DDDD")});
+    CHECK_EQ(open_weight_shards(folder / "model").tensors.count("d"), size_t(1));
+    CHECK_EQ(open_weight_shards(folder / "model").tensors.size(), size_t(1));
+}
+
 TEST(weights_of_an_incomplete_or_contradictory_folder) {
     TemporaryFolder folder;
     std::filesystem::create_directories(folder / "none");

@@ -70,7 +70,7 @@ std::unique_ptr<Tensors> open_text_encoder(const std::string& path, TextEncoderC
         weights = open_weight_shards(path);
     }
     return name_tensors(std::move(weights), single ? Layout::ORIGINAL : Layout::DIFFUSERS,
-                        text_encoder_tensors(config), text_encoder_rules());
+                        text_encoder_tensors(config), text_encoder_rules(config));
 }
 
 namespace skyreels_v2 {

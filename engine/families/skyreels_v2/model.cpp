@@ -35,7 +35,7 @@ static std::shared_ptr<Model> load(std::shared_ptr<Model> m, const model::Tensor
     session::LoadProgress progress(o, transformer.bytes() + vae.bytes() + text.bytes());
     m->tokenizer = std::make_unique<text::Tokenizer>(tokenizer);
     m->byte_fallback = model::tokenizer_byte_fallback(tokenizer);
-    m->text_encoder = std::make_unique<text::Umt5Encoder>(progress.part("text encoder", text, device),
+    m->text_encoder = std::make_unique<text::T5Encoder>(progress.part("text encoder", text, device),
                                                           m->text_config, precision);
     m->transformer = std::make_unique<transformer::Transformer>(
         progress.part("transformer", transformer, device), m->transformer_config, precision);

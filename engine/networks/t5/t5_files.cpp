@@ -8,13 +8,14 @@ namespace {
 
 constexpr int64_t WIDTH_LIMIT = 65536, LAYER_LIMIT = 1024;
 constexpr const char* USE_UMT5 = "use the text encoder that comes with SkyReels-V2 (UMT5-XXL)";
+constexpr const char* USE_T5 = "use the text encoder that comes with MAGI-1 (T5 v1.1 XXL)";
 
-} // namespace
-
-TextEncoderConfig read_text_encoder_config(const JsonObject& config) {
-    if (config.text("model_type") != "umt5") config.refuse("model_type", "\"umt5\"", USE_UMT5);
+// type: as `model_type` says it.
+TextEncoderConfig read_config(const JsonObject& config, const char* type, const char* remedy) {
+    if (config.text("model_type") != type)
+        config.refuse("model_type", "\"" + std::string(type) + "\"", remedy);
     if (config.text("feed_forward_proj") != "gated-gelu")
-        config.refuse("feed_forward_proj", "\"gated-gelu\"", USE_UMT5);
+        config.refuse("feed_forward_proj", "\"gated-gelu\"", remedy);
     TextEncoderConfig read;
     read.vocabulary = config.integer("vocab_size", 4, 1 << 24);
     read.width = config.integer("d_model", 1, WIDTH_LIMIT);
@@ -29,6 +30,18 @@ TextEncoderConfig read_text_encoder_config(const JsonObject& config) {
     if (read.buckets % 4) config.refuse("relative_attention_num_buckets", "a multiple of 4");
     read.max_distance = config.integer("relative_attention_max_distance", read.buckets / 4 + 1, 1 << 24);
     read.eps = config.number("layer_norm_epsilon", 1e-12, 1e-1);
+    return read;
+}
+
+} // namespace
+
+TextEncoderConfig read_text_encoder_config(const JsonObject& config) {
+    return read_config(config, "umt5", USE_UMT5);
+}
+
+TextEncoderConfig read_t5_text_encoder_config(const JsonObject& config) {
+    TextEncoderConfig read = read_config(config, "t5", USE_T5);
+    read.shared_positions = true;
     return read;
 }
 
@@ -64,9 +77,10 @@ std::vector<ExpectedTensor> text_encoder_tensors(const TextEncoderConfig& config
         list.push_back({attention + "k.weight", original + "attn.k.weight", {inner, width}});
         list.push_back({attention + "v.weight", original + "attn.v.weight", {inner, width}});
         list.push_back({attention + "o.weight", original + "attn.o.weight", {width, inner}});
-        list.push_back({attention + "relative_attention_bias.weight",
-                        original + "pos_embedding.embedding.weight",
-                        {config.buckets, config.heads}});
+        if (i == 0 || !config.shared_positions)
+            list.push_back({attention + "relative_attention_bias.weight",
+                            original + "pos_embedding.embedding.weight",
+                            {config.buckets, config.heads}});
         list.push_back({layer + "1.layer_norm.weight", original + "norm2.weight", {width}});
         list.push_back(
             {dense + "wi_0.weight", original + "ffn.gate.0.weight", {config.ffn, width}}); // the gate
@@ -77,9 +91,25 @@ std::vector<ExpectedTensor> text_encoder_tensors(const TextEncoderConfig& config
     return list;
 }
 
-// The embedding is tied; which of its two names Diffusers folders store has changed with the years.
-TensorRules text_encoder_rules() {
-    return {"text encoder", nullptr, "encoder.embed_tokens.weight", "shared.weight"};
+namespace {
+
+// A T5 that was published whole: its encoder is all that is used.
+bool of_decoder(const std::string& name) {
+    return name.starts_with("decoder.") || name == "lm_head.weight";
+}
+
+} // namespace
+
+// The embedding is tied; which of its two names folders store has changed with the years.
+TensorRules text_encoder_rules(const TextEncoderConfig& config) {
+    return {"text encoder", config.shared_positions ? of_decoder : nullptr, "encoder.embed_tokens.weight",
+            "shared.weight"};
+}
+
+std::unique_ptr<Tensors> open_t5_text_encoder(const std::string& folder, TextEncoderConfig& config) {
+    config = read_t5_text_encoder_config(JsonObject::read(folder + "/config.json"));
+    return name_tensors(open_weight_shards(folder), Layout::DIFFUSERS, text_encoder_tensors(config),
+                        text_encoder_rules(config));
 }
 
 } // namespace mc::model

@@ -5,13 +5,13 @@
 #include <nlohmann/json.hpp>
 
 #include "engine/error.h"
-#include "engine/networks/t5/umt5_encoder.h"
+#include "engine/networks/t5/encoder.h"
 #include "tests/check.h"
 #include "tests/counting_allocator.h"
 #include "tests/golden/case_file.h"
 
 using mc::Precision;
-using mc::text::Umt5Encoder;
+using mc::text::T5Encoder;
 using Ids = std::vector<int64_t>;
 
 namespace {
@@ -42,8 +42,8 @@ struct Opened {
     mc::model::TextEncoderConfig config;
     std::unique_ptr<mc::model::Tensors> tensors;
     explicit Opened(const std::string& path) : tensors(mc::model::open_text_encoder(path, config)) {}
-    Umt5Encoder encoder(Precision precision) const {
-        return Umt5Encoder(mc::Weights(*tensors, at::kCPU), config, precision);
+    T5Encoder encoder(Precision precision) const {
+        return T5Encoder(mc::Weights(*tensors, at::kCPU), config, precision);
     }
 };
 
@@ -72,7 +72,7 @@ TEST(buckets) {
 TEST(golden_in_float32) {
     Golden golden;
     for (const char* layout : {"original", "diffusers"}) {
-        Umt5Encoder encoder = Opened(golden.weights(layout)).encoder(Precision::FLOAT32);
+        T5Encoder encoder = Opened(golden.weights(layout)).encoder(Precision::FLOAT32);
         for (int prompt = 0; prompt < 3; prompt++)
             check_close(encoder.encode(golden.ids(prompt)),
                         golden.expected("prompt_embeds." + std::to_string(prompt)));
@@ -90,7 +90,7 @@ TEST(golden_in_float32) {
 TEST(golden_in_bfloat16) {
     const double reference[] = {0.01004, 0.00843, 0.00842}; // transformers 4 on the same prompts
     Golden golden;
-    Umt5Encoder encoder = Opened(golden.weights("diffusers")).encoder(Precision::BFLOAT16);
+    T5Encoder encoder = Opened(golden.weights("diffusers")).encoder(Precision::BFLOAT16);
     for (int prompt = 0; prompt < 3; prompt++) {
         at::Tensor embeds = encoder.encode(golden.ids(prompt));
         CHECK(embeds.scalar_type() == at::kFloat && embeds.equal(embeds.to(at::kBFloat16).to(at::kFloat)));
@@ -104,14 +104,14 @@ TEST(golden_in_bfloat16) {
 
 TEST(same_input_same_output) {
     Golden golden;
-    Umt5Encoder encoder = Opened(golden.weights("diffusers")).encoder(Precision::BFLOAT16);
+    T5Encoder encoder = Opened(golden.weights("diffusers")).encoder(Precision::BFLOAT16);
     CHECK(encoder.encode(golden.ids(1)).equal(encoder.encode(golden.ids(1))));
 }
 
 TEST(cancel_between_layers) {
     Golden golden;
     Opened opened(golden.weights("diffusers"));
-    Umt5Encoder encoder = opened.encoder(Precision::FLOAT32);
+    T5Encoder encoder = opened.encoder(Precision::FLOAT32);
     McCancel token;
     int layers = 0;
     auto stop_in_first = [&](const std::string&, const at::Tensor&) {
@@ -121,14 +121,14 @@ TEST(cancel_between_layers) {
     CHECK_ERROR(encoder.encode(golden.ids(0), &token, stop_in_first), MC_CANCELLED, "");
     CHECK_EQ(layers, 1);
     CHECK_ERROR(
-        Umt5Encoder(mc::Weights(*opened.tensors, at::kCPU, &token), opened.config, Precision::FLOAT32),
+        T5Encoder(mc::Weights(*opened.tensors, at::kCPU, &token), opened.config, Precision::FLOAT32),
         MC_CANCELLED, "");
 }
 
 TEST(foreign_tokenizer_and_missing_tensors) {
     Golden golden;
     Opened opened(golden.weights("diffusers"));
-    Umt5Encoder encoder = opened.encoder(Precision::FLOAT32);
+    T5Encoder encoder = opened.encoder(Precision::FLOAT32);
     CHECK_ERROR(encoder.encode({5, 768, 1}), MC_ERROR_READ, "768");
     CHECK_ERROR(encoder.encode({-1}), MC_ERROR_READ, "same model");
     opened.config.layers = 4;
@@ -152,7 +152,7 @@ TEST(bytes_and_flop) {
 TEST(peak_memory_is_as_planned) {
     Golden golden;
     for (Precision precision : {Precision::FLOAT32, Precision::BFLOAT16}) {
-        Umt5Encoder encoder = Opened(golden.weights("diffusers")).encoder(precision);
+        T5Encoder encoder = Opened(golden.weights("diffusers")).encoder(precision);
         for (int prompt = 0; prompt < 3; prompt++) {
             Ids ids = golden.ids(prompt);
             mc::test::CountingAllocator counting;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
-// UMT5 encoder (docs/algorithms.md#umt5): token ids to text embeddings.
+// Encoder of the T5 series, UMT5 and T5 v1.1 (docs/algorithms.md#umt5): token ids to text embeddings.
 #include <ATen/core/Tensor.h>
 #include <cstdint>
 #include <memory>
@@ -21,11 +21,11 @@ int64_t relative_position_bucket(int64_t relative, int64_t buckets, int64_t max_
 // Weights are held in the type of `precision`, nothing else of their size is: with bfloat16 on a CPU that has
 // no bfloat16 arithmetic one matrix at a time is widened into a buffer. Activations live in float32 and are
 // rounded to bfloat16 where the reference implementation stores them so.
-class Umt5Encoder {
+class T5Encoder {
   public:
     // Checks every tensor; throws MC_ERROR_READ for one that is missing or of the wrong shape.
-    Umt5Encoder(const Weights& weights, const model::TextEncoderConfig& config, Precision precision);
-    ~Umt5Encoder();
+    T5Encoder(const Weights& weights, const model::TextEncoderConfig& config, Precision precision);
+    ~T5Encoder();
     // ids: the true tokens only, without padding: rows of padding would get probability 0 in every attention
     // and end as zeros. Returns [tokens, width], float32 on the CPU. Cancelling is noticed between layers.
     // Trace names: "layer0_out" ... one per layer, "embeds".

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-#include "engine/networks/t5/umt5_encoder.h"
+#include "engine/networks/t5/encoder.h"
 
 #include <algorithm>
 #include <cmath>
@@ -36,7 +36,7 @@ struct Layer {
     at::Tensor norm_attention, norm_ffn; // [D]
     at::Tensor q, k, v;                  // [N*head, D]
     at::Tensor o;                        // [D, N*head]
-    at::Tensor position;                 // [buckets, N]
+    at::Tensor position;                 // [buckets, N]; undefined: as in the layer before
     at::Tensor gate, up;                 // [F, D]
     at::Tensor down;                     // [D, F]
 };
@@ -53,7 +53,7 @@ bool native_bfloat16(const at::Device& device) {
 
 } // namespace
 
-struct Umt5Encoder::Impl {
+struct T5Encoder::Impl {
     model::TextEncoderConfig config;
     Precision precision;
     bool native;
@@ -119,7 +119,7 @@ struct Umt5Encoder::Impl {
     }
 };
 
-Umt5Encoder::Umt5Encoder(const Weights& weights, const model::TextEncoderConfig& config, Precision precision)
+T5Encoder::T5Encoder(const Weights& weights, const model::TextEncoderConfig& config, Precision precision)
     : impl_(std::make_unique<Impl>()) {
     c10::InferenceMode inference;
     impl_->config = config;
@@ -150,7 +150,8 @@ Umt5Encoder::Umt5Encoder(const Weights& weights, const model::TextEncoderConfig&
         w.k = held(self + "k.weight", {inner, width});
         w.v = held(self + "v.weight", {inner, width});
         w.o = held(self + "o.weight", {width, inner});
-        w.position = vector(self + "relative_attention_bias.weight", {config.buckets, config.heads});
+        if (i == 0 || !config.shared_positions)
+            w.position = vector(self + "relative_attention_bias.weight", {config.buckets, config.heads});
         w.norm_ffn = vector(layer + "1.layer_norm.weight", {width});
         w.gate = held(ffn + "wi_0.weight", {config.ffn, width});
         w.up = held(ffn + "wi_1.weight", {config.ffn, width});
@@ -160,9 +161,9 @@ Umt5Encoder::Umt5Encoder(const Weights& weights, const model::TextEncoderConfig&
     impl_->norm = vector("encoder.final_layer_norm.weight", {width});
 }
 
-Umt5Encoder::~Umt5Encoder() = default;
+T5Encoder::~T5Encoder() = default;
 
-at::Tensor Umt5Encoder::encode(const std::vector<int64_t>& ids, Cancel cancel, const Trace& trace) const {
+at::Tensor T5Encoder::encode(const std::vector<int64_t>& ids, Cancel cancel, const Trace& trace) const {
     c10::InferenceMode inference;
     const auto& config = impl_->config;
     const int64_t tokens = static_cast<int64_t>(ids.size());
@@ -176,11 +177,14 @@ at::Tensor Umt5Encoder::encode(const std::vector<int64_t>& ids, Cancel cancel, c
     at::Tensor buckets = impl_->buckets(tokens);
     at::Tensor x =
         at::embedding(impl_->embedding, at::tensor(ids, at::kLong).to(impl_->device)).to(at::kFloat);
+    at::Tensor bias;
     for (size_t i = 0; i < impl_->layers.size(); i++) {
         cancel.check();
         const Layer& w = impl_->layers[i];
-        at::Tensor bias =
-            at::index_select(w.position, 0, buckets).view({tokens, tokens, config.heads}).permute({2, 0, 1});
+        if (w.position.defined())
+            bias = at::index_select(w.position, 0, buckets)
+                       .view({tokens, tokens, config.heads})
+                       .permute({2, 0, 1});
         x = impl_->round(x + impl_->attention(impl_->rms_norm(x, w.norm_attention), w, bias, buffer));
         x = impl_->round(x + impl_->feed_forward(impl_->rms_norm(x, w.norm_ffn), w, buffer));
         if (trace) trace("layer" + std::to_string(i) + "_out", x);
@@ -190,11 +194,11 @@ at::Tensor Umt5Encoder::encode(const std::vector<int64_t>& ids, Cancel cancel, c
     return x;
 }
 
-int64_t Umt5Encoder::bytes() const {
+int64_t T5Encoder::bytes() const {
     return impl_->bytes;
 }
 
-int64_t Umt5Encoder::encode_bytes(int64_t tokens) const {
+int64_t T5Encoder::encode_bytes(int64_t tokens) const {
     const auto& c = impl_->config;
     int64_t square = tokens * tokens;
     // Of each kind at most four live at once: bias, scores, their softmax and its rounding; the input and
@@ -206,7 +210,7 @@ int64_t Umt5Encoder::encode_bytes(int64_t tokens) const {
     return 8 * square + 4 * (floats + impl_->buffer_size()) + packed;
 }
 
-int64_t Umt5Encoder::flop(int64_t tokens) const {
+int64_t T5Encoder::flop(int64_t tokens) const {
     const auto& c = impl_->config;
     int64_t inner = c.heads * c.head;
     int64_t weights = 4 * c.width * inner + 3 * c.width * c.ffn; // of a layer, in matrices

@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "engine/families/magi1/captions.h"
+
+#include <ATen/TensorIndexing.h>
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/cat.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/index_select.h>
+#include <ATen/ops/ones.h>
+#include <ATen/ops/zeros.h>
+#include <algorithm>
+#include <vector>
+
+#include "engine/model/npz.h"
+#include "engine/model/read_error.h"
+
+namespace mc::magi1 {
+
+namespace {
+
+constexpr const char* PUBLISHED = "use special_tokens.npz as it comes with MAGI-1 (example/assets)";
+
+at::Tensor read_rows(const model::TensorMap& arrays, const std::string& name, int64_t least, int64_t width,
+                     const std::string& file) {
+    const auto found = arrays.find(name);
+    if (found == arrays.end())
+        throw model::read_error(file, "lacks the array " + model::in_quotes(name), PUBLISHED);
+    const model::TensorView& view = found->second;
+    if (view.shape.size() != 2 || view.shape[0] < least || view.shape[1] != width)
+        throw model::read_error(file,
+                                "array " + model::in_quotes(name) + " is " + model::shape_text(view.shape) +
+                                    ", expected [" + std::to_string(least) + " or more, " +
+                                    std::to_string(width) + "]",
+                                PUBLISHED);
+    if (view.dtype != model::DType::F64 && view.dtype != model::DType::F32 && view.dtype != model::DType::F16)
+        throw model::read_error(file,
+                                "array " + model::in_quotes(name) + " is of type " + name_of(view.dtype) +
+                                    ", expected float64, float32 or float16",
+                                PUBLISHED);
+    const at::ScalarType type = view.dtype == model::DType::F64   ? at::kDouble
+                                : view.dtype == model::DType::F32 ? at::kFloat
+                                                                  : at::kHalf;
+    at::Tensor rows = at::empty(view.shape, at::TensorOptions(type));
+    view.read(rows.mutable_data_ptr());
+    rows = rows.to(at::kHalf).to(at::kFloat);
+    if (!rows.isfinite().all().item<bool>())
+        throw model::read_error(file, "array " + model::in_quotes(name) + " holds NaN or infinity", PUBLISHED);
+    return rows;
+}
+
+// `rows` in front of the caption, counting.
+Caption in_front(std::vector<at::Tensor> rows, const Caption& caption) {
+    int64_t count = 0;
+    for (const at::Tensor& r : rows) count += r.size(0);
+    rows.push_back(caption.rows);
+    return {at::cat(rows), at::cat({at::ones({count}, at::kBool), caption.mask})};
+}
+
+Caption first(const Caption& caption, int64_t most) {
+    const int64_t n = std::min(most, caption.rows.size(0));
+    return {caption.rows.narrow(0, 0, n), caption.mask.narrow(0, 0, n)};
+}
+
+} // namespace
+
+at::Tensor Caption::counting() const {
+    return at::index_select(rows, 0, mask.nonzero().view({-1}));
+}
+
+SpecialTokens SpecialTokens::open(const std::string& file, int64_t width) {
+    const model::TensorMap arrays = model::parse_npz(model::DataFile::open(file));
+    return {read_rows(arrays, "caption_token", 1, width, file).narrow(0, 0, 1),
+            read_rows(arrays, "logo_token", 1, width, file).narrow(0, 0, 1),
+            read_rows(arrays, "other_tokens", LAST + 1, width, file)};
+}
+
+Caption with_tokens(const Caption& caption, const TokenChoice& choice, const SpecialTokens& tokens, int64_t most) {
+    // As the reference puts one in front of the other, in the order of its switches.
+    std::vector<at::Tensor> front;
+    for (const auto& [chosen, row] : {std::pair{choice.two_d_anime, SpecialTokens::TWO_D_ANIME},
+                                      std::pair{choice.three_d_model, SpecialTokens::THREE_D_MODEL},
+                                      std::pair{choice.high_quality, SpecialTokens::HIGH_QUALITY},
+                                      std::pair{choice.borders, SpecialTokens::BORDERS},
+                                      std::pair{choice.dynamic_first_frames, SpecialTokens::DYNAMIC_FIRST_FRAMES},
+                                      std::pair{choice.static_first_frames, SpecialTokens::STATIC_FIRST_FRAMES}})
+        if (chosen) front.push_back(tokens.other(row));
+    return first(in_front(front, caption), most - (choice.duration ? 1 : 0));
+}
+
+at::Tensor duration_token(const TokenChoice& choice, const SpecialTokens& tokens, int64_t following) {
+    if (!choice.duration) return at::empty({0, tokens.others.size(1)}, at::kFloat);
+    return tokens.other(SpecialTokens::DURATION + std::clamp<int64_t>(following, 0, SpecialTokens::DURATIONS - 1));
+}
+
+Caption null_text(const at::Tensor& null_caption, const TokenChoice& choice, const SpecialTokens& tokens) {
+    const int64_t most = null_caption.size(0);
+    Caption text{null_caption.to(at::kFloat), at::zeros({most}, at::kBool)};
+    text.mask.narrow(0, 0, std::min(NULL_ROWS, most)).fill_(true);
+    if (!choice.negative) return text;
+    const at::Tensor mask = text.mask; // of places, whatever stands in them
+    text = first(in_front({tokens.other(SpecialTokens::BORDERS), tokens.other(SpecialTokens::TRANSITION),
+                           tokens.logo, tokens.caption},
+                          text),
+                 most);
+    return {text.rows, mask};
+}
+
+} // namespace mc::magi1
