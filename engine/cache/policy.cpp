@@ -56,7 +56,9 @@ std::vector<Plan> WindowPolicy::decide(int row, int branch, std::span<const Chun
             fault("step " + std::to_string(chunk.step) + " of chunk " + std::to_string(chunk.chunk) +
                   " beyond its window");
         const size_t parts = chunk.distance.size();
-        if (parts ? parts != 1 && parts != size_t(shape_.chunk_frames) && parts != chunk_tokens() : chunk.step > 0)
+        const bool known = chunk.step > 0 || compares_starting();
+        if (known ? parts != 1 && parts != size_t(shape_.chunk_frames) && parts != chunk_tokens() && (parts || chunk.step)
+                  : parts > 0)
             fault(std::to_string(chunk.distance.size()) + " distances for a chunk of " +
                   std::to_string(shape_.chunk_frames) + " latent frames");
     }

@@ -11,6 +11,7 @@ class TeaCache final : public WindowPolicy {
     explicit TeaCache(const TeaCacheSettings& settings) : settings_(settings) {}
 
   private:
+    bool compares_starting() const override { return settings_.by_place; }
     void forget() override { sums_.assign(size_t(shape_.branches), 0); }
 
     // The official code counts forwards, not rows, and tells the branches apart by whether the count is odd.

@@ -9,7 +9,8 @@ struct ChunkTurn {
     enum class Kind {
         STEP,   // takes a scheduler step
         PREFIX, // given: only its keys and values are wanted
-        REFRESH // finished in the row before: likewise
+        REFRESH, // finished in the row before: likewise
+        COPY     // evaluated once more, by itself
     } kind;
     int chunk;
     int step;              // STEP: evaluations before this one

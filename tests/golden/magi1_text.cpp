@@ -12,9 +12,32 @@
 #include "engine/networks/t5/encoder.h"
 #include "engine/networks/t5/t5_files.h"
 #include "engine/model/weight_files.h"
-#include "tests/golden/runner.h"
+#include "tests/golden/magi1_texts.h"
 
 namespace mc::golden {
+
+magi1::TokenChoice token_choice_of(const Json& environment) {
+    const auto on = [&](const char* name) {
+        std::string value = environment.value(name, "");
+        for (char& c : value) c = static_cast<char>(std::tolower(c));
+        return std::set<std::string>{"true", "1", "yes", "y", "on", "enabled"}.count(value) != 0;
+    };
+    return {.high_quality = on("PAD_HQ"),
+            .duration = on("PAD_DURATION"),
+            .static_first_frames = on("PAD_STATIC"),
+            .dynamic_first_frames = on("PAD_DYNAMIC"),
+            .borders = on("PAD_BORDERNESS"),
+            .three_d_model = on("PAD_THREE_D_MODEL"),
+            .two_d_anime = on("PAD_TWO_D_ANIME"),
+            .negative = on("NEG_PROMPT")};
+}
+
+at::Tensor padded(const at::Tensor& rows, int64_t most) {
+    at::Tensor all = at::zeros({most, rows.size(1)});
+    all.narrow(0, 0, rows.size(0)).copy_(rows);
+    return all;
+}
+
 namespace {
 
 constexpr const char* T5 = "/t5-v1_1-xxl"; // in the folder that a configuration calls t5_pretrained
@@ -43,29 +66,6 @@ Produced run_buckets(const Run& run) {
 }
 
 constexpr int64_t CHUNK = 6; // latent frames
-
-magi1::TokenChoice token_choice_of(const Json& environment) {
-    const auto on = [&](const char* name) {
-        std::string value = environment.value(name, "");
-        for (char& c : value) c = static_cast<char>(std::tolower(c));
-        return std::set<std::string>{"true", "1", "yes", "y", "on", "enabled"}.count(value) != 0;
-    };
-    return {.high_quality = on("PAD_HQ"),
-            .duration = on("PAD_DURATION"),
-            .static_first_frames = on("PAD_STATIC"),
-            .dynamic_first_frames = on("PAD_DYNAMIC"),
-            .borders = on("PAD_BORDERNESS"),
-            .three_d_model = on("PAD_THREE_D_MODEL"),
-            .two_d_anime = on("PAD_TWO_D_ANIME"),
-            .negative = on("NEG_PROMPT")};
-}
-
-// `rows` given ones, zeros behind them, `most` together.
-at::Tensor padded(const at::Tensor& rows, int64_t most) {
-    at::Tensor all = at::zeros({most, rows.size(1)});
-    all.narrow(0, 0, rows.size(0)).copy_(rows);
-    return all;
-}
 
 Produced run_text_conditioning(const Run& run) {
     // Of the network only what stands for no caption.

@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#pragma once
+// MAGI-1's sampler (docs/algorithms.md#magi-sampler): row by row, the chunks on their way each at a noise level of its own.
+// What of a chunk goes through the transformer is the cache policy's to decide; what is reused is the change that a chunk's
+// latents made when it was last computed.
+#include <ATen/core/Tensor.h>
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "engine/cache/policy.h"
+#include "engine/families/magi1/faults.h"
+#include "engine/families/magi1/stages.h"
+#include "engine/families/magi1/time_table.h"
+#include "engine/networks/magi_dit/passes.h"
+#include "engine/sampler/turn.h"
+
+namespace mc::magi1 {
+
+// Of the guidance by three branches: what holds from a flow time on.
+struct Guide {
+    double from, previous, text; // previous: of what was before; text: of the caption
+};
+
+struct SamplerSettings {
+    Stages stages;
+    TimeTable times;
+    std::vector<Guide> guides; // by rising `from`; empty: one branch
+    float clean_t = 1;         // what a finished or given chunk is passed at
+    bool distilled = false;    // the network is told the size of a step
+    // A finished chunk is passed once more before anyone sees it, as the official code does; else it is seen as its last
+    // computed step left it, as the caches were published.
+    bool passes_finished = true;
+    // The oldest chunk is evaluated a second time, by itself, above this flow time, and both velocities are mixed; unset:
+    // never.
+    std::optional<double> copy_above;
+    double copy_share = 0.3; // of the copy's velocity
+    cache::Settings cache;
+    bool bfloat16_distances = false; // distances in bfloat16, operation by operation, as the published code has them
+    Faults faults;
+};
+
+struct Captions {
+    std::function<std::vector<const magi_dit::Text*>(int64_t chunk)> of;
+    const magi_dit::Text* none; // of no caption
+};
+
+struct Timing {
+    double transformer = 0, cache = 0, schedule = 0; // seconds; cache: policies, distances and motion
+};
+
+class Sampler {
+  public:
+    // noise(chunk): [C, frames, h, w] float32, asked for once. prefix: [C, given frames, h, w], or undefined. All on the
+    // transformer's device. Everything given must outlive the sampler.
+    Sampler(magi_dit::Passes& passes, int chunk_frames, const SamplerSettings& settings, Captions captions,
+            cache::Policy& policy, std::function<at::Tensor(int64_t chunk)> noise, at::Tensor prefix = {});
+    bool done() const;
+    using Observe = std::function<void(const sampler::Turn&)>;
+    void step(Cancel cancel, const Trace& trace, Timing& timing, const Observe& observe = {});
+
+    // The next chunk that will not change any more, as the integration left it: frames that are given stand in it
+    // drifted by a step.
+    struct Finished {
+        int64_t chunk;
+        at::Tensor latents; // [C, frames, h, w]
+        sampler::ChunkCount count;
+    };
+    std::optional<Finished> take();
+    // Of all chunks so far; what passed for keys and values alone is in `extra`.
+    const sampler::ChunkCount& count() const { return count_; }
+    int64_t row() const { return row_; }
+    const transformer::KeyStore& keys() const { return keys_; }
+
+    // Most chunks that one forward computes, and most pages of keys that are held at once.
+    static int at_once(const SamplerSettings& settings);
+
+  private:
+    struct Chunk {
+        at::Tensor x;        // as the last row left it
+        at::Tensor features; // of the row before
+        // What reuse adds: the change of the latents when they were last computed; where reuse follows the solver, the velocity.
+        at::Tensor kept;
+        at::Tensor before_last; // of the stage, for a fault
+        std::vector<const magi_dit::Text*> text;
+        sampler::ChunkCount count;
+    };
+    // One row.
+    struct Now {
+        Row row;
+        std::vector<int64_t> chunks;     // on their way, the oldest first
+        std::vector<at::Tensor> input;   // of each, with the prefix
+        std::vector<int> steps;          // of each
+        std::vector<cache::Plan> plans;  // of each
+        std::vector<at::Tensor> velocity; // of each; undefined: not computed
+        at::Tensor copy;                 // velocity of the nearly clean copy; undefined: there is none
+    };
+    bool remembers() const { return settings_.cache.kind() != cache::Kind::NONE; }
+    bool guided() const { return !settings_.guides.empty(); }
+    float step_size(const Now& now) const;
+    Now begin_row();
+    void pass_given(Cancel cancel);
+    at::Tensor with_prefix(int64_t chunk, const at::Tensor& x) const;
+    void decide(Now& now);
+    std::vector<cache::FrameDistance> distance(const at::Tensor& now, const at::Tensor& before) const;
+    bool wants_copy(const Now& now) const;
+    void forward(Now& now, Cancel cancel);
+    void run(Now& now, std::span<const at::Tensor> velocity, bool captioned, bool drop, bool keep, const at::Tensor& copy,
+             Cancel cancel);
+    void run_alone(const Now& now, std::span<const at::Tensor> velocity, Cancel cancel);
+    void run_other(Now& now, Cancel cancel);
+    void combine(Now& now, std::span<const at::Tensor> captioned, std::span<const at::Tensor> plain,
+                 std::span<const at::Tensor> alone) const;
+    void mix_copy(Now& now);
+    void integrate(Now& now);
+    bool is_partial(const Now& now) const;
+    void measure_motion(const Now& now);
+    at::Tensor frame_before(int64_t chunk) const;
+    void count(const Now& now);
+    void report(const Now& now, const Observe& observe) const;
+    void end_row(const Now& now);
+    std::vector<int> pages(Chunks seen) const;
+    int page_of(int64_t chunk);
+    at::Tensor computed_mask(const cache::Plan& plan) const;
+
+    magi_dit::Passes& passes_;
+    const int chunk_frames_;
+    const SamplerSettings settings_;
+    Captions captions_;
+    cache::Policy& policy_;
+    std::function<at::Tensor(int64_t)> noise_;
+    const at::Tensor prefix_;
+    transformer::KeyStore keys_;
+    std::map<int64_t, int> pages_; // by chunk: keys and values that last
+    int64_t row_ = 0;
+    std::map<int64_t, Chunk> chunks_; // on their way, and the one before
+    std::deque<Finished> finished_;
+    sampler::ChunkCount count_;
+};
+
+} // namespace mc::magi1
