@@ -19,6 +19,7 @@ struct Call {
     enum Kind { GEMM, ATTENTION } kind;
     int64_t m, n, k, heads;
     bool key_bias = false; // attention with a number added to each key's scores
+    int64_t groups = 0;    // heads of keys and values, each shared by as many of `heads`; 0: one each
     auto operator<=>(const Call&) const = default;
     int64_t flop() const { return (kind == GEMM ? 2 : 4) * m * n * k; }
 };
