@@ -436,7 +436,7 @@ void Sampler::end_row(const Now& now) {
         Chunk& chunk = chunks_.at(oldest);
         finished_.push_back({oldest, chunk.x, chunk.count});
         if (remembers()) policy_.finished(static_cast<int>(oldest));
-        chunk.kept = chunk.before_last = {};
+        chunk.kept = chunk.before_last = at::Tensor();
         chunks_.erase(chunks_.begin(), chunks_.find(oldest)); // of this one the next sees the last frame
     }
     row_++;
