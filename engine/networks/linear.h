@@ -19,6 +19,7 @@ struct Call {
     enum Kind { GEMM, ATTENTION } kind;
     int64_t m, n, k, heads;
     bool key_bias = false; // attention with a number added to each key's scores
+    int64_t groups = 0;    // heads of keys and values, each shared by as many of `heads`; 0: one each
     auto operator<=>(const Call&) const = default;
     int64_t flop() const { return (kind == GEMM ? 2 : 4) * m * n * k; }
 };
@@ -79,6 +80,7 @@ class Linear {
     at::Tensor weight() const;                       // [out, in]; PACKED: unpacked anew
     int64_t out() const { return out_; }
     int64_t in() const { return in_; }
+    kernels::Store store() const { return store_; }
     int64_t bytes() const { return weight_.nbytes() + (bias_.defined() ? bias_.nbytes() : 0); }
     // Whether this processor's library beats kernels::gemm by so much that W stays plain for it: matrix units (AMX).
     static bool library_is_faster(kernels::Store store);

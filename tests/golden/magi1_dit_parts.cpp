@@ -43,7 +43,7 @@ Produced run_time_embed(const Run& run) {
         sizes.push_back(table.step_size[name.ends_with("interval1") ? 1 : 0]);
     }
     const auto embedded = [&](const at::Tensor& sinusoids) {
-        return m.apply(m.time_out, at::silu(m.apply(m.time_in, sinusoids, nullptr)), nullptr);
+        return m.apply_by_rows(m.time_out, at::silu(m.apply_by_rows(m.time_in, sinusoids, nullptr)), nullptr);
     };
     const auto coarse = [](const at::Tensor& t) { return t.to(at::kBFloat16).to(at::kFloat); };
     const at::Tensor times = magi_dit::sinusoids(run.input("t")),

@@ -65,8 +65,8 @@ TEST(safetensors_refuses_headers_that_lie) {
                 "header");
     CHECK_ERROR(parse(R"({"a":{"dtype":"F32","shape":[1,1,1,1,1,1,1,1,1],"data_offsets":[0,4]}})", "abcd"),
                 MC_ERROR_READ, "impossible place");
-    CHECK_ERROR(parse(R"({"a":{"dtype":"F8_E4M3","shape":[4],"data_offsets":[0,4]}})", "abcd"), MC_ERROR_READ,
-                "type 'F8_E4M3', which is not supported");
+    CHECK_ERROR(parse(R"({"a":{"dtype":"F8_E5M2","shape":[4],"data_offsets":[0,4]}})", "abcd"), MC_ERROR_READ,
+                "type 'F8_E5M2', which is not supported");
     CHECK_ERROR(parse(R"({"a":{"dtype":"F32","shape":[[1]],"data_offsets":[0,4]}})", "abcd"), MC_ERROR_READ,
                 "a list");
     CHECK_ERROR(

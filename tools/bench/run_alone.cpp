@@ -48,13 +48,15 @@ struct Prepared {
         }
         y = at::empty({c.m, c.k}, type);
         if (c.key_bias) bias = at::zeros({c.n});
-        keys = at::zeros({int64_t(kernels::key_value_bytes(c.n, c.heads, c.k / c.heads, store))}, at::kByte);
-        at::Tensor k = at::randn({c.n, c.k}).to(type), v = at::randn({c.n, c.k});
-        kernels::write_keys(key_values(), nullptr, 0, k.const_data_ptr(), c.k, v.const_data_ptr<float>(), c.k,
-                            c.n);
+        const int64_t head = c.k / c.heads, width = groups() * head;
+        keys = at::zeros({int64_t(kernels::key_value_bytes(c.n, groups(), head, store))}, at::kByte);
+        at::Tensor k = at::randn({c.n, width}).to(type), v = at::randn({c.n, width});
+        kernels::write_keys(key_values(), nullptr, 0, k.const_data_ptr(), width, v.const_data_ptr<float>(),
+                            width, c.n);
     }
+    int64_t groups() const { return call.groups ? call.groups : call.heads; }
     kernels::KeyValues key_values() const {
-        return {const_cast<void*>(keys.const_data_ptr()), size_t(call.n), size_t(call.heads),
+        return {const_cast<void*>(keys.const_data_ptr()), size_t(call.n), size_t(groups()),
                 size_t(call.k / call.heads), store};
     }
     char* row(const at::Tensor& t, int64_t r) const {
@@ -75,7 +77,8 @@ struct Prepared {
             a.key_bias = bias.defined() ? bias.const_data_ptr<float>() : nullptr;
             a.out = row(y, b.begin);
             a.q_stride = a.out_stride = call.k;
-            for (int64_t h = 0; h < call.heads; h++) kernels::attention(a, h, 0, b.rows());
+            a.queries_per_key = size_t(call.heads / groups());
+            for (int64_t h = 0; h < groups(); h++) kernels::attention(a, h, 0, b.rows());
         });
     }
 };

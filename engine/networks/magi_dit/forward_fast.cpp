@@ -273,8 +273,14 @@ void Passes::Impl::forward_fast(std::span<const Work> work, KeyStore& keys, Canc
             Blocks::cut(i, pass.first_row[i], pass.first_row[i + 1], blocks.size_for(pass.rows()), list);
     }
     if (!pass.rows()) return;
-    for (size_t i = 0; i < layers(); i++)
-        f.gates.push_back(model.gates(model.layers[i], conditions, &count).contiguous());
+    f.gates.resize(layers());
+    parallel_for(0, static_cast<int64_t>(layers()), 1, [&](int64_t first, int64_t last) {
+        c10::InferenceMode guard; // which threads do not inherit
+        for (int64_t i = first; i < last; i++)
+            f.gates[i] = model.gates(model.layers[i], conditions, nullptr).contiguous();
+    });
+    const Linear& gate = model.layers[0].gates;
+    count.add({Call::GEMM, conditions.size(0), gate.out(), gate.in(), 0}, static_cast<int64_t>(layers()));
     make_room();
 
     blocks.each(list, [&](const RowBlock& b, const Worker& worker) {

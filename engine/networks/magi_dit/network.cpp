@@ -24,16 +24,18 @@ class Loader {
     // float32 in every precision, as published: what lies outside the layers.
     Linear outside(const std::string& name, int64_t out, int64_t in) const {
         return Linear(w_.get(name + ".weight", {out, in}, at::kFloat),
-                      w_.get(name + ".bias", {out}, at::kFloat), Linear::Layout::PLAIN, Store::F32, m_.arena);
+                      w_.get(name + ".bias", {out}, at::kFloat), by_rows(), Store::F32, m_.arena);
     }
     Linear outside_by_rows(const at::Tensor& weight) const {
-        return Linear(weight, {}, m_.device.is_cpu() ? Linear::Layout::PACKED : Linear::Layout::PLAIN,
-                      Store::F32, m_.arena);
+        return Linear(weight, {}, by_rows(), Store::F32, m_.arena);
     }
-    Linear whole(const std::string& name, int64_t out, int64_t in, bool bias) const {
+    Linear of_text(const std::string& name, int64_t out, int64_t in) const {
+        return Linear(w_.get(name + ".weight", {out, in}, kept_), {}, Linear::Layout::PLAIN, m_.store,
+                      m_.arena);
+    }
+    Linear of_conditions(const std::string& name, int64_t out, int64_t in) const {
         return Linear(w_.get(name + ".weight", {out, in}, kept_),
-                      bias ? w_.get(name + ".bias", {out}, kept_).to(at::kFloat) : at::Tensor(),
-                      Linear::Layout::PLAIN, m_.store, m_.arena);
+                      w_.get(name + ".bias", {out}, kept_).to(at::kFloat), by_rows(), m_.store, m_.arena);
     }
     Product product(const std::string& name, int64_t out, int64_t in, bool mixed = false) const {
         const Stored stored = read(name, out, in);
@@ -61,6 +63,9 @@ class Loader {
     }
 
   private:
+    Linear::Layout by_rows() const {
+        return m_.device.is_cpu() ? Linear::Layout::PACKED : Linear::Layout::PLAIN;
+    }
     struct Stored {
         at::Tensor weight, scale; // scale: [in], undefined where the weight is not of eight bits
         float output_scale = 1;
@@ -114,12 +119,12 @@ Layer load_layer(const Loader& load, const model::MagiDitConfig& c, int64_t inde
     l.v = load.product(qkv + "v", keys, D);
     l.qx = load.product(qkv + "qx", D, D);
     l.proj = load.product(attention + "linear_proj", D, 2 * D, true);
-    l.kv_text = load.whole(attention + "linear_kv_xattn", 2 * keys, D, false);
+    l.kv_text = load.of_text(attention + "linear_kv_xattn", 2 * keys, D);
     l.q_norm = load.norm(attention + "q_layernorm", c.head(), true, false);
     l.k_norm = load.norm(attention + "k_layernorm", c.head(), true, false);
     l.qx_norm = load.norm(attention + "q_layernorm_xattn", c.head(), true, true);
     l.kx_norm = load.norm(attention + "k_layernorm_xattn", c.head(), true, true);
-    l.gates = load.whole(layer + "ada_modulate_layer.proj.0", 2 * D, c.condition, true);
+    l.gates = load.of_conditions(layer + "ada_modulate_layer.proj.0", 2 * D, c.condition);
     l.attention_post = load.norm(layer + "self_attn_post_norm", D, true, false);
     l.mlp_norm = load.norm(layer + "mlp.layer_norm", D, false, true);
     l.mlp_post = load.norm(layer + "mlp_post_norm", D, true, false);
@@ -154,6 +159,16 @@ at::Tensor Network::Impl::apply(const Product& product, const at::Tensor& x, Cal
                    product.output_scale);
 }
 
+at::Tensor Network::Impl::apply_by_rows(const Linear& linear, const at::Tensor& x, CallCount* count) const {
+    if (!device.is_cpu()) return apply(linear, x, count);
+    if (count) count->add({Call::GEMM, x.size(0), linear.out(), linear.in(), 0});
+    const at::Tensor rows = x.to(transformer::type_of(linear.store())).contiguous(),
+                     y = at::empty({x.size(0), linear.out()}, at::kFloat);
+    linear.rows(linear.whole(), rows.const_data_ptr(), linear.in(), rows.size(0), y.mutable_data_ptr<float>(),
+                linear.out());
+    return y;
+}
+
 at::Tensor Network::Impl::normed(const Norm& norm, const at::Tensor& x) const {
     return at::layer_norm(x, {x.size(-1)}, norm.weight, norm.bias, config.eps);
 }
@@ -168,7 +183,7 @@ at::Tensor Network::Impl::conditions(std::span<const Work> work, CallCount* coun
     }
     const auto embedded = [&](const std::vector<float>& values) {
         const at::Tensor s = rounded(sinusoids(at::tensor(values))).to(device);
-        return apply(time_out, at::silu(apply(time_in, s, count)), count);
+        return apply_by_rows(time_out, at::silu(apply_by_rows(time_in, s, count)), count);
     };
     at::Tensor time = embedded(times);
     if (config.distilled) time = time + embedded(sizes);
@@ -176,7 +191,7 @@ at::Tensor Network::Impl::conditions(std::span<const Work> work, CallCount* coun
 }
 
 at::Tensor Network::Impl::gates(const Layer& layer, const at::Tensor& conditions, CallCount* count) const {
-    const at::Tensor g = rounded(apply(layer.gates, rounded(at::silu(conditions)), count));
+    const at::Tensor g = rounded(apply_by_rows(layer.gates, rounded(at::silu(conditions)), count));
     return rounded(at::tanh(g)).view({conditions.size(0), 2, config.width});
 }
 

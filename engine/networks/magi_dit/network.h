@@ -68,6 +68,8 @@ struct Network::Impl {
     // y = x W^T + b in float32, not rounded; whole tensors, for few rows and for the plain twin.
     at::Tensor apply(const Linear& linear, const at::Tensor& x, CallCount* count) const;
     at::Tensor apply(const Product& product, const at::Tensor& x, CallCount* count) const;
+    // The same as apply for few rows: on the CPU without unpacking, and to the same bits with any number of threads.
+    at::Tensor apply_by_rows(const Linear& linear, const at::Tensor& x, CallCount* count) const;
     // Normed to mean 0 and variance 1 over the last side, then weight and bias.
     at::Tensor normed(const Norm& norm, const at::Tensor& x) const;
     // The conditions of chunks: [n, condition] on the precision's grid.

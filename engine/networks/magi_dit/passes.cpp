@@ -102,10 +102,12 @@ void Passes::Impl::count_layers(std::span<const Work> work, const KeyStore& keys
     for (size_t i = 0; i < work.size(); i++) {
         const int64_t rows = pass.first_row[i + 1] - pass.first_row[i];
         if (!rows) continue;
-        count.add({Call::ATTENTION, rows, int64_t(work[i].sees.size()) * keys.shape().tokens, D, heads}, n);
+        count.add({Call::ATTENTION, rows, int64_t(work[i].sees.size()) * keys.shape().tokens, D, heads, false,
+                   model.config.groups},
+                  n);
         int64_t text = 0;
         for (const Text* t : work[i].text) text += t->rows;
-        if (text) count.add({Call::ATTENTION, rows, text, D, heads}, n);
+        if (text) count.add({Call::ATTENTION, rows, text, D, heads, false, model.config.groups}, n);
     }
 }
 
