@@ -13,8 +13,11 @@
 namespace mc::gst {
 namespace {
 
-constexpr size_t QUEUE_CHUNKS = 2;
 constexpr std::chrono::milliseconds APPLICATION_READY{200}; // a generous guess of how long its state change takes
+
+double seconds_now() {
+    return double(g_get_monotonic_time()) / G_USEC_PER_SEC;
+}
 
 [[noreturn]] void raise(const McError& error) {
     throw Error(error.status, error.message, error.detail);
@@ -72,6 +75,7 @@ void Generator::start(Job job) {
         std::lock_guard lock(mutex_);
         quit_ = ended_ = failed_ = false;
         picture_.reset();
+        times_ = {};
     }
     progress_open_ = std::make_shared<std::atomic<bool>>(false);
     if (model_key_ != key_of(job_)) open_progress();
@@ -104,7 +108,7 @@ void Generator::forget_frames() {
     queue_.clear();
     if (current_) engine_->frames_free(current_);
     current_ = nullptr;
-    position_ = 0;
+    position_ = remaining_ = 0;
 }
 
 void Generator::drop_model() {
@@ -220,6 +224,10 @@ void Generator::sample(const Images& images) {
     seed_used_(seed);
 
     for (int index = 0;; index++) {
+        {
+            std::lock_guard lock(mutex_);
+            times_.begin(seconds_now());
+        }
         McFrames* frames = engine_->session_next(session.get(), &error);
         if (!frames && error.status != MC_OK) raise(error);
         if (!frames) return;
@@ -230,14 +238,18 @@ void Generator::sample(const Images& images) {
 
 bool Generator::put(McFrames* frames) {
     std::unique_lock lock(mutex_);
-    changed_.wait(lock, [&] { return quit_ || queue_.size() < QUEUE_CHUNKS; });
-    if (quit_) {
-        engine_->frames_free(frames);
-        return false;
-    }
+    times_.end(seconds_now(), engine_->frames_count(frames));
+    changed_.wait(lock, [&] { return quit_ || queue_.size() < size_t(job_.queue_chunks); });
+    // What is finished is delivered even when the stream ends early; stop() forgets it.
     queue_.push_back(frames);
     changed_.notify_all();
-    return true;
+    return !quit_;
+}
+
+Generator::Pace Generator::pace() const {
+    std::lock_guard lock(mutex_);
+    return {int(queue_.size()), times_.frames(), remaining_,      times_.worst(),
+            times_.usual(),     times_.left(seconds_now()), quit_ || ended_ || failed_};
 }
 
 Stats Generator::stats() const {
@@ -318,15 +330,18 @@ void Generator::set_flushing(bool flushing) {
     outbox_.set_flushing(flushing);
 }
 
-Generator::Next Generator::wait() {
+Generator::Next Generator::wait(const std::function<bool()>& give_up) {
     std::unique_lock lock(mutex_);
-    changed_.wait(lock, [&] { return flushing_ || current_ || !queue_.empty() || ended_ || failed_; });
+    const auto come = [&] { return flushing_ || current_ || !queue_.empty() || ended_ || failed_; };
+    changed_.wait(lock, [&] { return come() || (give_up && give_up()); });
     if (flushing_) return Next::FLUSHING;
     if (current_) return Next::FRAME;
+    if (!come()) return Next::NOT_YET;
     if (!queue_.empty()) {
         current_ = queue_.front();
         queue_.pop_front();
         position_ = 0;
+        remaining_ = engine_->frames_count(current_);
         changed_.notify_all();
     }
     lock.unlock();
@@ -336,8 +351,17 @@ Generator::Next Generator::wait() {
     return current_ ? Next::FRAME : failed_ ? Next::FAILED : Next::END;
 }
 
+void Generator::wake() {
+    std::lock_guard lock(mutex_);
+    changed_.notify_all();
+}
+
 gint64 Generator::frame_index() const {
     return engine_->frames_first(current_) + position_;
+}
+
+gint64 Generator::chunk_first() const {
+    return engine_->frames_first(current_);
 }
 
 void Generator::write(McPixelFormat format, uint8_t* const planes[3], const int strides[3]) const {
@@ -345,6 +369,10 @@ void Generator::write(McPixelFormat format, uint8_t* const planes[3], const int 
 }
 
 void Generator::advance() {
+    {
+        std::lock_guard lock(mutex_);
+        remaining_--;
+    }
     if (++position_ < engine_->frames_count(current_)) return;
     engine_->frames_free(current_);
     current_ = nullptr;

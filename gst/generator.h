@@ -5,7 +5,7 @@
 // most one layer of a network or one tensor of a file.
 //
 //     start ──> load engine ──> wait for a picture ──> check, load model ──> session: next, next, ... ──> end
-//                               (set_picture)                                    │ queue of 2 chunks
+//                               (set_picture)                                    │ queue of chunks
 //                                                                             wait, write, advance   (streaming thread)
 #include <gst/gst.h>
 
@@ -20,6 +20,7 @@
 #include <string>
 #include <thread>
 
+#include "gst/chunk_times.h"
 #include "gst/engine_library.h"
 #include "gst/fault.h"
 #include "gst/image_file.h"
@@ -40,6 +41,7 @@ struct Picture {
 struct Job {
     Fields settings; // model.path and num_frames are set
     Engine engine;
+    int queue_chunks = 2;
 };
 
 class Generator {
@@ -53,7 +55,7 @@ class Generator {
     void start(Job job);
     void stop();       // cancels and joins the worker; discards pending frames and messages, keeps the model
     void drop_model(); // while stopped
-    // Ends the stream: the worker abandons its work; does not wait for it.
+    // Ends the stream after the chunks that are finished: the worker abandons its work; does not wait for it.
     void end_early();
     // Before an error is posted: waits, woken by stop() and set_flushing(), until a moment after start().
     // gst-launch-1.0 (1.22) misses errors that come before its main loop runs, and then never ends.
@@ -62,11 +64,14 @@ class Generator {
     // ---- streaming thread ----
     void set_picture(const Picture& picture); // only the first call has an effect
     void set_flushing(bool flushing);         // from any thread: wait() returns FLUSHING while it is set
-    enum class Next { FRAME, FLUSHING, END, FAILED };
+    enum class Next { FRAME, FLUSHING, END, FAILED, NOT_YET };
     // Returns the same FRAME until advance(): a buffer that could not be pushed is requested again. Messages posted before
     // a chunk, or before the end, have been delivered by then (Outbox::await).
-    Next wait();
+    // give_up: NOT_YET when it says so before there is a frame; asked again after wake().
+    Next wait(const std::function<bool()>& give_up = {});
+    void wake();                // from any thread
     gint64 frame_index() const; // after FRAME
+    gint64 chunk_first() const; // likewise: the first frame of its chunk
     void write(McPixelFormat format, uint8_t* const planes[3], const int strides[3]) const;
     void advance();
 
@@ -76,6 +81,13 @@ class Generator {
 
     // ---- any thread ----
     Stats stats() const; // of the running session, or else of the last one
+    struct Pace {
+        int queued;                // chunks, beside the one that is being sent
+        int frames, remaining;     // in a chunk; still to send of the one that is being sent
+        double worst, usual, left; // seconds that a chunk takes, and until the next one is ready; 0: not known
+        bool ended;                // nothing more comes
+    };
+    Pace pace() const;
 
   private:
     struct ModelKey {
@@ -93,7 +105,7 @@ class Generator {
     void close_progress(GstProgressType type, const char* text);
     GstMessage* progress_message(GstProgressType type, const char* text) const;
     static void on_progress(void* user, double fraction, const char* part);
-    bool put(McFrames* frames); // false: stopped
+    bool put(McFrames* frames); // false: that was the last one
     void post_chunk(McSession* session, const McFrames* frames, int index);
     void forget_frames();
     static ModelKey key_of(const Job& job);
@@ -124,6 +136,8 @@ class Generator {
     McSession* session_ = nullptr;
     Stats last_stats_; // when there is no session
     std::deque<McFrames*> queue_;
+    ChunkTimes times_;
+    int remaining_ = 0; // frames of the current chunk
 
     // Owned by the streaming thread.
     McFrames* current_ = nullptr;

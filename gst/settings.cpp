@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "engine/request/field.h"
+#include "gst/stream_settings.h"
 
 namespace mc::gst {
 namespace {
@@ -121,7 +122,9 @@ void install_settings(GObjectClass* klass) {
      * * `flop-text`, `flop-transformer`, `flop-vae`, counted from the shapes that were run
      * * `bytes-weights`; `bytes-planned`, what the request may need in all; `bytes-keys-values` and `bytes-cache`, part
      *   of bytes-planned
-     * * `chunks`: a list of structures, one per delivered chunk: `first-frame`, `frames`, and turns and tokens as above
+     * * `chunks`: a #GValueArray of structures, one per delivered chunk: `first-frame`, `frames`, and turns and tokens as above
+     * * `chunks-queued`; `underruns`, how often a live stream had nothing to send in time; `frames-repeated`
+     * * #gdouble `real-time-factor`: seconds of video generated per second, recently; 0 before it is known
      */
     g_object_class_install_property(
         klass, PROPERTY_STATS,
@@ -132,6 +135,7 @@ void install_settings(GObjectClass* klass) {
                            GST_TYPE_STRUCTURE, GParamFlags(G_PARAM_READABLE | G_PARAM_STATIC_STRINGS)));
     guint id = FIRST;
     for (const Field* field : properties()) g_object_class_install_property(klass, id++, spec_of(*field));
+    install_stream_settings(klass, id);
 }
 
 void set_setting(Fields& values, guint id, const GValue* value) {

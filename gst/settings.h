@@ -13,7 +13,8 @@ namespace mc::gst {
 // model-path when it is not set: MOTIONCACHE_MODEL, else the demo model where `meson install` puts it.
 std::string default_model_path();
 
-// Read-only, answered by the element; the ids of the table's properties follow.
+// Read-only, answered by the element; the ids of the table's properties follow, then those of the plugin's own table
+// (gst/stream_settings.h).
 constexpr guint PROPERTY_SEED_USED = 1, PROPERTY_STATS = 2;
 void install_settings(GObjectClass* klass);
 void set_setting(Fields& values, guint id, const GValue* value);

@@ -60,8 +60,9 @@ GstStructure* structure_of(const Stats& stats) {
     put(s, "bytes-keys-values", t.bytes_keys_values);
     put(s, "bytes-cache", t.bytes_cache);
 
-    GValue list = G_VALUE_INIT;
-    g_value_init(&list, GST_TYPE_LIST);
+    // A GValueArray, as GStreamer's own statistics have: other lists cannot be read from Python.
+    G_GNUC_BEGIN_IGNORE_DEPRECATIONS
+    GValueArray* list = g_value_array_new(guint(stats.chunks.size()));
     for (const McChunkStats& chunk : stats.chunks) {
         GstStructure* c = gst_structure_new_empty("chunk");
         put(c, "first-frame", chunk.first_frame);
@@ -70,9 +71,14 @@ GstStructure* structure_of(const Stats& stats) {
         GValue value = G_VALUE_INIT;
         g_value_init(&value, GST_TYPE_STRUCTURE);
         g_value_take_boxed(&value, c);
-        gst_value_list_append_and_take_value(&list, &value);
+        g_value_array_append(list, &value);
+        g_value_unset(&value);
     }
-    gst_structure_take_value(s, "chunks", &list);
+    GValue value = G_VALUE_INIT;
+    g_value_init(&value, g_value_array_get_type());
+    G_GNUC_END_IGNORE_DEPRECATIONS
+    g_value_take_boxed(&value, list);
+    gst_structure_take_value(s, "chunks", &value);
     return s;
 }
 

@@ -28,6 +28,8 @@ struct Frame {
     GstClockTime pts, duration;
     guint64 offset, offset_end;
     std::string bytes;
+    bool discont;
+    GstClockTime arrival; // running time; none without a clock
 };
 
 struct Failure {
@@ -115,12 +117,21 @@ class Player {
     bool eos = false;
 
   private:
+    GstClockTime running_time() const {
+        GstClock* clock = gst_element_get_clock(gen);
+        if (!clock) return GST_CLOCK_TIME_NONE;
+        const GstClockTime now = gst_clock_get_time(clock) - gst_element_get_base_time(gen);
+        gst_object_unref(clock);
+        return now;
+    }
+
     static void on_handoff(GstElement*, GstBuffer* buffer, GstPad*, gpointer user) {
         auto* self = static_cast<Player*>(user);
         GstMapInfo map;
         fail_unless(gst_buffer_map(buffer, &map, GST_MAP_READ));
         Frame frame{GST_BUFFER_PTS(buffer), GST_BUFFER_DURATION(buffer), GST_BUFFER_OFFSET(buffer),
-                    GST_BUFFER_OFFSET_END(buffer), std::string(reinterpret_cast<char*>(map.data), map.size)};
+                    GST_BUFFER_OFFSET_END(buffer), std::string(reinterpret_cast<char*>(map.data), map.size),
+                    GST_BUFFER_FLAG_IS_SET(buffer, GST_BUFFER_FLAG_DISCONT), self->running_time()};
         gst_buffer_unmap(buffer, &map);
         std::lock_guard lock(self->mutex_);
         self->frames.push_back(std::move(frame));
@@ -153,6 +164,9 @@ class Player {
         case GST_MESSAGE_EOS:
             self->eos = true;
             self->log.push_back("eos");
+            break;
+        case GST_MESSAGE_LATENCY:
+            self->log.push_back("latency");
             break;
         case GST_MESSAGE_PROGRESS: {
             GstProgressType type;
@@ -187,6 +201,14 @@ class Player {
     std::mutex mutex_;
     std::condition_variable changed_;
 };
+
+// The statistics of each delivered chunk.
+inline std::vector<const GstStructure*> chunks_of(const GstStructure* stats) {
+    const auto* chunks = static_cast<const GValueArray*>(g_value_get_boxed(gst_structure_get_value(stats, "chunks")));
+    std::vector<const GstStructure*> list;
+    for (guint i = 0; i < chunks->n_values; i++) list.push_back(gst_value_get_structure(chunks->values + i));
+    return list;
+}
 
 inline void use_testpattern(const char* knobs = "") {
     g_setenv("MOTIONCACHE_ENGINE", "testpattern", TRUE);
