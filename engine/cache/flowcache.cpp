@@ -10,8 +10,13 @@ class FlowCache final : public WindowPolicy {
   public:
     explicit FlowCache(const FlowCacheSettings& settings) : settings_(settings) {}
 
+    void set_threshold(double threshold) override { threshold_ = threshold; }
+
   private:
-    void forget() override { sums_.assign(states(), 0); }
+    void forget() override {
+        sums_.assign(states(), 0);
+        thresholds_.assign(states(), threshold_);
+    }
 
     bool is_forced(int step) const {
         return step == 0 || step < settings_.forced_first || step >= shape_.steps - settings_.forced_last;
@@ -21,6 +26,8 @@ class FlowCache final : public WindowPolicy {
         std::vector<Plan> plans;
         for (const ChunkStep& chunk : chunks) {
             double& sum = sums_[state_of(branch, chunk.chunk)];
+            double& threshold = thresholds_[state_of(branch, chunk.chunk)];
+            if (chunk.step == 0) threshold = threshold_;
             const bool forced = is_forced(chunk.step);
             bool compute = forced;
             double distance = none, accumulated = none;
@@ -29,7 +36,7 @@ class FlowCache final : public WindowPolicy {
                 moved.add(chunk.distance);
                 distance = settings_.polynomial(moved.value());
                 accumulated = sum += distance;
-                compute = !(sum < settings_.threshold); // also when it is no number
+                compute = !(sum < threshold); // also when it is no number
             }
             if (compute) sum = 0;
             plans.push_back({compute ? Action::ALL : Action::REUSE, {}});
@@ -39,7 +46,8 @@ class FlowCache final : public WindowPolicy {
     }
 
     const FlowCacheSettings settings_;
-    std::vector<double> sums_; // [branch, chunk]
+    double threshold_ = settings_.threshold; // of chunks that begin
+    std::vector<double> sums_, thresholds_;  // [branch, chunk]
 };
 
 } // namespace

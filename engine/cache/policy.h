@@ -85,6 +85,8 @@ class Policy {
     virtual void motion(int branch, int chunk, std::span<const float> change, bool has_previous);
     // The weights that motion() made, for the observer of a golden case; empty without.
     virtual std::span<const float> weights(int branch, int chunk) const;
+    // Another threshold, for the chunks that begin from now on. Does nothing where none is compared.
+    virtual void set_threshold(double) {}
     void observe(Observer observer) { observer_ = std::move(observer); }
 
   protected:

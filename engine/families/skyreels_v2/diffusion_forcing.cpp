@@ -19,7 +19,7 @@ static double since(clock::time_point start) {
 WindowSampler::WindowSampler(transformer::Window& window, Guidance guidance, const WindowPlan& plan,
                              cache::Policy& policy, const cache::Settings& cache, at::Tensor latents,
                              std::function<at::Tensor(int row)> prefix_noise)
-    : window_(window), guidance_(guidance), plan_(plan), policy_(policy), cache_(cache),
+    : window_(window), guidance_(window.chunks(), guidance), plan_(plan), policy_(policy), cache_(cache),
       prefix_noise_(std::move(prefix_noise)), counts_(window.chunks()) {
     c10::InferenceMode guard;
     if (cache_.kind() != cache::Kind::NONE && cache_.reuse() == cache::Reuse::SOLVER) {
@@ -92,6 +92,30 @@ std::vector<cache::Plan> WindowSampler::decide(int branch, std::span<const cache
     return plans;
 }
 
+std::vector<int> WindowSampler::starting() const {
+    std::vector<int> chunks;
+    for (const ChunkTurn& turn : plan_.turns[row_])
+        if (turn.kind == ChunkTurn::Kind::STEP && turn.step == 0) chunks.push_back(turn.chunk);
+    return chunks;
+}
+
+void WindowSampler::guide(int chunk, Guidance guidance) {
+    const bool first = chunk * plan_.chunk_frames <= plan_.prefix_frames;
+    std::fill(guidance_.begin() + (first ? 0 : chunk), guidance_.end(), guidance);
+}
+
+at::Tensor WindowSampler::guided() const {
+    const at::Tensor &with = window_.velocity(0), &negative = window_.velocity(1);
+    const auto scale_of = [](const Guidance& g) { return std::max(1.0, g.scale); };
+    const double first = scale_of(guidance_.front());
+    const auto same = [&](const Guidance& g) { return scale_of(g) == first; };
+    if (std::all_of(guidance_.begin(), guidance_.end(), same)) return negative + first * (with - negative);
+    std::vector<float> scales; // of each latent frame
+    for (const Guidance& g : guidance_) scales.insert(scales.end(), plan_.chunk_frames, float(scale_of(g)));
+    const at::Tensor scale = at::tensor(scales).to(with.device()).view({1, -1, 1, 1});
+    return negative + scale * (with - negative);
+}
+
 void WindowSampler::count(int chunk, const cache::Plan& plan) {
     ChunkCount& count = counts_[chunk];
     const int64_t all = plan_.chunk_frames * window_.frame_tokens();
@@ -122,6 +146,7 @@ WindowSampler::RowWork WindowSampler::plan_work(int first, int last, bool observ
             transformer::ChunkWork w;
             w.branch = b;
             w.chunk = turn.chunk;
+            w.text = (b ? guidance_[turn.chunk].negative : guidance_[turn.chunk].text).get();
             if (turn.kind == ChunkTurn::Kind::STEP) {
                 w.plan = &plans[step++];
                 count(turn.chunk, *w.plan);
@@ -145,8 +170,7 @@ WindowSampler::RowWork WindowSampler::plan_work(int first, int last, bool observ
 
 void WindowSampler::execute(const at::Tensor& input, const std::vector<int64_t>& timesteps,
                             const RowWork& row, Cancel cancel) {
-    const transformer::TextContext* const text[] = {guidance_.text, guidance_.negative};
-    if (!row.work.empty()) window_.forward(input, timesteps, text, row.work, cancel);
+    if (!row.work.empty()) window_.forward(input, timesteps, {}, row.work, cancel);
 }
 
 // The motion to the policy, every turn to whoever watches.
@@ -215,9 +239,8 @@ void WindowSampler::step(Cancel cancel, const Trace& trace, Timing& timing,
     at::Tensor velocity = window_.velocity(0);
     if (trace) trace("steps.v_cond", velocity);
     if (branches == 2) {
-        const at::Tensor& negative = window_.velocity(1);
-        if (trace) trace("steps.v_uncond", negative);
-        velocity = negative + plan_.guidance_scale * (velocity - negative);
+        if (trace) trace("steps.v_uncond", window_.velocity(1));
+        velocity = guided();
     }
     solver_->step(row, velocity, plan_.turns[row_], plans_);
     if (trace) trace("steps.latents", latents());

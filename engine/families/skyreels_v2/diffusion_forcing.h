@@ -21,20 +21,26 @@ struct Timing {
            schedule = 0; // seconds; cache: policies and motion, apart from the transformer
 };
 
+// What a chunk is told to show.
 struct Guidance {
-    const transformer::TextContext* text;
-    const transformer::TextContext* negative; // not read where guidance_scale is 1 or less
+    std::shared_ptr<const transformer::TextContext> text;
+    std::shared_ptr<const transformer::TextContext> negative; // not read where the plan has one branch
+    double scale; // 1 or less, where there are two branches: the prompt's alone counts
 };
 
 class WindowSampler {
   public:
     // latents: [C, frames (+ 1), h, w] float32, prefix and end frame in place, noise elsewhere; on the
     // transformer's device. prefix_noise(row): [C, prefix, h, w], asked for at most once a row when the prefix is noised.
-    // Everything given must outlive the sampler.
+    // guidance: of every chunk, until guide(). Everything else that is given must outlive the sampler.
     WindowSampler(transformer::Window& window, Guidance guidance, const WindowPlan& plan,
                   cache::Policy& policy, const cache::Settings& cache, at::Tensor latents,
                   std::function<at::Tensor(int row)> prefix_noise);
     bool done() const { return row_ == plan_.rows.size(); }
+    // Chunks whose first step is in the next row.
+    std::vector<int> starting() const;
+    // A chunk and those after it, and before the first one that is generated those that are given.
+    void guide(int chunk, Guidance guidance);
     // Takes the next row. `forwarded` is called for each branch that was run.
     void step(Cancel cancel, const Trace& trace, Timing& timing, const std::function<void()>& forwarded,
               const std::function<void(const Turn&)>& observe = {});
@@ -62,10 +68,11 @@ class WindowSampler {
     void run_branches(const at::Tensor& input, const std::vector<int64_t>& timesteps, int first, int last,
                       Cancel cancel, Timing& timing, const std::function<void(const Turn&)>& observe);
     void count(int chunk, const cache::Plan& plan);
+    at::Tensor guided() const; // velocity of both branches
     std::vector<cache::Plan> decide(int branch, std::span<const cache::ChunkStep> steps);
 
     transformer::Window& window_;
-    Guidance guidance_;
+    std::vector<Guidance> guidance_; // [chunk]
     const WindowPlan& plan_;
     cache::Policy& policy_;
     const cache::Settings& cache_;

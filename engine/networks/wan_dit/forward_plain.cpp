@@ -165,7 +165,7 @@ void Window::Impl::forward_plain(const at::Tensor& latents, std::span<const Text
         Plain p{*this,
                 model,
                 item,
-                *text[item.branch],
+                text_of(item, text),
                 rows_here + item.chunk * chunk_tokens,
                 chunk_time.index_select(0, rows_here)};
         const bool traced = trace && i == 0 && rows_here.size(0) == chunk_tokens;
