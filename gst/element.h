@@ -46,6 +46,7 @@ struct State {
     GstVideoInfo info{};
     bool given = false;              // create() gave out the generator's frame
     GstBuffer* last_frame = nullptr; // to be repeated
+    gint64 told_update = -1;         // MadeWith::update that the application was told of last
 
     // Since GStreamer 1.24 the base class throws away what create() returns while it is interrupted: it is given again.
     std::atomic<bool> pushed{false}, interrupted{false};
@@ -75,6 +76,11 @@ inline GstBaseSrcClass* base_class() { // to chain up
 
 void install_negotiation(GstBaseSrcClass* klass);
 void install_frames(GstPushSrcClass* klass);
+void install_prompts(GstElementClass* klass);
+// A property was changed while a video is made: true where it counts in that video. With a warning where it cannot be.
+bool change_while_playing(GstElement* element, guint id);
+// Before the generator's frame is pushed as this buffer: says what it was made with, where that is new.
+void tell_settings(GstElement* element, GstBuffer* buffer);
 void watch_pushes(GstPad* pad, State& state); // tells create() which frames were pushed
 
 } // namespace mc::gst

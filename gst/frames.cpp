@@ -100,6 +100,7 @@ static GstFlowReturn create(GstPushSrc* src, GstBuffer** out) {
         stamp(buffer, state.pacing.stamp());
     else
         stamp(buffer, index, state.info);
+    tell_settings(GST_ELEMENT(src), buffer);
     if (live && Underrun(state.pacing.settings().underrun) == Underrun::REPEAT) {
         GstBuffer* copy = gst_buffer_copy(buffer);
         GST_BUFFER_FLAG_UNSET(copy, GST_BUFFER_FLAG_DISCONT);

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "gst/generator.h"
 
+#include <algorithm>
+#include <cmath>
 #include <cstdarg>
 #include <exception>
 #include <memory>
+#include <utility>
 
 #include "engine/request/c_request.h"
 #include "gst/debug.h"
@@ -13,6 +16,7 @@
 namespace mc::gst {
 namespace {
 
+constexpr size_t MOST_WAITING = 1000;
 constexpr std::chrono::milliseconds APPLICATION_READY{200}; // a generous guess of how long its state change takes
 
 double seconds_now() {
@@ -101,6 +105,8 @@ void Generator::stop() {
     outbox_.close(progress_message(GST_PROGRESS_TYPE_CANCELED, "Loading was cancelled"),
                   [open = progress_open_] { return open->exchange(false); });
     forget_frames();
+    std::lock_guard lock(mutex_);
+    waiting_.clear();
 }
 
 void Generator::forget_frames() {
@@ -205,11 +211,12 @@ void Generator::sample(const Images& images) {
     std::unique_ptr<McSession, void (*)(McSession*)> session(engine_->session_new(model_, &request, &error),
                                                              engine_->session_free);
     if (!session) raise(error);
-    // Statistics can be read while the session lives, and of the last session afterwards.
+    // Statistics can be read, and changes be made, while the session lives, and of the last session afterwards.
     struct Shown {
         Generator& g;
         Shown(Generator& g, McSession* session) : g(g) {
             std::lock_guard lock(g.mutex_);
+            g.tell_story(session);
             g.session_ = session;
         }
         ~Shown() {
@@ -234,6 +241,64 @@ void Generator::sample(const Images& images) {
         post_chunk(session.get(), frames, index);
         if (!put(frames)) return;
     }
+}
+
+// ---- changes ----
+
+void Generator::change(McSession* session, const Fields& changed, std::optional<int> frames) {
+    McUpdate update;
+    init_c(&update, sizeof update);
+    write_c(changed, update);
+    update.queued = frames.has_value();
+    update.frames = frames.value_or(0);
+    McError error{};
+    if (!engine_->session_update(session, &update, &error)) raise(error);
+}
+
+void Generator::update(const Fields& changed, std::optional<int> frames) {
+    std::lock_guard lock(mutex_);
+    if (session_) return change(session_, changed, frames);
+    if (waiting_.size() >= MOST_WAITING)
+        throw Error(MC_ERROR_SETTINGS, std::to_string(MOST_WAITING) +
+                                           " changes wait for the video to begin, and no more can: start the element.");
+    waiting_.emplace_back(changed, frames);
+}
+
+void Generator::clear_queued() {
+    std::lock_guard lock(mutex_);
+    std::erase_if(waiting_, [](const auto& update) { return update.second.has_value(); });
+    if (session_) engine_->session_clear_updates(session_);
+}
+
+// The prompts of the file, then what was asked for before there was a session.
+void Generator::tell_story(McSession* session) {
+    for (size_t i = 0; i < job_.story.size(); i++) {
+        const StoryLine& line = job_.story[i];
+        const double frames = line.frames ? double(line.frames)
+                                          : line.seconds * picture_->frame_rate_n / picture_->frame_rate_d;
+        Fields wanted;
+        if (i) wanted.prompt = line.prompt; // the first one is the request's
+        change(session, wanted, int(std::clamp(std::round(frames), 1.0, 1e9)));
+    }
+    for (const auto& [changed, frames] : std::exchange(waiting_, {})) try {
+            change(session, changed, frames);
+        } catch (const Error& e) {
+            outbox_.post(message_of(element_, fault_of(e.status, e.what(), e.detail), GST_MESSAGE_WARNING));
+        }
+}
+
+gint64 Generator::update() const {
+    McMadeWith with{};
+    with.struct_size = sizeof with;
+    engine_->frames_made_with(current_, &with);
+    return with.update;
+}
+
+MadeWith Generator::made_with() const {
+    McMadeWith with{};
+    with.struct_size = sizeof with;
+    engine_->frames_made_with(current_, &with);
+    return {with.update, with.prompt, with.negative_prompt, with.guidance_scale, with.cache_threshold};
 }
 
 bool Generator::put(McFrames* frames) {

@@ -25,6 +25,7 @@
 #include "gst/fault.h"
 #include "gst/image_file.h"
 #include "gst/outbox.h"
+#include "gst/prompts_file.h"
 #include "gst/settings.h"
 #include "gst/stats.h"
 
@@ -42,6 +43,14 @@ struct Job {
     Fields settings; // model.path and num_frames are set
     Engine engine;
     int queue_chunks = 2;
+    std::vector<StoryLine> story; // begins with the first frame; settings.prompt is its first prompt
+};
+
+// What a chunk was made with.
+struct MadeWith {
+    gint64 update = 0; // 0: the settings at the start
+    std::string prompt, negative_prompt;
+    double guidance_scale = 1, cache_threshold = 0;
 };
 
 class Generator {
@@ -72,6 +81,9 @@ class Generator {
     void wake();                // from any thread
     gint64 frame_index() const; // after FRAME
     gint64 chunk_first() const; // likewise: the first frame of its chunk
+    gint64 update() const;      // likewise: MadeWith::update
+    MadeWith made_with() const; // likewise
+    const Job& job() const { return job_; }
     void write(McPixelFormat format, uint8_t* const planes[3], const int strides[3]) const;
     void advance();
 
@@ -81,6 +93,10 @@ class Generator {
 
     // ---- any thread ----
     Stats stats() const; // of the running session, or else of the last one
+    // What is set of `changed` counts from the next chunk on that starts; queued: after what was queued before, and what is
+    // queued next comes `frames` later. Before there is a session it waits for one. Throws mc::Error for what cannot be.
+    void update(const Fields& changed, std::optional<int> frames = {});
+    void clear_queued(); // what has not begun of it
     struct Pace {
         int queued;                // chunks, beside the one that is being sent
         int frames, remaining;     // in a chunk; still to send of the one that is being sent
@@ -105,6 +121,8 @@ class Generator {
     void close_progress(GstProgressType type, const char* text);
     GstMessage* progress_message(GstProgressType type, const char* text) const;
     static void on_progress(void* user, double fraction, const char* part);
+    void change(McSession* session, const Fields& changed, std::optional<int> frames);
+    void tell_story(McSession* session); // with the lock
     bool put(McFrames* frames); // false: that was the last one
     void post_chunk(McSession* session, const McFrames* frames, int index);
     void forget_frames();
@@ -136,6 +154,7 @@ class Generator {
     McSession* session_ = nullptr;
     Stats last_stats_; // when there is no session
     std::deque<McFrames*> queue_;
+    std::deque<std::pair<Fields, std::optional<int>>> waiting_; // updates, for a session
     ChunkTimes times_;
     int remaining_ = 0; // frames of the current chunk
 

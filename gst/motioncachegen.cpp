@@ -6,7 +6,7 @@
  * Generates a video from a text prompt, with an autoregressive video diffusion model (SkyReels-V2 Diffusion
  * Forcing). Without further settings it uses a small demo model that comes with the plugin.
  *
- * The element is not seekable. It produces exactly #GstMotionCacheGen:num-frames frames and then
+ * The element is not seekable. It produces exactly #GstMotionCacheGen:num-frames frames (-1: without end) and then
  * ends the stream; from READY to PAUSED it starts again with the first one. The frames of a chunk are pushed as
  * soon as the chunk is denoised, long before the whole video is done. Generating is usually slower than real
  * time: set `sync=false` on a video sink, or record to a file first.
@@ -54,8 +54,21 @@
  *
  * ## Properties
  *
- * Settings are read when the element goes from READY to PAUSED. A property that is changed later takes effect at the next
- * start; a WARNING message says so, once per property.
+ * Settings are read when the element goes from READY to PAUSED. prompt, negative-prompt, guidance-scale, cache-threshold
+ * and prompt-transition may be changed later: they count from the next chunk on that starts. Another property that is
+ * changed then takes effect at the next start; a WARNING message says so, once per property.
+ *
+ * ## Prompts that change
+ *
+ * Set #GstMotionCacheGen:prompt, emit #GstMotionCacheGen::queue-prompt, or name a file of prompts. Before the first frame
+ * and before each frame that was made with other settings than the one before it, an element message
+ * `motioncache-prompt` is posted, with the fields
+ *
+ * * #gchararray `prompt`, `negative-prompt`; #gdouble `guidance-scale`, `cache-threshold` (0: nothing is cached)
+ * * #guint64 `pts`, #gint64 `frame`: of that frame
+ * * #gint64 `id`: 0 for the settings at the start, else the number of the change
+ *
+ * With it come tags: the prompt as title, the settings and the seed as comment (#GstMotionCacheGen:embed-metadata).
  *
  * ## Environment
  *
@@ -126,7 +139,12 @@ static void gst_motioncache_gen_set_property(GObject* object, guint id, const GV
         const bool changed = g_param_values_cmp(spec, &before, &after) != 0;
         g_value_unset(&before);
         g_value_unset(&after);
-        if (!changed || !state.started || !state.told_later.insert(id).second) return;
+        if (!changed || !state.started) return;
+    }
+    if (change_while_playing(GST_ELEMENT(object), id)) return;
+    {
+        ObjectLock lock(object);
+        if (!state.told_later.insert(id).second) return;
     }
     GST_ELEMENT_WARNING(
         object, RESOURCE, SETTINGS,
@@ -276,6 +294,10 @@ static void begin(GstMotionCacheGen* self) {
         state.told_later.clear();
     }
     mc::Fields& s = job.settings;
+    if (!stream.prompts_file.empty()) {
+        job.story = read_prompts_file(stream.prompts_file);
+        s.prompt = job.story.front().prompt;
+    }
     if (s.prompt.value_or("").find_first_not_of(" \t\r\n") == std::string::npos)
         throw mc::Error(MC_ERROR_SETTINGS,
                         "No prompt is given: set prompt=\"...\" to what the video should show.");
@@ -298,6 +320,7 @@ static void begin(GstMotionCacheGen* self) {
             (nullptr));
     state.pacing.begin(stream, 4 * s.causal_block_size.value_or(sizes.causal_block_size));
     state.given = false;
+    state.told_update = -1;
     state.generator.start(std::move(job));
 }
 
@@ -375,6 +398,7 @@ static void gst_motioncache_gen_class_init(GstMotionCacheGenClass* klass) {
     base->unlock_stop = GST_DEBUG_FUNCPTR(gst_motioncache_gen_unlock_stop);
     install_negotiation(base);
     install_frames(GST_PUSH_SRC_CLASS(klass));
+    install_prompts(element);
 }
 
 static void gst_motioncache_gen_init(GstMotionCacheGen* self) {

@@ -81,7 +81,9 @@ static gboolean set_caps(GstBaseSrc* src, GstCaps* caps) {
         ObjectLock lock(src);
         if (state.picture && *state.picture != picture) return FALSE;
         state.picture = picture;
-        src->segment.duration = gst_util_uint64_scale(state.num_frames, GST_SECOND * info.fps_d, info.fps_n);
+        src->segment.duration = state.num_frames < 0
+                                    ? GST_CLOCK_TIME_NONE
+                                    : gst_util_uint64_scale(state.num_frames, GST_SECOND * info.fps_d, info.fps_n);
     }
     state.info = info;
     state.pacing.set_rate(info.fps_n, info.fps_d);
@@ -123,7 +125,7 @@ static gboolean query(GstBaseSrc* src, GstQuery* query) {
         gst_query_parse_duration(query, &format, nullptr);
         ObjectLock lock(src);
         const State& state = state_of(src);
-        if (!state.sizes) return FALSE;
+        if (!state.sizes || state.num_frames < 0) return FALSE; // without end there is no answer
         if (format == GST_FORMAT_DEFAULT) {
             gst_query_set_duration(query, format, state.num_frames);
             return TRUE;

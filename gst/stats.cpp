@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "gst/stats.h"
 
+#include <algorithm>
+
 #include "engine/request/c_request.h"
 
 namespace mc::gst {
@@ -16,7 +18,9 @@ Stats stats_of(const EngineLibrary& engine, McSession* session) {
     Stats stats{total_of(engine, session), {}};
     McChunkStats chunk{};
     chunk.struct_size = sizeof chunk;
-    while (engine.session_chunk_stats(session, int64_t(stats.chunks.size()), &chunk))
+    // Only the last ones are kept.
+    const int64_t first = std::max<int64_t>(0, stats.total.chunks - MC_CHUNKS_KEPT);
+    while (engine.session_chunk_stats(session, first + int64_t(stats.chunks.size()), &chunk))
         stats.chunks.push_back(chunk);
     return stats;
 }

@@ -26,9 +26,10 @@ struct Row {
     GParamSpec* (*spec)();
     int StreamSettings::*number = nullptr;
     double StreamSettings::*real = nullptr;
+    std::string StreamSettings::*text = nullptr; // empty: NULL
 };
 
-constexpr StreamSettings DEFAULTS;
+const StreamSettings DEFAULTS;
 
 const Row rows[] = {
     {[] {
@@ -58,6 +59,21 @@ const Row rows[] = {
                                  -1, 3600000, DEFAULTS.latency, FLAGS);
      },
      &StreamSettings::latency},
+    {[] {
+         return g_param_spec_boolean("embed-metadata", "Embed metadata",
+                                     "Send tags with the prompt (title), and the settings and the seed (comment), which "
+                                     "muxers write into the file; anew with every prompt.",
+                                     DEFAULTS.embed_metadata, FLAGS);
+     },
+     &StreamSettings::embed_metadata},
+    {[] {
+         return g_param_spec_string("prompts-file", "File of prompts",
+                                    "Text file with a prompt a line, shown one after the other instead of prompt. A line may "
+                                    "begin with how long: \"8s:\" or \"48f:\" (frames), 8 s where nothing is said; the last "
+                                    "one stays to the end. Lines that begin with # are skipped.",
+                                    nullptr, FLAGS);
+     },
+     nullptr, nullptr, &StreamSettings::prompts_file},
 };
 
 const Row* row_of(guint id) {
@@ -74,7 +90,10 @@ void install_stream_settings(GObjectClass* klass, guint first_id) {
 bool set_stream_setting(StreamSettings& settings, guint id, const GValue* value) {
     const Row* row = row_of(id);
     if (!row) return false;
-    if (row->real)
+    if (row->text) {
+        const char* text = g_value_get_string(value);
+        settings.*row->text = text ? text : "";
+    } else if (row->real)
         settings.*row->real = g_value_get_double(value);
     else if (G_VALUE_HOLDS_BOOLEAN(value))
         settings.*row->number = g_value_get_boolean(value);
@@ -88,7 +107,9 @@ bool set_stream_setting(StreamSettings& settings, guint id, const GValue* value)
 bool get_stream_setting(const StreamSettings& settings, guint id, GValue* value) {
     const Row* row = row_of(id);
     if (!row) return false;
-    if (row->real)
+    if (row->text)
+        g_value_set_string(value, (settings.*row->text).empty() ? nullptr : (settings.*row->text).c_str());
+    else if (row->real)
         g_value_set_double(value, settings.*row->real);
     else if (G_VALUE_HOLDS_BOOLEAN(value))
         g_value_set_boolean(value, settings.*row->number);

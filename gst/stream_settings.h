@@ -4,6 +4,8 @@
 // Their ids follow those of the table of fields (gst/settings.h).
 #include <gst/gst.h>
 
+#include <string>
+
 namespace mc::gst {
 
 enum class Underrun { WAIT, REPEAT, SLOW };
@@ -13,6 +15,8 @@ struct StreamSettings {
     int queue_chunks = 2;
     int underrun = int(Underrun::WAIT);
     int latency = -1; // milliseconds; -1: measured
+    gboolean embed_metadata = TRUE;
+    std::string prompts_file; // empty: none
 };
 
 void install_stream_settings(GObjectClass* klass, guint first_id);
