@@ -43,6 +43,13 @@ struct Chunk {
     gint64 first_frame, forwards, forwards_total;
 };
 
+struct Prompt {
+    std::string prompt;
+    double guidance_scale, cache_threshold;
+    guint64 pts;
+    gint64 frame, id;
+};
+
 class Player {
   public:
     GstElement *pipeline, *gen;
@@ -96,6 +103,12 @@ class Player {
             if (log[i] == entry) return int(i);
         return -1;
     }
+    // Of frame number `index` since the log began; -1 where there is none.
+    int place_of_frame(size_t index) const {
+        for (size_t i = 0; i < log.size(); i++)
+            if (log[i] == "frame" && index-- == 0) return int(i);
+        return -1;
+    }
     int count(const std::string& entry) const {
         int n = 0;
         for (const auto& e : log) n += e == entry;
@@ -105,6 +118,7 @@ class Player {
     void forget() {
         std::lock_guard lock(mutex_);
         frames.clear(), errors.clear(), warnings.clear(), chunks.clear(), log.clear();
+        prompts.clear(), titles.clear(), comments.clear();
         eos = false;
     }
 
@@ -112,6 +126,8 @@ class Player {
     std::vector<Frame> frames;
     std::vector<Failure> errors, warnings;
     std::vector<Chunk> chunks;
+    std::vector<Prompt> prompts;
+    std::vector<std::string> titles, comments; // of tags
     std::vector<int> percents;
     std::vector<std::string> log; // "frame", "error", "progress start", "chunk 0", ...
     bool eos = false;
@@ -180,6 +196,14 @@ class Player {
         }
         case GST_MESSAGE_ELEMENT: {
             const GstStructure* s = gst_message_get_structure(message);
+            if (gst_structure_has_name(s, "motioncache-prompt")) {
+                Prompt p{gst_structure_get_string(s, "prompt"), 0, 0, 0, 0, 0};
+                fail_unless(gst_structure_get(s, "guidance-scale", G_TYPE_DOUBLE, &p.guidance_scale, "cache-threshold",
+                                              G_TYPE_DOUBLE, &p.cache_threshold, "pts", G_TYPE_UINT64, &p.pts, "frame",
+                                              G_TYPE_INT64, &p.frame, "id", G_TYPE_INT64, &p.id, nullptr));
+                self->prompts.push_back(p);
+                self->log.push_back("prompt " + p.prompt);
+            }
             if (!gst_structure_has_name(s, "motioncache-chunk")) break;
             Chunk c{};
             fail_unless(gst_structure_get(s, "index", G_TYPE_INT, &c.index, "first-frame", G_TYPE_INT64,
@@ -188,6 +212,18 @@ class Player {
                                           &c.forwards_total, nullptr));
             self->chunks.push_back(c);
             self->log.push_back("chunk " + std::to_string(c.index));
+            break;
+        }
+        case GST_MESSAGE_TAG: {
+            GstTagList* tags = nullptr;
+            gst_message_parse_tag(message, &tags);
+            gchar *title = nullptr, *comment = nullptr;
+            if (gst_tag_list_get_string(tags, GST_TAG_TITLE, &title)) self->titles.push_back(title);
+            if (title) self->log.push_back("title " + self->titles.back());
+            if (gst_tag_list_get_string(tags, GST_TAG_COMMENT, &comment)) self->comments.push_back(comment);
+            g_free(title);
+            g_free(comment);
+            gst_tag_list_unref(tags);
             break;
         }
         default:

@@ -110,6 +110,12 @@ GST_START_TEST(test_a_setting_that_comes_too_late_says_so) {
     guint count = 0;
     GParamSpec** specs = own_settings(player.gen, &count);
     fail_unless(count > 30);
+    // Those that count from the next chunk on: tests/element/prompts.cpp.
+    guint late = 0;
+    for (guint i = 0; i < count; i++)
+        if (!(specs[i]->flags & GST_PARAM_MUTABLE_PLAYING)) specs[late++] = specs[i];
+    fail_unless_equals_int(int(count - late), 5);
+    count = late;
     player.set_state(GST_STATE_READY);
     g_object_set(player.gen, "shift", 7.0, nullptr); // in time
     player.play();

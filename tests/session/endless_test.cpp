@@ -4,6 +4,7 @@
 #include <fstream>
 #include <unistd.h>
 
+#include "engine/families/skyreels_v2/windows.h"
 #include "tests/session/demo.h"
 
 using namespace mc;
