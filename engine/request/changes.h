@@ -16,6 +16,7 @@ struct Change {
     std::optional<double> guidance_scale, cache_threshold;
     std::optional<int> prompt_transition;
     // The later one counts.
+    bool has_words() const { return prompt || negative_prompt; }
     void merge(const Change& later) {
         const auto take = [](auto& mine, const auto& theirs) {
             if (theirs) mine = theirs;
@@ -40,9 +41,10 @@ class Changes {
     // Begins with the next chunk that starts. Returns its number, from 1 on.
     int64_t add(const Change& change) {
         std::lock_guard lock(mutex_);
-        if (!next_) next_.emplace();
-        next_->change.merge(change);
-        return next_->update = ++last_;
+        std::optional<Due>& next = change.has_words() ? words_ : numbers_;
+        if (!next) next.emplace();
+        next->change.merge(change);
+        return next->update = ++last_;
     }
     // Begins after those queued before; the one queued after it begins `frames` later, or with the chunk after where that
     // is 0. 0: the queue is full.
@@ -62,8 +64,9 @@ class Changes {
         int64_t update;
         Change change;
     };
-    // For a chunk that starts and whose first frame is `frame`, which grows from call to call. Empty: all stays as it is.
-    std::optional<Due> due(int64_t frame) {
+    // For a chunk that starts and whose first frame is `frame`, which grows from call to call. words: with new prompts and
+    // what is queued, which wait otherwise. Empty: all stays as it is.
+    std::optional<Due> due(int64_t frame, bool words = true) {
         std::lock_guard lock(mutex_);
         std::optional<Due> now;
         const auto begin = [&](const Due& due) {
@@ -71,16 +74,20 @@ class Changes {
             now->update = due.update;
             now->change.merge(due.change);
         };
-        while (!queue_.empty() && next_queued_.value_or(frame) <= frame) {
+        while (words && !queue_.empty() && next_queued_.value_or(frame) <= frame) {
             const Queued first = queue_.front();
             queue_.pop_front();
             begin(first.due);
             // Counted from when it should have begun: what is rounded up to whole chunks does not add up.
             next_queued_ = first.frames ? next_queued_.value_or(frame) + first.frames : frame + 1;
         }
-        if (queue_.empty() && next_queued_ && *next_queued_ <= frame) next_queued_.reset();
-        if (next_) begin(*next_);
-        next_.reset();
+        if (words && queue_.empty() && next_queued_ && *next_queued_ <= frame) next_queued_.reset();
+        const bool words_last = words_ && (!numbers_ || words_->update > numbers_->update);
+        for (std::optional<Due>* next : {words_last ? &numbers_ : &words_, words_last ? &words_ : &numbers_}) {
+            if (!*next || (next == &words_ && !words)) continue;
+            begin(**next);
+            next->reset();
+        }
         return now;
     }
 
@@ -91,7 +98,7 @@ class Changes {
     };
     std::mutex mutex_;
     int64_t last_ = 0;
-    std::optional<Due> next_;            // those added, merged
+    std::optional<Due> words_, numbers_; // those added, merged: with a prompt, and without
     std::deque<Queued> queue_;
     std::optional<int64_t> next_queued_; // frame at which the first of the queue begins; empty: at once
 };

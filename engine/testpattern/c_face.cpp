@@ -92,6 +92,7 @@ mc::Fields checked(const McRequest& c) {
     using mc::Error;
     mc::Fields r;
     mc::read_c(c, r);
+    if (c.cache) mc::read_c(mc::whole_c(c.cache, "mc_cache_options_init"), r);
     mc::check_ranges(r);
     if (r.prompt.value_or("").empty()) throw Error(MC_ERROR_SETTINGS, "No prompt is given: set prompt.");
     if (r.width.value_or(0) % 16 || r.height.value_or(0) % 16)

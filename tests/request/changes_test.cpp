@@ -23,6 +23,10 @@ TEST(the_last_of_those_that_wait_counts_and_others_keep_what_it_leaves) {
     const auto due = changes.due(12);
     CHECK(due && due->update == 3 && *due->change.prompt == "b" && *due->change.guidance_scale == 3);
     CHECK(!changes.due(24));
+    changes.add(prompt("c")), changes.add(scale);
+    const auto numbers = changes.due(36, false); // prompts wait
+    CHECK(numbers && numbers->update == 5 && !numbers->change.prompt);
+    CHECK_EQ(*changes.due(48)->change.prompt, "c");
 }
 
 TEST(queued_ones_take_their_time_and_do_not_drift) {

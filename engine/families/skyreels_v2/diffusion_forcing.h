@@ -39,7 +39,10 @@ class WindowSampler {
     bool done() const { return row_ == plan_.rows.size(); }
     // Chunks whose first step is in the next row.
     std::vector<int> starting() const;
-    // A chunk and those after it, and before the first one that is generated those that are given.
+    // Whether a chunk that starts in the next row does so while one before it is under way.
+    bool under_way() const;
+    // A chunk and those after it. With keys and values, where none is under way, those before it are passed once more with the
+    // new text: a chunk sees one text in all of them, as in training.
     void guide(int chunk, Guidance guidance);
     // Takes the next row. `forwarded` is called for each branch that was run.
     void step(Cancel cancel, const Trace& trace, Timing& timing, const std::function<void()>& forwarded,
@@ -69,10 +72,14 @@ class WindowSampler {
                       Cancel cancel, Timing& timing, const std::function<void(const Turn&)>& observe);
     void count(int chunk, const cache::Plan& plan);
     at::Tensor guided() const; // velocity of both branches
+    std::vector<int> told_otherwise() const; // finished chunks whose keys and values are of an earlier text
+    void tell_again(const std::vector<int>& chunks, const at::Tensor& input, const std::vector<int64_t>& timesteps,
+                    Cancel cancel);
     std::vector<cache::Plan> decide(int branch, std::span<const cache::ChunkStep> steps);
 
     transformer::Window& window_;
-    std::vector<Guidance> guidance_; // [chunk]
+    std::vector<Guidance> guidance_; // [chunk]; the last one's is the newest
+    std::vector<Guidance> told_;     // [chunk]: of its keys and values
     const WindowPlan& plan_;
     cache::Policy& policy_;
     const cache::Settings& cache_;
