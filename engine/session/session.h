@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
-// A request in, the frames of one chunk after the other out. The C face (c_face.cpp) is a thin coat over this.
+// A request in, the frames of one chunk after the other out. The C API (c_api.cpp) is a thin layer over this.
 #include <ATen/core/Tensor.h>
 #include <memory>
 #include <optional>

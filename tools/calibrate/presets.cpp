@@ -23,8 +23,7 @@ std::vector<Trial> rising(std::span<const Trial> trials, bool& rises) {
     return rises ? kept : all;
 }
 
-// The level for a goal that none in [first, last) reaches: nearest in share, if possible with the partial
-// turns.
+// The level for a goal that none in [first, last) reaches: nearest in share, if possible with the partial turns.
 size_t nearest(const std::vector<Trial>& levels, size_t first, size_t last, double share) {
     auto cost = [&](size_t i) {
         return std::fabs(std::log(levels[i].share / share)) + (levels[i].partial < least_partial ? 10 : 0);
@@ -45,7 +44,7 @@ Choice choose_presets(std::span<const Trial> trials) {
         choice.notes.push_back(
             "The speed-ups do not rise as less is computed: the machine was busy, or the videos are "
             "too small to be timed. Calibrate again for speed-ups that mean something.");
-    // From the fastest preset on: each leaves room for the slower ones.
+    // From the fastest preset on: each leaves a range for the slower ones.
     size_t end = levels.size();
     for (size_t g = goals.size(); g-- > 0;) {
         const Goal& goal = goals[g];

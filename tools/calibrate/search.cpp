@@ -106,8 +106,7 @@ class Searcher {
     Searcher(const Stage& stage, const Lesson& lesson, const SearchOptions& options)
         : stage_(stage), lesson_(lesson), options_(options) {}
 
-    // At about this share. The rest of the prompts are spared where the first falls far behind the best
-    // one's.
+    // At about this share. The rest of the prompts are spared where the first falls far behind the best one's.
     Attempt run(Settings settings, double share, const Attempt* best) {
         Attempt attempt;
         attempt.first = run_first(settings, share);
@@ -123,8 +122,7 @@ class Searcher {
             attempt.all.*value = mean(value);
         return attempt;
     }
-    // dB a factor e of the tokens, near the share at hand: what a candidate owes to computing a bit more or
-    // less.
+    // dB a factor e of the tokens, near the share at hand: what a candidate owes to computing a bit more or less.
     void measure_slope(const Attempt& start) {
         const Trial more = run_first(start.first.settings, options_.share * 1.4);
         const double way = std::log(more.share / start.first.share);
@@ -135,8 +133,7 @@ class Searcher {
         return trial.psnr - slope_ * std::log(trial.share / options_.share) -
                20 * std::max(0.0, least_partial - trial.partial);
     }
-    // The same of the first prompt alone. How many turns are partial depends much on the prompt: all are
-    // asked.
+    // The same of the first prompt alone. How many turns are partial depends much on the prompt: all are asked.
     double first_score(Trial trial) const {
         trial.partial = forecast(trial.settings, lesson_.recording).partial;
         return score(trial);
@@ -145,7 +142,7 @@ class Searcher {
     Settings prepared(const Settings& settings) const {
         return at_share(settings, lesson_.recording, std::min(1.0, options_.share / correction_));
     }
-    // The fine alone would outweigh whatever the candidate can gain.
+    // The penalty alone would outweigh all that the candidate can gain.
     bool hopeless(const Settings& prepared, const Trial& best) const {
         return forecast(prepared, lesson_.recording).partial < std::min(least_partial, best.partial) - 0.1;
     }

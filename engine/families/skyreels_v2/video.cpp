@@ -157,7 +157,7 @@ at::Tensor SkyReelsVideo::embed(const std::string& prompt, const char* name, con
     if (!at::isfinite(embeds).all().item<bool>())
         throw Error(MC_ERROR_NUMBERS,
                     "The text encoder produced NaN or infinity; its weights are damaged: fetch the file again.");
-    text_flop += model.text_encoder->flop(static_cast<int64_t>(ids.size()));
+    text_flop += model.text_encoder->flop(int64_t(ids.size()));
     return embeds;
 }
 
@@ -254,11 +254,10 @@ at::Tensor SkyReelsVideo::encode_picture(const sampler::Image& image, const char
 at::Tensor SkyReelsVideo::initial_latents() {
     int64_t C = model.transformer_config.out_channels, frames = windows.plan(index).frames;
     if (request.initial_noise)
-        return request.initial_noise(static_cast<int>(index), {C, frames, h, w}).clone();
+        return request.initial_noise(int(index), {C, frames, h, w}).clone();
     at::Tensor noise = at::empty({C, frames, h, w}, at::kFloat), frame = at::empty({C, h, w}, at::kFloat);
     for (int64_t f = 0; f < frames; f++) {
-        sampler::normal_noise({settings.seed, sampler::Purpose::INITIAL, static_cast<uint32_t>(index),
-                               static_cast<uint32_t>(f), 0},
+        sampler::normal_noise({settings.seed, sampler::Purpose::INITIAL, uint32_t(index), uint32_t(f), 0},
                               frame.mutable_data_ptr<float>(), frame.numel());
         noise.select(1, f).copy_(frame);
     }
@@ -297,14 +296,14 @@ void SkyReelsVideo::begin_window(Meter& meter) {
     }
     // The reference forgets everything but the last frames that motion is measured against.
     window->forget(!settings.reference_windows);
-    auto prefix_noise = [this, at_window = static_cast<int>(index)](int row) {
+    auto prefix_noise = [this, at_window = int(index)](int row) {
         int64_t C = model.transformer_config.out_channels, frames = windows.plan(at_window).prefix_frames;
         if (request.prefix_noise) return request.prefix_noise(at_window, row, {C, frames, h, w});
         at::Tensor noise = at::empty({C, frames, h, w}, at::kFloat), frame = at::empty({C, h, w}, at::kFloat);
         for (int64_t f = 0; f < frames; f++) {
-            sampler::normal_noise({settings.seed, sampler::Purpose::PREFIX, static_cast<uint32_t>(at_window),
-                                   static_cast<uint32_t>(f), static_cast<uint32_t>(row)},
-                                  frame.mutable_data_ptr<float>(), frame.numel());
+            sampler::normal_noise(
+                {settings.seed, sampler::Purpose::PREFIX, uint32_t(at_window), uint32_t(f), uint32_t(row)},
+                frame.mutable_data_ptr<float>(), frame.numel());
             noise.select(1, f).copy_(frame);
         }
         return noise;
@@ -318,7 +317,7 @@ void SkyReelsVideo::begin_window(Meter& meter) {
     decoded = index && !pixel_windows() ? plan.prefix_frames : 0;
 }
 
-// What the cache will compute as far as the schedule alone decides, for whoever asks (log level 5).
+// What the cache will compute as far as the schedule alone decides, for log level 5.
 void SkyReelsVideo::log_cache_schedule() {
     if (!model.log || settings.cache.kind() == cache::Kind::NONE) return;
     std::vector<cache::ScheduledStep> steps(1);
@@ -405,7 +404,7 @@ bool SkyReelsVideo::step(Meter& meter) {
 void SkyReelsVideo::step_row(Meter& meter) {
     std::function<void(const sampler::Turn&)> observe;
     if (request.turns)
-        observe = [&](const sampler::Turn& turn) { request.turns(static_cast<int>(index), turn); };
+        observe = [&](const sampler::Turn& turn) { request.turns(int(index), turn); };
     for (int chunk : sampler->starting()) {
         follow_changes(chunk, meter);
         std::fill(chunk_made_with.begin() + chunk, chunk_made_with.end(), made_with);

@@ -50,7 +50,7 @@ Windows plan_windows(const Settings& settings, schedule::Grid kind, Cancel cance
     if (!endless) {
         const int64_t all = generated(0) + (between ? between * generated(1) : 0) +
                             (made.count > 1 ? generated(made.count - 1) : 0);
-        video_chunks = static_cast<int>(std::min<int64_t>(all / settings.causal_block_size, INT32_MAX));
+        video_chunks = int(std::min<int64_t>(all / settings.causal_block_size, INT32_MAX));
     }
     made.first = plan(0, video_chunks);
     if (between) made.middle = plan(1, video_chunks);
@@ -72,8 +72,8 @@ Windows plan_windows(const Settings& settings, schedule::Grid kind, Cancel cance
 transformer::Window::Shape shape_of(const Settings& settings, const Windows& windows, size_t window,
                                     int64_t height, int64_t width) {
     const sampler::WindowPlan& plan = windows.plan(window);
-    transformer::Window::Shape s{plan.columns(),          static_cast<int>(height),
-                                 static_cast<int>(width), settings.causal_block_size,
+    transformer::Window::Shape s{plan.columns(),          int(height),
+                                 int(width), settings.causal_block_size,
                                  settings.attention,      settings.fps};
     s.branches = plan.branches();
     s.chunks_at_once = windows.chunks_at_once;

@@ -26,7 +26,7 @@ class WindowLengths {
     size_t size() const { return count_; } // SIZE_MAX where there is no end
     int operator[](size_t window) const {
         if (endless() || window + 1 < count_) return base_;
-        return static_cast<int>(total_ - int64_t(window) * (base_ - overlap_));
+        return int(total_ - int64_t(window) * (base_ - overlap_));
     }
     int front() const { return (*this)[0]; }
     int back() const { return (*this)[count_ - 1]; }
