@@ -62,11 +62,14 @@ EngineLibrary open_library(const std::string& path) {
     resolve(library, path, "mc_session_new", e.session_new);
     resolve(library, path, "mc_session_free", e.session_free);
     resolve(library, path, "mc_session_next", e.session_next);
+    resolve(library, path, "mc_session_update", e.session_update);
+    resolve(library, path, "mc_session_clear_updates", e.session_clear_updates);
     resolve(library, path, "mc_session_stats", e.session_stats);
     resolve(library, path, "mc_session_chunk_stats", e.session_chunk_stats);
     resolve(library, path, "mc_frames_count", e.frames_count);
     resolve(library, path, "mc_frames_first", e.frames_first);
     resolve(library, path, "mc_frames_write", e.frames_write);
+    resolve(library, path, "mc_frames_made_with", e.frames_made_with);
     resolve(library, path, "mc_frames_free", e.frames_free);
     return e;
 }

@@ -25,11 +25,14 @@ struct EngineLibrary {
     decltype(&mc_session_new) session_new;
     decltype(&mc_session_free) session_free;
     decltype(&mc_session_next) session_next;
+    decltype(&mc_session_update) session_update;
+    decltype(&mc_session_clear_updates) session_clear_updates;
     decltype(&mc_session_stats) session_stats;
     decltype(&mc_session_chunk_stats) session_chunk_stats;
     decltype(&mc_frames_count) frames_count;
     decltype(&mc_frames_first) frames_first;
     decltype(&mc_frames_write) frames_write;
+    decltype(&mc_frames_made_with) frames_made_with;
     decltype(&mc_frames_free) frames_free;
 };
 

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "gst/generator.h"
 
+#include <algorithm>
+#include <cmath>
 #include <cstdarg>
 #include <exception>
 #include <memory>
+#include <utility>
 
 #include "engine/request/c_request.h"
 #include "gst/debug.h"
@@ -13,8 +16,12 @@
 namespace mc::gst {
 namespace {
 
-constexpr size_t QUEUE_CHUNKS = 2;
+constexpr size_t MOST_WAITING = 1000;
 constexpr std::chrono::milliseconds APPLICATION_READY{200}; // a generous guess of how long its state change takes
+
+double seconds_now() {
+    return double(g_get_monotonic_time()) / G_USEC_PER_SEC;
+}
 
 [[noreturn]] void raise(const McError& error) {
     throw Error(error.status, error.message, error.detail);
@@ -72,6 +79,7 @@ void Generator::start(Job job) {
         std::lock_guard lock(mutex_);
         quit_ = ended_ = failed_ = false;
         picture_.reset();
+        times_ = {};
     }
     progress_open_ = std::make_shared<std::atomic<bool>>(false);
     if (model_key_ != key_of(job_)) open_progress();
@@ -97,6 +105,8 @@ void Generator::stop() {
     outbox_.close(progress_message(GST_PROGRESS_TYPE_CANCELED, "Loading was cancelled"),
                   [open = progress_open_] { return open->exchange(false); });
     forget_frames();
+    std::lock_guard lock(mutex_);
+    waiting_.clear();
 }
 
 void Generator::forget_frames() {
@@ -104,7 +114,7 @@ void Generator::forget_frames() {
     queue_.clear();
     if (current_) engine_->frames_free(current_);
     current_ = nullptr;
-    position_ = 0;
+    position_ = remaining_ = 0;
 }
 
 void Generator::drop_model() {
@@ -202,11 +212,12 @@ void Generator::sample(const Images& images) {
     std::unique_ptr<McSession, void (*)(McSession*)> session(engine_->session_new(model_, &request, &error),
                                                              engine_->session_free);
     if (!session) raise(error);
-    // Statistics can be read while the session lives, and of the last session afterwards.
+    // Statistics can be read, and changes be made, while the session lives, and of the last session afterwards.
     struct Shown {
         Generator& g;
         Shown(Generator& g, McSession* session) : g(g) {
             std::lock_guard lock(g.mutex_);
+            g.tell_story(session);
             g.session_ = session;
         }
         ~Shown() {
@@ -221,6 +232,10 @@ void Generator::sample(const Images& images) {
     seed_used_(seed);
 
     for (int index = 0;; index++) {
+        {
+            std::lock_guard lock(mutex_);
+            times_.begin(seconds_now());
+        }
         McFrames* frames = engine_->session_next(session.get(), &error);
         if (!frames && error.status != MC_OK) raise(error);
         if (!frames) return;
@@ -229,16 +244,78 @@ void Generator::sample(const Images& images) {
     }
 }
 
+// ---- changes ----
+
+void Generator::change(McSession* session, const Fields& changed, std::optional<int> frames) {
+    McUpdate update;
+    init_c(&update, sizeof update);
+    write_c(changed, update);
+    update.queued = frames.has_value();
+    update.frames = frames.value_or(0);
+    McError error{};
+    if (!engine_->session_update(session, &update, &error)) raise(error);
+}
+
+void Generator::update(const Fields& changed, std::optional<int> frames) {
+    std::lock_guard lock(mutex_);
+    if (session_) return change(session_, changed, frames);
+    if (waiting_.size() >= MOST_WAITING)
+        throw Error(MC_ERROR_SETTINGS, std::to_string(MOST_WAITING) +
+                                           " changes wait for the video to begin, and no more can: start the element.");
+    waiting_.emplace_back(changed, frames);
+}
+
+void Generator::clear_queued() {
+    std::lock_guard lock(mutex_);
+    std::erase_if(waiting_, [](const auto& update) { return update.second.has_value(); });
+    if (session_) engine_->session_clear_updates(session_);
+}
+
+// The prompts of the file, then what was asked for before there was a session.
+void Generator::tell_story(McSession* session) {
+    for (size_t i = 0; i < job_.story.size(); i++) {
+        const StoryLine& line = job_.story[i];
+        const double frames = line.frames ? double(line.frames)
+                                          : line.seconds * picture_->frame_rate_n / picture_->frame_rate_d;
+        Fields wanted;
+        if (i) wanted.prompt = line.prompt; // the first one is the request's
+        change(session, wanted, int(std::clamp(std::round(frames), 1.0, 1e9)));
+    }
+    for (const auto& [changed, frames] : std::exchange(waiting_, {})) try {
+            change(session, changed, frames);
+        } catch (const Error& e) {
+            outbox_.post(message_of(element_, fault_of(e.status, e.what(), e.detail), GST_MESSAGE_WARNING));
+        }
+}
+
+gint64 Generator::update() const {
+    McMadeWith with{};
+    with.struct_size = sizeof with;
+    engine_->frames_made_with(current_, &with);
+    return with.update;
+}
+
+MadeWith Generator::made_with() const {
+    McMadeWith with{};
+    with.struct_size = sizeof with;
+    engine_->frames_made_with(current_, &with);
+    return {with.update, with.prompt, with.negative_prompt, with.guidance_scale, with.cache_threshold};
+}
+
 bool Generator::put(McFrames* frames) {
     std::unique_lock lock(mutex_);
-    changed_.wait(lock, [&] { return quit_ || queue_.size() < QUEUE_CHUNKS; });
-    if (quit_) {
-        engine_->frames_free(frames);
-        return false;
-    }
+    times_.end(seconds_now(), engine_->frames_count(frames));
+    changed_.wait(lock, [&] { return quit_ || queue_.size() < size_t(job_.queue_chunks); });
+    // What is finished is delivered even when the stream ends early; stop() forgets it.
     queue_.push_back(frames);
     changed_.notify_all();
-    return true;
+    return !quit_;
+}
+
+Generator::Pace Generator::pace() const {
+    std::lock_guard lock(mutex_);
+    return {int(queue_.size()), times_.frames(), remaining_,      times_.worst(),
+            times_.usual(),     times_.left(seconds_now()), quit_ || ended_ || failed_};
 }
 
 Stats Generator::stats() const {
@@ -341,15 +418,18 @@ void Generator::set_flushing(bool flushing) {
     outbox_.set_flushing(flushing);
 }
 
-Generator::Next Generator::wait() {
+Generator::Next Generator::wait(const std::function<bool()>& give_up) {
     std::unique_lock lock(mutex_);
-    changed_.wait(lock, [&] { return flushing_ || current_ || !queue_.empty() || ended_ || failed_; });
+    const auto come = [&] { return flushing_ || current_ || !queue_.empty() || ended_ || failed_; };
+    changed_.wait(lock, [&] { return come() || (give_up && give_up()); });
     if (flushing_) return Next::FLUSHING;
     if (current_) return Next::FRAME;
+    if (!come()) return Next::NOT_YET;
     if (!queue_.empty()) {
         current_ = queue_.front();
         queue_.pop_front();
         position_ = 0;
+        remaining_ = engine_->frames_count(current_);
         changed_.notify_all();
     }
     lock.unlock();
@@ -359,8 +439,17 @@ Generator::Next Generator::wait() {
     return current_ ? Next::FRAME : failed_ ? Next::FAILED : Next::END;
 }
 
+void Generator::wake() {
+    std::lock_guard lock(mutex_);
+    changed_.notify_all();
+}
+
 gint64 Generator::frame_index() const {
     return engine_->frames_first(current_) + position_;
+}
+
+gint64 Generator::chunk_first() const {
+    return engine_->frames_first(current_);
 }
 
 void Generator::write(McPixelFormat format, uint8_t* const planes[3], const int strides[3]) const {
@@ -368,6 +457,10 @@ void Generator::write(McPixelFormat format, uint8_t* const planes[3], const int 
 }
 
 void Generator::advance() {
+    {
+        std::lock_guard lock(mutex_);
+        remaining_--;
+    }
     if (++position_ < engine_->frames_count(current_)) return;
     engine_->frames_free(current_);
     current_ = nullptr;

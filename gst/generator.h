@@ -5,7 +5,7 @@
 // most one layer of a network or one tensor of a file.
 //
 //     start ──> load engine ──> wait for a picture ──> check, load model ──> session: next, next, ... ──> end
-//                               (set_picture)                                    │ queue of 2 chunks
+//                               (set_picture)                                    │ queue of chunks
 //                                                                             wait, write, advance   (streaming thread)
 #include <gst/gst.h>
 
@@ -20,10 +20,12 @@
 #include <string>
 #include <thread>
 
+#include "gst/chunk_times.h"
 #include "gst/engine_library.h"
 #include "gst/fault.h"
 #include "gst/image_file.h"
 #include "gst/outbox.h"
+#include "gst/prompts_file.h"
 #include "gst/settings.h"
 #include "gst/stats.h"
 
@@ -40,6 +42,15 @@ struct Picture {
 struct Job {
     Fields settings; // model.path and num_frames are set
     Engine engine;
+    int queue_chunks = 2;
+    std::vector<StoryLine> story; // begins with the first frame; settings.prompt is its first prompt
+};
+
+// What a chunk was made with.
+struct MadeWith {
+    gint64 update = 0; // 0: the settings at the start
+    std::string prompt, negative_prompt;
+    double guidance_scale = 1, cache_threshold = 0;
 };
 
 class Generator {
@@ -53,7 +64,7 @@ class Generator {
     void start(Job job);
     void stop();       // cancels and joins the worker; discards pending frames and messages, keeps the model
     void drop_model(); // while stopped
-    // Ends the stream: the worker abandons its work; does not wait for it.
+    // Ends the stream after the chunks that are finished: the worker abandons its work; does not wait for it.
     void end_early();
     // Before an error is posted: waits, woken by stop() and set_flushing(), until a moment after start().
     // gst-launch-1.0 (1.22) misses errors that come before its main loop runs, and then never ends.
@@ -62,11 +73,17 @@ class Generator {
     // ---- streaming thread ----
     void set_picture(const Picture& picture); // only the first call has an effect
     void set_flushing(bool flushing);         // from any thread: wait() returns FLUSHING while it is set
-    enum class Next { FRAME, FLUSHING, END, FAILED };
+    enum class Next { FRAME, FLUSHING, END, FAILED, NOT_YET };
     // Returns the same FRAME until advance(): a buffer that could not be pushed is requested again. Messages posted before
     // a chunk, or before the end, have been delivered by then (Outbox::await).
-    Next wait();
+    // give_up: NOT_YET when it says so before there is a frame; asked again after wake().
+    Next wait(const std::function<bool()>& give_up = {});
+    void wake();                // from any thread
     gint64 frame_index() const; // after FRAME
+    gint64 chunk_first() const; // likewise: the first frame of its chunk
+    gint64 update() const;      // likewise: MadeWith::update
+    MadeWith made_with() const; // likewise
+    const Job& job() const { return job_; }
     void write(McPixelFormat format, uint8_t* const planes[3], const int strides[3]) const;
     void advance();
 
@@ -76,6 +93,17 @@ class Generator {
 
     // ---- any thread ----
     Stats stats() const; // of the running session, or else of the last one
+    // What is set of `changed` counts from the next chunk on that starts; queued: after what was queued before, and what is
+    // queued next comes `frames` later. Before there is a session it waits for one. Throws mc::Error for what cannot be.
+    void update(const Fields& changed, std::optional<int> frames = {});
+    void clear_queued(); // what has not begun of it
+    struct Pace {
+        int queued;                // chunks, beside the one that is being sent
+        int frames, remaining;     // in a chunk; still to send of the one that is being sent
+        double worst, usual, left; // seconds that a chunk takes, and until the next one is ready; 0: not known
+        bool ended;                // nothing more comes
+    };
+    Pace pace() const;
 
   private:
     struct ModelKey {
@@ -93,7 +121,9 @@ class Generator {
     void close_progress(GstProgressType type, const char* text);
     GstMessage* progress_message(GstProgressType type, const char* text) const;
     static void on_progress(void* user, double fraction, const char* part);
-    bool put(McFrames* frames); // false: stopped
+    void change(McSession* session, const Fields& changed, std::optional<int> frames);
+    void tell_story(McSession* session); // with the lock
+    bool put(McFrames* frames); // false: that was the last one
     void post_plan(const McModelOptions& options, const McRequest& request);
     void post_chunk(McSession* session, const McFrames* frames, int index);
     void forget_frames();
@@ -125,6 +155,9 @@ class Generator {
     McSession* session_ = nullptr;
     Stats last_stats_; // when there is no session
     std::deque<McFrames*> queue_;
+    std::deque<std::pair<Fields, std::optional<int>>> waiting_; // updates, for a session
+    ChunkTimes times_;
+    int remaining_ = 0; // frames of the current chunk
 
     // Owned by the streaming thread.
     McFrames* current_ = nullptr;

@@ -6,7 +6,7 @@
  * Generates a video from a text prompt, with an autoregressive video diffusion model (SkyReels-V2 Diffusion
  * Forcing). Without further settings it uses a small demo model that comes with the plugin.
  *
- * The element is not live and not seekable. It produces exactly #GstMotionCacheGen:num-frames frames and then
+ * The element is not seekable. It produces exactly #GstMotionCacheGen:num-frames frames (-1: without end) and then
  * ends the stream; from READY to PAUSED it starts again with the first one. The frames of a chunk are pushed as
  * soon as the chunk is denoised, long before the whole video is done. Generating is usually slower than real
  * time: set `sync=false` on a video sink, or record to a file first.
@@ -27,6 +27,14 @@
  * Width and height are multiples of 16. The pixel format (I420, NV12, RGB) is the one that downstream prefers.
  *
  * Size and rate are fixed once frames are produced; the pixel format may be renegotiated at any time.
+ *
+ * ## Live
+ *
+ * With #GstMotionCacheGen:is-live, frames carry the running time at which they are due, evenly spaced, and leave at that
+ * time or at most #GstMotionCacheGen:latency later, which sinks wait for. Nothing is generated beyond
+ * #GstMotionCacheGen:queue-chunks. A chunk that comes too late is an underrun, and #GstMotionCacheGen:underrun says what
+ * is done. Pausing loses no frame; an EOS event ends the stream at once, while a stream that is not live ends after the
+ * chunks that are finished.
  *
  * ## Messages
  *
@@ -50,8 +58,21 @@
  *
  * ## Properties
  *
- * Settings are read when the element goes from READY to PAUSED. A property that is changed later takes effect at the next
- * start; a WARNING message says so, once per property.
+ * Settings are read when the element goes from READY to PAUSED. prompt, negative-prompt, guidance-scale, cache-threshold
+ * and prompt-transition may be changed later: they count from the next chunk on that starts. Another property that is
+ * changed then takes effect at the next start; a WARNING message says so, once per property.
+ *
+ * ## Prompts that change
+ *
+ * Set #GstMotionCacheGen:prompt, emit #GstMotionCacheGen::queue-prompt, or name a file of prompts. Before the first frame
+ * and before each frame that was made with other settings than the one before it, an element message
+ * `motioncache-prompt` is posted, with the fields
+ *
+ * * #gchararray `prompt`, `negative-prompt`; #gdouble `guidance-scale`, `cache-threshold` (0: nothing is cached)
+ * * #guint64 `pts`, #gint64 `frame`: of that frame
+ * * #gint64 `id`: 0 for the settings at the start, else the number of the change
+ *
+ * With it come tags: the prompt as title, the settings and the seed as comment (#GstMotionCacheGen:embed-metadata).
  *
  * ## Environment
  *
@@ -64,59 +85,19 @@
 #include "gst/motioncachegen.h"
 
 #include <exception>
-#include <optional>
-#include <set>
 
-#include "engine/request/field.h"
 #include "gst/caps_clash.h"
 #include "gst/debug.h"
+#include "gst/element.h"
 #include "gst/fault.h"
-#include "gst/generator.h"
-#include "gst/outbox.h"
 #include "gst/settings.h"
-#include "gst/video_caps.h"
+#include "gst/stats.h"
 
 GST_DEBUG_CATEGORY(motioncachegen_debug);
 GST_DEBUG_CATEGORY(motioncache_engine_debug);
 #define GST_CAT_DEFAULT motioncachegen_debug
 
 using namespace mc::gst;
-
-namespace {
-
-struct State {
-    explicit State(GstMotionCacheGen* self);
-
-    // OBJECT_LOCK
-    mc::Fields settings;
-    gint64 seed_used = -1;
-    std::optional<ModelSizes> sizes; // from start to stop
-    std::optional<Picture> picture;  // from the first set_caps to stop
-    int num_frames = 0;              // with sizes
-    bool started = false;            // from start to stop, which run with a copy of the settings
-    std::set<guint> told_later;      // settings changed meanwhile, each warned of already
-
-    GstVideoInfo info{}; // STREAM_LOCK
-    Outbox outbox;
-    Generator generator;
-};
-
-class ObjectLock {
-  public:
-    explicit ObjectLock(gpointer object) : object_(object) { GST_OBJECT_LOCK(object_); }
-    ~ObjectLock() { GST_OBJECT_UNLOCK(object_); }
-    ObjectLock(const ObjectLock&) = delete;
-
-  private:
-    gpointer object_;
-};
-
-} // namespace
-
-struct _GstMotionCacheGen {
-    GstPushSrc parent;
-    State* state; // GObject only zero-fills its instances: C++ members need a constructor
-};
 
 #define gst_motioncache_gen_parent_class parent_class
 G_DEFINE_TYPE(GstMotionCacheGen, gst_motioncache_gen, GST_TYPE_PUSH_SRC)
@@ -136,14 +117,18 @@ State::State(GstMotionCacheGen* self)
               self->state->seed_used = seed;
           }
           self->state->outbox.notify("seed-used");
+      }),
+      clock(GST_ELEMENT(self)), pacing(clock, generator, [self] {
+          if (gst_base_src_is_live(GST_BASE_SRC(self)))
+              self->state->outbox.post(gst_message_new_latency(GST_OBJECT(self)));
       }) {
 }
 
-static State& state_of(gpointer self) {
-    return *GST_MOTIONCACHE_GEN(self)->state;
-}
-
 // ---- object ----
+
+static void get(const State& state, guint id, GValue* value) {
+    if (!get_stream_setting(state.stream, id, value)) get_setting(state.settings, id, value);
+}
 
 static void gst_motioncache_gen_set_property(GObject* object, guint id, const GValue* value, GParamSpec* spec) {
     State& state = state_of(object);
@@ -152,13 +137,18 @@ static void gst_motioncache_gen_set_property(GObject* object, guint id, const GV
         GValue before = G_VALUE_INIT, after = G_VALUE_INIT;
         g_value_init(&before, spec->value_type);
         g_value_init(&after, spec->value_type);
-        get_setting(state.settings, id, &before);
-        set_setting(state.settings, id, value);
-        get_setting(state.settings, id, &after);
+        get(state, id, &before);
+        if (!set_stream_setting(state.stream, id, value)) set_setting(state.settings, id, value);
+        get(state, id, &after);
         const bool changed = g_param_values_cmp(spec, &before, &after) != 0;
         g_value_unset(&before);
         g_value_unset(&after);
-        if (!changed || !state.started || !state.told_later.insert(id).second) return;
+        if (!changed || !state.started) return;
+    }
+    if (change_while_playing(GST_ELEMENT(object), id)) return;
+    {
+        ObjectLock lock(object);
+        if (!state.told_later.insert(id).second) return;
     }
     GST_ELEMENT_WARNING(
         object, RESOURCE, SETTINGS,
@@ -170,14 +160,19 @@ static void gst_motioncache_gen_set_property(GObject* object, guint id, const GV
 
 static void gst_motioncache_gen_get_property(GObject* object, guint id, GValue* value, GParamSpec* spec) {
     if (id == PROPERTY_STATS) { // takes the generator's own lock
-        g_value_take_boxed(value, structure_of(state_of(object).generator.stats()));
+        GstStructure* stats = structure_of(state_of(object).generator.stats());
+        const Pacing::Counts counts = state_of(object).pacing.counts();
+        gst_structure_set(stats, "chunks-queued", G_TYPE_INT64, counts.queued, "underruns", G_TYPE_INT64, counts.underruns,
+                          "frames-repeated", G_TYPE_INT64, counts.repeated, "real-time-factor", G_TYPE_DOUBLE,
+                          counts.real_time_factor, nullptr);
+        g_value_take_boxed(value, stats);
         return;
     }
     ObjectLock lock(object);
     if (id == PROPERTY_SEED_USED)
         g_value_set_int64(value, state_of(object).seed_used);
     else
-        get_setting(state_of(object).settings, id, value);
+        get(state_of(object), id, value);
 }
 
 static void gst_motioncache_gen_finalize(GObject* object) {
@@ -219,20 +214,44 @@ static gboolean gst_motioncache_gen_post_message(GstElement* element, GstMessage
 
 static GstStateChangeReturn gst_motioncache_gen_change_state(GstElement* element, GstStateChange transition) {
     State& state = state_of(element);
-    if (transition == GST_STATE_CHANGE_READY_TO_PAUSED) state.outbox.open();
+    bool live = false;
+    if (transition == GST_STATE_CHANGE_READY_TO_PAUSED) {
+        state.outbox.open();
+        ObjectLock lock(element);
+        live = state.stream.live;
+    }
+    if (transition == GST_STATE_CHANGE_READY_TO_PAUSED) gst_base_src_set_live(GST_BASE_SRC(element), live);
+    if (transition == GST_STATE_CHANGE_PAUSED_TO_PLAYING) state.clock.set_playing(true);
+    if (transition == GST_STATE_CHANGE_PLAYING_TO_PAUSED) {
+        state.interrupted = true;
+        state.clock.set_playing(false);
+        state.generator.wake();
+    }
     GstStateChangeReturn result = GST_ELEMENT_CLASS(parent_class)->change_state(element, transition);
     if (transition == GST_STATE_CHANGE_READY_TO_NULL) state.generator.drop_model();
     return result;
 }
 
-// After EOS from the application nothing is pushed any more. Loading ends too: gst-launch waits for its PROGRESS
-// before it lets EOS through to the sinks.
+static bool ends_by_itself(GstElement* element) {
+    const bool live = gst_base_src_is_live(GST_BASE_SRC(element));
+    ObjectLock lock(element);
+    return state_of(element).started && !live;
+}
+
+static gboolean gst_motioncache_gen_set_clock(GstElement* element, GstClock* clock) {
+    const gboolean result = GST_ELEMENT_CLASS(parent_class)->set_clock(element, clock);
+    state_of(element).clock.clock_changed();
+    return result;
+}
+
+// After EOS from the application the chunks that are finished are pushed, and in a live stream nothing any more. Loading
+// ends too: gst-launch waits for its PROGRESS before it lets EOS through to the sinks.
 static gboolean gst_motioncache_gen_send_event(GstElement* element, GstEvent* event) {
     if (GST_EVENT_TYPE(event) == GST_EVENT_EOS) {
         state_of(element).generator.end_early();
-        // After an error the streaming thread ends the stream by itself. It may be doing so, and the base class would wait
-        // for it with the lock in hand that the sinks need to let EOS through.
-        if (state_of(element).outbox.failed()) {
+        // The streaming thread ends the stream by itself, as it does after an error. It may be doing so, and the base class
+        // would wait for it with the lock in hand that the sinks need to let EOS through.
+        if (state_of(element).outbox.failed() || ends_by_itself(element)) {
             gst_event_unref(event);
             return TRUE;
         }
@@ -270,19 +289,26 @@ static ModelSizes sizes_of_model(const std::string& path) {
 static void begin(GstMotionCacheGen* self) {
     State& state = state_of(self);
     Job job;
+    StreamSettings stream;
     {
         ObjectLock lock(self);
         job.settings = state.settings;
+        stream = state.stream;
         state.started = true;
         state.told_later.clear();
     }
     mc::Fields& s = job.settings;
+    if (!stream.prompts_file.empty()) {
+        job.story = read_prompts_file(stream.prompts_file);
+        s.prompt = job.story.front().prompt;
+    }
     if (s.prompt.value_or("").find_first_not_of(" \t\r\n") == std::string::npos)
         throw mc::Error(MC_ERROR_SETTINGS,
                         "No prompt is given: set prompt=\"...\" to what the video should show.");
     check_texts(s);
     mc::check_ranges(s);
     job.engine = wanted_engine();
+    job.queue_chunks = stream.queue_chunks;
     if (!s.model.path) s.model.path = default_model_path();
     const ModelSizes sizes = sizes_of_model(*s.model.path);
     if (!s.num_frames) s.num_frames = sizes.num_frames;
@@ -296,6 +322,9 @@ static void begin(GstMotionCacheGen* self) {
             self, LIBRARY, SETTINGS,
             ("This is a test pattern, not a generated video: unset MOTIONCACHE_ENGINE to generate."),
             (nullptr));
+    state.pacing.begin(stream, 4 * s.causal_block_size.value_or(sizes.causal_block_size));
+    state.given = false;
+    state.told_update = -1;
     state.generator.start(std::move(job));
 }
 
@@ -320,6 +349,7 @@ static gboolean gst_motioncache_gen_start(GstBaseSrc* src) {
 static gboolean gst_motioncache_gen_stop(GstBaseSrc* src) {
     State& state = state_of(src);
     state.generator.stop();
+    gst_clear_buffer(&state.last_frame);
     ObjectLock lock(src);
     state.sizes.reset();
     state.picture.reset();
@@ -328,197 +358,17 @@ static gboolean gst_motioncache_gen_stop(GstBaseSrc* src) {
 }
 
 static gboolean gst_motioncache_gen_unlock(GstBaseSrc* src) {
-    state_of(src).generator.set_flushing(true);
+    State& state = state_of(src);
+    state.interrupted = true;
+    state.clock.set_flushing(true);
+    state.generator.set_flushing(true);
     return TRUE;
 }
 
 static gboolean gst_motioncache_gen_unlock_stop(GstBaseSrc* src) {
+    state_of(src).clock.set_flushing(false);
     state_of(src).generator.set_flushing(false);
     return TRUE;
-}
-
-// ---- caps ----
-
-// Before start() any caps may be linked, so that negotiation can report what clashes and what would fit;
-// gst_parse_launch would only report that the element "can't handle caps".
-static GstCaps* gst_motioncache_gen_get_caps(GstBaseSrc* src, GstCaps* filter) {
-    GstCaps* wide = gst_pad_get_pad_template_caps(GST_BASE_SRC_PAD(src));
-    GstCaps* caps;
-    {
-        ObjectLock lock(src);
-        const State& state = state_of(src);
-        if (state.picture) // the size is fixed by now; the pixel format may still change
-            caps = narrow_caps(wide, *state.picture);
-        else if (state.sizes)
-            caps = narrow_caps(wide, *state.sizes);
-        else {
-            caps = gst_caps_copy(wide);
-            gst_caps_append(caps, gst_caps_from_string("video/x-raw; video/x-raw(ANY)"));
-        }
-    }
-    gst_caps_unref(wide);
-    if (!filter) return caps;
-    GstCaps* filtered = gst_caps_intersect_full(filter, caps, GST_CAPS_INTERSECT_FIRST);
-    gst_caps_unref(caps);
-    return filtered;
-}
-
-static Picture preferred_of(GstMotionCacheGen* self) {
-    ObjectLock lock(self);
-    return state_of(self).sizes->preferred;
-}
-
-static void explain_disagreement(GstBaseSrc* src, const GstCaps* theirs, const GstCaps* ours) {
-    State& state = state_of(src);
-    state.generator.await_application();
-    if (GST_PAD_IS_FLUSHING(GST_BASE_SRC_PAD(src))) return;
-    std::optional<Picture> made;
-    ModelSizes sizes;
-    {
-        ObjectLock lock(src);
-        made = state.picture;
-        sizes = *state.sizes;
-    }
-    const std::string text =
-        made ? clash_with_made(theirs, ours, *made) : clash_with_model(theirs, ours, sizes);
-    gchar* detail = gst_caps_to_string(theirs);
-    GST_ELEMENT_ERROR(src, CORE, NEGOTIATION, ("%s", text.c_str()), ("the next element accepts %s", detail));
-    g_free(detail);
-}
-
-// As the base class does, but choosing among everything that downstream accepts, in downstream's order: a filter in
-// the query would impose our order instead.
-static gboolean gst_motioncache_gen_negotiate(GstBaseSrc* src) {
-    GstPad* pad = GST_BASE_SRC_PAD(src);
-    GstCaps* ours = gst_pad_query_caps(pad, nullptr);
-    GstCaps* theirs = gst_pad_peer_query_caps(pad, nullptr);
-    GST_DEBUG_OBJECT(src, "the next element accepts %" GST_PTR_FORMAT, theirs);
-    GstCaps* caps = choose_caps(theirs, ours, preferred_of(GST_MOTIONCACHE_GEN(src)));
-    const bool agreed = !gst_caps_is_empty(caps);
-    const gboolean result = agreed && gst_base_src_set_caps(src, caps);
-    if (!agreed) explain_disagreement(src, theirs, ours);
-    gst_caps_unref(caps);
-    gst_caps_unref(theirs);
-    gst_caps_unref(ours);
-    return result;
-}
-
-static gboolean gst_motioncache_gen_set_caps(GstBaseSrc* src, GstCaps* caps) {
-    State& state = state_of(src);
-    GstVideoInfo info;
-    if (!gst_video_info_from_caps(&info, caps)) return FALSE;
-    const Picture picture{info.width, info.height, info.fps_n, info.fps_d};
-    {
-        ObjectLock lock(src);
-        if (state.picture && *state.picture != picture) return FALSE;
-        state.picture = picture;
-        src->segment.duration = gst_util_uint64_scale(state.num_frames, GST_SECOND * info.fps_d, info.fps_n);
-    }
-    state.info = info;
-    state.generator.set_picture(picture);
-    return TRUE;
-}
-
-static gboolean gst_motioncache_gen_decide_allocation(GstBaseSrc* src, GstQuery* query) {
-    GstCaps* caps = nullptr;
-    gst_query_parse_allocation(query, &caps, nullptr);
-    GstVideoInfo info;
-    if (!caps || !gst_video_info_from_caps(&info, caps)) return FALSE;
-
-    GstBufferPool* pool = nullptr;
-    guint size = 0, least = 0, most = 0;
-    const bool offered = gst_query_get_n_allocation_pools(query) > 0;
-    if (offered) gst_query_parse_nth_allocation_pool(query, 0, &pool, &size, &least, &most);
-    size = MAX(size, guint(info.size));
-    if (!pool) pool = gst_video_buffer_pool_new();
-
-    GstStructure* config = gst_buffer_pool_get_config(pool);
-    gst_buffer_pool_config_set_params(config, caps, size, least, most);
-    if (gst_query_find_allocation_meta(query, GST_VIDEO_META_API_TYPE, nullptr))
-        gst_buffer_pool_config_add_option(config, GST_BUFFER_POOL_OPTION_VIDEO_META);
-    gst_buffer_pool_set_config(pool, config);
-
-    if (offered)
-        gst_query_set_nth_allocation_pool(query, 0, pool, size, least, most);
-    else
-        gst_query_add_allocation_pool(query, pool, size, least, most);
-    gst_object_unref(pool);
-    return GST_BASE_SRC_CLASS(parent_class)->decide_allocation(src, query);
-}
-
-static gboolean gst_motioncache_gen_query(GstBaseSrc* src, GstQuery* query) {
-    switch (GST_QUERY_TYPE(query)) {
-    case GST_QUERY_DURATION: {
-        GstFormat format;
-        gst_query_parse_duration(query, &format, nullptr);
-        ObjectLock lock(src);
-        const State& state = state_of(src);
-        if (!state.sizes) return FALSE;
-        if (format == GST_FORMAT_DEFAULT) {
-            gst_query_set_duration(query, format, state.num_frames);
-            return TRUE;
-        }
-        if (format != GST_FORMAT_TIME) return FALSE;
-        const Picture& p = state.picture ? *state.picture : state.sizes->preferred;
-        gst_query_set_duration(
-            query, format,
-            gst_util_uint64_scale(state.num_frames, GST_SECOND * p.frame_rate_d, p.frame_rate_n));
-        return TRUE;
-    }
-    case GST_QUERY_SCHEDULING:
-        gst_query_set_scheduling(
-            query, GstSchedulingFlags(GST_SCHEDULING_FLAG_SEQUENTIAL | GST_SCHEDULING_FLAG_BANDWIDTH_LIMITED),
-            1, -1, 0);
-        gst_query_add_scheduling_mode(query, GST_PAD_MODE_PUSH);
-        return TRUE;
-    default:
-        return GST_BASE_SRC_CLASS(parent_class)->query(src, query);
-    }
-}
-
-// ---- frames ----
-
-static void stamp(GstBuffer* buffer, gint64 frame, const GstVideoInfo& info) {
-    auto time = [&](gint64 f) { return gst_util_uint64_scale(f, GST_SECOND * info.fps_d, info.fps_n); };
-    GST_BUFFER_PTS(buffer) = time(frame);
-    GST_BUFFER_DTS(buffer) = GST_CLOCK_TIME_NONE;
-    GST_BUFFER_DURATION(buffer) = time(frame + 1) - time(frame);
-    GST_BUFFER_OFFSET(buffer) = frame;
-    GST_BUFFER_OFFSET_END(buffer) = frame + 1;
-}
-
-static GstFlowReturn gst_motioncache_gen_fill(GstPushSrc* src, GstBuffer* buffer) {
-    State& state = state_of(src);
-    switch (state.generator.wait()) {
-    case Generator::Next::FLUSHING:
-        return GST_FLOW_FLUSHING;
-    case Generator::Next::END:
-        return GST_FLOW_EOS;
-    case Generator::Next::FAILED:
-        return GST_FLOW_ERROR;
-    case Generator::Next::FRAME:
-        break;
-    }
-    GstVideoFrame frame;
-    if (!gst_video_frame_map(&frame, &state.info, buffer, GST_MAP_WRITE)) {
-        GST_ELEMENT_ERROR(src, RESOURCE, WRITE,
-                          ("The buffer that the next element allocated for a frame cannot be written: put "
-                           "identity drop-allocation=true after motioncachegen."),
-                          (nullptr));
-        return GST_FLOW_ERROR;
-    }
-    uint8_t* planes[3] = {};
-    int strides[3] = {};
-    for (guint i = 0; i < GST_VIDEO_FRAME_N_PLANES(&frame); i++) {
-        planes[i] = static_cast<uint8_t*>(GST_VIDEO_FRAME_PLANE_DATA(&frame, i));
-        strides[i] = GST_VIDEO_FRAME_PLANE_STRIDE(&frame, i);
-    }
-    state.generator.write(pixel_format_of(state.info), planes, strides);
-    gst_video_frame_unmap(&frame);
-    stamp(buffer, state.generator.frame_index(), state.info);
-    GST_LOG_OBJECT(src, "frame %" G_GINT64_FORMAT, state.generator.frame_index());
-    state.generator.advance();
-    return GST_FLOW_OK;
 }
 
 // ---- class ----
@@ -539,6 +389,7 @@ static void gst_motioncache_gen_class_init(GstMotionCacheGenClass* klass) {
 
     element->post_message = GST_DEBUG_FUNCPTR(gst_motioncache_gen_post_message);
     element->change_state = GST_DEBUG_FUNCPTR(gst_motioncache_gen_change_state);
+    element->set_clock = GST_DEBUG_FUNCPTR(gst_motioncache_gen_set_clock);
     element->send_event = GST_DEBUG_FUNCPTR(gst_motioncache_gen_send_event);
     gst_element_class_set_static_metadata(
         element, "Video from a prompt", "Source/Video",
@@ -549,15 +400,13 @@ static void gst_motioncache_gen_class_init(GstMotionCacheGenClass* klass) {
     base->stop = GST_DEBUG_FUNCPTR(gst_motioncache_gen_stop);
     base->unlock = GST_DEBUG_FUNCPTR(gst_motioncache_gen_unlock);
     base->unlock_stop = GST_DEBUG_FUNCPTR(gst_motioncache_gen_unlock_stop);
-    base->get_caps = GST_DEBUG_FUNCPTR(gst_motioncache_gen_get_caps);
-    base->negotiate = GST_DEBUG_FUNCPTR(gst_motioncache_gen_negotiate);
-    base->set_caps = GST_DEBUG_FUNCPTR(gst_motioncache_gen_set_caps);
-    base->decide_allocation = GST_DEBUG_FUNCPTR(gst_motioncache_gen_decide_allocation);
-    base->query = GST_DEBUG_FUNCPTR(gst_motioncache_gen_query);
-    GST_PUSH_SRC_CLASS(klass)->fill = GST_DEBUG_FUNCPTR(gst_motioncache_gen_fill);
+    install_negotiation(base);
+    install_frames(GST_PUSH_SRC_CLASS(klass));
+    install_prompts(element);
 }
 
 static void gst_motioncache_gen_init(GstMotionCacheGen* self) {
     self->state = new State(self);
     gst_base_src_set_format(GST_BASE_SRC(self), GST_FORMAT_TIME);
+    watch_pushes(GST_BASE_SRC_PAD(self), *self->state);
 }

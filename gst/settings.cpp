@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "engine/request/field.h"
+#include "gst/stream_settings.h"
 
 namespace mc::gst {
 namespace {
@@ -57,8 +58,8 @@ GParamSpec* spec_of(const Field& f) {
     return std::visit(
         Overloaded{
             [&](const IntField& t) {
-                return g_param_spec_int(f.name, f.nick, f.blurb, std::min(t.least, t.unset), t.most, t.unset,
-                                        flags);
+                return g_param_spec_int(f.name, f.nick, f.blurb, std::min({t.least, t.unset, t.none.value_or(t.unset)}),
+                                        t.most, t.unset, flags);
             },
             [&](const Int64Field& t) {
                 return g_param_spec_int64(f.name, f.nick, f.blurb, std::min(t.least, t.unset), t.most, t.unset,
@@ -113,7 +114,7 @@ void install_settings(GObjectClass* klass) {
      * Work spent so far on the current or the last video. Fields, #gint64 unless noted otherwise:
      *
      * * #gchararray `cache`: the cache in use
-     * * `seed`, `frames`, `frames-total`, `forwards`, `forwards-total`
+     * * `seed`, `frames`, `frames-total`, `forwards`, `forwards-total`; totals are -1 where there is no end
      * * `turns`: one chunk, one denoising step, one guidance branch; `turns-whole`, `turns-partial` and `turns-reused`
      *   are those in which all, some and none of the chunk's tokens were computed
      * * `tokens-computed`, `tokens-reused` in these turns; `passes-extra`: passes for keys and values only
@@ -121,7 +122,9 @@ void install_settings(GObjectClass* klass) {
      * * `flop-text`, `flop-transformer`, `flop-vae`, counted from the shapes that were run
      * * `bytes-weights`; `bytes-planned`, what the request may need in all; `bytes-keys-values` and `bytes-cache`, part
      *   of bytes-planned
-     * * `chunks`: a list of structures, one per delivered chunk: `first-frame`, `frames`, and turns and tokens as above
+     * * `chunks`: a #GValueArray of structures, one for each of the last 1024 delivered chunks: `first-frame`, `frames`, and turns and tokens as above
+     * * `chunks-queued`; `underruns`, how often a live stream had nothing to send in time; `frames-repeated`
+     * * #gdouble `real-time-factor`: seconds of video generated per second, recently; 0 before it is known
      */
     g_object_class_install_property(
         klass, PROPERTY_STATS,
@@ -132,6 +135,7 @@ void install_settings(GObjectClass* klass) {
                            GST_TYPE_STRUCTURE, GParamFlags(G_PARAM_READABLE | G_PARAM_STATIC_STRINGS)));
     guint id = FIRST;
     for (const Field* field : properties()) g_object_class_install_property(klass, id++, spec_of(*field));
+    install_stream_settings(klass, id);
 }
 
 void set_setting(Fields& values, guint id, const GValue* value) {
@@ -180,6 +184,39 @@ void get_setting(const Fields& values, guint id, GValue* value) {
                    },
                },
                field.type);
+}
+
+std::optional<Fields> change_of(const Fields& values, guint id) {
+    if (id < FIRST || id - FIRST >= properties().size()) return {};
+    const Field& field = property(id);
+    if (!field.while_playing || !is_set(field, values)) return {};
+    Fields from = values, change;
+    std::visit(Overloaded{[](const ChoiceField&) {}, [&](const auto& t) { t.at(change) = t.at(from); }}, field.type);
+    return change;
+}
+
+std::string text_of(const Fields& values) {
+    Fields copy = values; // `at` serves both ways
+    std::string text;
+    for (const Field* field : properties()) {
+        if (!is_set(*field, values) || field->source == Source::REQUIRED) continue;
+        if (std::holds_alternative<FileField>(field->type)) continue;
+        gchar number[G_ASCII_DTOSTR_BUF_SIZE];
+        const std::string value = std::visit(
+            Overloaded{
+                [&](const FlagField& t) -> std::string { return *t.at(copy) ? "true" : "false"; },
+                [&](const ChoiceField& t) -> std::string { return t.choice->values[size_t(t.get(values))].name; },
+                [&](const NumberField& t) -> std::string {
+                    return g_ascii_formatd(number, sizeof number, "%.10g", *t.at(copy));
+                },
+                [&](const IntField& t) { return std::to_string(*t.at(copy)); },
+                [&](const Int64Field& t) { return std::to_string(*t.at(copy)); },
+                [&](const auto& t) { return '"' + *t.at(copy) + '"'; },
+            },
+            field->type);
+        text += (text.empty() ? "" : " ") + std::string(field->name) + "=" + value;
+    }
+    return text;
 }
 
 } // namespace mc::gst

@@ -4,6 +4,7 @@
 // are stored as mc::Fields and copied when the element starts.
 #include <gst/gst.h>
 
+#include <optional>
 #include <string>
 
 #include "engine/request/fields.h"
@@ -13,10 +14,15 @@ namespace mc::gst {
 // model-path when it is not set: MOTIONCACHE_MODEL, else the demo model where `meson install` puts it.
 std::string default_model_path();
 
-// Read-only, answered by the element; the ids of the table's properties follow.
+// Read-only, answered by the element; the ids of the table's properties follow, then those of the plugin's own table
+// (gst/stream_settings.h).
 constexpr guint PROPERTY_SEED_USED = 1, PROPERTY_STATS = 2;
 void install_settings(GObjectClass* klass);
 void set_setting(Fields& values, guint id, const GValue* value);
 void get_setting(const Fields& values, guint id, GValue* value);
+// Of one of the table's properties that may change while a video is made, and is set: a request of it alone. Else empty.
+std::optional<Fields> change_of(const Fields& values, guint id);
+// What is set, "name=value" with blanks between, without prompt and names of files: for whoever wants the same video again.
+std::string text_of(const Fields& values);
 
 } // namespace mc::gst

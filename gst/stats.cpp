@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "gst/stats.h"
 
+#include <algorithm>
+
 #include "engine/request/c_request.h"
 
 namespace mc::gst {
@@ -16,7 +18,9 @@ Stats stats_of(const EngineLibrary& engine, McSession* session) {
     Stats stats{total_of(engine, session), {}};
     McChunkStats chunk{};
     chunk.struct_size = sizeof chunk;
-    while (engine.session_chunk_stats(session, int64_t(stats.chunks.size()), &chunk))
+    // Only the last ones are kept.
+    const int64_t first = std::max<int64_t>(0, stats.total.chunks - MC_CHUNKS_KEPT);
+    while (engine.session_chunk_stats(session, first + int64_t(stats.chunks.size()), &chunk))
         stats.chunks.push_back(chunk);
     return stats;
 }
@@ -60,8 +64,9 @@ GstStructure* structure_of(const Stats& stats) {
     put(s, "bytes-keys-values", t.bytes_keys_values);
     put(s, "bytes-cache", t.bytes_cache);
 
-    GValue list = G_VALUE_INIT;
-    g_value_init(&list, GST_TYPE_LIST);
+    // A GValueArray, as GStreamer's own statistics have: other lists cannot be read from Python.
+    G_GNUC_BEGIN_IGNORE_DEPRECATIONS
+    GValueArray* list = g_value_array_new(guint(stats.chunks.size()));
     for (const McChunkStats& chunk : stats.chunks) {
         GstStructure* c = gst_structure_new_empty("chunk");
         put(c, "first-frame", chunk.first_frame);
@@ -70,9 +75,14 @@ GstStructure* structure_of(const Stats& stats) {
         GValue value = G_VALUE_INIT;
         g_value_init(&value, GST_TYPE_STRUCTURE);
         g_value_take_boxed(&value, c);
-        gst_value_list_append_and_take_value(&list, &value);
+        g_value_array_append(list, &value);
+        g_value_unset(&value);
     }
-    gst_structure_take_value(s, "chunks", &list);
+    GValue value = G_VALUE_INIT;
+    g_value_init(&value, g_value_array_get_type());
+    G_GNUC_END_IGNORE_DEPRECATIONS
+    g_value_take_boxed(&value, list);
+    gst_structure_take_value(s, "chunks", &value);
     return s;
 }
 

@@ -11,7 +11,7 @@ namespace mc::gst {
 
 struct Stats {
     McStats total{};
-    std::vector<McChunkStats> chunks; // delivered ones
+    std::vector<McChunkStats> chunks; // delivered ones, the last MC_CHUNKS_KEPT
 };
 // Without the chunks, of which a stream has many.
 McStats total_of(const EngineLibrary& engine, McSession* session);

@@ -106,6 +106,7 @@ ModelSizes sizes_of(const model::FolderOutline& folder) {
     s.largest_width = int(std::min<int64_t>(LARGEST, t.rope_length * s.step_width));
     s.preferred = {d.width, d.height, d.frame_rate_n, d.frame_rate_d};
     s.num_frames = d.num_frames;
+    s.causal_block_size = d.causal_block_size;
     return s;
 }
 

@@ -28,6 +28,7 @@ struct ModelSizes {
     int largest_width, largest_height;
     Picture preferred;
     int num_frames;
+    int causal_block_size; // latent frames of a chunk
 };
 ModelSizes sizes_of(const model::FolderOutline& folder);
 

@@ -94,6 +94,8 @@ class Policy {
     virtual std::span<const float> weights(int branch, int chunk) const;
     // The chunk takes no further step: what is kept of it may go. Not every sampler says so before the window ends.
     virtual void finished(int) {}
+    // Another threshold, for the chunks that begin from now on. Does nothing where none is compared.
+    virtual void set_threshold(double) {}
     void observe(Observer observer) { observer_ = std::move(observer); }
 
   protected:

@@ -18,6 +18,9 @@ void read_c(const McRequest& from, Fields& to);
 void write_c(const Fields& from, McModelOptions& to);
 void write_c(const Fields& from, McCacheOptions& to);
 void write_c(const Fields& from, McRequest& to);
+// The fields that may change while a video is made: Field::while_playing.
+void read_c(const McUpdate& from, Fields& to);
+void write_c(const Fields& from, McUpdate& to);
 
 // What mc_..._init does: `size` bytes of a caller's struct, which may be older and shorter than ours.
 template <typename T>

@@ -90,7 +90,7 @@ void check_ranges(const Fields& values) {
     Fields copy = values;
     for (const Field& field : fields())
         std::visit(
-            Overloaded{[&](const IntField& f) { check(field.name, f.at(copy), f.least, f.most); },
+            Overloaded{[&](const IntField& f) { check(field.name, f.at(copy), f.least, f.most, false, f.none); },
                        [&](const Int64Field& f) { check(field.name, f.at(copy), f.least, f.most); },
                        [&](const NumberField& f) {
                            check(field.name, f.at(copy), f.least, f.most, f.above, f.none);

@@ -32,6 +32,7 @@ struct FileField { // the name of a file or folder
 struct IntField {
     std::optional<int>& (*at)(Fields&);
     int least, most, unset;
+    std::optional<int> none; // allowed beside the range: "none at all"
 };
 struct Int64Field {
     std::optional<int64_t>& (*at)(Fields&);
@@ -63,7 +64,7 @@ struct Field {
     Source source;
     Part part;
     unsigned families;  // that know it
-    bool while_playing; // may change then
+    bool while_playing; // may change then, from the next chunk on
     bool property;      // of the element
     FieldType type;
 };

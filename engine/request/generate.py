@@ -22,7 +22,7 @@ STRUCTS = ("model", "request", "cache")
 FAMILIES = ("skyreels-v2",)
 ABI = 3  # the version from which on fields are only appended
 FIELD_KEYS = {"name", "type", "choice", "range", "above", "unit", "unset", "none", "default", "struct", "c_name", "families",
-              "playing", "element", "c_default", "nick", "blurb", "short", "since"}
+              "none_c", "when", "element", "c_default", "nick", "blurb", "short", "since"}
 CHOICE_KEYS = {"name", "c", "cpp", "prefix", "auto", "values"}
 
 
@@ -94,7 +94,12 @@ class Field:
         if self.default == "preset" and self.struct != "cache":
             wrong("default preset is for the cache alone")
         self.c_default = entry.get("c_default", "")
-        self.playing = entry.get("playing", False)
+        when = entry.get("when", "start")
+        if when not in ("start", "next chunk"):
+            wrong(f"when {when!r} is none of start, next chunk")
+        self.playing = when == "next chunk"
+        if self.playing and (self.struct == "model" or self.type not in ("text", "int", "number")):
+            wrong("when next chunk is for texts, ints and numbers of the request and the cache")
         self.since = entry.get("since", ABI)
         self.families = entry.get("families", [])
         for family in self.families:
@@ -108,7 +113,7 @@ class Field:
             self.choice = choices.get(entry.get("choice"))
             if not self.choice:
                 wrong(f"choice {entry.get('choice')!r} is not in the table")
-        self.none = entry.get("none")
+        self.none, self.none_c = entry.get("none"), entry.get("none_c")
         self.above = entry.get("above", False)
         self.unit = entry.get("unit", "")
         self.unset_text = entry.get("unset") if self.type == "text" else None
@@ -224,8 +229,21 @@ def c_members(fields, struct):
     return "\n".join(lines)
 
 
+# McUpdate: the fields that may change while a video is made, under the names of their properties.
+def update_member(field):
+    return field.name.replace("-", "_")
+
+
+def update_fields(fields):
+    return sorted((f for f in fields if f.playing), key=lambda f: f.since)
+
+
+def update_members(fields):
+    return "\n".join(f"  {C_TYPES[f.type]}{update_member(f)};" for f in update_fields(fields))
+
+
 def none_macro(field):
-    return "MC_NO_" + field.member.upper()
+    return field.none_c or "MC_NO_" + field.member.upper()
 
 
 def c_choices(choices, fields):
@@ -241,7 +259,7 @@ def c_choices(choices, fields):
         lines.append(f"}} {choice.c};\n")
     for field in fields:
         if field.none is not None:
-            lines.append(f"#define {none_macro(field)} ({float(field.none)})\n")
+            lines.append(f"#define {none_macro(field)} ({cpp_number(field, field.none)})\n")
     return "\n".join(lines)
 
 
@@ -250,6 +268,7 @@ def header(fields, choices, template, out):
         text = file.read()
     parts = {"CHOICES": c_choices(choices, fields)}
     parts |= {f"{struct.upper()}_MEMBERS": c_members(fields, struct) for struct in STRUCTS}
+    parts["UPDATE_MEMBERS"] = update_members(fields)
     for name, part in parts.items():
         if f"@{name}@" not in text:
             raise Mistake(f"{template} has no @{name}@")
@@ -304,9 +323,11 @@ def descriptor(field):
         kind_name = {"int": "IntField", "int64": "Int64Field", "number": "NumberField"}[field.type]
         least, most = (cpp_number(field, x) for x in (field.least, field.most))
         kind = f"{kind_name}{{{at}, {least}, {most}, {cpp_number(field, field.unset)}"
+        none = "std::nullopt" if field.none is None else cpp_number(field, field.none)
         if field.type == "number":
-            none = "std::nullopt" if field.none is None else cpp_number(field, field.none)
             kind += f", {str(field.above).lower()}, {none}"
+        if field.type == "int":
+            kind += f", {none}"
         kind += "}"
     elif field.type == "flag":
         kind = f"FlagField{{{at}}}"
@@ -329,8 +350,8 @@ def variable(choice):
     return choice.name.upper().replace("-", "_") + "_CHOICE"
 
 
-def from_c(field, source):
-    value, to = f"{source}.{field.member}", f"f.{place(field)}"
+def from_c(field, source, member=None):
+    value, to = f"{source}.{member or field.member}", f"f.{place(field)}"
     if field.type in ("text", "file"):
         return f"    if ({value}) {to} = {value};"
     if field.type == "picture":
@@ -342,8 +363,8 @@ def from_c(field, source):
     return f"    if ({value} != MC_UNSET) {to} = {value};"
 
 
-def to_c(field, target):
-    value, source = f"{target}.{field.member}", f"f.{place(field)}"
+def to_c(field, target, member=None):
+    value, source = f"{target}.{member or field.member}", f"f.{place(field)}"
     if field.type in ("text", "file"):
         return f"    {value} = {source} ? {source}->c_str() : nullptr;"
     if field.type == "picture":
@@ -373,6 +394,9 @@ def table(fields, choices, out):
         chosen = [f for f in fields if f.struct == struct]
         lines += [f"void read_c(const {c_struct}& c, Fields& f) {{"] + [from_c(f, "c") for f in chosen] + ["}"]
         lines += [f"void write_c(const Fields& f, {c_struct}& c) {{"] + [to_c(f, "c") for f in chosen] + ["}", ""]
+    changing = update_fields(fields)
+    lines += ["void read_c(const McUpdate& c, Fields& f) {"] + [from_c(f, "c", update_member(f)) for f in changing] + ["}"]
+    lines += ["void write_c(const Fields& f, McUpdate& c) {"] + [to_c(f, "c", update_member(f)) for f in changing] + ["}", ""]
     lines += ["} // namespace mc", ""]
     write(out, "\n".join(lines))
 

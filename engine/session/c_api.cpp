@@ -209,8 +209,32 @@ void mc_session_free(McSession* session) {
 McFrames* mc_session_next(McSession* session, McError* error) {
     return guarded(error, [&]() -> McFrames* {
         auto frames = session->session->next();
-        return frames ? new McFrames{{frames->pixels.contiguous(), frames->first}} : nullptr;
+        return frames ? new McFrames{{frames->pixels.contiguous(), frames->first, frames->made_with}} : nullptr;
     });
+}
+
+void mc_update_init(McUpdate* update, size_t size) {
+    mc::init_c(update, size);
+}
+
+int64_t mc_session_update(McSession* session, const McUpdate* caller, McError* error) {
+    return guarded(error, [&]() -> int64_t {
+        const McUpdate c = mc::whole_c(caller, "mc_update_init");
+        mc::Fields wanted;
+        mc::read_c(c, wanted);
+        return session->session->update(wanted, c.queued ? std::optional<int64_t>(c.frames) : std::nullopt);
+    });
+}
+
+void mc_session_clear_updates(McSession* session) {
+    session->session->clear_updates();
+}
+
+void mc_frames_made_with(const McFrames* frames, McMadeWith* out) {
+    const mc::MadeWith& m = *frames->frames.made_with;
+    const McMadeWith full{out->struct_size,   m.update,         m.prompt.c_str(), m.negative_prompt.c_str(),
+                          m.guidance_scale, m.cache_threshold};
+    std::memcpy(out, &full, std::min(out->struct_size, sizeof full));
 }
 
 int mc_frames_count(const McFrames* frames) {

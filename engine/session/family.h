@@ -22,16 +22,19 @@ namespace mc::session {
 struct Outline {
     int64_t seed;
     int width, height; // pixels
-    int64_t frames, chunks, forwards;
+    int64_t frames, chunks, forwards; // -1: without end
     int64_t bytes; // that it takes beside the weights, at its worst moment; of these:
     int64_t bytes_keys_values, bytes_cache;
     cache::Kind cache;
+    bool changes = false; // follows Request::changes
+    bool guided = false;  // guidance_scale above 1 is possible
 };
 
 // The next frames that will not change any more.
 struct Chunk {
     at::Tensor pixels;         // [3, n, H, W] float32 on the CPU, n > 0, not clamped
-    sampler::ChunkCount count; // of its turns so far; Stats::chunk is brought up to date where more follow
+    sampler::ChunkCount count; // of its turns so far; the meter is told where more follow
+    std::shared_ptr<const MadeWith> made_with = {}; // null: the request
 };
 
 // One request on its way from noise to frames. From one thread.

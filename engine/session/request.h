@@ -15,6 +15,7 @@
 #include "engine/sampler/image.h"
 #include "engine/sampler/turn.h"
 #include "engine/session/cache_choice.h"
+#include "engine/request/changes.h"
 #include "engine/trace.h"
 
 namespace mc::session {
@@ -24,6 +25,7 @@ struct Request : Fields {
     std::optional<sampler::Image> image, end_image;
     schedule::Grid grid = schedule::Grid::OFFICIAL;
     Cancel cancel;
+    std::shared_ptr<Changes> changes; // while the video is made; or null
 
     // For golden cases and comparisons: a policy with settings that no field of the request gives.
     std::optional<cache::Settings> cache_settings;

@@ -10,12 +10,20 @@
 #include "engine/error.h"
 #include "engine/processor.h"
 #include "engine/session/device_errors.h"
+#include "engine/request/field.h"
+#include "engine/text/prompt_cleaning.h"
 
 namespace mc::session {
 
 Session::Session(std::shared_ptr<const Family> family, Request request)
     : family_(std::move(family)), stream_(new_stream(family_->placement.device)), cancel_(request.cancel) {
     const InStream in_stream(stream_);
+    MadeWith asked;
+    asked.prompt = request.prompt.value_or("");
+    asked.negative_prompt = request.negative_prompt.value_or("");
+    asked.guidance_scale = request.guidance_scale.value_or(1);
+    request_ = std::make_shared<const MadeWith>(asked);
+    request.changes = changes_;
     video_ = family_->begin(std::move(request));
     const Outline& o = video_->outline();
     meter_.update([&](Stats& s) {
@@ -55,7 +63,7 @@ std::optional<Frames> Session::next() {
 
 std::optional<Frames> Session::make_next() {
     const int64_t total = video_->outline().frames;
-    while (delivered_ < total) {
+    while (total < 0 || delivered_ < total) {
         cancel_.check();
         const std::optional<Chunk> chunk = video_->take(meter_);
         if (!chunk) {
@@ -65,17 +73,40 @@ std::optional<Frames> Session::make_next() {
         if (!at::isfinite(chunk->pixels.sum()).item<bool>())
             throw Error(MC_ERROR_NUMBERS,
                         "The VAE produced NaN or infinity; its weights are damaged: fetch the file again.");
-        const int64_t count = std::min(chunk->pixels.size(1), total - delivered_);
-        Frames result{chunk->pixels.narrow(1, 0, count).clamp(-1, 1), delivered_};
+        const int64_t made = chunk->pixels.size(1), count = total < 0 ? made : std::min(made, total - delivered_);
+        Frames result{chunk->pixels.narrow(1, 0, count).clamp(-1, 1), delivered_,
+                      chunk->made_with ? chunk->made_with : request_};
         delivered_ += count;
-        meter_.update([&](Stats& s) {
-            s.frames = delivered_;
-            s.chunks++;
-            s.chunk.push_back({result.first, count, chunk->count});
-        });
+        meter_.deliver({result.first, count, chunk->count});
         return result;
     }
     return std::nullopt;
+}
+
+int64_t Session::update(const Fields& wanted, std::optional<int64_t> frames) {
+    const auto refuse = [](const std::string& message) { throw Error(MC_ERROR_SETTINGS, message); };
+    check_ranges(wanted);
+    const Outline& o = video_->outline(); // does not change
+    if (!o.changes) refuse("Videos of this model cannot be changed while they are made: start a new one.");
+    if (wanted.prompt && text::clean_prompt(*wanted.prompt).empty())
+        refuse("The new prompt is empty: give a sentence that describes the video.");
+    if (wanted.guidance_scale.value_or(0) > 1 && !o.guided)
+        refuse("guidance-scale was 1 or less when the video began, so that nothing was planned for guidance: begin with more "
+               "than 1 to change it later.");
+    if (wanted.cache.threshold && o.cache == cache::Kind::NONE)
+        refuse("cache-threshold is set but nothing is cached: choose a cache when the video begins.");
+    if (frames && (*frames < 0 || *frames > INT32_MAX))
+        refuse("A queued change must count for 0 or more frames.");
+    const Change change{wanted.prompt, wanted.negative_prompt, wanted.guidance_scale, wanted.cache.threshold,
+                        wanted.prompt_transition};
+    const int64_t number = frames ? changes_->queue(change, *frames) : changes_->add(change);
+    if (!number)
+        refuse(std::to_string(Changes::MOST_QUEUED) + " changes are waiting, and no more can: queue them later.");
+    return number;
+}
+
+void Session::clear_updates() {
+    changes_->clear();
 }
 
 transformer::CallCount Session::calls() const {

@@ -13,6 +13,7 @@ namespace mc::session {
 struct Frames {
     at::Tensor pixels; // [3, n, H, W] float32 in [-1, 1], on the CPU
     int64_t first;     // index of the first one in the video
+    std::shared_ptr<const MadeWith> made_with = {};
 };
 
 class Session {
@@ -20,10 +21,14 @@ class Session {
     // Throws mc::Error: MC_ERROR_SETTINGS for what cannot work, MC_ERROR_MEMORY with needed and free bytes.
     Session(std::shared_ptr<const Family> family, Request request);
     ~Session();
-    std::optional<Frames> next(); // empty: all were delivered
-    Stats stats() const;          // from any thread
-    std::optional<ChunkStats>
-    chunk_stats(size_t index) const; // of one chunk, from any thread; does not copy the others
+    std::optional<Frames> next();                              // empty: all were delivered
+    // From any thread: what is set of the fields that may change while a video is made (Field::while_playing) counts from
+    // the next chunk on that starts; with `frames` behind those queued before (Changes). Returns the number of the change.
+    // Throws MC_ERROR_SETTINGS for what cannot be, and nothing changes.
+    int64_t update(const Fields& wanted, std::optional<int64_t> frames = {});
+    void clear_updates();                                      // queued ones that have not begun; from any thread
+    Stats stats() const;                                       // from any thread
+    std::optional<ChunkStats> chunk_stats(size_t index) const; // the same; without the copy of all others
     // What the transformer has run so far, by shape: for a benchmark that runs the same alone. From the thread of next().
     transformer::CallCount calls() const;
 
@@ -33,6 +38,8 @@ class Session {
     std::shared_ptr<const Family> family_; // outlives the video
     const std::optional<c10::Stream> stream_; // of a device: whatever thread calls
     Cancel cancel_;
+    const std::shared_ptr<Changes> changes_ = std::make_shared<Changes>();
+    std::shared_ptr<const MadeWith> request_; // what a chunk was made with that does not say
     std::unique_ptr<Video> video_;
     Meter meter_;
     int64_t delivered_ = 0;

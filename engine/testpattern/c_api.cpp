@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "engine/cancel.h"
+#include "engine/request/changes.h"
 #include "engine/request/c_request.h"
 #include "engine/testpattern/testpattern.h"
 
@@ -33,6 +34,12 @@ struct McSession {
     int corner_width = 0, corner_height = 0;
     const McCancel* cancel;
     std::atomic<int64_t> frames{0}, chunks{0}, forwards{0};
+    bool guided, cached;
+    mc::Changes changes;
+    // What the chunk that starts is made with.
+    mc::MadeWith made_with;
+    Rgb from, strip; // colours: at the beginning of the transition, now
+    int transition = 0, passed = 0, next_transition = 0;
 };
 
 struct McFrames {
@@ -43,6 +50,8 @@ struct McFrames {
     int count;
     std::vector<uint8_t> corner;
     int corner_width, corner_height;
+    mc::MadeWith made_with;
+    Rgb strip;
 };
 
 namespace {
@@ -83,6 +92,7 @@ mc::Fields checked(const McRequest& c) {
     using mc::Error;
     mc::Fields r;
     mc::read_c(c, r);
+    if (c.cache) mc::read_c(mc::whole_c(c.cache, "mc_cache_options_init"), r);
     mc::check_ranges(r);
     if (r.prompt.value_or("").empty()) throw Error(MC_ERROR_SETTINGS, "No prompt is given: set prompt.");
     if (r.width.value_or(0) % 16 || r.height.value_or(0) % 16)
@@ -98,8 +108,41 @@ void put(const McFrames& f, int index, int x, int y, uint8_t rgb[3]) {
         std::memcpy(rgb, &f.corner[3 * (size_t(y) * f.corner_width + x)], 3);
         return;
     }
-    const Rgb p = pixel({f.seed, f.width, f.height, frame}, x, y);
+    const Rgb p = pixel({f.seed, f.width, f.height, frame, f.strip}, x, y);
     rgb[0] = p.r, rgb[1] = p.g, rgb[2] = p.b;
+}
+
+void check_update(const McSession& s, const mc::Fields& wanted) {
+    using mc::Error;
+    mc::check_ranges(wanted);
+    if (wanted.prompt && wanted.prompt->find_first_not_of(" \t\r\n") == std::string::npos)
+        throw Error(MC_ERROR_SETTINGS, "The new prompt is empty: give a sentence that describes the video.");
+    if (wanted.guidance_scale.value_or(0) > 1 && !s.guided)
+        throw Error(MC_ERROR_SETTINGS, "guidance-scale was 1 or less when the video began: begin with more than 1.");
+    if (wanted.cache.threshold && !s.cached)
+        throw Error(MC_ERROR_SETTINGS, "cache-threshold is set but nothing is cached: choose a cache when the video begins.");
+}
+
+void follow_changes(McSession& s) {
+    if (const auto due = s.changes.due(s.frames)) {
+        const mc::Change& change = due->change;
+        s.made_with.update = due->update;
+        if (change.negative_prompt) s.made_with.negative_prompt = *change.negative_prompt;
+        if (change.guidance_scale) s.made_with.guidance_scale = *change.guidance_scale;
+        if (change.cache_threshold) s.made_with.cache_threshold = *change.cache_threshold;
+        if (change.prompt_transition) s.next_transition = *change.prompt_transition;
+        if (change.prompt) {
+            s.made_with.prompt = *change.prompt;
+            s.from = s.strip;
+            s.transition = s.next_transition + 1;
+            s.passed = 0;
+        }
+    }
+    if (s.passed == s.transition) return;
+    s.passed++;
+    const Rgb to = colour_of(s.made_with.prompt);
+    const auto blend = [&](int a, int b) { return uint8_t((a * (s.transition - s.passed) + b * s.passed) / s.transition); };
+    s.strip = {blend(s.from.r, to.r), blend(s.from.g, to.g), blend(s.from.b, to.b)};
 }
 
 } // namespace
@@ -209,7 +252,14 @@ McSession* mc_session_new(McModel* model, const McRequest* caller, McError* erro
         s->forwards_a_step = r.guidance_scale.value_or(4) <= 1 ? 1 : 2;
         s->frames_total = r.num_frames.value_or(57);
         const int64_t latents = (s->frames_total + 2) / 4 + 1;
-        s->chunks_total = (latents + s->chunk - 1) / s->chunk;
+        s->chunks_total = s->frames_total == MC_ENDLESS ? MC_ENDLESS : (latents + s->chunk - 1) / s->chunk;
+        s->guided = s->forwards_a_step > 1;
+        // As if a cache were chosen by itself; the statistics say that it reuses nothing.
+        s->cached = !r.cache.kind || *r.cache.kind != mc::CacheKind::NONE;
+        s->made_with = {0, *r.prompt, r.negative_prompt.value_or(""), r.guidance_scale.value_or(4),
+                        s->cached ? r.cache.threshold.value_or(0.1) : 0};
+        s->next_transition = r.prompt_transition.value_or(0);
+        s->from = s->strip = colour_of(*r.prompt);
         if (c.image.rgb) {
             s->corner_width = std::min(16, c.image.width);
             s->corner_height = std::min(16, c.image.height);
@@ -236,6 +286,7 @@ McFrames* mc_session_next(McSession* s, McError* error) {
         const Knobs& knobs = s->model->knobs;
         const int64_t chunk = s->chunks;
         if (chunk == 0) work(knobs.first_ms, s->cancel);
+        follow_changes(*s);
         for (int step = 0; step < s->steps; step++) {
             work(knobs.step_ms, s->cancel);
             s->forwards += s->forwards_a_step;
@@ -249,13 +300,51 @@ McFrames* mc_session_next(McSession* s, McError* error) {
 
         const int64_t first = s->frames;
         const int64_t decoded = chunk == 0 ? 4 * s->chunk - 3 : 4 * s->chunk;
-        const int count = int(std::min(decoded, s->frames_total - first));
-        auto* frames = new McFrames{{1},   uint64_t(s->seed), s->width,        s->height,       first,
-                                    count, s->corner,         s->corner_width, s->corner_height};
+        const int count = int(s->frames_total == MC_ENDLESS ? decoded : std::min(decoded, s->frames_total - first));
+        auto* frames = new McFrames{{1},
+                                    uint64_t(s->seed),
+                                    s->width,
+                                    s->height,
+                                    first,
+                                    count,
+                                    s->corner,
+                                    s->corner_width,
+                                    s->corner_height,
+                                    s->made_with,
+                                    s->strip};
         s->frames += count;
         ++s->chunks;
         return frames;
     });
+}
+
+void mc_update_init(McUpdate* update, size_t size) {
+    mc::init_c(update, size);
+}
+
+int64_t mc_session_update(McSession* s, const McUpdate* caller, McError* error) {
+    return guarded(error, [&]() -> int64_t {
+        const McUpdate c = mc::whole_c(caller, "mc_update_init");
+        mc::Fields wanted;
+        mc::read_c(c, wanted);
+        check_update(*s, wanted);
+        const mc::Change change{wanted.prompt, wanted.negative_prompt, wanted.guidance_scale, wanted.cache.threshold,
+                                wanted.prompt_transition};
+        const int64_t number = c.queued ? s->changes.queue(change, c.frames) : s->changes.add(change);
+        if (!number) throw mc::Error(MC_ERROR_SETTINGS, "Too many changes are waiting: queue them later.");
+        return number;
+    });
+}
+
+void mc_session_clear_updates(McSession* s) {
+    s->changes.clear();
+}
+
+void mc_frames_made_with(const McFrames* frames, McMadeWith* out) {
+    const mc::MadeWith& m = frames->made_with;
+    const McMadeWith full{out->struct_size, m.update, m.prompt.c_str(), m.negative_prompt.c_str(), m.guidance_scale,
+                          m.cache_threshold};
+    std::memcpy(out, &full, std::min(out->struct_size, sizeof full));
 }
 
 int mc_frames_count(const McFrames* frames) {
@@ -305,7 +394,7 @@ void mc_session_stats(McSession* s, McStats* stats) {
     stats->chunks = s->chunks;
     stats->chunks_total = s->chunks_total;
     stats->forwards = s->forwards;
-    stats->forwards_total = s->chunks_total * s->steps * s->forwards_a_step;
+    stats->forwards_total = s->chunks_total < 0 ? MC_ENDLESS : s->chunks_total * s->steps * s->forwards_a_step;
     stats->width = s->width;
     stats->height = s->height;
     stats->cache = MC_CACHE_NONE;
@@ -315,13 +404,13 @@ void mc_session_stats(McSession* s, McStats* stats) {
 }
 
 int mc_session_chunk_stats(McSession* s, int64_t index, McChunkStats* stats) {
-    if (index < 0 || index >= s->chunks) return 0;
+    if (index < 0 || index >= s->chunks || index < s->chunks - MC_CHUNKS_KEPT) return 0;
     const size_t size = stats->struct_size;
     *stats = {};
     stats->struct_size = size;
     stats->first_frame = index ? 4 * s->chunk * index - 3 : 0;
-    stats->frames =
-        std::min<int64_t>(index ? 4 * s->chunk : 4 * s->chunk - 3, s->frames_total - stats->first_frame);
+    stats->frames = index ? 4 * s->chunk : 4 * s->chunk - 3;
+    if (s->frames_total >= 0) stats->frames = std::min(stats->frames, s->frames_total - stats->first_frame);
     stats->work.turns = stats->work.turns_whole = s->steps * s->forwards_a_step;
     return 1;
 }

@@ -71,8 +71,16 @@ Knobs parse_knobs(const char* text) {
     return knobs;
 }
 
+Rgb colour_of(const std::string& prompt) {
+    uint64_t hash = 0xcbf29ce484222325u; // FNV-1a
+    for (const char c : prompt) hash = (hash ^ uint8_t(c)) * 0x100000001b3u;
+    hash = mix(hash);
+    return {uint8_t(hash), uint8_t(hash >> 8), uint8_t(hash >> 16)};
+}
+
 // A ball that crosses a drifting gradient; colours and speed come from the seed.
 Rgb pixel(const Pattern& p, int x, int y) {
+    if (y >= p.height - p.height / 8) return p.strip;
     const uint64_t key = mix(p.seed + 0x9e3779b97f4a7c15u);
     const int tint_r = key & 63, tint_g = (key >> 8) & 63, tint_b = (key >> 16) & 63;
     const int speed = 1 + int((key >> 24) & 7);

@@ -20,7 +20,9 @@
 //
 // Chunks are as long as the model's would be: causal_block_size latent frames (here 3 when unset), of which
 // the very first one decodes to one frame and each other to four. A step counts as two forwards, one without
-// guidance. An image is answered by painting it into the first frame's corner, so that a test sees it arrive.
+// guidance. An image is answered by painting it into the first frame's corner, so that a test sees it arrive. The lowest
+// eighth of the picture has a colour of the prompt, so that a test sees a change arrive; a transition between two prompts
+// blends their colours. A chunk starts when the one before it is done.
 #include <cstdint>
 #include <string>
 
@@ -40,14 +42,17 @@ struct Knobs {
 Knobs parse_knobs(const char* text); // may be null
 
 // One 8-bit picture, a function of its arguments alone.
+struct Rgb {
+    uint8_t r, g, b;
+};
 struct Pattern {
     uint64_t seed;
     int width, height;
     int64_t frame;
+    Rgb strip; // the lowest eighth
 };
-struct Rgb {
-    uint8_t r, g, b;
-};
+// The same for the same text.
+Rgb colour_of(const std::string& prompt);
 Rgb pixel(const Pattern& pattern, int x, int y);
 
 } // namespace mc::testpattern

@@ -115,7 +115,7 @@ const Place places[] = {
     {"error", "fail=load,load-ms=20", ""}, // of the worker
     {"error", "fail=next:1", ""},
     {"progress end", "fail=load", ""},
-    {"error", "", "num-frames=0"}, // of the state change
+    {"error", "", "steps=0"}, // of the state change
     {"error", "", "! capsfilter name=filter"}, // of the streaming thread
 };
 

@@ -199,16 +199,16 @@ GST_START_TEST(test_statistics_of_a_cache) {
     const gint64 tokens = 3 * 4 * 3; // of a chunk
     fail_unless_equals_int64(number(stats, "tokens-computed"), 3 * 2 * tokens);
     fail_unless_equals_int64(number(stats, "tokens-reused"), 3 * 3 * 2 * tokens);
-    const GValue* chunks = gst_structure_get_value(stats, "chunks");
-    fail_unless_equals_int(gst_value_list_get_size(chunks), 3);
+    const auto chunks = chunks_of(stats);
+    fail_unless_equals_int(int(chunks.size()), 3);
     for (const char* field : {"turns", "turns-whole", "turns-partial", "turns-reused", "passes-extra",
                               "tokens-computed", "tokens-reused"}) {
         gint64 sum = 0;
         for (guint i = 0; i < 3; i++)
-            sum += number(gst_value_get_structure(gst_value_list_get_value(chunks, i)), field);
+            sum += number(chunks[i], field);
         fail_unless(sum == number(stats, field), "%s", field);
     }
-    const GstStructure* last = gst_value_get_structure(gst_value_list_get_value(chunks, 2));
+    const GstStructure* last = chunks[2];
     fail_unless_equals_int64(number(last, "first-frame"), 21);
     fail_unless_equals_int64(number(last, "frames"), 12);
     gst_structure_free(stats);

@@ -44,7 +44,6 @@ GST_START_TEST(test_settings_that_cannot_start) {
     check_start("", resource, GST_RESOURCE_ERROR_SETTINGS, "set prompt");
     check_start("prompt=\"\"", resource, GST_RESOURCE_ERROR_SETTINGS, "set prompt");
     check_start("prompt=\"  \"", resource, GST_RESOURCE_ERROR_SETTINGS, "set prompt");
-    check_start("prompt=ball num-frames=0", resource, GST_RESOURCE_ERROR_SETTINGS, "num-frames is 0");
     check_start("prompt=ball steps=0", resource, GST_RESOURCE_ERROR_SETTINGS, "steps is 0 but must be from 1 to 1000.");
     check_start("prompt=ball causal-block-size=0", resource, GST_RESOURCE_ERROR_SETTINGS,
                 "causal-block-size is 0 but must be from 1 to 1024.");

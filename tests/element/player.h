@@ -28,6 +28,8 @@ struct Frame {
     GstClockTime pts, duration;
     guint64 offset, offset_end;
     std::string bytes;
+    bool discont;
+    GstClockTime arrival; // running time; none without a clock
 };
 
 struct Failure {
@@ -39,6 +41,13 @@ struct Failure {
 struct Chunk {
     int index, frames;
     gint64 first_frame, forwards, forwards_total;
+};
+
+struct Prompt {
+    std::string prompt;
+    double guidance_scale, cache_threshold;
+    guint64 pts;
+    gint64 frame, id;
 };
 
 class Player {
@@ -94,6 +103,12 @@ class Player {
             if (log[i] == entry) return int(i);
         return -1;
     }
+    // Of frame number `index` since the log began; -1 where there is none.
+    int place_of_frame(size_t index) const {
+        for (size_t i = 0; i < log.size(); i++)
+            if (log[i] == "frame" && index-- == 0) return int(i);
+        return -1;
+    }
     int count(const std::string& entry) const {
         int n = 0;
         for (const auto& e : log) n += e == entry;
@@ -103,6 +118,7 @@ class Player {
     void forget() {
         std::lock_guard lock(mutex_);
         frames.clear(), errors.clear(), warnings.clear(), chunks.clear(), log.clear();
+        prompts.clear(), titles.clear(), comments.clear();
         eos = false;
     }
 
@@ -110,17 +126,28 @@ class Player {
     std::vector<Frame> frames;
     std::vector<Failure> errors, warnings;
     std::vector<Chunk> chunks;
+    std::vector<Prompt> prompts;
+    std::vector<std::string> titles, comments; // of tags
     std::vector<int> percents;
     std::vector<std::string> log; // "frame", "error", "progress start", "chunk 0", ...
     bool eos = false;
 
   private:
+    GstClockTime running_time() const {
+        GstClock* clock = gst_element_get_clock(gen);
+        if (!clock) return GST_CLOCK_TIME_NONE;
+        const GstClockTime now = gst_clock_get_time(clock) - gst_element_get_base_time(gen);
+        gst_object_unref(clock);
+        return now;
+    }
+
     static void on_handoff(GstElement*, GstBuffer* buffer, GstPad*, gpointer user) {
         auto* self = static_cast<Player*>(user);
         GstMapInfo map;
         fail_unless(gst_buffer_map(buffer, &map, GST_MAP_READ));
         Frame frame{GST_BUFFER_PTS(buffer), GST_BUFFER_DURATION(buffer), GST_BUFFER_OFFSET(buffer),
-                    GST_BUFFER_OFFSET_END(buffer), std::string(reinterpret_cast<char*>(map.data), map.size)};
+                    GST_BUFFER_OFFSET_END(buffer), std::string(reinterpret_cast<char*>(map.data), map.size),
+                    GST_BUFFER_FLAG_IS_SET(buffer, GST_BUFFER_FLAG_DISCONT), self->running_time()};
         gst_buffer_unmap(buffer, &map);
         std::lock_guard lock(self->mutex_);
         self->frames.push_back(std::move(frame));
@@ -154,6 +181,9 @@ class Player {
             self->eos = true;
             self->log.push_back("eos");
             break;
+        case GST_MESSAGE_LATENCY:
+            self->log.push_back("latency");
+            break;
         case GST_MESSAGE_PROGRESS: {
             GstProgressType type;
             gst_message_parse_progress(message, &type, nullptr, nullptr);
@@ -166,6 +196,14 @@ class Player {
         }
         case GST_MESSAGE_ELEMENT: {
             const GstStructure* s = gst_message_get_structure(message);
+            if (gst_structure_has_name(s, "motioncache-prompt")) {
+                Prompt p{gst_structure_get_string(s, "prompt"), 0, 0, 0, 0, 0};
+                fail_unless(gst_structure_get(s, "guidance-scale", G_TYPE_DOUBLE, &p.guidance_scale, "cache-threshold",
+                                              G_TYPE_DOUBLE, &p.cache_threshold, "pts", G_TYPE_UINT64, &p.pts, "frame",
+                                              G_TYPE_INT64, &p.frame, "id", G_TYPE_INT64, &p.id, nullptr));
+                self->prompts.push_back(p);
+                self->log.push_back("prompt " + p.prompt);
+            }
             if (!gst_structure_has_name(s, "motioncache-chunk")) break;
             Chunk c{};
             fail_unless(gst_structure_get(s, "index", G_TYPE_INT, &c.index, "first-frame", G_TYPE_INT64,
@@ -174,6 +212,18 @@ class Player {
                                           &c.forwards_total, nullptr));
             self->chunks.push_back(c);
             self->log.push_back("chunk " + std::to_string(c.index));
+            break;
+        }
+        case GST_MESSAGE_TAG: {
+            GstTagList* tags = nullptr;
+            gst_message_parse_tag(message, &tags);
+            gchar *title = nullptr, *comment = nullptr;
+            if (gst_tag_list_get_string(tags, GST_TAG_TITLE, &title)) self->titles.push_back(title);
+            if (title) self->log.push_back("title " + self->titles.back());
+            if (gst_tag_list_get_string(tags, GST_TAG_COMMENT, &comment)) self->comments.push_back(comment);
+            g_free(title);
+            g_free(comment);
+            gst_tag_list_unref(tags);
             break;
         }
         default:
@@ -187,6 +237,14 @@ class Player {
     std::mutex mutex_;
     std::condition_variable changed_;
 };
+
+// The statistics of each delivered chunk.
+inline std::vector<const GstStructure*> chunks_of(const GstStructure* stats) {
+    const auto* chunks = static_cast<const GValueArray*>(g_value_get_boxed(gst_structure_get_value(stats, "chunks")));
+    std::vector<const GstStructure*> list;
+    for (guint i = 0; i < chunks->n_values; i++) list.push_back(gst_value_get_structure(chunks->values + i));
+    return list;
+}
 
 inline void use_testpattern(const char* knobs = "") {
     g_setenv("MOTIONCACHE_ENGINE", "testpattern", TRUE);

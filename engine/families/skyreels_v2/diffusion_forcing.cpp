@@ -19,7 +19,7 @@ static double since(clock::time_point start) {
 WindowSampler::WindowSampler(transformer::Window& window, Guidance guidance, const WindowPlan& plan,
                              cache::Policy& policy, const cache::Settings& cache, at::Tensor latents,
                              std::function<at::Tensor(int row)> prefix_noise)
-    : window_(window), guidance_(guidance), plan_(plan), policy_(policy), cache_(cache),
+    : window_(window), guidance_(window.chunks(), guidance), told_(guidance_), plan_(plan), policy_(policy), cache_(cache),
       prefix_noise_(std::move(prefix_noise)), counts_(window.chunks()) {
     c10::InferenceMode guard;
     if (cache_.kind() != cache::Kind::NONE && cache_.reuse() == cache::Reuse::SOLVER) {
@@ -91,6 +91,69 @@ std::vector<cache::Plan> WindowSampler::decide(int branch, std::span<const cache
     return plans;
 }
 
+std::vector<int> WindowSampler::starting() const {
+    std::vector<int> chunks;
+    for (const ChunkTurn& turn : plan_.turns[row_])
+        if (turn.kind == ChunkTurn::Kind::STEP && turn.step == 0) chunks.push_back(turn.chunk);
+    return chunks;
+}
+
+bool WindowSampler::under_way() const {
+    const auto& turns = plan_.turns[row_];
+    return std::any_of(turns.begin(), turns.end(), [](const ChunkTurn& turn) {
+        return turn.kind == ChunkTurn::Kind::STEP && turn.step > 0;
+    });
+}
+
+void WindowSampler::guide(int chunk, Guidance guidance) {
+    std::fill(guidance_.begin() + chunk, guidance_.end(), guidance);
+}
+
+std::vector<int> WindowSampler::told_otherwise() const {
+    std::vector<int> chunks;
+    if (plan_.whole() || row_ == 0 || under_way()) return chunks; // row 0 passes what is given
+    const Guidance& newest = guidance_.back();
+    const int finished = this->finished() / plan_.chunk_frames;
+    for (int c = 0; c < finished; c++) {
+        const auto here = [&](const ChunkTurn& turn) { return turn.chunk == c; };
+        const auto& turns = plan_.turns[row_];
+        if (std::any_of(turns.begin(), turns.end(), here)) continue; // is passed anyway
+        if (told_[c].text != newest.text || told_[c].negative != newest.negative) chunks.push_back(c);
+    }
+    return chunks;
+}
+
+// One by one: the window has room for as many chunks as a row of the plan has.
+void WindowSampler::tell_again(const std::vector<int>& chunks, const at::Tensor& input,
+                               const std::vector<int64_t>& timesteps, Cancel cancel) {
+    for (int c : chunks) {
+        std::vector<transformer::ChunkWork> work;
+        for (int b = 0; b < plan_.branches(); b++) {
+            transformer::ChunkWork w;
+            w.branch = b;
+            w.chunk = c;
+            w.output = false;
+            w.text = (b ? guidance_.back().negative : guidance_.back().text).get();
+            work.push_back(w);
+            counts_[c].extra++;
+        }
+        window_.forward(input, timesteps, {}, work, cancel);
+        told_[c] = guidance_.back();
+    }
+}
+
+at::Tensor WindowSampler::guided() const {
+    const at::Tensor &with = window_.velocity(0), &negative = window_.velocity(1);
+    const auto scale_of = [](const Guidance& g) { return std::max(1.0, g.scale); };
+    const double first = scale_of(guidance_.front());
+    const auto same = [&](const Guidance& g) { return scale_of(g) == first; };
+    if (std::all_of(guidance_.begin(), guidance_.end(), same)) return negative + first * (with - negative);
+    std::vector<float> scales; // of each latent frame
+    for (const Guidance& g : guidance_) scales.insert(scales.end(), plan_.chunk_frames, float(scale_of(g)));
+    const at::Tensor scale = at::tensor(scales).to(with.device()).view({1, -1, 1, 1});
+    return negative + scale * (with - negative);
+}
+
 void WindowSampler::count(int chunk, const cache::Plan& plan) {
     ChunkCount& count = counts_[chunk];
     const int64_t all = plan_.chunk_frames * window_.frame_tokens();
@@ -121,6 +184,10 @@ WindowSampler::RowWork WindowSampler::plan_work(int first, int last, bool observ
             transformer::ChunkWork w;
             w.branch = b;
             w.chunk = turn.chunk;
+            const Guidance& guidance =
+                turn.kind == ChunkTurn::Kind::STEP ? guidance_[turn.chunk] : guidance_.back();
+            w.text = (b ? guidance.negative : guidance.text).get();
+            told_[turn.chunk] = guidance;
             if (turn.kind == ChunkTurn::Kind::STEP) {
                 w.plan = &plans[step++];
                 count(turn.chunk, *w.plan);
@@ -144,8 +211,7 @@ WindowSampler::RowWork WindowSampler::plan_work(int first, int last, bool observ
 
 void WindowSampler::execute(const at::Tensor& input, const std::vector<int64_t>& timesteps,
                             const RowWork& row, Cancel cancel) {
-    const transformer::TextContext* const text[] = {guidance_.text, guidance_.negative};
-    if (!row.work.empty()) window_.forward(input, timesteps, text, row.work, cancel);
+    if (!row.work.empty()) window_.forward(input, timesteps, {}, row.work, cancel);
 }
 
 // Passes the motion to the policy and every turn to the observer.
@@ -188,7 +254,9 @@ void WindowSampler::step(Cancel cancel, const Trace& trace, Timing& timing,
 
     at::Tensor input = latents(); // [C, frames (+ 1), h, w]
     const std::vector<int64_t> timesteps = plan_.timesteps(row_);
-    const bool sees_prefix = plan_.whole() || plan_.turns[row_].front().kind == ChunkTurn::Kind::PREFIX;
+    const std::vector<int> again = told_otherwise();
+    const bool sees_prefix = plan_.whole() || plan_.turns[row_].front().kind == ChunkTurn::Kind::PREFIX ||
+                             (!again.empty() && again.front() * plan_.chunk_frames < plan_.prefix_frames);
     if (plan_.addnoise_condition > 0 && plan_.prefix_frames > 0 && sees_prefix) {
         // The latents stay clean; both branches see the same noise.
         double n = 0.001 * plan_.addnoise_condition;
@@ -197,6 +265,13 @@ void WindowSampler::step(Cancel cancel, const Trace& trace, Timing& timing,
         prefix.mul_(1 - n).add_(prefix_noise_(int(row_)), n);
     }
 
+    if (!again.empty()) {
+        const auto start = clock::now();
+        std::vector<int64_t> finished = timesteps;
+        std::fill(finished.begin() + plan_.prefix_frames, finished.end(), 0);
+        tell_again(again, input, finished, cancel);
+        timing.transformer += since(start);
+    }
     if (trace) trace("steps.timesteps", at::tensor(timesteps));
     // A whole window takes its branches one after the other: its workspace is the biggest thing in memory. Chunks take
     // them together, so that their few rows fill the matrix products.
@@ -217,9 +292,8 @@ void WindowSampler::step(Cancel cancel, const Trace& trace, Timing& timing,
     at::Tensor velocity = window_.velocity(0);
     if (trace) trace("steps.v_cond", velocity);
     if (branches == 2) {
-        const at::Tensor& negative = window_.velocity(1);
-        if (trace) trace("steps.v_uncond", negative);
-        velocity = negative + plan_.guidance_scale * (velocity - negative);
+        if (trace) trace("steps.v_uncond", window_.velocity(1));
+        velocity = guided();
     }
     solver_->step(row, velocity, plan_.turns[row_], plans_);
     if (trace) trace("steps.latents", latents());

@@ -21,20 +21,29 @@ struct Timing {
            schedule = 0; // seconds; cache: policies and motion, apart from the transformer
 };
 
+// What a chunk is told to show.
 struct Guidance {
-    const transformer::TextContext* text;
-    const transformer::TextContext* negative; // not read where guidance_scale is 1 or less
+    std::shared_ptr<const transformer::TextContext> text;
+    std::shared_ptr<const transformer::TextContext> negative; // not read where the plan has one branch
+    double scale; // 1 or less, where there are two branches: the prompt's alone counts
 };
 
 class WindowSampler {
   public:
     // latents: [C, frames (+ 1), h, w] float32, prefix and end frame in place, noise elsewhere; on the
     // transformer's device. prefix_noise(row): [C, prefix, h, w], asked for at most once per row when the prefix is noised.
-    // Everything given must outlive the sampler.
+    // guidance: of every chunk, until guide(). Everything else that is given must outlive the sampler.
     WindowSampler(transformer::Window& window, Guidance guidance, const WindowPlan& plan,
                   cache::Policy& policy, const cache::Settings& cache, at::Tensor latents,
                   std::function<at::Tensor(int row)> prefix_noise);
     bool done() const { return row_ == plan_.rows.size(); }
+    // Chunks whose first step is in the next row.
+    std::vector<int> starting() const;
+    // Whether a chunk that starts in the next row does so while one before it is under way.
+    bool under_way() const;
+    // A chunk and those after it. With keys and values, where none is under way, those before it are passed once more with the
+    // new text: a chunk sees one text in all of them, as in training.
+    void guide(int chunk, Guidance guidance);
     // Takes the next row. `forwarded` is called for each branch that was run.
     void step(Cancel cancel, const Trace& trace, Timing& timing, const std::function<void()>& forwarded,
               const std::function<void(const Turn&)>& observe = {});
@@ -62,10 +71,15 @@ class WindowSampler {
     void run_branches(const at::Tensor& input, const std::vector<int64_t>& timesteps, int first, int last,
                       Cancel cancel, Timing& timing, const std::function<void(const Turn&)>& observe);
     void count(int chunk, const cache::Plan& plan);
+    at::Tensor guided() const; // velocity of both branches
+    std::vector<int> told_otherwise() const; // finished chunks whose keys and values are of an earlier text
+    void tell_again(const std::vector<int>& chunks, const at::Tensor& input, const std::vector<int64_t>& timesteps,
+                    Cancel cancel);
     std::vector<cache::Plan> decide(int branch, std::span<const cache::ChunkStep> steps);
 
     transformer::Window& window_;
-    Guidance guidance_;
+    std::vector<Guidance> guidance_; // [chunk]; the last one's is the newest
+    std::vector<Guidance> told_;     // [chunk]: of its keys and values
     const WindowPlan& plan_;
     cache::Policy& policy_;
     const cache::Settings& cache_;

@@ -69,6 +69,7 @@ Settings complete(const session::Request& r, const ModelFacts& model) {
     s.addnoise_condition = r.addnoise_condition.value_or(d.addnoise_condition);
     s.guidance_scale = r.guidance_scale.value_or(d.guidance_scale);
     s.shift = r.shift.value_or(d.shift);
+    s.prompt_transition = r.prompt_transition.value_or(0);
     s.long_video = r.long_video.value_or(d.long_video);
     s.attention = r.attention.value_or(d.attention);
     s.has_image = r.image.has_value();
@@ -94,6 +95,8 @@ Settings complete(const session::Request& r, const ModelFacts& model) {
                                : session::choose_cache(r.cache, s.attention, model.calibration,
                                                        model::skyreels_v2::published_caches(transformer));
 
+    if (s.has_end_image && s.num_frames == schedule::ENDLESS)
+        refuse("end-image is what the video ends with, and num-frames=-1 has no end: set num-frames, or drop end-image.");
     int base = r.base_num_frames.value_or(d.base_num_frames);
     s.length =
         schedule::plan_length(s.num_frames, base, s.overlap_history, s.causal_block_size, s.long_video);

@@ -16,6 +16,7 @@ struct Settings {
     int width, height, fps;              // fps rounded: what selects the fps embedding
     int num_frames, steps, causal_block_size, ar_step, overlap_history, addnoise_condition;
     double guidance_scale, shift;
+    int prompt_transition; // chunks
     model::LongVideo long_video;
     model::Attention attention;
     cache::Settings cache;

@@ -2,6 +2,7 @@
 #include "engine/families/skyreels_v2/video.h"
 
 #include <ATen/ATen.h>
+#include <algorithm>
 #include <chrono>
 
 #include "engine/cache/coarse_schedule.h"
@@ -12,6 +13,7 @@
 #include "engine/networks/wan_dit/text_context.h"
 #include "engine/sampler/noise.h"
 #include "engine/session/memory.h"
+#include "engine/text/prompt_cleaning.h"
 
 namespace mc::skyreels_v2 {
 namespace {
@@ -40,7 +42,16 @@ struct SkyReelsVideo final : session::Video {
     Windows windows;
     int64_t h, w; // of the latents
 
-    std::shared_ptr<const transformer::TextContext> text, text_negative;
+    // A prompt, and on its way from one to another: what chunks that start now are told.
+    struct Wording {
+        at::Tensor from, to, now; // [tokens, text width]: embeddings
+        std::shared_ptr<const transformer::TextContext> context;
+    };
+    Wording text, text_negative;
+    int transition = 0, passed = 0; // of how many blended chunks, and how many have started
+    std::shared_ptr<const MadeWith> made_with;
+    std::vector<std::shared_ptr<const MadeWith>> chunk_made_with; // of the window's chunks
+    int64_t handed_out = 0, window_begin = 0;                              // frames; when the window began
     std::unique_ptr<transformer::Window> window; // kept while the next one has the same shape
     transformer::Window::Shape window_shape{};
     std::unique_ptr<cache::Policy> policy;
@@ -48,10 +59,12 @@ struct SkyReelsVideo final : session::Video {
     std::unique_ptr<vae::DecoderStream> decoder;
     size_t index = 0; // of the window being sampled
     int decoded = 0;  // leading latent frames of it that were decoded
-    // Its chunks among those handed out: index there, index in counts().
+    // Its chunks among those handed out: number there, index in counts().
     std::vector<std::pair<size_t, size_t>> shown;
     int64_t skip = 0; // frames of the window's decoder still to drop: the overlap
     size_t taken = 0; // chunks handed out
+    double text_seconds = 0;
+    int64_t text_flop = 0;
     // [3, n, H, W]: the last overlap_history frames delivered, when the next window needs them
     at::Tensor history;
     at::Tensor latent_history;                // [C, overlap, h, w]
@@ -65,7 +78,15 @@ struct SkyReelsVideo final : session::Video {
     bool pixel_windows() const {
         return settings.length.windows.size() > 1 && settings.long_video == model::LongVideo::PIXEL;
     }
+    at::Tensor embed(const std::string& prompt, const char* name, const char* property);
     void encode_text(Meter& meter);
+    void set_context(Wording& wording);
+    int64_t first_frame(int chunk) const;
+    void follow_changes(int chunk, Meter& meter);
+    void change_words(const Change& change);
+    sampler::Guidance guidance() const {
+        return {text.context, text_negative.context, made_with->guidance_scale};
+    }
     at::Tensor encode_picture(const sampler::Image& image, const char* name);
     at::Tensor noise(sampler::Purpose purpose, int window, int64_t frames, int row) const;
     at::Tensor initial_latents();
@@ -94,6 +115,11 @@ SkyReelsVideo::SkyReelsVideo(const Model& m, Request r) : model(m), request(std:
     outline_.width = settings.width;
     outline_.height = settings.height;
     outline_.cache = settings.cache.kind();
+    outline_.changes = true;
+    outline_.guided = settings.guidance_scale > 1;
+    made_with = std::make_shared<const MadeWith>(MadeWith{
+        0, settings.prompt, settings.negative_prompt, settings.guidance_scale,
+        settings.cache.kind() == cache::Kind::NONE ? 0 : settings.cache.common().threshold});
     const at::Device device = model.placement.device;
     MemoryPlan plan = plan_memory(settings, windows, model.planned());
     if (model.text_encoder->device() != at::kCPU && plan.total() > session::free_memory(device) &&
@@ -110,36 +136,103 @@ SkyReelsVideo::SkyReelsVideo(const Model& m, Request r) : model(m), request(std:
                  [&](int64_t free) { return what_fits(request, model.planned(), free); }, device);
 }
 
+at::Tensor SkyReelsVideo::embed(const std::string& prompt, const char* name, const char* property) {
+    size_t all = 0;
+    auto ids = model.tokenizer->encode(prompt, model.transformer_config.text_rows, model.byte_fallback, &all);
+    if (all > ids.size() && model.log)
+        model.log(2, std::string("The ") + property + " has " + std::to_string(all) + " tokens and the model reads " +
+                         std::to_string(ids.size()) +
+                         ", the end token counted in both: what comes after them is not used; shorten it.");
+    at::Tensor embeds = model.text_encoder->encode(ids, request.cancel);
+    trace(std::string(name) + "_ids", at::tensor(ids));
+    trace(std::string(name) + "_embeds", embeds);
+    if (!at::isfinite(embeds).all().item<bool>())
+        throw Error(MC_ERROR_NUMBERS,
+                    "The text encoder produced NaN or infinity; its weights are damaged: fetch the file again.");
+    text_flop += model.text_encoder->flop(int64_t(ids.size()));
+    return embeds;
+}
+
+void SkyReelsVideo::set_context(Wording& wording) {
+    wording.context = model.transformer->text_context(wording.now, request.cancel);
+    text_flop += wording.context->flop;
+}
+
 void SkyReelsVideo::encode_text(Meter& meter) {
     auto start = clock::now();
-    int64_t flop = 0;
-    auto context = [&](const std::string& prompt, const char* name, const char* property) {
-        size_t all = 0;
-        auto ids =
-            model.tokenizer->encode(prompt, model.transformer_config.text_rows, model.byte_fallback, &all);
-        if (all > ids.size() && model.log)
-            model.log(2,
-                      std::string("The ") + property + " has " + std::to_string(all) +
-                          " tokens and the model reads " + std::to_string(ids.size()) +
-                          ", the end token counted in both: what comes after them is not used; shorten it.");
-        at::Tensor embeds = model.text_encoder->encode(ids, request.cancel);
-        trace(std::string(name) + "_ids", at::tensor(ids));
-        trace(std::string(name) + "_embeds", embeds);
-        if (!at::isfinite(embeds).all().item<bool>())
-            throw Error(
-                MC_ERROR_NUMBERS,
-                "The text encoder produced NaN or infinity; its weights are damaged: fetch the file again.");
-        auto made = model.transformer->text_context(embeds, request.cancel);
-        flop += model.text_encoder->flop(int64_t(ids.size())) + made->flop;
-        return made;
-    };
-    text = context(settings.prompt, "prompt", "prompt");
-    if (settings.guidance_scale > 1)
-        text_negative = context(settings.negative_prompt, "negative", "negative prompt");
+    text.now = text.to = embed(settings.prompt, "prompt", "prompt");
+    set_context(text);
+    if (settings.guidance_scale > 1) {
+        text_negative.now = text_negative.to = embed(settings.negative_prompt, "negative", "negative prompt");
+        set_context(text_negative);
+    }
+    text_seconds += since(start);
     meter.update([&](Stats& s) {
-        s.seconds_text = since(start);
-        s.flop_text = flop;
+        s.seconds_text = text_seconds;
+        s.flop_text = text_flop;
     });
+}
+
+// Of the video's frames the first that a chunk of this window gives.
+int64_t SkyReelsVideo::first_frame(int chunk) const {
+    const sampler::WindowPlan& plan = windows.plan(index);
+    const int64_t latent = int64_t(chunk) * plan.chunk_frames;
+    if (index && !pixel_windows()) return window_begin + 4 * std::max<int64_t>(0, latent - plan.prefix_frames);
+    const int64_t frame = latent ? 4 * (latent - 1) + 1 : 0;
+    return window_begin + std::max<int64_t>(0, frame - (index ? settings.overlap_history : 0));
+}
+
+// What a chunk that starts is made with, and those after it. While chunks of another prompt are under way a model goes on with
+// their picture: a new one waits until there are none.
+void SkyReelsVideo::follow_changes(int chunk, Meter& meter) {
+    const auto due = request.changes ? request.changes->due(first_frame(chunk), !sampler->under_way()) : std::nullopt;
+    if (!due && passed >= transition) return;
+    const auto start = clock::now();
+    if (due) {
+        MadeWith now = *made_with;
+        now.update = due->update;
+        const Change& change = due->change;
+        if (change.prompt) now.prompt = text::clean_prompt(*change.prompt);
+        if (change.negative_prompt) now.negative_prompt = text::clean_prompt(*change.negative_prompt);
+        if (change.guidance_scale) now.guidance_scale = *change.guidance_scale;
+        if (change.cache_threshold) now.cache_threshold = *change.cache_threshold;
+        if (change.cache_threshold) policy->set_threshold(now.cache_threshold);
+        made_with = std::make_shared<const MadeWith>(now);
+        change_words(change);
+    }
+    if (passed < transition) {
+        // Padding is zeros, also for the text encoder's own rows.
+        const auto padded = [](const at::Tensor& t, int64_t rows) {
+            return at::constant_pad_nd(t, {0, 0, 0, rows - t.size(0)});
+        };
+        const double share = double(++passed) / transition;
+        for (Wording* w : {&text, &text_negative}) {
+            if (!w->from.defined()) continue;
+            const int64_t rows = std::max(w->from.size(0), w->to.size(0));
+            w->now = share < 1 ? padded(w->from, rows).lerp(padded(w->to, rows), share) : w->to;
+            if (share >= 1) w->from = at::Tensor();
+            set_context(*w);
+        }
+    }
+    text_seconds += since(start);
+    meter.update([&](Stats& s) {
+        s.seconds_text = text_seconds;
+        s.flop_text = text_flop;
+    });
+    sampler->guide(chunk, guidance());
+}
+
+// The way to new words begins where the old ones are just now. Without a transition it is one step long.
+void SkyReelsVideo::change_words(const Change& change) {
+    if (change.prompt_transition) settings.prompt_transition = *change.prompt_transition;
+    if (!change.prompt && !change.negative_prompt) return;
+    for (Wording* w : {&text, &text_negative})
+        if (w->now.defined()) w->from = w->now;
+    if (change.prompt) text.to = embed(made_with->prompt, "prompt", "prompt");
+    if (change.negative_prompt && text_negative.now.defined())
+        text_negative.to = embed(made_with->negative_prompt, "negative", "negative prompt");
+    transition = settings.prompt_transition + 1;
+    passed = 0;
 }
 
 at::Tensor SkyReelsVideo::encode_picture(const sampler::Image& image, const char* name) {
@@ -163,14 +256,15 @@ at::Tensor SkyReelsVideo::noise(sampler::Purpose purpose, int window, int64_t fr
 }
 
 at::Tensor SkyReelsVideo::initial_latents() {
-    int64_t C = model.transformer_config.out_channels, frames = windows.plans[index]->frames;
+    int64_t C = model.transformer_config.out_channels, frames = windows.plan(index).frames;
     if (!request.initial_noise)
         return noise(sampler::Purpose::INITIAL, int(index), frames, 0);
     return request.initial_noise(int(index), {C, frames, h, w}).to(model.placement.device).clone();
 }
 
 void SkyReelsVideo::begin_window(Meter& meter) {
-    const sampler::WindowPlan& plan = *windows.plans[index];
+    const sampler::WindowPlan& plan = windows.plan(index);
+    window_begin = handed_out;
     at::Tensor latents = initial_latents(); // [C, frames, h, w]
     at::Tensor prefix;
     if (index == 0) {
@@ -201,14 +295,15 @@ void SkyReelsVideo::begin_window(Meter& meter) {
     // The reference forgets everything but the last frames that motion is measured against.
     window->forget(!settings.reference_windows);
     auto prefix_noise = [this, at_window = int(index)](int row) {
-        int64_t C = model.transformer_config.out_channels, frames = windows.plans[at_window]->prefix_frames;
+        int64_t C = model.transformer_config.out_channels, frames = windows.plan(at_window).prefix_frames;
         if (!request.prefix_noise) return noise(sampler::Purpose::PREFIX, at_window, frames, row);
         return request.prefix_noise(at_window, row, {C, frames, h, w}).to(model.placement.device);
     };
     sampler = std::make_unique<sampler::WindowSampler>(
-        *window, sampler::Guidance{text.get(), text_negative.get()}, plan, *policy, settings.cache,
+        *window, guidance(), plan, *policy, settings.cache,
         latents.contiguous(), prefix_noise);
     if (index == 0) log_cache_schedule();
+    chunk_made_with.assign(window->chunks(), made_with);
     // Windows joined by latents share one decoder, which has seen the prefix already.
     decoded = index && !pixel_windows() ? plan.prefix_frames : 0;
 }
@@ -218,24 +313,23 @@ void SkyReelsVideo::log_cache_schedule() {
     if (!model.log || settings.cache.kind() == cache::Kind::NONE) return;
     std::vector<cache::ScheduledStep> steps(1);
     for (const cache::FrameDistance& d : sampler->schedule_distances()) {
-        const double sigma = windows.plans[0]->steps[steps.size()].sigma;
+        const double sigma = windows.plan(0).steps[steps.size()].sigma;
         steps.push_back({std::vector<cache::FrameDistance>(settings.causal_block_size, d), sigma});
     }
     for (bool first : {true, false})
         model.log(5, std::string("cache, ") + (first ? "first chunk: " : "other chunks: ") +
                          cache::text_of(cache::coarse_schedule(settings.cache, steps, first,
-                                                               windows.plans[0]->branches(),
-                                                               windows.plans[0]->video_chunks)));
+                                                               windows.plan(0).branches(), windows.plan(0).video_chunks)));
 }
 
 // "kv.{cond,uncond}.layer{i}.{k,v}": [tokens, heads, head] each.
 void SkyReelsVideo::trace_keys_values() {
     if (settings.attention != model::Attention::KV) return;
     const auto& c = model.transformer_config;
-    for (int branch = 0; branch < windows.plans[index]->branches(); branch++)
+    for (int branch = 0; branch < windows.plan(index).branches(); branch++)
         for (int64_t layer = 0; layer < c.layers; layer++) {
             const auto [k, v] = window->keys_values(branch, layer);
-            const int64_t tokens = windows.plans[index]->frames * window->frame_tokens();
+            const int64_t tokens = windows.plan(index).frames * window->frame_tokens();
             const std::string name =
                 std::string("kv.") + (branch ? "uncond" : "cond") + ".layer" + std::to_string(layer);
             trace(name + ".k", k.narrow(0, 0, tokens).view({tokens, c.heads, c.head()}));
@@ -244,16 +338,16 @@ void SkyReelsVideo::trace_keys_values() {
 }
 
 void SkyReelsVideo::end_window() {
-    at::Tensor latents = sampler->latents().narrow(1, 0, windows.plans[index]->frames);
+    at::Tensor latents = sampler->latents().narrow(1, 0, windows.plan(index).frames);
     if (request.trace) {
         trace("latents.w" + std::to_string(index), latents);
         trace_keys_values();
         finished_latents.push_back(latents.slice(1, overlap_latents(settings, index)).clone());
-        if (index + 1 == windows.plans.size() && !pixel_windows())
+        if (index + 1 == windows.count && !pixel_windows())
             trace("latents", at::cat(finished_latents, 1));
     }
     int64_t overlap = schedule::latent_frames(settings.overlap_history);
-    if (index + 1 < windows.plans.size() && !pixel_windows())
+    if (index + 1 < windows.count && !pixel_windows())
         latent_history = latents.narrow(1, latents.size(1) - overlap, overlap).clone();
     for (const sampler::ChunkCount& c : sampler->counts()) finished_count += c;
     sampler.reset();
@@ -284,8 +378,8 @@ at::Tensor SkyReelsVideo::decode(int begin, int end, Meter& meter) {
 }
 
 bool SkyReelsVideo::step(Meter& meter) {
-    if (index == windows.plans.size()) return false;
-    if (!text)
+    if (index == windows.count) return false;
+    if (!text.context)
         encode_text(meter);
     else if (!sampler)
         begin_window(meter);
@@ -296,7 +390,12 @@ bool SkyReelsVideo::step(Meter& meter) {
 
 void SkyReelsVideo::step_row(Meter& meter) {
     std::function<void(const sampler::Turn&)> observe;
-    if (request.turns) observe = [&](const sampler::Turn& turn) { request.turns(int(index), turn); };
+    if (request.turns)
+        observe = [&](const sampler::Turn& turn) { request.turns(int(index), turn); };
+    for (int chunk : sampler->starting()) {
+        follow_changes(chunk, meter);
+        std::fill(chunk_made_with.begin() + chunk, chunk_made_with.end(), made_with);
+    }
     sampler->step(
         request.cancel, request.trace, timing, [&] { meter.update([](Stats& s) { s.forwards++; }); },
         observe);
@@ -306,10 +405,10 @@ void SkyReelsVideo::step_row(Meter& meter) {
         s.seconds_schedule = timing.schedule;
         s.count = finished_count;
         for (const sampler::ChunkCount& c : sampler->counts()) s.count += c;
-        // One that is handed out may still be passed for its keys and values.
-        for (auto [at, chunk] : shown) s.chunk[at].count = sampler->counts()[chunk];
         s.flop_transformer = window_calls.flop() + window->flop();
     });
+    // One that is handed out may still be passed for its keys and values.
+    for (auto [at, chunk] : shown) meter.recount(at, sampler->counts()[chunk]);
 }
 
 std::optional<session::Chunk> SkyReelsVideo::take(Meter& meter) {
@@ -318,22 +417,24 @@ std::optional<session::Chunk> SkyReelsVideo::take(Meter& meter) {
         request.cancel.check();
         const int begin = decoded;
         // A prefix is decoded by itself, then chunk after chunk: what is fed together does not depend on the schedule.
-        const int prefix = windows.plans[index]->prefix_frames;
+        const int prefix = windows.plan(index).prefix_frames;
         decoded = begin < prefix ? prefix : begin + chunk;
         at::Tensor frames = decode(begin, decoded, meter);
-        if (pixel_windows() && index + 1 < windows.plans.size()) {
+        if (pixel_windows() && index + 1 < windows.count) {
             at::Tensor all = history.defined() ? at::cat({history, frames}, 1) : frames;
             history = all.slice(1, std::max<int64_t>(0, all.size(1) - settings.overlap_history)).clamp(-1, 1);
         }
         const auto& counts = sampler->counts();
-        const size_t here = std::min<size_t>(counts.size() - 1, begin / windows.plans[index]->chunk_frames);
+        const size_t here = std::min<size_t>(counts.size() - 1, begin / windows.plan(index).chunk_frames);
         const sampler::ChunkCount count = counts[here];
-        const bool last = decoded >= windows.plans[index]->frames;
+        const auto with = chunk_made_with[here];
+        const bool last = decoded >= windows.plan(index).frames;
         if (last) end_window();
         if (frames.size(1) == 0) continue; // all of it was the overlap
         if (!last) shown.emplace_back(taken, here);
         taken++;
-        return session::Chunk{frames, count};
+        handed_out += frames.size(1);
+        return session::Chunk{frames, count, with};
     }
     return std::nullopt;
 }

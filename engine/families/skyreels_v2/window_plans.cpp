@@ -14,51 +14,67 @@ int overlap_latents(const Settings& settings, size_t window) {
 
 Windows plan_windows(const Settings& settings, schedule::Grid kind, Cancel cancel) {
     const schedule::TimeGrid grid = schedule::time_grid(settings.steps, settings.shift, kind);
+    const schedule::WindowLengths& lengths = settings.length.windows;
+    const bool endless = lengths.endless();
     Windows made;
-    auto& plans = made.plans;
-    const auto& windows = settings.length.windows;
-    int64_t generated = 0; // latent frames
-    for (size_t i = 0; i < windows.size(); i++) generated += windows[i] - overlap_latents(settings, i);
-    const int video_chunks = int(std::min<int64_t>(generated / settings.causal_block_size, INT32_MAX));
-    for (size_t i = 0; i < windows.size(); i++) { // a long video has a million
+    made.count = lengths.size();
+    const auto plan = [&](size_t window, int video_chunks) {
         cancel.check();
-        bool end_frame = settings.has_end_image && i + 1 == windows.size();
-        int prefix = i ? overlap_latents(settings, i) : settings.has_image ? 1 : 0;
-        prefix = std::min(prefix, windows[i]);
-        const bool same = i && plans.back()->frames == windows[i] && plans.back()->prefix_frames == prefix &&
-                          plans.back()->end_frame == end_frame;
-        if (same) {
-            plans.push_back(plans.back());
-        } else {
-            const sampler::WindowSettings window{windows[i],
-                                                 prefix,
-                                                 settings.causal_block_size,
-                                                 settings.ar_step,
-                                                 end_frame,
-                                                 settings.guidance_scale,
-                                                 settings.addnoise_condition,
-                                                 settings.attention,
-                                                 settings.finished_chunks,
-                                                 settings.reference_windows,
-                                                 video_chunks};
-            session::check_memory(sampler::plan_bytes(window, settings.steps),
-                                  "The plan of this request's windows",
-                                  "ask for a smaller base-num-frames or fewer steps.");
-            plans.push_back(std::make_shared<const sampler::WindowPlan>(sampler::plan_window(window, grid)));
-            made.different.push_back(i);
-            made.chunks_at_once = std::max(made.chunks_at_once, plans.back()->chunks_at_once());
-        }
-        made.forwards += plans.back()->forwards();
-        made.chunks += (windows[i] - overlap_latents(settings, i)) / settings.causal_block_size;
+        const bool end_frame = settings.has_end_image && window + 1 == made.count;
+        const int prefix = window ? overlap_latents(settings, window) : settings.has_image ? 1 : 0;
+        const sampler::WindowSettings asked{lengths[window],
+                                            std::min(prefix, lengths[window]),
+                                            settings.causal_block_size,
+                                            settings.ar_step,
+                                            end_frame,
+                                            settings.guidance_scale,
+                                            settings.addnoise_condition,
+                                            settings.attention,
+                                            settings.finished_chunks,
+                                            settings.reference_windows,
+                                            video_chunks};
+        session::check_memory(sampler::plan_bytes(asked, settings.steps),
+                              "The plan of this request's windows",
+                              "ask for a smaller base-num-frames or fewer steps.");
+        auto plan = std::make_shared<const sampler::WindowPlan>(sampler::plan_window(asked, grid));
+        made.different.push_back(window);
+        made.chunks_at_once = std::max(made.chunks_at_once, plan->chunks_at_once());
+        return plan;
+    };
+    const auto generated = [&](size_t window) -> int64_t { // latent frames
+        return lengths[window] - overlap_latents(settings, window);
+    };
+    // Windows in the middle are alike.
+    const int64_t between = made.count > 2 ? int64_t(made.count) - 2 : 0;
+    int video_chunks = 0;
+    if (!endless) {
+        const int64_t all = generated(0) + (between ? between * generated(1) : 0) +
+                            (made.count > 1 ? generated(made.count - 1) : 0);
+        video_chunks = int(std::min<int64_t>(all / settings.causal_block_size, INT32_MAX));
     }
+    made.first = plan(0, video_chunks);
+    if (between) made.middle = plan(1, video_chunks);
+    if (endless) {
+        made.forwards = made.chunks = schedule::ENDLESS;
+        return made;
+    }
+    if (made.count > 1) {
+        const bool same = made.middle && lengths.back() == lengths[1] && !settings.has_end_image;
+        made.last = same ? made.middle : plan(made.count - 1, video_chunks);
+    }
+    made.forwards = made.first->forwards() + (between ? between * made.middle->forwards() : 0) +
+                    (made.last ? made.last->forwards() : 0);
+    const auto chunks = [&](size_t window) { return generated(window) / settings.causal_block_size; };
+    made.chunks = chunks(0) + (between ? between * chunks(1) : 0) + (made.count > 1 ? chunks(made.count - 1) : 0);
     return made;
 }
 
 transformer::Window::Shape shape_of(const Settings& settings, const Windows& windows, size_t window,
                                     int64_t height, int64_t width) {
-    const sampler::WindowPlan& plan = *windows.plans[window];
-    transformer::Window::Shape s{plan.columns(),     int(height), int(width), settings.causal_block_size,
-                                 settings.attention, settings.fps};
+    const sampler::WindowPlan& plan = windows.plan(window);
+    transformer::Window::Shape s{plan.columns(),          int(height),
+                                 int(width), settings.causal_block_size,
+                                 settings.attention,      settings.fps};
     s.branches = plan.branches();
     s.chunks_at_once = windows.chunks_at_once;
     s.remembers = settings.cache.kind() != cache::Kind::NONE;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
-// What a video will do with each of its windows, known before the first step and without any weight.
+// What a video will do with each of its windows, known before the first step and without any weight. However many there
+// are, three plans at most are made: of the first window, of those in the middle, and of the last.
 #include <memory>
 #include <vector>
 
@@ -13,11 +14,14 @@
 namespace mc::skyreels_v2 {
 
 struct Windows {
-    std::vector<std::shared_ptr<const sampler::WindowPlan>>
-        plans;                     // one per window; most windows share theirs
+    size_t count = 0; // of windows; SIZE_MAX where there is no end
+    std::shared_ptr<const sampler::WindowPlan> first, middle, last; // null where there is no such window
     std::vector<size_t> different; // windows whose plan is not that of the one before
     int chunks_at_once = 1;        // most of any window
-    int64_t forwards = 0, chunks = 0;
+    int64_t forwards = 0, chunks = 0; // of all windows; ENDLESS
+    const sampler::WindowPlan& plan(size_t window) const {
+        return *(window == 0 ? first : window + 1 == count ? last : middle);
+    }
 };
 // Throws MC_ERROR_SETTINGS for what cannot be scheduled, MC_ERROR_MEMORY for a plan too large.
 Windows plan_windows(const Settings& settings, schedule::Grid grid, Cancel cancel);

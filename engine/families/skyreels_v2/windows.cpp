@@ -11,7 +11,7 @@
 namespace mc::schedule {
 namespace {
 
-constexpr int64_t most_windows = 1000000; // a week of video; keeps the plan itself small
+constexpr int64_t most_windows = 1000000; // a week of video
 
 [[noreturn]] void refuse(const std::string& message) {
     throw Error(MC_ERROR_SETTINGS, message);
@@ -46,17 +46,19 @@ int latent_frames(int frames) {
 }
 
 Length plan_length(int frames, int base_frames, int overlap_frames, int chunk, model::LongVideo joined_by) {
-    if (frames < 1) refuse("num-frames is " + std::to_string(frames) + " but must be at least 1.");
+    const bool endless = frames == ENDLESS;
+    if (frames < 1 && !endless)
+        refuse("num-frames is " + std::to_string(frames) + " but must be at least 1, or -1 for a video without end.");
     if (chunk < 1)
         refuse("causal-block-size is " + std::to_string(chunk) + " but must be at least 1 latent frame.");
     if (base_frames < 1)
         refuse("base-num-frames is " + std::to_string(base_frames) + " but must be at least 1.");
 
     const int64_t base = latent_frames(base_frames);
-    int64_t latents = round_up((int64_t(frames) - 1 + 3) / 4 + 1, chunk);
-    int64_t produced = pixel_frames(latents);
+    int64_t latents = endless ? ENDLESS : round_up((int64_t(frames) - 1 + 3) / 4 + 1, chunk);
+    int64_t produced = endless ? ENDLESS : pixel_frames(latents);
     int64_t overlap = 0;
-    if (latents > base) {
+    if (endless || latents > base) {
         check_whole_chunks("base-num-frames", base_frames, chunk);
         if (overlap_frames < 1)
             refuse("overlap-history is " + std::to_string(overlap_frames) +
@@ -71,22 +73,26 @@ Length plan_length(int frames, int base_frames, int overlap_frames, int chunk, m
         // fill latents.
         const int64_t lost_a_joint =
             joined_by == model::LongVideo::PIXEL ? overlap_frames - pixel_frames(overlap) : 0;
-        for (;;) {
+        while (!endless) {
             produced = pixel_frames(latents) - (window_count(latents, base, overlap) - 1) * lost_a_joint;
             if (produced >= frames) break;
             latents += round_up((frames - produced + 3) / 4, chunk);
         }
     }
     if (produced > std::numeric_limits<int>::max() || window_count(latents, base, overlap) > most_windows)
-        refuse("num-frames " + std::to_string(frames) + " is too large; ask for fewer frames.");
-    return {int(produced), int(latents), window_lengths(int(latents), int(base), int(overlap))};
+        refuse("num-frames " + std::to_string(frames) +
+               " is too large; ask for fewer frames, or for a video without end (-1).");
+    return {int(produced), int(latents), {int(latents), int(base), int(overlap)}};
 }
 
+WindowLengths::WindowLengths(int latent_total, int base, int overlap)
+    : total_(latent_total), base_(base), overlap_(overlap),
+      count_(latent_total == ENDLESS ? SIZE_MAX : size_t(window_count(latent_total, base, overlap))) {}
+
 std::vector<int> window_lengths(int latent_total, int base, int overlap) {
-    if (latent_total <= base) return {latent_total};
-    const int count = int(window_count(latent_total, base, overlap));
+    const WindowLengths lengths(latent_total, base, overlap);
     std::vector<int> windows;
-    for (int i = 0; i < count; i++) windows.push_back(std::min(latent_total - i * (base - overlap), base));
+    for (size_t i = 0; i < lengths.size(); i++) windows.push_back(lengths[i]);
     return windows;
 }
 

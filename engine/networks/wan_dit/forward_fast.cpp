@@ -184,9 +184,9 @@ struct Forward {
         residual_norm(b, c, c_stride, mod.of(i, 2), floats(l.norm3_weight), floats(l.norm3_bias), false,
                       worker.y);
 
-        linear(l.cross_q, worker.y, n, worker, text[span.branch]->layers[i].packed.const_data_ptr());
+        const TextContext& context = Window::Impl::text_of(work[span.work], text);
+        linear(l.cross_q, worker.y, n, worker, context.layers[i].packed.const_data_ptr());
         rms_rope(b, worker, l.cross_norm_q, false, row_at(worker.y, 0), y_stride);
-        const TextContext& context = *text[span.branch];
         const int64_t text_rows = context.key_bias.size(0);
         a = {};
         a.q = a.out = row_at(worker.y, 0);
@@ -374,7 +374,7 @@ void Window::Impl::forward_fast(const at::Tensor& latents, std::span<const TextC
         }
     }
     if (traced) trace("block_last_out", x.narrow(0, 0, pass.rows).to(at::kFloat));
-    count_layers(text);
+    count_layers(text, work);
 
     // Outputs, velocities, motion.
     std::vector<TokenBlock> tokens_out;
@@ -404,7 +404,8 @@ void Window::Impl::forward_fast(const at::Tensor& latents, std::span<const TextC
     }
 }
 
-void Window::Impl::count_layers(std::span<const TextContext* const> text) {
+void Window::Impl::count_layers(std::span<const TextContext* const> text,
+                                std::span<const ChunkWork> work) {
     if (!pass.rows) return;
     const int64_t D = model.config.width, R = pass.rows, layers = model.config.layers,
                   heads = model.config.heads;
@@ -414,7 +415,7 @@ void Window::Impl::count_layers(std::span<const TextContext* const> text) {
     count.add({Call::GEMM, R, D, model.config.ffn, 0}, layers);
     for (const Span& s : pass.spans) {
         count.add({Call::ATTENTION, s.end - s.begin, s.keys, D, heads}, layers);
-        count.add({Call::ATTENTION, s.end - s.begin, text[s.branch]->key_bias.size(0), D, heads, true},
+        count.add({Call::ATTENTION, s.end - s.begin, text_of(work[s.work], text).key_bias.size(0), D, heads, true},
                   layers);
     }
 }

@@ -181,7 +181,7 @@ void Window::Impl::forward_plain(const at::Tensor& latents, std::span<const Text
     for (size_t i = 0; i < work.size(); i++) {
         const ChunkWork& item = work[i];
         const auto& [rows_here, token, rows_time, chunk_time] = indices[i];
-        Plain p{*this, model, item, *text[item.branch], token, rows_time};
+        Plain p{*this, model, item, text_of(item, text), token, rows_time};
         const bool traced = trace && i == 0 && rows_here.size(0) == chunk_tokens;
         const Trace& layer_trace = traced ? trace : Trace();
 

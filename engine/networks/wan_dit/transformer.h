@@ -50,6 +50,7 @@ struct ChunkWork {
     bool motion = false;               // compare the output with the latent frame before: see Window::change
     bool output = true;                // false: only its keys and values are wanted
     double level = 0;                  // sigma of the chunk: what Reuse::TAYLOR extrapolates over
+    const TextContext* text = nullptr; // of this chunk; nullptr: its branch's
 };
 
 // The transformer at one size: rotary tables, workspace, keys and values of the window and what caches reuse,
@@ -81,7 +82,7 @@ class Window {
     void prepare(const std::vector<int64_t>& timesteps);
 
     // latents: [C, frames, height, width] float32, the same for both branches; timesteps: [frames]; text: of each
-    // branch. The work runs as if one after the other: a chunk sees the keys and values of those before it, in KV as they
+    // branch, for the chunks that name none. The work runs as if one after the other: a chunk sees the keys and values of those before it, in KV as they
     // were last written. Only frames of chunks in the work are read.
     // Trace, first work only and only where its plan is every token: "e", "e0", "tokens_in", "rope_angle", "rope_cos",
     // "rope_sin", "block0_self_attn", "block0_cross_attn", "block0_out", "block_last_out".

@@ -67,12 +67,15 @@ struct Window::Impl {
         std::vector<int32_t> frame_group; // [frames]: index into distinct; -1: not in the work
         int64_t rows = 0;
     } pass;
+    static const TextContext& text_of(const ChunkWork& w, std::span<const TextContext* const> text) {
+        return w.text ? *w.text : *text[w.branch];
+    }
     void lay_out(const std::vector<int64_t>& timesteps, std::span<const ChunkWork> work);
 
     Impl(const Transformer::Impl& model, const Shape& shape);
     void allocate_for_fast();
     void allocate_for_plain();
-    void count_layers(std::span<const TextContext* const> text);
+    void count_layers(std::span<const TextContext* const> text, std::span<const ChunkWork> work);
     void forward_fast(const at::Tensor& latents, std::span<const TextContext* const> text,
                       std::span<const ChunkWork> work, Cancel cancel, const Trace& trace);
     void forward_plain(const at::Tensor& latents, std::span<const TextContext* const> text,

@@ -214,7 +214,7 @@ TEST(plan_length_of_any_number_of_frames) {
                 const Length length = plan_length(frames, s.base, s.overlap, s.chunk, joined_by);
                 const int base = latent_frames(s.base), overlap = latent_frames(s.overlap);
                 // Pixels taken over are dropped one by one, latents with all the frames they stand for.
-                const auto produced = [&](const std::vector<int>& windows) {
+                const auto produced = [&](const auto& windows) {
                     int sum = 0;
                     for (size_t i = 0; i < windows.size(); i++)
                         sum += i == 0               ? 4 * windows[i] - 3

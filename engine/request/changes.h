@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#pragma once
+// What a video is to do differently while it is made: told from any thread, asked for by the one that makes it whenever
+// a chunk starts. No Torch.
+#include <cstdint>
+#include <deque>
+#include <mutex>
+#include <optional>
+#include <string>
+
+namespace mc {
+
+// What is not set stays as it is.
+struct Change {
+    std::optional<std::string> prompt, negative_prompt;
+    std::optional<double> guidance_scale, cache_threshold;
+    std::optional<int> prompt_transition;
+    // The later one counts.
+    bool has_words() const { return prompt || negative_prompt; }
+    void merge(const Change& later) {
+        const auto take = [](auto& mine, const auto& theirs) {
+            if (theirs) mine = theirs;
+        };
+        take(prompt, later.prompt), take(negative_prompt, later.negative_prompt);
+        take(guidance_scale, later.guidance_scale), take(cache_threshold, later.cache_threshold);
+        take(prompt_transition, later.prompt_transition);
+    }
+};
+
+// What the frames of a chunk were made with.
+struct MadeWith {
+    int64_t update = 0; // number of the last change; 0: the request
+    std::string prompt, negative_prompt;
+    double guidance_scale = 1, cache_threshold = 0; // 0: nothing is cached
+};
+
+class Changes {
+  public:
+    static constexpr size_t MOST_QUEUED = 10000;
+
+    // Begins with the next chunk that starts. Returns its number, from 1 on.
+    int64_t add(const Change& change) {
+        std::lock_guard lock(mutex_);
+        std::optional<Due>& next = change.has_words() ? words_ : numbers_;
+        if (!next) next.emplace();
+        next->change.merge(change);
+        return next->update = ++last_;
+    }
+    // Begins after those queued before; the one queued after it begins `frames` later, or with the chunk after where that
+    // is 0. 0: the queue is full.
+    int64_t queue(const Change& change, int64_t frames) {
+        std::lock_guard lock(mutex_);
+        if (queue_.size() >= MOST_QUEUED) return 0;
+        queue_.push_back({{++last_, change}, frames});
+        return last_;
+    }
+    void clear() { // what is queued and has not begun
+        std::lock_guard lock(mutex_);
+        queue_.clear();
+        next_queued_.reset();
+    }
+
+    struct Due {
+        int64_t update;
+        Change change;
+    };
+    // For a chunk that starts and whose first frame is `frame`, which grows from call to call. words: with new prompts and
+    // what is queued, which wait otherwise. Empty: all stays as it is.
+    std::optional<Due> due(int64_t frame, bool words = true) {
+        std::lock_guard lock(mutex_);
+        std::optional<Due> now;
+        const auto begin = [&](const Due& due) {
+            if (!now) now.emplace();
+            now->update = due.update;
+            now->change.merge(due.change);
+        };
+        while (words && !queue_.empty() && next_queued_.value_or(frame) <= frame) {
+            const Queued first = queue_.front();
+            queue_.pop_front();
+            begin(first.due);
+            // Counted from when it should have begun: what is rounded up to whole chunks does not add up.
+            next_queued_ = first.frames ? next_queued_.value_or(frame) + first.frames : frame + 1;
+        }
+        if (words && queue_.empty() && next_queued_ && *next_queued_ <= frame) next_queued_.reset();
+        const bool words_last = words_ && (!numbers_ || words_->update > numbers_->update);
+        for (std::optional<Due>* next : {words_last ? &numbers_ : &words_, words_last ? &words_ : &numbers_}) {
+            if (!*next || (next == &words_ && !words)) continue;
+            begin(**next);
+            next->reset();
+        }
+        return now;
+    }
+
+  private:
+    struct Queued {
+        Due due;
+        int64_t frames;
+    };
+    std::mutex mutex_;
+    int64_t last_ = 0;
+    std::optional<Due> words_, numbers_; // those added, merged: with a prompt, and without
+    std::deque<Queued> queue_;
+    std::optional<int64_t> next_queued_; // frame at which the first of the queue begins; empty: at once
+};
+
+} // namespace mc

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#pragma once
+// Keeps a stream in real time by the threshold of its cache: a higher one computes less. A chunk's load is the time that it
+// took over the time that it lasts; above BUSY the threshold rises, below IDLE it comes down, between them it rests. No
+// GStreamer in it.
+#include <algorithm>
+#include <cmath>
+
+namespace mc::gst {
+
+class CachePace {
+  public:
+    CachePace(double least, double most) : least_(least), most_(std::max(least, most)) {}
+    double threshold() const { return least_ * std::pow(most_ / least_, place_); }
+
+    // A chunk of `video` seconds took `seconds`. True: threshold() is another from here on.
+    bool chunk(double seconds, double video) {
+        if (!(most_ > least_)) return false;
+        if (skipped_ < SKIPPED) { // begun with the threshold before
+            skipped_++;
+            return false;
+        }
+        seconds_ += seconds;
+        video_ += video;
+        if (++seen_ < SEEN || !(video_ > 0)) return false;
+        const double load = std::max(seconds_ / video_, 1e-3);
+        seen_ = 0, seconds_ = video_ = 0;
+        return judge(load);
+    }
+
+  private:
+    // Shares of real time. They are as far apart as the load may jump where the cache computes a step more or less, or the
+    // threshold would never rest.
+    static constexpr double BUSY = 0.95, IDLE = 0.72, AIM = 0.84;
+    static constexpr int SKIPPED = 2, SEEN = 3; // chunks after a change, and chunks that are judged together
+    static constexpr double DAMPING = 0.8, STEEPEST = -6, FLATTEST = -0.7;
+    static constexpr int PATIENCE = 4, MOST_PATIENCE = 64; // judgements
+    static constexpr double LESS = 0.8;                    // of the load: something else has ended, no need to wait
+
+    bool judge(double load) {
+        learn(load);
+        const bool fell = last_step_ < 0;
+        const bool busy = load > BUSY, idle = load < IDLE;
+        if (!busy && !idle) patience_ = PATIENCE; // there is a threshold to rest at
+        if (busy && fell) {                       // the last step down did not hold: the next one waits, longer each time
+            hold_ = patience_;
+            patience_ = std::min(2 * patience_, MOST_PATIENCE);
+            held_load_ = 0;
+        }
+        last_step_ = 0;
+        if (idle && hold_ > 0) {
+            if (held_load_ == 0) held_load_ = load;
+            hold_ = load < LESS * held_load_ ? 0 : hold_ - 1;
+            if (hold_ > 0) return false;
+        }
+        if (!busy && !idle) return false;
+        const double to = std::clamp(place_ + DAMPING * std::log(AIM / load) / slope_, 0., 1.);
+        if (std::abs(to - place_) < 1e-3) return false;
+        last_step_ = to - place_;
+        last_load_ = load;
+        place_ = to;
+        skipped_ = 0;
+        return true;
+    }
+    // What the last step did to the load, as a slope of its logarithm. Another program's load comes and goes meanwhile, so
+    // it is believed in part and within limits.
+    void learn(double load) {
+        if (std::abs(last_step_) < 0.03) return;
+        const double slope = std::clamp(std::log(load / last_load_) / last_step_, STEEPEST, FLATTEST);
+        slope_ += (slope - slope_) / 2;
+    }
+
+    const double least_, most_;
+    double place_ = 0; // 0: least, 1: most, on a logarithmic scale
+    double slope_ = -2, last_step_ = 0, last_load_ = 1;
+    double seconds_ = 0, video_ = 0;
+    int skipped_ = SKIPPED, seen_ = 0;
+    int hold_ = 0, patience_ = PATIENCE;
+    double held_load_ = 0;
+};
+
+} // namespace mc::gst

@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// Which change a chunk that starts is made with.
+#include "engine/request/changes.h"
+
+#include "tests/check.h"
+
+using namespace mc;
+
+static Change prompt(const char* text) {
+    Change change;
+    change.prompt = text;
+    return change;
+}
+
+TEST(the_last_of_those_that_wait_counts_and_others_keep_what_it_leaves) {
+    Changes changes;
+    CHECK(!changes.due(0));
+    Change scale;
+    scale.guidance_scale = 3;
+    CHECK_EQ(changes.add(prompt("a")), 1);
+    CHECK_EQ(changes.add(scale), 2);
+    CHECK_EQ(changes.add(prompt("b")), 3);
+    const auto due = changes.due(12);
+    CHECK(due && due->update == 3 && *due->change.prompt == "b" && *due->change.guidance_scale == 3);
+    CHECK(!changes.due(24));
+    changes.add(prompt("c")), changes.add(scale);
+    const auto numbers = changes.due(36, false); // prompts wait
+    CHECK(numbers && numbers->update == 5 && !numbers->change.prompt);
+    CHECK_EQ(*changes.due(48)->change.prompt, "c");
+}
+
+TEST(queued_ones_take_their_time_and_do_not_drift) {
+    Changes changes;
+    changes.queue(prompt("a"), 30);
+    changes.queue(prompt("b"), 30);
+    changes.queue(prompt("c"), 0);
+    std::string begun;
+    // Chunks of 12 frames: 30 and 60 are rounded up to 36 and 60, each from when it was due.
+    for (int64_t frame = 0; frame < 120; frame += 12)
+        if (const auto due = changes.due(frame)) begun += *due->change.prompt + std::to_string(frame) + " ";
+    CHECK_EQ(begun, "a0 b36 c60 ");
+    // The queue has run empty: the next one need not wait.
+    changes.queue(prompt("d"), 0);
+    changes.queue(prompt("e"), 0);
+    CHECK_EQ(*changes.due(120)->change.prompt, "d");
+    CHECK_EQ(*changes.due(132)->change.prompt, "e");
+}
+
+TEST(one_that_is_late_is_passed_by_the_next) {
+    Changes changes;
+    changes.queue(prompt("a"), 5);
+    changes.queue(prompt("b"), 5);
+    changes.queue(prompt("c"), 5);
+    CHECK_EQ(*changes.due(0)->change.prompt, "a");
+    CHECK_EQ(*changes.due(12)->change.prompt, "c"); // b's time, 5 to 10, has no chunk
+}
+
+TEST(what_is_set_now_counts_until_the_queue_goes_on) {
+    Changes changes;
+    changes.queue(prompt("a"), 24);
+    changes.queue(prompt("b"), 24);
+    CHECK_EQ(*changes.due(0)->change.prompt, "a");
+    changes.add(prompt("now"));
+    CHECK_EQ(*changes.due(12)->change.prompt, "now");
+    CHECK_EQ(*changes.due(24)->change.prompt, "b");
+}
+
+TEST(clearing_drops_the_queue_alone) {
+    Changes changes;
+    changes.queue(prompt("a"), 24);
+    changes.add(prompt("now"));
+    changes.clear();
+    CHECK_EQ(*changes.due(0)->change.prompt, "now");
+    CHECK(!changes.due(48));
+}
+
+TEST(the_queue_is_bounded) {
+    Changes changes;
+    for (size_t i = 0; i < Changes::MOST_QUEUED; i++) CHECK(changes.queue({}, 1) > 0);
+    CHECK_EQ(changes.queue({}, 1), 0);
+}
+
+int main(int argc, char** argv) {
+    return mc::test::run_tests(argc, argv);
+}

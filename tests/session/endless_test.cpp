@@ -1,0 +1,242 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// Videos without end, and changes while a video is made.
+#include <ATen/ATen.h>
+#include <fstream>
+#include <unistd.h>
+
+#include "engine/families/skyreels_v2/windows.h"
+#include "tests/session/demo.h"
+
+using namespace mc;
+using namespace mc::session;
+using test::demo;
+using test::root;
+using test::small;
+
+namespace {
+
+// Windows of two chunks, of which one is new.
+Request windows(int frames) {
+    Request r = small();
+    r.num_frames = frames;
+    r.base_num_frames = 21;
+    r.overlap_history = 9;
+    r.steps = 2;
+    r.cache.kind = CacheKind::NONE; // a cache's thresholds depend on the length
+    return r;
+}
+
+at::Tensor frames_of(Session& s, int64_t wanted) {
+    std::vector<at::Tensor> parts;
+    for (int64_t have = 0; have < wanted;) {
+        auto frames = s.next();
+        CHECK(frames.has_value());
+        have += frames->pixels.size(1);
+        parts.push_back(frames->pixels);
+    }
+    return at::cat(parts, 1).narrow(1, 0, wanted);
+}
+
+int64_t resident_bytes() {
+    std::ifstream file("/proc/self/statm");
+    int64_t all = 0, resident = 0;
+    file >> all >> resident;
+    return resident * sysconf(_SC_PAGESIZE);
+}
+
+std::string error_of(Session& s, const Fields& wanted) {
+    try {
+        s.update(wanted);
+    } catch (const Error& e) {
+        return e.what();
+    }
+    return "";
+}
+
+Fields prompt(const char* text) {
+    Fields wanted;
+    wanted.prompt = text;
+    return wanted;
+}
+
+} // namespace
+
+TEST(without_end_begins_as_a_long_one) {
+    auto m = demo();
+    for (auto joint : {model::LongVideo::PIXEL, model::LongVideo::LATENT}) {
+        Request finite = windows(69), endless = windows(schedule::ENDLESS);
+        finite.long_video = endless.long_video = joint;
+        Session a(m, finite), b(m, endless);
+        CHECK_EQ(b.stats().frames_total, -1);
+        CHECK_EQ(b.stats().chunks_total, -1);
+        CHECK_EQ(b.stats().forwards_total, -1);
+        CHECK_EQ(a.stats().bytes_planned, b.stats().bytes_planned); // of the steady state
+        CHECK(at::equal(frames_of(a, 69), frames_of(b, 69)));
+    }
+}
+
+TEST(memory_and_counters_stay_as_they_are) {
+    auto m = demo();
+    for (auto joint : {model::LongVideo::PIXEL, model::LongVideo::LATENT}) {
+        Request r = windows(schedule::ENDLESS);
+        r.steps = 1;
+        r.long_video = joint;
+        Session s(m, r);
+        const auto pass = [&](int chunks) { // and keep nothing
+            for (int i = 0; i < chunks; i++) CHECK(s.next().has_value());
+        };
+        pass(20);
+        const int64_t before = resident_bytes();
+        const size_t shapes = s.calls().counts().size();
+        pass(80);
+        const int64_t grown = resident_bytes() - before;
+        std::printf("     80 chunks: %+.2f MiB\n", double(grown) / (1 << 20));
+        CHECK(grown < int64_t(4) << 20);
+        CHECK_EQ(s.calls().counts().size(), shapes);
+    }
+}
+
+TEST(without_end_there_is_no_last_picture) {
+    Request r = windows(schedule::ENDLESS);
+    r.causal_block_size = 1, r.ar_step = 0, r.attention = model::Attention::FULL;
+    r.image = r.end_image = sampler::Image{16, 16, std::vector<uint8_t>(3 * 16 * 16, 200)};
+    CHECK_ERROR(Session(demo(), r), MC_ERROR_SETTINGS, "num-frames=-1 has no end");
+    r = windows(schedule::ENDLESS);
+    r.overlap_history = 5;
+    CHECK_ERROR(Session(demo(), r), MC_ERROR_SETTINGS, "overlap-history");
+}
+
+// Everything before the chunk that a change begins with is as it was.
+TEST(a_change_counts_from_a_chunk_that_starts) {
+    auto m = demo();
+    Request r = small();
+    r.num_frames = 57;
+    r.steps = 3;
+    r.ar_step = 3; // a chunk starts when the one before it is done
+    for (auto attention : {model::Attention::KV, model::Attention::FULL}) {
+        r.attention = attention;
+        if (attention == model::Attention::FULL) r.base_num_frames = 21, r.overlap_history = 9;
+        Session untouched(m, r), changed(m, r);
+        std::vector<int64_t> ids;
+        std::vector<bool> same;
+        int64_t id = 0;
+        for (int chunk = 0; auto a = untouched.next(); chunk++) {
+            auto b = changed.next();
+            CHECK(b && a->pixels.size(1) == b->pixels.size(1));
+            ids.push_back(b->made_with->update);
+            same.push_back(at::equal(a->pixels, b->pixels));
+            CHECK_EQ(b->made_with->prompt == "a blue fish under water", ids.back() > 0);
+            if (chunk == 0) id = changed.update(prompt("a blue fish under water"));
+        }
+        CHECK_EQ(id, 1);
+        CHECK(ids.size() == 5 && ids.front() == 0 && ids.back() == 1);
+        // At most one chunk is under way; a window of FULL has two chunks, both handed out together.
+        CHECK(ids[2] == 1);
+        for (size_t i = 0; i < ids.size(); i++) CHECK_EQ(same[i], ids[i] == 0);
+    }
+}
+
+TEST(a_transition_goes_from_one_prompt_to_the_other) {
+    auto m = demo();
+    Request r = windows(57);
+    r.base_num_frames = 57;
+    r.ar_step = 2;
+    const auto run = [&](int transition, int guidance) {
+        r.guidance_scale = 2;
+        Session s(m, r);
+        Fields wanted = prompt("a blue fish under water");
+        wanted.prompt_transition = transition;
+        if (guidance) wanted.guidance_scale = guidance;
+        s.update(wanted); // before the first chunk
+        return frames_of(s, 57);
+    };
+    Session s(m, r);
+    const at::Tensor old = frames_of(s, 57), cut = run(0, 0), blended = run(1, 0), strong = run(0, 5);
+    Request fish = r;
+    fish.prompt = "a blue fish under water";
+    Session direct(m, fish);
+    CHECK(at::equal(cut, frames_of(direct, 57))); // a change before the first chunk is as good as a request
+    const auto first = [](const at::Tensor& t) { return t.narrow(1, 0, 9); };
+    CHECK(!at::equal(first(blended), first(old)) && !at::equal(first(blended), first(cut)));
+    CHECK(!at::equal(first(strong), first(cut)));
+    fish.guidance_scale = 5;
+    Session guided(m, fish);
+    CHECK(at::equal(strong, frames_of(guided, 57)));
+}
+
+TEST(the_threshold_of_a_cache_changes_with_a_chunk) {
+    auto m = demo();
+    Request r = small();
+    r.steps = 8, r.ar_step = 8, r.num_frames = 57;
+    r.attention = model::Attention::KV;
+    r.cache.kind = CacheKind::MOTIONCACHE;
+    r.cache.warmup = 1;
+    r.cache.threshold = 1e-6; // computes everything
+    Session s(m, r);
+    CHECK(s.next().has_value());
+    Fields wanted;
+    wanted.cache.threshold = 1000.0;
+    s.update(wanted);
+    std::vector<double> thresholds;
+    while (auto frames = s.next()) thresholds.push_back(frames->made_with->cache_threshold);
+    CHECK_EQ(thresholds.back(), 1000);
+    CHECK_EQ(s.chunk_stats(0)->count.tokens_reused, 0);
+    CHECK(s.chunk_stats(4)->count.tokens_reused > 0);
+}
+
+TEST(changes_that_cannot_be_are_refused_and_change_nothing) {
+    auto m = demo();
+    Request r = windows(17);
+    r.guidance_scale = 1;
+    Session s(m, r), untouched(m, r);
+    Fields wanted;
+    wanted.guidance_scale = 2;
+    CHECK(error_of(s, wanted).find("guidance-scale was 1 or less") == 0);
+    wanted = {};
+    wanted.cache.threshold = 0.5;
+    CHECK(error_of(s, wanted).find("nothing is cached") != std::string::npos);
+    wanted.cache.threshold = -3;
+    CHECK(error_of(s, wanted).find("cache-threshold is -3") == 0);
+    CHECK(error_of(s, prompt(" \n ")).find("The new prompt is empty") == 0);
+    CHECK(at::equal(frames_of(s, 17), frames_of(untouched, 17)));
+}
+
+// With the demo model as it comes: the picture is the new prompt's within two chunks of the change.
+TEST(colours_follow_the_prompt) {
+    auto m = demo(2);
+    for (int ar_step : {5, 10}) { // chunks overlap in time, or one begins when the one before it is done
+        Request r;
+        r.ar_step = ar_step;
+        r.prompt = "an orange ball still in the desert at sunset";
+        r.seed = 3, r.num_frames = schedule::ENDLESS;
+        r.steps = 10;
+        const std::string water = "a blue fish still under water";
+        // Mean colour of frames: [3].
+        const auto colour = [](const at::Tensor& pixels) { return pixels.mean({1, 2, 3}); };
+        const auto far = [](const at::Tensor& a, const at::Tensor& b) { return (a - b).norm().item<double>(); };
+        Session s(m, r);
+        const at::Tensor old = colour(frames_of(s, 9));
+        s.update(prompt(water.c_str()));
+        Request other = r;
+        other.prompt = water;
+        Session direct(m, other);
+        const at::Tensor wanted = colour(frames_of(direct, 9));
+        std::printf("     the two prompts are %.2f apart\n", far(old, wanted));
+        CHECK(far(old, wanted) > 0.4);
+        for (int chunk = 1, since = 0; since < 2; chunk++) {
+            auto frames = s.next();
+            CHECK(frames && chunk < 12);
+            const at::Tensor last = frames->pixels.slice(1, -4);
+            const double to_old = far(colour(last), old), to_new = far(colour(last), wanted);
+            std::printf("     chunk %d, change %d: %.2f from the old colours, %.2f from the new ones\n", chunk,
+                        int(frames->made_with->update), to_old, to_new);
+            if (frames->made_with->update == 0) continue;
+            if (++since == 2) CHECK(to_new < 0.5 * to_old);
+        }
+    }
+}
+
+int main(int argc, char** argv) {
+    root = argv[1];
+    return mc::test::run_tests(argc - 1, argv + 1);
+}
