@@ -140,5 +140,5 @@ NOT_TRIED = [
     NotTried("is a test that tests/run.sh starts", ("tests/bench/caches_quick.py BUILD MODEL", "tests/bench/caches_test.py", "tests/bench/presets_quick.py BUILD MODEL", "tests/bench/presets_test.py",
                                                    "tests/bench/tokens_test.py", "tests/bench/tokens_test.py BUILD MODEL",
                                                    "tests/docs/citations_test.py", "tests/docs/figures_test.py",
-                                                   "tests/docs/take_in_test.py", "tests/quality/pictures_test.py", "tests/summary.py")),
+                                                   "tests/docs/take_in_test.py", "tests/quality/pictures_test.py", "tests/summary.py", "tests/element/python.py")),
 ]
