@@ -79,7 +79,7 @@ TEST(a_row_waits_once) {
             if (const auto chunk = made->take(meter)) {
                 chunks++;
                 if (fake::counts.waits - before > 2) test::fail(name, 0, "more than two waits for a chunk");
-                meter.update([&](Stats& s) { s.chunk.push_back({0, chunk->pixels.size(1), chunk->count}); });
+                meter.deliver({0, chunk->pixels.size(1), chunk->count});
                 continue;
             }
             before = fake::counts.waits;
