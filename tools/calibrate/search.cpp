@@ -205,33 +205,19 @@ Found search(const Stage& stage, const Lesson& lesson, const std::optional<Curve
     return {best.all, searcher.correction()};
 }
 
-namespace {
-
-// Where the share is nearest to the wanted one: the more, the less the first frames' threshold is of the others'.
-Settings at_share_of_first_frames(Settings settings, const Recording& recording, double share) {
-    double low = 1e-4, high = 1;
-    for (int i = 0; i < 30; i++) {
-        settings.first_share = std::sqrt(low * high);
-        (forecast(settings, recording).share > share ? low : high) = settings.first_share;
-    }
-    return settings;
-}
-
-} // namespace
-
 std::vector<Settings> settings_for_shares(const Found& found, const Recording& recording,
                                           std::span<const double> shares) {
     Settings rarely = found.best.settings;
     rarely.threshold = 1e6;
     const double least = forecast(rarely, recording).share;
-    // Half of a path: every chunk is computed at least once on its way.
-    if (!rarely.path.empty()) rarely.threshold = 0.5;
+    std::vector<double> wanted;
+    for (double share : shares) wanted.push_back(std::clamp(share / found.correction, least, 1.0));
+    // In a short video the first chunk is much: where it leaves several levels out of reach, they
+    // are shares of the rest instead, so that they stay apart.
+    if (std::count(wanted.begin(), wanted.end(), least) > 1)
+        for (size_t i = 0; i < shares.size(); i++) wanted[i] = least + (1 - least) * shares[i];
     std::vector<Settings> list;
-    for (double share : shares) {
-        const double wanted = std::min(1.0, share / found.correction);
-        list.push_back(wanted < least ? at_share_of_first_frames(rarely, recording, wanted)
-                                      : at_share(found.best.settings, recording, wanted));
-    }
+    for (double share : wanted) list.push_back(at_share(found.best.settings, recording, share));
     return list;
 }
 
