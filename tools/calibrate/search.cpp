@@ -135,6 +135,10 @@ class Searcher {
     Settings prepared(const Settings& settings) const {
         return at_share(settings, lesson_.recording, std::min(1.0, options_.share / correction_));
     }
+    // A score is for candidates near the share: what computes far more is not to win by that.
+    bool within_reach(const Settings& prepared) const {
+        return forecast(prepared, lesson_.recording).share * correction_ < options_.share * 1.15;
+    }
     double correction() const { return correction_; }
 
   private:
@@ -187,6 +191,10 @@ Found search(const Stage& stage, const Lesson& lesson, const std::optional<Curve
             known.threshold = 0;
             if (std::find(seen.begin(), seen.end(), known) != seen.end()) continue;
             seen.push_back(known);
+            if (!searcher.within_reach(candidate)) {
+                progress("  %s: not tried, it computes more at any threshold: %s", knob.name, text_of(candidate).c_str());
+                continue;
+            }
             const Attempt attempt = searcher.run(candidate, options.share, &best);
             const Trial& trial = attempt.all;
             const bool better = // less is chance
