@@ -11,7 +11,7 @@ namespace mc {
 
 static constexpr int64_t HUGE_PAGE = 2 << 20, BLOCK = 16 << 20;
 
-// Of huge pages as far as the system gives them, with whatever was there before.
+// Of huge pages as far as the system gives them; not cleared.
 static at::Tensor huge_space(at::IntArrayRef shape, at::ScalarType type, int64_t bytes) {
     const size_t size = (bytes + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE;
     void* memory = std::aligned_alloc(HUGE_PAGE, size);
@@ -30,7 +30,7 @@ at::Tensor huge_zeros(at::IntArrayRef shape, at::ScalarType type) {
     return space;
 }
 
-// Pieces mostly come in many of one size: a block ends where one of them does. What of a block nobody took is never
+// Pieces mostly come in many of one size: a block ends where one of them does. The unused rest of a block is never
 // written, and so takes no memory.
 at::Tensor HugeArena::take(int64_t bytes) {
     const int64_t size = (bytes + 63) / 64 * 64;

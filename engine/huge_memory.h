@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
-// Memory for what is big and read over and over: weights, keys and values. In huge pages where the system has any to
+// Memory for large data that is read repeatedly: weights, keys and values. In huge pages where the system has any to
 // give, because walking a few thousand small pages takes as long as the arithmetic on few rows.
 #include <ATen/core/Tensor.h>
 

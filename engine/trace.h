@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
-// Intermediate tensors by name, for the golden cases and for whoever hunts a difference. Empty in production:
+// Intermediate tensors by name, for the golden cases and for finding where a difference begins. Empty in production:
 // nothing is then built for it.
 #include <ATen/core/Tensor.h>
 #include <functional>

@@ -21,7 +21,7 @@
  *
  * ## Caps
  *
- * Size and frame rate are the model's own wherever downstream accepts them, so that videoscale, videorate and the
+ * Size and frame rate are the model's own where downstream accepts them, so that videoscale, videorate and the
  * like do the converting. Where it does not, as with a caps filter `video/x-raw,width=160,height=96` directly
  * downstream, the closest accepted values are used; if only the width is fixed, the height follows in proportion.
  * Width and height are multiples of 16. The pixel format (I420, NV12, RGB) is the one that downstream prefers.

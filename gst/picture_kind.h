@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
-// The kind of a picture file by its first bytes, whatever its name and whether or not this machine can open it.
+// The kind of a picture file by its first bytes, regardless of its name and of whether this machine can open it.
 #include <string>
 #include <string_view>
 

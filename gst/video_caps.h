@@ -42,7 +42,7 @@ struct FrameRate {
 };
 std::optional<FrameRate> nearest_rate(const GValue* value, FrameRate wanted);
 
-// Fixed caps that both sides accept: the native size and rate wherever one of downstream's structures has them, else
+// Fixed caps that both sides accept: the native size and rate where one of downstream's structures has them, else
 // the nearest. Converters list first what is asked for downstream of them, then everything that they can convert: an
 // expensive source chooses the latter, and lets them convert. The format is the one that downstream prefers.
 // Empty when nothing fits. (transfer full)

@@ -25,8 +25,8 @@ constexpr float infinity = std::numeric_limits<float>::infinity();
 // Keys [begin, begin + keys) of head h.
 struct Block {
     size_t h, begin, keys;
-    // The block that comes after it, in the next head after the last one; itself after the very last. While
-    // this one is computed with, each tile of rows fetches so many bytes of that for each in of a panel
+    // The next block: of the next head after a head's last one, itself after the very last. While
+    // this one is computed with, each tile of rows fetches this many bytes of that for each in of a panel
     // of 32.
     size_t next_h, next, ahead;
 };

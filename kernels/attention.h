@@ -35,7 +35,7 @@ void write_keys(const KeyValues& kv, const int32_t* slot, size_t first, const vo
                 const float* v, size_t v_stride, size_t rows);
 // Fetches the places of these keys, so that write_keys, a little later, need not wait for them.
 void expect_keys(const KeyValues& kv, const int32_t* slot, size_t first, size_t rows);
-// One key and value back, for tests and for whoever moves them elsewhere: [heads * head] float each.
+// One key and value back, for tests and for moving them elsewhere: [heads * head] float each.
 void read_key(const KeyValues& kv, size_t slot, float* k, float* v);
 
 struct Attention {
@@ -43,11 +43,10 @@ struct Attention {
     KeyValues kv;
     const float* key_bias; // [keys] or nullptr; -infinity leaves a key out, but not every key
     void* out;             // [rows, heads, head], rows out_stride elements apart; type of the store; may be q
-    size_t keys;           // the first so many of kv take part; at least 1
+    size_t keys;           // how many of kv take part, from the first on; at least 1
     size_t q_stride, out_stride;
 };
-// Rows [first, last) of head number `h`. Each calling thread keeps working memory: 192 rows of a head and 60
-// KB.
+// Rows [first, last) of head number `h`. Each calling thread keeps working memory: 192 rows of a head and 60 KB.
 void attention(const Attention& a, size_t h, size_t first, size_t last);
 
 namespace plain {

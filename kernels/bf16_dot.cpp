@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // The kernels of tiles.h with the pairwise product of AVX-512 BF16, which Highway 1.0 does not have. It adds
-// both products of a pair to a float32 sum and takes denormal numbers for zero.
+// both products of a pair to a float32 sum and treats denormals as zero.
 #include "kernels/tiles.h"
 
 #if defined(__x86_64__)

@@ -116,8 +116,7 @@ void conv(const Conv& a) {
     constexpr int wide = n < conv_block ? 2 : 1, narrow = 1;
     constexpr int wide_positions = 12 / wide, narrow_positions = 12;
     const size_t k_all = a.n_taps * a.run;
-    // A block's weights are walked once a tile: as many taps at a time as the second-level cache surely
-    // holds.
+    // A block's weights are read once per tile: as many taps at a time as the second-level cache surely holds.
     const size_t taps_at_once =
         std::clamp<size_t>(192 * 1024 / (a.run * conv_block * sizeof(float)), 1, a.n_taps);
     for (size_t block = 0; block < a.out_channels; block += conv_block)

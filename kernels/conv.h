@@ -2,14 +2,13 @@
 #pragma once
 // Convolution of channels-last float32 pictures, written as a sum over taps. A tap is a run of consecutive
 // floats of the input: the columns of the filter that touch, times the input's channels. Which pictures and
-// rows the taps lie in is the caller's business, so one kernel serves 3x3x3 (nine taps of 3*channels), time
-// only (three taps of `channels`), 1x1 (one tap), stride two and the four phases of nearest-neighbour
-// doubling.
+// rows the taps lie in is up to the caller, so one kernel serves 3x3x3 (nine taps of 3*channels), time
+// only (three taps of `channels`), 1x1 (one tap), stride two and the four phases of nearest-neighbour doubling.
 //
 //     out[r][c][o] = (add ? out[r][c][o] : 0) + bias[o]
 //                    + sum over t, k of taps[t][r*in_row + c*in_step + k] * weights[t][k][o]
 //
-// Every output is one chain of fused multiply-adds in this order, whatever the rows and columns of the call:
+// Every output is one chain of fused multiply-adds in this order, for any rows and columns of the call:
 // the result does not depend on how the caller divides the picture.
 #include <cstddef>
 

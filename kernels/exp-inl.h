@@ -12,7 +12,7 @@
 HWY_BEFORE_NAMESPACE();
 namespace mc::kernels::HWY_NAMESPACE {
 
-// e^x for x in [-88, 88.7]; the caller clamps. Exactly 0 below -87.7 (no denormal numbers), infinite
+// e^x for x in [-88, 88.7]; the caller clamps. Exactly 0 below -87.7 (no denormals), infinite
 // above 88.4; between them within 2 ulp.
 //     x = n ln 2 + r, |r| <= ln(2)/2;   e^r = 1 + r + r^2 q(r), q the minimax polynomial of relative error
 //     3e-9

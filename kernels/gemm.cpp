@@ -27,7 +27,7 @@ void each_weight(size_t out, size_t in, Store store, Move move) {
         }
 }
 
-// A panel is walked once for each tile of rows and a block of rows once for each panel: with so many ins and
+// A panel is read once for each tile of rows and a block of rows once for each panel: with this many ins and
 // rows at a time both stay in the second-level cache. A longer sum goes on from what it has written: nothing
 // is lost.
 constexpr size_t ins_at_once = 1024, rows_at_once = 240;
@@ -97,8 +97,7 @@ void gemm(const Gemm& a, const Tiles& tiles) {
                 t.bias = a.bias && in == 0 ? a.bias + out : nullptr;
                 t.c_stride = a.c_stride;
                 t.add = a.accumulate || in > 0;
-                // Each tile of rows fetches its share of the next panel: few rows would wait for memory
-                // otherwise.
+                // Each tile of rows fetches its share of the next panel: few rows would wait for memory otherwise.
                 const bool last = out + gemm_panel >= a.out;
                 const void* const next = !last ? panel_of(out + gemm_panel, in) : a.next ? a.next : t.panel;
                 t.ahead_step = last && !a.next ? 0 : 128 / tile_count(rows, tiles.most_rows);

@@ -4,7 +4,7 @@
 //
 //     c[r][o] = (accumulate ? c[r][o] : 0) + (bias ? bias[o] : 0) + sum over i of a[r][i] weight[o][i]
 //
-// Sums are float32. One thread works on the rows it is given; whoever calls divides rows among threads. A
+// Sums are float32. One thread works on the rows it is given; the caller divides rows among threads. A
 // row's result depends neither on the rows beside it nor on how they were divided: each sum runs over i in
 // order (BF16: over pairs). Any rows, outs and ins; quickest where rows are a multiple of 12 and outs one
 // of 32.

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
 // Every kernel of the CPU: raw pointers, strides and sizes, nothing else. One thread works on the rows it is
-// given; whoever calls divides the rows among threads.
+// given; the caller divides the rows among threads.
 //
-// Each has a plain twin in namespace mc::kernels::plain (kernels/plain.cpp): readable, always built, and what
-// the fast one (Highway, chosen for the processor at run time) is fuzzed against and timed beside in
+// Each has a plain version in namespace mc::kernels::plain (kernels/plain.cpp): readable, always built, and what
+// the optimised one (Highway, chosen for the processor at run time) is fuzzed against and timed beside in
 // tests/kernels. Arithmetic is in float32 everywhere; `bf16` storage is rounded to nearest even.
 #include <cstddef>
 #include <cstdint>
@@ -73,11 +73,11 @@ void gelu(const float* in, size_t in_stride, void* out, size_t out_stride, size_
 
 // How far each token has moved between two latent frames:
 //     change[r] = mean |x[r] - y[r]| / (mean |y[r]| + 1e-8)
-// x, y: type of `store`, rows so many elements apart.
+// x, y: type of `store`; strides in elements.
 void frame_change(const void* x, size_t x_stride, const void* y, size_t y_stride, size_t rows, size_t width,
                   Store store, float* change);
 
-// The VAE's norm and activation over channels-last rows (one row a position, `channels` wide):
+// The VAE's norm and activation over channels-last rows (one row per position, `channels` wide):
 //     y = x / max(|x|, 1e-12) * sqrt(channels) * gamma;   out = silu ? y * sigmoid(y) : y
 // out may be x.
 void channel_norm(const float* x, const float* gamma, float* out, size_t rows, size_t channels, bool silu);
@@ -95,7 +95,7 @@ struct Reuse {
     const void* x;      // [computed rows, width], type of `store`: output of the layers
     const int32_t* row; // [rows]
     void* residual;     // [rows, width], type of `store`, or nullptr
-    void* slope;        // the same
+    void* slope;        // like residual
     float* level;       // [rows]
     float level_now;
     void* out; // [rows, width], type of `store`
@@ -111,11 +111,10 @@ void round_to_bf16(float* x, size_t n); // in place, float32 that holds bfloat16
 
 // ---- colour ----
 // Pixels arrive as three float planes in [-1, 1] (clamped here; NaN is black), R, G, B, `plane_stride` floats
-// apart, rows of `width` floats close together. 8-bit values are trunc(clamp(x/2 + 1/2, 0, 1) * 255) for RGB,
-// as the reference saves them. I420 and NV12: BT.709 limited range from these 8-bit RGB values, in the fixed
-// point of kernels/pixel.h (0.506 from the real value at most); chroma is the mean of two rows and of columns
-// 2i-1, 2i, 2i+1 weighted 1:2:1 (sited at the left luma sample, "mpeg2"), the edge repeated. width and height
-// even.
+// apart, rows of `width` floats close together. 8-bit values are trunc(clamp(x/2 + 1/2, 0, 1) * 255) for RGB, as
+// the reference saves them. I420 and NV12: BT.709 limited range from these 8-bit RGB values, in the fixed point
+// of kernels/pixel.h (0.506 from the real value at most); chroma is the mean of two rows and of columns 2i-1,
+// 2i, 2i+1 weighted 1:2:1 (sited at the left luma sample, "mpeg2"), the edge repeated. width and height even.
 struct Picture {
     const float* rgb;
     size_t plane_stride, width, height;

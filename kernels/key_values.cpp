@@ -14,8 +14,7 @@ size_t key_value_bytes(size_t capacity, size_t heads, size_t head, Store store) 
 
 namespace {
 
-// Head by head, because the panel that neighbouring keys are scattered over stays in the first-level cache
-// then.
+// Head by head, because the panel that neighbouring keys are scattered over stays in the first-level cache then.
 template <class T, class Round>
 void write(const KeyValues& kv, const int32_t* slot, size_t first, const T* k, size_t k_stride,
            const float* v, size_t v_stride, size_t rows, Round round) {

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-// Rows of any width as SIMD lanes of float32, whatever type they are stored in. Included once per Highway
-// target.
+// Rows of any width as SIMD lanes of float32, from any storage type. Included once per Highway target.
 #if defined(MC_KERNELS_LANES_INL_H) == defined(HWY_TARGET_TOGGLE)
 #ifdef MC_KERNELS_LANES_INL_H
 #undef MC_KERNELS_LANES_INL_H
@@ -30,8 +29,7 @@ struct First {
 };
 
 // The bits of each float32 rounded to bfloat16 (nearest, ties to even), in the upper half; the lower half is
-// rubbish. Integer arithmetic, because Highway's own bfloat16 demotion truncates. A NaN is made quiet and
-// kept.
+// undefined. Integer arithmetic, because Highway's own bfloat16 demotion truncates. A NaN is made quiet and kept.
 HWY_INLINE hn::Vec<U> round_bits(V v) {
     const F d;
     const U du;
@@ -42,7 +40,7 @@ HWY_INLINE hn::Vec<U> round_bits(V v) {
     return hn::BitCast(du, hn::IfThenElse(hn::IsNaN(v), hn::BitCast(d, nan), hn::BitCast(d, rounded)));
 }
 
-// One per Store: the element type, reading, and writing. `put` answers what was stored, after rounding.
+// One per Store: the element type, reading, and writing. `put` returns what was stored, after rounding.
 struct StoreF32 {
     using T = float;
     static HWY_INLINE V round(V v) { return v; }
@@ -115,8 +113,7 @@ HWY_INLINE void along(size_t n, Step step) {
     if (i < n) step(i, First{n - i});
 }
 
-// Sum of step(i, lanes, sum so far) over [0, n), in four sums so that no addition waits for the one before
-// it.
+// Sum of step(i, lanes, sum so far) over [0, n), in four sums so that no addition waits for the one before it.
 template <class Step>
 HWY_INLINE float sum_along(size_t n, Step step) {
     const F d;

@@ -4,8 +4,7 @@
 //
 // RGB to YCbCr is BT.709, limited range, in fixed point: luma in 16 bits, chroma in 14 bits over the eight
 // weighted pixels of a sample. Every product and sum stays below 2^24, so float32 computes the same integers,
-// fused or not; a result is at most 0.506 from the real value (0.5 is rounding itself). Greys have chroma
-// 128.
+// fused or not; a result is at most 0.506 from the real value (0.5 is rounding itself). Greys have chroma 128.
 #include <cstddef>
 #include <cstdint>
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-// The readable twins: one element at a time, sums in double so that they also say what the fast ones'
+// The plain versions: one element at a time, sums in double so that they also say what the optimised ones'
 // lane-wise float32 sums lose.
 #include "kernels/kernels.h"
 

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
-// Working memory that a thread keeps from call to call, because freshly mapped memory is slower than
-// arithmetic.
+// Working memory that a thread keeps from call to call, because freshly mapped memory is slower than arithmetic.
 #include <hwy/aligned_allocator.h>
 
 #include <cstddef>

@@ -28,7 +28,7 @@ inline size_t in_packed(size_t out, size_t in, size_t ins, Store store) {
 
 // c[r][o] = (add ? c[r][o] : 0) + (bias ? bias[o] : 0) + sum over i of a[r][i] panel[i][o]
 //
-// Each sum is one chain of additions in this order, whatever the number of rows.
+// Each sum is one chain of additions in this order, for any number of rows.
 struct Tile {
     const void* a; // rows a_stride elements apart
     size_t a_stride, in;
@@ -37,7 +37,7 @@ struct Tile {
     float* c; // rows c_stride floats apart
     size_t c_stride;
     bool add;
-    // What the next tiles will read, fetched from memory while this one computes: so many bytes of it for
+    // What the next tiles will read, fetched from memory while this one computes: this many bytes of it for
     // each in, or pair of ins (128 at most, the panel's own). Any address will do where it is 0.
     const char* ahead;
     size_t ahead_step;

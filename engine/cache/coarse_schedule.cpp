@@ -26,7 +26,7 @@ CoarseSchedule coarse_schedule(const Settings& settings, std::span<const Schedul
     CoarseSchedule schedule;
     schedule.steps = int(steps.size());
     if (steps.empty()) return schedule;
-    // The policy itself, on one chunk with one token a frame: without motion the tokens of a frame are alike.
+    // The policy itself, on one chunk with one token per frame: without motion the tokens of a frame are alike.
     bool depends_on_motion = false;
     const std::unique_ptr<Policy> policy = make_policy(settings);
     policy->observe([&](const Decision& decision) { depends_on_motion = decision.fine; });

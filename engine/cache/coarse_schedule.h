@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
-// Distances come from the schedule alone, so what a policy computes is known before the first step as far as
-// motion has no say: all of TeaCache and FlowCache, and the coarse phase of MotionCache.
+// Distances come from the schedule alone, so what a policy computes is known before the first step as far as it does
+// not depend on motion: all of TeaCache and FlowCache, and the coarse phase of MotionCache.
 #include <span>
 #include <string>
 #include <vector>
@@ -19,8 +19,8 @@ struct ScheduledStep {
     std::vector<FrameDistance> distance; // of the frames of a chunk, [chunk_frames]; none at step 0
     double sigma = 1;
 };
-// Of the window's first chunk, or of those behind its first frames, in a video of so many chunks. TeaCache decides rows: its schedule is that of a window whose
-// chunks step together.
+// Of the window's first chunk, or of those behind its first frames, in a video of `video_chunks` chunks. TeaCache decides
+// rows: its schedule is that of a window whose chunks step together.
 CoarseSchedule coarse_schedule(const Settings& settings, std::span<const ScheduledStep> steps,
                                bool first_chunk, int branches = 2, int video_chunks = 1);
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
-// What every cache has of settings, and what the checks of their ranges share.
+// The settings that every cache has, and what the checks of their ranges share.
 #include <array>
 #include <string>
 

@@ -29,7 +29,7 @@ class FlowCache final : public WindowPolicy {
                 moved.add(chunk.distance);
                 distance = settings_.polynomial(moved.value());
                 accumulated = sum += distance;
-                compute = !(sum < settings_.threshold); // also when it is no number
+                compute = !(sum < settings_.threshold); // also when it is NaN
             }
             if (compute) sum = 0;
             plans.push_back({compute ? Action::ALL : Action::REUSE, {}});

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
-// The knobs of FlowCache. Formulas: docs/algorithms.md#flowcache.
+// The settings of FlowCache. Formulas: docs/algorithms.md#flowcache.
 #include <memory>
 
 #include "engine/cache/common_settings.h"
@@ -12,8 +12,8 @@ class Policy;
 struct FlowCacheSettings : CommonSettings {
     static constexpr Kind KIND = Kind::FLOWCACHE;
 
-    // Evaluations of a chunk that are computed whatever the distance, at the beginning and at the end; >= 0. The first
-    // always is.
+    // Evaluations of a chunk that are always computed, at the beginning and at the end; >= 0. The first
+    // one is computed in any case.
     int forced_first = 5, forced_last = 1;
 
     bool operator==(const FlowCacheSettings&) const = default;

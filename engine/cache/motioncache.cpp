@@ -101,7 +101,7 @@ class MotionCache final : public WindowPolicy {
         std::vector<uint8_t> due(state.sums.size());
         for (size_t t = 0; t < due.size(); t++) {
             state.sums[t] += distance[t] * weights[t];
-            due[t] = !(double(state.sums[t]) + ahead * double(weights[t]) < reach); // also when it is no number
+            due[t] = !(double(state.sums[t]) + ahead * double(weights[t]) < reach); // also when it is NaN
         }
         const std::vector<float> sums = state.sums;
         const std::vector<uint8_t> voted =
@@ -143,7 +143,7 @@ class MotionCache final : public WindowPolicy {
         return plan;
     }
 
-    // One value a token; `mean` over the frames.
+    // One value per token; `mean` over the frames.
     std::vector<float> token_distance(const ChunkStep& chunk, const ChunkState& state, double& mean) const {
         if (!settings_.path.empty()) {
             mean = length(state.sigma, chunk.sigma, chunk.sigma);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
-// The knobs of MotionCache. Formulas: docs/algorithms.md#motioncache.
+// The settings of MotionCache. Formulas: docs/algorithms.md#motioncache.
 #include <memory>
 #include <optional>
 
@@ -23,17 +23,17 @@ struct MotionCacheSettings : CommonSettings {
     Weights weights = Weights::MAX_RESCALE; // NONE: weight 1 to the end
     double weight_floor = 0.6;              // of MAX_RESCALE: weight of a token that does not move; 0..1
     Distance distance = Distance::GLOBAL;
-    // A position is due in all frames of a chunk when more than this share of them wants it: 0..1, so at 1
+    // A position is due in all frames of a chunk when it is due in more than this share of them: 0..1, so at 1
     // never. Unset: each token for itself.
     std::optional<double> vote = 0.5;
-    double min_ratio = 0.4; // a smaller share of due tokens is put off, their sums kept; 0..1
+    double min_ratio = 0.4; // a smaller share of due tokens is deferred, their sums kept; 0..1
     // Ours, switched off by default. The first frames that a window generates follow none, or given ones only: their
     // errors are what all after them build on. The threshold of chunks that begin before frame `first_frames` of them is this
     // share of the others', 0..1; at 0 they are computed wholly, however short the steps are.
     double first_share = 1;
     int first_frames = 1; // latent frames; >= 1
-    // Ours, switched off by default (0). The threshold holds for videos of up to so many chunks. More chunks, in a window or
-    // in several, hand errors on more often; if these are independent they grow with the root of their number, so the
+    // Ours, switched off by default (0). The threshold holds for videos of up to this many chunks. More chunks, in a window or
+    // in several, pass errors on more often; if these are independent they grow with the square root of their number, so the
     // threshold shrinks with it.
     int chunks = 0;
     // Ours, switched off by default. What a reused velocity v does to the predicted picture x - sigma v shrinks with the

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
-// How far along its way from noise to picture a chunk is. Lengths add up, whatever steps they are walked in: so a threshold
+// How far along its way from noise to picture a chunk is. Lengths add up over any division into steps: so a threshold
 // means the same with few steps and many, and with any shift. Distances of time embeddings do not add up: two steps
 // at once are less than both.
 #include <vector>

@@ -9,7 +9,7 @@
 namespace mc::cache {
 
 // Keeps the shape of the window and checks what a sampler passes: a fault of it ends as MC_ERROR_INTERNAL,
-// not in somebody else's memory.
+// not in an access out of bounds.
 class WindowPolicy : public Policy {
   public:
     void begin_window(const WindowShape& shape) final;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
-// Decides what each chunk computes: a small state machine over numbers, one for a session. Per window:
+// Decides what each chunk computes: a small state machine over numbers, one per session. Per window:
 //
 //     begin_window(shape)
 //     each row, each branch (0 first):
@@ -52,11 +52,11 @@ struct Decision {
     enum class Kind { WARMUP, FIRST_AFTER_WARMUP, FULL, SPARSE, REUSE, SUPPRESSED };
     int row, branch, chunk, step;
     Kind kind;
-    bool forced;        // computed whatever the distance
+    bool forced;        // computed regardless of the distance
     double distance;    // rescaled, what was added for a token of weight 1 (TOKEN: mean over the frames);
                         // NaN: none was taken
     double accumulated; // TeaCache, FlowCache: the sum compared with the threshold; NaN: none
-    // MotionCache, past the first step after warm-up; else empty. One value a token. The sums: with this
+    // MotionCache, past the first step after warm-up; else empty. One value per token. The sums: with this
     // step's distance, and what is left of them after the decision.
     std::span<const float> weights, token_distance, accumulated_before, accumulated_after;
     std::span<const uint8_t> due, voted, updated; // reached the threshold; after the vote; are computed
@@ -73,15 +73,14 @@ class Policy {
     virtual void begin_window(const WindowShape& shape) = 0;
     // Called for each row in order; `chunks` in order and at least one.
     virtual std::vector<Plan> decide(int row, int branch, std::span<const ChunkStep> chunks) = 0;
-    // Whether motion() shall be called for this chunk after its plan was executed, be it a reusing one.
+    // Whether motion() shall be called for this chunk after its plan was executed, even if the plan reuses everything.
     virtual bool wants_motion(int branch, int chunk) const;
     // Whether the first chunk that is generated is to be compared with a given one before it, which is then looked at when
     // it is passed for its keys and values.
     virtual bool wants_prefix_motion() const { return false; }
-    // change[token]: mean |x - x'| / (mean |x'| + 1e-8) over channels, x the output of the last layer at the
-    // token, x' at its position one latent frame earlier. The chunk's first frame is compared with the chunk
-    // before; where nothing of that was kept, has_previous is false and the values of the first frame mean
-    // nothing.
+    // change[token]: mean |x - x'| / (mean |x'| + 1e-8) over channels, x the output of the last layer at the token,
+    // x' at its position one latent frame earlier. The chunk's first frame is compared with the chunk before; where
+    // nothing of that was kept, has_previous is false and the values of the first frame mean nothing.
     virtual void motion(int branch, int chunk, std::span<const float> change, bool has_previous);
     // The weights that motion() made, for the observer of a golden case; empty without.
     virtual std::span<const float> weights(int branch, int chunk) const;

@@ -8,7 +8,7 @@
 namespace mc::cache {
 namespace {
 
-// Of a x^2 + b x + c; those that do not exist or are no numbers are left out.
+// Of a x^2 + b x + c; those that do not exist or are NaN are left out.
 std::vector<double> roots(double a, double b, double c) {
     std::vector<double> found;
     const double scale = std::max({std::fabs(a), std::fabs(b), std::fabs(c)}); // squares stay in range

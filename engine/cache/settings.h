@@ -28,7 +28,7 @@ struct Settings {
     Kind kind() const {
         return std::visit([](const auto& s) { return s.KIND; }, policy);
     }
-    // What others than the policy ask: of one that does not have it, what holds without it.
+    // What others than the policy ask for; for a policy that lacks the setting, the value that means the same.
     CommonSettings common() const {
         return std::visit(
             [](const auto& s) {

@@ -14,7 +14,7 @@ class TeaCache final : public WindowPolicy {
     void forget() override { sums_.assign(size_t(shape_.branches), 0); }
 
     // The official code counts forwards, not rows, and tells the branches apart by whether the count is odd.
-    // Here a branch keeps its own state whatever the count says.
+    // Here each branch keeps its own state.
     bool is_forced(int row, int branch) const {
         const int64_t branches = shape_.branches;
         int64_t forwards = row * branches + branch;
@@ -38,7 +38,7 @@ class TeaCache final : public WindowPolicy {
         } else if (!moved.empty()) {
             distance = settings_.polynomial(moved.value());
             accumulated = sum += distance;
-            compute = !(sum < settings_.threshold); // also when it is no number
+            compute = !(sum < settings_.threshold); // also when it is NaN
             if (compute) sum = 0;
         }
 

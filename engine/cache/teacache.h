@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
-// The knobs of TeaCache. Formulas: docs/algorithms.md#teacache.
+// The settings of TeaCache. Formulas: docs/algorithms.md#teacache.
 #include <memory>
 
 #include "engine/cache/common_settings.h"
@@ -9,7 +9,7 @@ namespace mc::cache {
 
 class Policy;
 
-// Of the time embedding, what a distance is taken of: E, one vector a timestep, or E0, its projection to the
+// Of the time embedding, what a distance is taken of: E, one vector per timestep, or E0, its projection to the
 // six modulation vectors, with the fps term. MotionCache and FlowCache were published with E0.
 enum class Embedding { E, E0 };
 
@@ -17,12 +17,12 @@ struct TeaCacheSettings : CommonSettings {
     static constexpr Kind KIND = Kind::TEACACHE;
 
     Embedding embedding = Embedding::E0;
-    // Rows of the window that are computed whatever the distance, at the beginning and at the end; >= 0. The first
-    // evaluation of a chunk always is.
+    // Rows of the window that are always computed, at the beginning and at the end; >= 0. The first
+    // evaluation of a chunk is computed in any case.
     int forced_first = 5, forced_last = 1;
-    // As the official code has it: its count of forwards, both branches counted, falls back to 0 every so many, so that
-    // the forced first ones come again and the forced last ones never; >= 0. 0: it does not.
-    // From the official numbers, which count forwards, with guidance (two a row):
+    // As the official code has it: its count of forwards, both branches counted, is reset to 0 after this many, so that
+    // the forced first ones come again and the forced last ones never; >= 0. 0: never.
+    // From the official numbers, which count forwards, with guidance two per row:
     //     forced_first = ret_steps / 2, forced_last = rows - cutoff_steps / 2, counter_period = num_steps
     int counter_period = 0;
 

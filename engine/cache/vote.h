@@ -7,7 +7,7 @@
 
 namespace mc::cache {
 
-// due: [frames, positions]. A position is due in all frames when more than `share` of them wants it.
+// due: [frames, positions]. A position is due in all frames when it is due in more than `share` of them.
 std::vector<uint8_t> vote(std::span<const uint8_t> due, int frames, double share);
 
 } // namespace mc::cache

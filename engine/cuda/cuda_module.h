@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-// The face of libmotioncache-cuda.so, the only part that is linked with CUDA. The engine loads it when a
+// The interface of libmotioncache-cuda.so, the only part that is linked with CUDA. The engine loads it when a
 // model is opened on "cuda:N" and never otherwise, so that everything else runs where there is no CUDA
 // library at all.
 #pragma once

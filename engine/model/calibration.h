@@ -42,7 +42,7 @@ Calibration parse_calibration(const JsonObject& json);
 // The file's text: indented, fields in a fixed order, numbers such that reading gives the same ones. Throws
 // MC_ERROR_SETTINGS for what parse_calibration would not give back equal.
 std::string calibration_text(const Calibration& calibration);
-// In one go: whoever reads meanwhile sees the old file or the new one. Throws MC_ERROR_SETTINGS when it
+// Atomic: a concurrent reader sees the old file or the new one. Throws MC_ERROR_SETTINGS when it
 // cannot be written.
 void write_calibration(const std::string& file, const Calibration& calibration);
 

@@ -58,7 +58,7 @@ const char* name_in(const Named<T> (&table)[N], T value) {
     return "";
 }
 
-// A misspelt knob must not be a knob at its default.
+// A misspelt setting must not pass as one at its default.
 void require_known(const JsonObject& json, const std::string& where,
                    std::initializer_list<const char*> known) {
     for (const std::string& key : json.keys())
@@ -90,7 +90,7 @@ cache::Path read_path(const JsonObject& json) {
 }
 
 CalibratedPreset read_preset(const JsonObject& json, const Calibration& calibration) {
-    require_known(json, "knob",
+    require_known(json, "setting",
                   {"threshold", "reuse", "warmup", "coarse_updates", "weights", "weight_floor", "distance", "vote",
                    "min_ratio", "first_share", "first_frames", "chunks", "noise_power", "speedup", "psnr", "ssim",
                    "psnr_calibrated"});

@@ -32,7 +32,7 @@ struct VaeConfig {
     int64_t base = 0;                             // channels of the first stage
     int64_t latent_channels = 0;                  // z
     std::vector<int64_t> multipliers;             // per stage
-    int64_t residual_blocks = 0;                  // a stage of the encoder; the decoder has one more
+    int64_t residual_blocks = 0;                  // per stage of the encoder; the decoder has one more
     std::vector<bool> temporal_downsample;        // between stages, encoder's order
     std::vector<float> latents_mean, latents_std; // [latent_channels]
     int64_t spatial_factor = 8, temporal_factor = 4;

@@ -41,7 +41,7 @@ class DiskFile final : public DataFile {
             if (got == 0) throw changed("became shorter");
             to += got, at += uint64_t(got), left -= size_t(got);
         }
-        // Whoever writes over the file leaves a mixture of old and new bytes, which no length shows.
+        // A file that is overwritten meanwhile is a mixture of old and new bytes, which its length does not show.
         struct stat status {};
         if (::fstat(file_.number, &status) != 0) return;
         if (uint64_t(status.st_size) != size)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
 // A file that is read piece by piece into memory of the reader's own. Not a memory map: there a file that shrinks,
-// or a disk that fails, is a signal that ends the process, at whatever moment the page is wanted; here it is an error.
+// or a disk that fails, is a signal that ends the process, whenever the page is first read; here it is an error.
 #include <cstddef>
 #include <cstdint>
 #include <memory>

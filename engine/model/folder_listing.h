@@ -14,7 +14,7 @@ struct FolderListing {
 FolderListing list_folder(const std::string& folder);
 
 // Hidden files, such as the "._NAME" that macOS puts beside NAME on a foreign file system, and those of downloads
-// that have not ended: nothing of a model, whatever their endings say.
+// that have not ended: not part of a model, whatever their extension.
 bool is_side_file(const std::string& name);
 std::string what_side_file_is(const std::string& name); // "an unfinished download"
 // The name of a side file of `path` beside it, which tells why there is no `path`; empty when there is none.

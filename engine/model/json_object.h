@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
-// JSON objects of config files, read field by field; what is wrong is said with file, field and what was
-// expected.
+// JSON objects of config files, read field by field; what is wrong is said with file, field and what was expected.
 #include <cstdint>
 #include <memory>
 #include <nlohmann/json_fwd.hpp>
@@ -35,8 +34,7 @@ class JsonObject {
     std::vector<bool> booleans(const std::string& key) const;
     JsonObject object(const std::string& key) const;
     std::vector<std::string> keys() const;
-    // The error for a field whose value cannot be used: "FILE: field 'KEY' is VALUE, expected EXPECTED;
-    // REMEDY".
+    // The error for a field whose value cannot be used: "FILE: field 'KEY' is VALUE, expected EXPECTED; REMEDY".
     [[noreturn]] void refuse(const std::string& key, const std::string& expected,
                              const std::string& remedy = {}) const;
 

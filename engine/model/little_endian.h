@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
-// Numbers of a file, wherever they lie. The caller has checked that the bytes are there.
+// Numbers of a file, at any alignment. The caller has checked that the bytes are there.
 #include <cstddef>
 #include <cstdint>
 #include <cstring>

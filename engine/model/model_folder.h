@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
 // A model folder in either published layout, opened without Torch. The rest of the engine sees one naming:
-// the Diffusers names (docs/algorithms.md#tensor-names), whatever the files call their tensors.
+// the Diffusers names (docs/algorithms.md#tensor-names), however the files name their tensors.
 //
-//   original   config.json + *.safetensors shards, Wan2.1_VAE.pth, models_t5_*.pth,
-//   google/umt5-xxl/spiece.model diffusers  model_index.json, transformer/, vae/, text_encoder/,
-//   tokenizer/spiece.model
+//   original    config.json + *.safetensors shards, Wan2.1_VAE.pth, models_t5_*.pth, google/umt5-xxl/spiece.model
+//   diffusers   model_index.json, transformer/, vae/, text_encoder/, tokenizer/spiece.model
 //
 // Not read: scheduler/scheduler_config.json, whose flow_shift is 1.0 in published folders while the models
 // are meant to be sampled with 8.0 or 5.0 (docs/algorithms.md#time-grid); shift is a setting of the request.
@@ -53,8 +52,7 @@ class ModelFolder : public FolderOutline {
 // For tests and tools that have one network without the rest of a model. Each fills `config`.
 // Transformer: a folder with config.json and safetensors, either layout.
 std::unique_ptr<Tensors> open_transformer(const std::string& path, TransformerConfig& config);
-// VAE and text encoder: a folder with config.json and safetensors (Diffusers names), or a .pth file (original
-// names).
+// VAE and text encoder: a folder with config.json and safetensors (Diffusers names), or a .pth file (original names).
 std::unique_ptr<Tensors> open_vae(const std::string& path, VaeConfig& config);
 std::unique_ptr<Tensors> open_text_encoder(const std::string& path, TextEncoderConfig& config);
 

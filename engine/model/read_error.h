@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
-// The sentences of this room: "FILE: what is wrong; the remedy."
+// The error sentences of this module: "FILE: what is wrong; the remedy."
 #include <string>
 #include <string_view>
 

@@ -23,7 +23,7 @@ struct TensorView {
     size_t bytes = 0; // of all elements, each counted once, without what may lie between them
     std::shared_ptr<const DataFile> file;
     uint64_t at = 0;             // of the first element, in bytes of the file
-    std::vector<int64_t> stride; // in elements, a side each; empty: row-major, without gaps
+    std::vector<int64_t> stride; // in elements, one per side; empty: row-major, without gaps
 
     // All elements, row-major and without gaps. Throws MC_ERROR_READ as DataFile::read does.
     void read(void* into) const;

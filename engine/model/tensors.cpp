@@ -59,10 +59,10 @@ std::unique_ptr<Tensors> name_tensors(WeightFiles files, Layout layout,
         const std::string& stored = layout == Layout::ORIGINAL ? tensor.original : tensor.name;
         auto found = files.tensors.find(stored);
         bool by_alias = !rules.alias.empty() && stored == rules.alias_of;
-        if (auto twin = by_alias ? files.tensors.find(rules.alias) : files.tensors.end();
-            twin != files.tensors.end()) {
-            require_usable(files.origin, rules.alias, twin->second, tensor.shape);
-            if (found == files.tensors.end()) found = twin;
+        if (auto alias = by_alias ? files.tensors.find(rules.alias) : files.tensors.end();
+            alias != files.tensors.end()) {
+            require_usable(files.origin, rules.alias, alias->second, tensor.shape);
+            if (found == files.tensors.end()) found = alias;
         }
         if (found == files.tensors.end()) {
             if (missing++ == 0) first_missing = stored;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
-// The tensors of one network by the one naming that the engine uses, whatever the files call them.
+// The tensors of one network by the one naming that the engine uses, however the files name them.
 #include <memory>
 #include <string>
 #include <vector>
@@ -35,7 +35,7 @@ struct ExpectedTensor {
 
 struct TensorRules {
     std::string network; // "transformer", for messages
-    // Names that files may hold besides, and that nobody reads.
+    // Names of other tensors that files may hold, which are ignored.
     bool (*ignored)(const std::string& name) = nullptr;
     // A second name of a tensor, in `layout`'s naming; either of the two or both may be stored.
     std::string alias, alias_of;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
-// The one thing that tokenizer.json, where a folder has it beside spiece.model, says and the model does not.
+// What tokenizer.json, where a folder has it beside spiece.model, adds to the model.
 #include <string>
 
 namespace mc::model {

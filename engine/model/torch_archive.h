@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
-// The .pth files of torch.save since version 1.6: a zip archive with NAME/data.pkl and a storage each in
+// The .pth files of torch.save since version 1.6: a zip archive with NAME/data.pkl and one file per storage in
 // NAME/data/.
 #include <string>
 

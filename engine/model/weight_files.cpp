@@ -64,7 +64,7 @@ void drop_variants(std::vector<WeightName>& names, const std::vector<WeightName>
     });
 }
 
-// As publishers call them. Of other words after a dot nobody knows that they name a variant.
+// As publishers call them. Another word after a dot need not name a variant.
 constexpr std::array<std::string_view, 9> VARIANTS{"fp32",    "fp16",     "bf16", "fp8",    "float32",
                                                    "float16", "bfloat16", "ema",  "non_ema"};
 

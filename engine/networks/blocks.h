@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
-// How the fast forward divides its rows: into blocks that one thread takes through a whole layer, so that what lies
+// How the optimised forward divides its rows: into blocks that one thread takes through a whole layer, so that what lies
 // between the matrix products stays in its caches.
 #include <ATen/core/Tensor.h>
 #include <algorithm>
@@ -46,7 +46,7 @@ class Blocks {
     int64_t size_for(int64_t rows) const;
     static int64_t bytes(int64_t width, int64_t ffn, int64_t edge, kernels::Store store); // of one worker
 
-    // body(block, worker) for every block, blocks one after the other to whichever thread is free.
+    // body(block, worker) for every block, the next block to the first thread that is free.
     template <typename B, typename F>
     void each(const std::vector<B>& blocks, const F& body) {
         std::atomic<size_t> next{0};
@@ -59,7 +59,7 @@ class Blocks {
 
   private:
     static int64_t even(int64_t rows, int64_t size); // rows of a block of an even cut
-    int64_t workers(); // one a thread, made when there are more threads than before
+    int64_t workers();                               // one per thread, grown with the number of threads
     static int64_t most_rows(int64_t width);
     const int64_t width_, ffn_, edge_;
     const kernels::Store store_;

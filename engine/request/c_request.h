@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
 // Between the structs of the C API and mc::Fields. read_c and write_c are made by generate.py; pictures, callbacks and
-// the cancel token are not among the fields and stay the caller's affair.
+// the cancel token are not among the fields; the caller handles them.
 #include <cstddef>
 #include <cstring>
 
@@ -48,7 +48,7 @@ const char* text_of(McCache cache); // "auto" for MC_CACHE_AUTO, the name of the
 template <typename T>
 std::optional<T> chosen(int value, const Choice& choice) {
     if (value == 0) return std::nullopt;
-    if (value < 0 || value > static_cast<int>(choice.values.size()))
+    if (value < 0 || value > int(choice.values.size()))
         throw Error(MC_ERROR_SETTINGS, std::string(choice.name) + " has the number " + std::to_string(value) +
                                            ", which this version does not know: take one of the names of " +
                                            choice.c_name + " in motioncache.h.");

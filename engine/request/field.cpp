@@ -55,7 +55,7 @@ T parsed(const char* name, const std::string& text) {
 int chosen(const char* name, const Choice& choice, const std::string& text) {
     std::string known = "auto";
     for (size_t i = 0; i < choice.values.size(); i++) {
-        if (text == choice.values[i].name) return static_cast<int>(i);
+        if (text == choice.values[i].name) return int(i);
         known += std::string(", ") + choice.values[i].name;
     }
     refuse(std::string(name) + " is \"" + text + "\" but must be one of " + known + ".");

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
 // What a field of a request is: the descriptors that generate.py makes from fields.toml. The element's properties, the
-// checks of ranges and settings given as text all walk over fields(); none of them names a field that needs no special
-// care.
+// checks of ranges and settings given as text all walk over fields(); they name only fields that need special care.
 #include <span>
 #include <string>
 #include <string_view>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
-// A chunk in a row of a schedule, whatever the family.
+// A chunk in a row of a schedule, in any family.
 
 namespace mc::sampler {
 
@@ -9,7 +9,7 @@ struct ChunkTurn {
     enum class Kind {
         STEP,   // takes a scheduler step
         PREFIX, // given: only its keys and values are wanted
-        REFRESH // finished in the row before: the same
+        REFRESH // finished in the row before: likewise
     } kind;
     int chunk;
     int step;              // STEP: evaluations before this one

@@ -17,8 +17,7 @@ struct Image {
 // The largest box in the middle with the aspect of width x height; never enlarges or shrinks. Its edges are
 // rounded half to even. Throws MC_ERROR_SETTINGS when so narrow an image has no such box.
 Image crop_to_aspect(const Image& image, int width, int height);
-// Bicubic (a = -0.5), widened to an area filter where it shrinks; bit-equal to Pillow's resize of an RGB
-// image.
+// Bicubic (a = -0.5), widened to an area filter where it shrinks; bit-equal to Pillow's resize of an RGB image.
 Image resize_bicubic(const Image& image, int width, int height);
 // [3, height, width]; crop, resize, x / 127.5 - 1.
 std::vector<float> image_to_pixels(const Image& image, int width, int height);

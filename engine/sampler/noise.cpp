@@ -8,8 +8,7 @@
 namespace mc::sampler {
 namespace {
 
-// Box-Muller: two uniform numbers, neither 0 nor 1, to two normal ones. In double and rounded once at the
-// end.
+// Box-Muller: two uniform numbers, neither 0 nor 1, to two normal ones. In double and rounded once at the end.
 void to_normal(uint32_t a, uint32_t b, float* out) {
     const double radius = std::sqrt(-2 * std::log((a + 0.5) * 0x1p-32));
     const double angle = 2 * std::numbers::pi * ((b + 0.5) * 0x1p-32);

@@ -20,7 +20,7 @@ struct NoiseKey {
     Purpose purpose;
     uint32_t window; // index in the video
     uint32_t frame;  // latent frame in the window
-    uint32_t row;    // of the timestep matrix, below 2^28; 0 where noise is drawn once a window
+    uint32_t row;    // of the timestep matrix, below 2^28; 0 where noise is drawn once per window
 };
 
 // out[0..n): independent, mean 0, variance 1. For a latent frame [C, h, w] n is C * h * w, below 2^34.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
-// What became of a chunk, for statistics and for whoever watches.
+// What became of a chunk, for statistics and for observers.
 #include <ATen/core/Tensor.h>
 #include <cstdint>
 #include <span>
@@ -11,9 +11,9 @@ namespace mc::sampler {
 
 // Of one chunk, all branches together.
 struct ChunkCount {
-    int64_t turns = 0;                              // times that the chunk took part in a row, a branch each
-    int64_t whole = 0, sparse = 0, reused = 0;      // of these: all tokens computed, some, none
-    int64_t extra = 0;                              // passes for keys and values alone
+    int64_t turns = 0;                         // times that the chunk took part in a row, once per branch
+    int64_t whole = 0, sparse = 0, reused = 0; // of these: all tokens computed, some, none
+    int64_t extra = 0;                         // passes for keys and values alone
     int64_t tokens_computed = 0, tokens_reused = 0; // in turns
     ChunkCount& operator+=(const ChunkCount& o) {
         turns += o.turns, whole += o.whole, sparse += o.sparse, reused += o.reused, extra += o.extra;

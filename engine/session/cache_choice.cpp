@@ -102,8 +102,8 @@ Settings choose_cache(const CacheRequest& r, Attention attention, const model::C
         (calibration || published || r.threshold || r.preset == Preset::CUSTOM))
         kind = Kind::MOTIONCACHE;
     if (kind == Kind::NONE) {
-        if (const char* knob = given_setting(r, false))
-            refuse(std::string(knob) + " is set but nothing is cached: " +
+        if (const char* name = given_setting(r, false))
+            refuse(std::string(name) + " is set but nothing is cached: " +
                    (r.kind ? "drop it, or choose another cache than none."
                     : attention == Attention::KV
                         ? "nothing is known about caching with this model; run "
@@ -115,8 +115,8 @@ Settings choose_cache(const CacheRequest& r, Attention attention, const model::C
         refuse(std::string("cache=") + name_of(kind) +
                " works chunk by chunk and needs attention=kv (it is " + name_of(attention) +
                "): set attention=kv, or take cache=teacache.");
-    if (const char* knob = given_setting(r, true); knob && kind != Kind::MOTIONCACHE)
-        refuse(std::string(knob) + " belongs to cache=motioncache, not to cache=" + name_of(kind) +
+    if (const char* name = given_setting(r, true); name && kind != Kind::MOTIONCACHE)
+        refuse(std::string(name) + " belongs to cache=motioncache, not to cache=" + name_of(kind) +
                ": drop it.");
     if (r.reuse && *r.reuse != cache::Reuse::REPEAT && attention != Attention::KV)
         refuse("cache-reuse=taylor and solver follow a chunk's own noise level and need attention=kv.");

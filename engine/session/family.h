@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
 // What the session knows of a model family: a model in memory that begins videos, and a video that is made step by
-// step and hands out frames. How (schedule, sampler, prefixes, joints of windows) is the family's own affair; each is a
+// step and hands out frames. How (schedule, sampler, prefixes, joints of windows) is up to the family; each is a
 // folder in engine/families.
 #include <ATen/core/Tensor.h>
 #include <cstdint>
@@ -38,7 +38,7 @@ class Video {
   public:
     virtual ~Video() = default;
     virtual const Outline& outline() const = 0;
-    // The text at first, then a row of the schedule a call. False: none is left, and nothing was done.
+    // The text at first, then one row of the schedule per call. False: none is left, and nothing was done.
     virtual bool step(Meter& meter) = 0;
     // Empty: take another step. What comes may be more than the outline's frames, at the end.
     virtual std::optional<Chunk> take(Meter& meter) = 0;

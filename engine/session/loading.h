@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
-// What loading a model has in common, whatever the family: where it computes, whether it fits, how far it has come.
+// What loading a model has in common in all families: where it computes, whether it fits, how far it has come.
 #include <ATen/core/Tensor.h>
 #include <cstdint>
 #include <functional>
@@ -18,7 +18,7 @@ struct LoadOptions {
     std::optional<Precision> precision; // unset: float32 on the CPU, bfloat16 on CUDA
     int threads = 0;                    // 0: as many as processors
     CudaFiles cuda;
-    bool calibration = true; // reads motioncache.json where there is one; not when it is to be made anew
+    bool calibration = true; // reads motioncache.json where there is one; off when it is to be made anew
     Cancel cancel;
     std::function<void(double fraction, const char* part)> progress;
     std::function<void(int level, const std::string& text)> log;
@@ -29,12 +29,12 @@ struct Placement {
     Precision precision = Precision::FLOAT32;
     int threads = 1;
 };
-// Chooses what the options leave open and sets the number of threads. Throws MC_ERROR_SETTINGS for a device that is none.
+// Chooses what the options leave open and sets the number of threads. Throws MC_ERROR_SETTINGS for a name that is no device.
 Placement place(const LoadOptions& options);
 
 int thread_count(const LoadOptions& options);
 
-// Throws MC_ERROR_MEMORY when weights of so many bytes do not fit on the CPU; other devices say so themselves.
+// Throws MC_ERROR_MEMORY when weights of this size do not fit on the CPU; other devices say so themselves.
 void check_weights_fit(int64_t bytes, Precision precision);
 
 // Progress through all parts of a model, by the bytes of their files.

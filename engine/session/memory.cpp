@@ -37,7 +37,7 @@ int64_t left_in(const std::string& folder, const char* limit, const char* used, 
 // The least that a control group leaves from this process's own up to the root, version 2 or 1.
 int64_t left_by_control_groups(const std::string& root) {
     int64_t left = std::numeric_limits<int64_t>::max();
-    std::ifstream groups(root + "/proc/self/cgroup"); // a line each: number:controllers:path
+    std::ifstream groups(root + "/proc/self/cgroup"); // one line per hierarchy: number:controllers:path
     for (std::string line; std::getline(groups, line);) {
         const size_t first = line.find(':'), second = line.find(':', first + 1);
         if (second == std::string::npos) continue;
@@ -63,7 +63,7 @@ int64_t left_by_limits(const std::string& root) {
     const auto pages = number_in(root + "/proc/self/statm");
     if (getrlimit(RLIMIT_AS, &limit) || limit.rlim_cur == RLIM_INFINITY || !pages)
         return std::numeric_limits<int64_t>::max();
-    return std::max<int64_t>(0, int64_t(limit.rlim_cur) - *pages * sysconf(_SC_PAGESIZE));
+    return std::max<int64_t>(0, static_cast<int64_t>(limit.rlim_cur) - *pages * sysconf(_SC_PAGESIZE));
 }
 
 } // namespace

@@ -39,7 +39,7 @@ class Meter {
         std::lock_guard lock(mutex_);
         return stats_;
     }
-    // Without the copy of all others.
+    // Does not copy the others.
     std::optional<ChunkStats> chunk(size_t index) const {
         std::lock_guard lock(mutex_);
         return index < stats_.chunk.size() ? std::optional(stats_.chunk[index]) : std::nullopt;

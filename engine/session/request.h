@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
-// What is asked for, whatever the family: each names those of these settings that it has.
+// What is asked for, of any family; each uses those of these settings that it has.
 #include <ATen/core/Tensor.h>
 #include <cstdint>
 #include <functional>
@@ -25,14 +25,14 @@ struct Request : Fields {
     schedule::Grid grid = schedule::Grid::OFFICIAL;
     Cancel cancel;
 
-    // For golden cases and comparisons: a policy with settings that no knob gives.
+    // For golden cases and comparisons: a policy with settings that no field of the request gives.
     std::optional<cache::Settings> cache_settings;
-    // And noise from outside instead of the seed's.
+    // Likewise noise from outside instead of the seed's.
     //   initial(window, [C, T, h, w]) and prefix(window, row, [C, prefix, h, w]), float32.
     std::function<at::Tensor(int window, at::IntArrayRef shape)> initial_noise;
     std::function<at::Tensor(int window, int row, at::IntArrayRef shape)> prefix_noise;
     // Trace names: "prompt_ids", "negative_ids", "prompt_embeds", "negative_embeds"; "image_latent",
-    // "end_latent", "prefix_latents.w{i}"; a row each: "steps.timesteps", "steps.v_cond", "steps.v_uncond",
+    // "end_latent", "prefix_latents.w{i}"; for each row: "steps.timesteps", "steps.v_cond", "steps.v_uncond",
     // "steps.latents"; with attention kv "kv.{cond,uncond}.layer{i}.{k,v}" at the end of a window; "latents.w{i}" of
     // a window with its prefix, without an end image; "latents" of the whole video when there is one window or
     // windows are joined by latents.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
-// A request in, the frames of one chunk after the other out. The C face (c_face.cpp) is a thin coat over this.
+// A request in, the frames of one chunk after the other out. The C API (c_api.cpp) is a thin layer over this.
 #include <ATen/core/Tensor.h>
 #include <memory>
 #include <optional>
@@ -19,9 +19,10 @@ class Session {
     // Throws mc::Error: MC_ERROR_SETTINGS for what cannot work, MC_ERROR_MEMORY with needed and free bytes.
     Session(std::shared_ptr<const Family> family, Request request);
     ~Session();
-    std::optional<Frames> next();                              // empty: all were delivered
-    Stats stats() const;                                       // from any thread
-    std::optional<ChunkStats> chunk_stats(size_t index) const; // the same; without the copy of all others
+    std::optional<Frames> next(); // empty: all were delivered
+    Stats stats() const;          // from any thread
+    std::optional<ChunkStats>
+    chunk_stats(size_t index) const; // of one chunk, from any thread; does not copy the others
     // What the transformer has run so far, by shape: for a benchmark that runs the same alone. From the thread of next().
     transformer::CallCount calls() const;
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
-// The engine's C face without a model: a moving pattern, with delays and faults on request, so that the
+// The engine's C API without a model: a moving pattern, with delays and faults on request, so that the
 // element is tested in seconds. The element takes it only when MOTIONCACHE_ENGINE=testpattern says so.
 //
 // MOTIONCACHE_TESTPATTERN holds its settings, "name=value,name=value":

@@ -64,9 +64,8 @@ class Message {
 };
 
 // A character map is the size of a double-array trie in bytes, the trie, and the replacements, each ending in
-// NUL. A unit of the trie: bit 31 marks a value (the other bits, an offset into the replacements); else bits
-// 10 and up are the distance to its children (times 256 if bit 9 is set), bit 8 says that the child 0 is a
-// value.
+// NUL. A unit of the trie: bit 31 marks a value (the other bits, an offset into the replacements); else bits 10
+// and up are the distance to its children (times 256 if bit 9 is set), bit 8 says that the child 0 is a value.
 std::string charsmap_fault(std::string_view map) {
     constexpr const char* FAULT = "its character map is damaged";
     if (map.empty()) return {};

@@ -10,8 +10,7 @@ namespace mc::text {
 
 class Tokenizer {
   public:
-    // `file` is spiece.model. Throws MC_ERROR_NOT_FOUND, or MC_ERROR_READ when it is not a SentencePiece
-    // model.
+    // `file` is spiece.model. Throws MC_ERROR_NOT_FOUND, or MC_ERROR_READ when it is not a SentencePiece model.
     explicit Tokenizer(const std::string& file);
     ~Tokenizer();
     // The ids of `text` with the end token (1 in UMT5) appended; at most `rows` (1 or more), the end token

@@ -2,9 +2,9 @@
 #pragma once
 // Colour conversion on the device: the same bytes as mc::kernels::picture_to_*, from the same arithmetic
 // (kernels/pixel.h). All pointers are device pointers; the call enqueues on `stream` and does not wait.
-// Answers cudaGetLastError() of the launch.
+// Returns cudaGetLastError() of the launch.
 //
-// Compiled, but not yet run on a GPU: what is tested is the arithmetic, which the CPU's plain twin shares.
+// Compiled, but not yet run on a GPU: what is tested is the arithmetic, which the CPU's plain version shares.
 #include <cuda_runtime_api.h>
 
 #include "kernels/kernels.h"

@@ -202,7 +202,7 @@ TEST(motioncache_puts_few_tokens_off_and_keeps_their_sums) {
     CHECK_EQ(driver.kinds(), "1--s.");
 }
 
-// The share that a ratio allows is met exactly, whatever its binary form.
+// The share that a ratio allows is met exactly, in spite of binary rounding.
 TEST(motioncache_compares_shares_exactly) {
     for (int wanted = 1; wanted <= 10; wanted++) {
         MotionCacheSettings settings = motioncache(0, 0);
@@ -297,7 +297,7 @@ TEST(motioncache_forgets_a_window) {
     CHECK_EQ(driver.decisions.back().coarse_updates, 0);
 }
 
-// Whatever the settings and the motion: a plan of TOKENS is ascending, not empty and not complete, others
+// With any settings and motion: a plan of TOKENS is ascending, not empty and not complete, others
 // have none, and the masks say the same as the plan.
 TEST(motioncache_plans_are_sound) {
     uint32_t seed = 1;

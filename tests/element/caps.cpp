@@ -166,7 +166,7 @@ GST_START_TEST(test_where_downstream_leaves_no_choice_the_nearest_is_made) {
 }
 GST_END_TEST
 
-// So many seconds as the model's rate makes of its frames, whatever the rate behind.
+// So many seconds as the model's rate makes of its frames, regardless of the rate downstream.
 GST_START_TEST(test_a_rate_behind_videorate_does_not_shorten_the_video) {
     use_testpattern();
     Player player("prompt=ball num-frames=48", "videorate ! video/x-raw,framerate=30/1");

@@ -124,7 +124,7 @@ GST_START_TEST(test_the_test_pattern_warns) {
 }
 GST_END_TEST
 
-// What the engine warns of is for whoever runs the pipeline, not for the log alone.
+// The engine's warnings go to the application, not only to the log.
 GST_START_TEST(test_a_warning_of_the_engine_is_on_the_bus) {
     use_testpattern("warn=1");
     Player player("prompt=ball num-frames=1");

@@ -194,7 +194,7 @@ GST_START_TEST(test_every_choice_can_be_named) {
 }
 GST_END_TEST
 
-GST_START_TEST(test_a_knob_makes_the_preset_custom) {
+GST_START_TEST(test_a_cache_setting_makes_the_preset_custom) {
     GstElement* gen = gst_element_factory_make("motioncachegen", nullptr);
     const auto preset = [&] {
         GValue value = G_VALUE_INIT;
@@ -224,7 +224,7 @@ GST_START_TEST(test_a_knob_makes_the_preset_custom) {
     }
     fail_unless(knobs > 0);
     g_free(specs);
-    // What is no knob of a preset leaves it.
+    // A property that is not part of a preset leaves it.
     gst_util_set_object_arg(G_OBJECT(gen), "cache", "motioncache");
     gst_util_set_object_arg(G_OBJECT(gen), "finished-chunks", "refreshed");
     fail_unless_equals_string(preset(), "fast");
@@ -306,7 +306,7 @@ static Suite* request_suite(void) {
     tcase_add_test(tests, test_a_setting_that_comes_too_late_says_so);
     tcase_add_test(tests, test_every_property_reads_what_was_set);
     tcase_add_test(tests, test_every_choice_can_be_named);
-    tcase_add_test(tests, test_a_knob_makes_the_preset_custom);
+    tcase_add_test(tests, test_a_cache_setting_makes_the_preset_custom);
     tcase_add_test(tests, test_statistics_tell_while_it_runs_and_after);
     tcase_add_test(tests, test_an_image_arrives);
     return suite;

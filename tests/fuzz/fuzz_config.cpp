@@ -29,7 +29,7 @@ static void require_sizes(const std::vector<ExpectedTensor>& tensors) {
         if (!byte_count(DType::F32, tensor.shape)) __builtin_trap();
 }
 
-// Whatever was read can be used, and is what is written again.
+// What was read can be used, and is written again unchanged.
 static void require_usable(const Calibration& calibration) {
     for (const CalibratedPreset* preset : {&calibration.quality, &calibration.balanced, &calibration.fast})
         mc::cache::make_policy(preset->settings);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-// Attention over packed keys and values against its plain twin.
+// Attention over packed keys and values against its plain version.
 #include "kernels/attention.h"
 
 #include <hwy/aligned_allocator.h>
@@ -188,7 +188,7 @@ TEST(attention_to_a_late_key) {
     });
 }
 
-// The same bits whatever the rows around, and wherever they go.
+// The same bits in any neighbourhood of rows, and wherever they are written.
 TEST(attention_of_any_rows) {
     each_target([] {
         for (Store store : stores) {

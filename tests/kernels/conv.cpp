@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-// The VAE's convolution against its plain twin, and against being cut into pieces.
+// The VAE's convolution against its plain version, and against itself cut into pieces.
 #include "fuzz.h"
 
 #include "kernels/conv.h"
@@ -88,7 +88,7 @@ TEST(equals_its_plain_twin) {
                 "conv", fast.size(), [&](size_t i) { return fast[i]; }, [&](size_t i) { return plain[i]; },
                 [&](size_t i) {
                     const size_t position = i / c.out_channels / (1 + gap);
-                    if (i / c.out_channels % (1 + gap)) return 0.f; // between the outputs: nobody's business
+                    if (i / c.out_channels % (1 + gap)) return 0.f; // between the outputs: not to be written
                     return 2 * ulp * std::sqrt(float(c.k)) *
                            (c.scale(position / c.columns, position % c.columns, i % c.out_channels) +
                             std::fabs(before[i]));

@@ -45,7 +45,7 @@ TEST(bf16_conversions) {
     });
 }
 
-// Against the definition rather than the twin: no bfloat16 is nearer, and of two equally near it is the even
+// Against the definition rather than the plain version: no bfloat16 is nearer, and of two equally near it is the even
 // one.
 TEST(bf16_is_the_nearest) {
     Random random(2);
@@ -71,7 +71,7 @@ TEST(bf16_is_the_nearest) {
     CHECK_EQ(r.bits, 0x7f80); // nearer to 2^128 than to the largest bfloat16
 }
 
-// Bytes of a picture with room between its rows, which must stay as it was.
+// Bytes of a picture with gaps between its rows, which must stay as it was.
 struct Image {
     std::vector<uint8_t> bytes[3];
     uint8_t* planes[3];

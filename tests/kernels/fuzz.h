@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
-// Fuzzing a fast kernel against its plain twin, on every SIMD target this processor has, and timing the two.
+// Fuzzing an optimised kernel against its plain version, on every SIMD target this processor has, and timing the two.
 #include <chrono>
 #include <cmath>
 #include <cstdint>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-// The matrix product against its plain twin.
+// The matrix product against its plain version.
 #include "kernels/gemm.h"
 
 #include <hwy/aligned_allocator.h>
@@ -126,7 +126,7 @@ TEST(gemm_in_many_blocks) {
     });
 }
 
-// The same bits whatever the rows and panels around.
+// The same bits in any neighbourhood of rows and panels.
 TEST(gemm_of_any_part) {
     each_target([] {
         for (Store store : stores)

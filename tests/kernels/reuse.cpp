@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-// What caches keep of a chunk's tokens and what they make of it, against the plain twin.
+// What caches keep of a chunk's tokens and what they make of it, against the plain version.
 #include <limits>
 
 #include "fuzz.h"

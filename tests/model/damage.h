@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
-// Damage in every place of a small file: whatever a reader makes of it, it must be an mc::Error or a result
+// Damage in every place of a small file: what a reader makes of it must be an mc::Error or a result
 // whose bytes lie inside the file.
 #include <functional>
 #include <string>

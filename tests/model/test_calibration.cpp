@@ -225,7 +225,7 @@ TEST(calibration_knobs_are_checked) {
         knob("speedup", 0, "'speedup' is '0', expected a number");
         knob("psnr", -1, "'psnr' is '-1', expected a number");
         knob("ssim", 1.5, "'ssim' is '1.5', expected a number");
-        knob("treshold", 0.2, "has the unknown knob 'treshold'");
+        knob("treshold", 0.2, "has the unknown setting 'treshold'");
         json text = good();
         text["presets"].erase(preset);
         CHECK_ERROR(parsed(text), MC_ERROR_READ, std::string("field '") + preset + "' is missing");

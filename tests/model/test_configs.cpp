@@ -196,7 +196,7 @@ TEST(vae_sizes_from_tensors) {
     CHECK_ERROR(infer_vae_config(other, "v.pth"), MC_ERROR_READ, "Wan 2.2");
     other = map;
     other.erase("encoder.downsamples.0.residual.2.weight");
-    CHECK_ERROR(infer_vae_config(other, "v.pth"), MC_ERROR_READ, "cannot be made out");
+    CHECK_ERROR(infer_vae_config(other, "v.pth"), MC_ERROR_READ, "cannot be determined");
     other = map;
     other.erase("encoder.downsamples.2.resample.1.weight");
     CHECK_ERROR(infer_vae_config(other, "v.pth"), MC_ERROR_READ, "one stage");

@@ -53,7 +53,7 @@ float value_at(const TensorView& view, size_t i) {
     return value;
 }
 
-// Same names, shapes and numbers, whatever the types.
+// Same names, shapes and numbers; types may differ.
 void check_equal(const Tensors& a, const Tensors& b, size_t count) {
     CHECK_EQ(a.all().size(), count);
     CHECK_EQ(b.all().size(), count);

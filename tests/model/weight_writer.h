@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
 // Weight files made for tests, without Torch. Tensors without data become holes of the file: they read as
-// zeros and take no room on disk, so models of the published sizes fit anywhere.
+// zeros and take no space on disk, so models of the published sizes fit anywhere.
 #include <cstdint>
 #include <cstdio>
 #include <string>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // From what a request says about caching to a policy's settings: what is chosen where nothing is said, what a
-// knob changes, and what cannot work.
+// setting changes, and what cannot work.
 #include <functional>
 
 #include "engine/error.h"
@@ -32,7 +32,7 @@ model::TransformerConfig published_model() {
     return c;
 }
 
-// No knob of a preset has its default, so that one which gets lost shows.
+// No setting of a preset has its default, so that one which gets lost shows.
 model::Calibration calibration() {
     model::Calibration c;
     c.polynomial.coefficients = {0, 0, 0.5, 1.25, 0.01};
@@ -69,7 +69,7 @@ CacheRequest asking(Preset preset) {
     return r;
 }
 
-// Each knob: its name, how a request sets it, and what of the settings it is.
+// Each setting: its name, how a request sets it, and what of the settings it is.
 struct Knob {
     const char* name;
     bool motioncache_only;
@@ -117,7 +117,7 @@ TEST(auto_caches_where_something_is_known) {
     CHECK(choose(asking(Kind::NONE)) == Settings{});
 }
 
-// A knob by itself asks for MotionCache, where the attention allows it.
+// A setting by itself asks for MotionCache, where the attention allows it.
 TEST(a_threshold_or_custom_begins_with_nothing_known) {
     CacheRequest r;
     r.threshold = 0.4;
@@ -133,7 +133,7 @@ TEST(presets_are_the_calibrated_ones) {
     CHECK(choose(asking(Preset::QUALITY)) == calibration().quality.settings);
     CHECK(choose(asking(Preset::BALANCED)) == calibration().balanced.settings);
     CHECK(choose(asking(Preset::FAST)) == calibration().fast.settings);
-    MotionCacheSettings custom; // the published run's knobs with the model's polynomial
+    MotionCacheSettings custom; // the published run's settings with the model's polynomial
     custom.polynomial = calibration().polynomial;
     CHECK(choose(asking(Preset::CUSTOM)) == custom);
 }
@@ -155,7 +155,7 @@ TEST(published_settings_by_what_the_model_is) {
     CHECK(choose({}, Attention::KV, false, other) == Settings{});
 }
 
-TEST(a_knob_changes_the_preset_and_nothing_else) {
+TEST(a_setting_changes_the_preset_and_nothing_else) {
     for (Preset preset : {Preset::QUALITY, Preset::FAST})
         for (const Knob& knob : knobs()) {
             CacheRequest r = asking(preset);
@@ -177,7 +177,7 @@ TEST(a_knob_changes_the_preset_and_nothing_else) {
 
 // The other caches have a polynomial, a threshold and evaluations that are computed at first.
 template <class S>
-static void knobs_of_a_whole_chunk_cache() {
+static void settings_of_a_whole_chunk_cache() {
     const Kind kind = S::KIND;
     S expected;
     expected.threshold = kind == Kind::TEACACHE ? 0.2 : 0.1;
@@ -190,12 +190,12 @@ static void knobs_of_a_whole_chunk_cache() {
     r.reuse = expected.reuse = Reuse::TAYLOR;
     CHECK(choose(r) == expected);
 }
-TEST(knobs_of_the_other_caches) {
-    knobs_of_a_whole_chunk_cache<cache::TeaCacheSettings>();
-    knobs_of_a_whole_chunk_cache<cache::FlowCacheSettings>();
+TEST(settings_of_the_other_caches) {
+    settings_of_a_whole_chunk_cache<cache::TeaCacheSettings>();
+    settings_of_a_whole_chunk_cache<cache::FlowCacheSettings>();
 }
 
-TEST(a_knob_without_a_cache_is_refused) {
+TEST(a_cache_setting_without_a_cache_is_refused) {
     auto all = knobs();
     all.push_back({"cache-preset", true, [](CacheRequest& r) { r.preset = Preset::FAST; }, {}});
     for (const Knob& knob : all) {
@@ -231,7 +231,7 @@ TEST(caches_that_the_attention_cannot_serve_are_refused) {
     }
 }
 
-TEST(knobs_of_motioncache_with_another_cache_are_refused) {
+TEST(settings_of_motioncache_with_another_cache_are_refused) {
     auto all = knobs();
     all.push_back({"cache-preset", true, [](CacheRequest& r) { r.preset = Preset::BALANCED; }, {}});
     for (Kind kind : {Kind::TEACACHE, Kind::FLOWCACHE})

@@ -101,7 +101,7 @@ TEST(without_a_calibration_nothing_is_cached) {
     CHECK_ERROR(Session(m, r), MC_ERROR_SETTINGS, "run motioncache-calibrate");
 }
 
-// One sentence with the file and what to do; and whoever calibrates anew can open the model all the same.
+// One sentence with the file and what to do; and a new calibration can open the model all the same.
 TEST(a_calibration_that_cannot_be_used_is_one_clear_error) {
     const Folder folder;
     const std::string good = model::calibration_text(calibration());

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-// What is said of a request before weights are read, through the C face: every contradiction, in folders whose weights
+// What is said of a request before weights are read, through the C API: every contradiction, in folders whose weights
 // cannot be opened at all, so that an error which is the contradiction was found without them. And warnings of what is
 // done, but not wholly.
 #include <cmath>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-// The session over a family that is none of ours: what it does for whichever makes the video.
+// The session over a family made for the test: what it does for any family.
 #include <ATen/ATen.h>
 #include <c10/core/InferenceMode.h>
 

@@ -82,7 +82,7 @@ TEST(refreshed_chunks_equal_causal_recomputation) {
     std::printf("     latents, relative: %.2g\n", far);
     CHECK(far < 1e-5);
     CHECK_NEAR(relative(refreshed.video, everything.video), 0, 1e-4);
-    CHECK_EQ(refreshed.stats.count.extra, 2 * 3); // nobody comes after the last chunk
+    CHECK_EQ(refreshed.stats.count.extra, 2 * 3); // no chunk comes after the last one
     CHECK(refreshed.stats.flop_transformer < everything.stats.flop_transformer * 3 / 4);
 }
 
@@ -92,7 +92,7 @@ TEST(frozen_chunks_give_another_video) {
     std::printf("     latents, relative: %.2g\n", farthest(frozen, everything));
     CHECK(farthest(frozen, everything) > 1e-3);
     CHECK_EQ(frozen.stats.count.extra, 0);
-    // Nothing is finished while the first two chunks are sampled, and the first sees nobody.
+    // Nothing is finished while the first two chunks are sampled, and the first attends to no other.
     const size_t both = 4;
     for (size_t i = 0; i < both; i++) CHECK(relative(frozen.rows[i], everything.rows[i]) < 1e-5);
     CHECK(relative(frozen.rows.back().narrow(1, 0, 3), everything.rows.back().narrow(1, 0, 3)) < 1e-5);

@@ -10,7 +10,7 @@
 // coarse-updates, weights, weight-floor, distance, vote, min-ratio, first-share, noise-power, reuse, finished-chunks. The
 // first two runs must be those that the others are compared with: attention causal without a cache, and kv without one;
 // a single run is only timed. With --references 1 only the second of these comes first, and nothing is compared with the
-// full window. Seeds count up from --seed (0), one a prompt. --dump writes the frames of the first prompt
+// full window. Seeds count up from --seed (0), one per prompt. --dump writes the frames of the first prompt
 // as raw RGB, a file a run. Both references run once before anything is timed: they come first, and what a process does
 // for the first time would otherwise be their cost and the others' gain.
 #include <c10/core/InferenceMode.h>
@@ -34,7 +34,7 @@ namespace {
 struct Run {
     std::string name;
     std::map<std::string, std::string> keys;
-    nlohmann::json videos = nlohmann::json::array(); // one a prompt
+    nlohmann::json videos = nlohmann::json::array(); // one per prompt
 };
 
 Run parse_run(const std::string& text) {
@@ -131,7 +131,7 @@ int main(int argc, char** argv) {
             for (size_t r = 0; r < runs.size(); r++) {
                 session::Request request = base;
                 request.prompt = texts[p];
-                request.seed = base.seed.value_or(0) + static_cast<int64_t>(p);
+                request.seed = base.seed.value_or(0) + int64_t(p);
                 for (const auto& [key, value] : runs[r].keys) bench::set(request, key, value);
                 bench::Video video = bench::make_video(model, request);
                 const session::Stats& s = video.stats;

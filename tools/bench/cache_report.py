@@ -23,7 +23,7 @@ def mean(values):
 
 
 def figures_of(run, full, kv, kinds):
-    """Over a run's videos, one a prompt; full, kv: the uncached runs' videos; kinds: of each prompt."""
+    """Over a run's videos, one per prompt; full, kv: the uncached runs' videos; kinds: of each prompt."""
     videos = run["videos"]
 
     def median(key):

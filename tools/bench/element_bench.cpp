@@ -4,8 +4,7 @@
 //     motioncache-element-bench PROPERTIES...     e.g. model-path=models/demo precision=float32 threads=2
 //     seed=0
 //
-// seconds: wall-clock from the end of loading to the end of the stream, in I420; first_frame: to the first
-// buffer.
+// seconds: wall-clock from the end of loading to the end of the stream, in I420; first_frame: to the first buffer.
 #include <gst/gst.h>
 
 #include <chrono>

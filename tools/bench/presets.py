@@ -53,7 +53,7 @@ def run(command):
 
 
 def row_of(setting, preset, stated, uncached, cached):
-    """uncached, cached: the videos of one run each, a prompt each."""
+    """uncached, cached: the videos of one run each, one per prompt."""
     psnr = [video["against_kv"]["psnr"] for video in cached]
     mean = statistics.fmean(psnr)
     tokens = sum(video["tokens_computed"] for video in cached) / sum(video["tokens"] for video in cached)

@@ -48,15 +48,14 @@ struct Prepared {
         }
         y = at::empty({c.m, c.k}, type);
         if (c.key_bias) bias = at::zeros({c.n});
-        keys = at::zeros({static_cast<int64_t>(kernels::key_value_bytes(c.n, c.heads, c.k / c.heads, store))},
-                         at::kByte);
+        keys = at::zeros({int64_t(kernels::key_value_bytes(c.n, c.heads, c.k / c.heads, store))}, at::kByte);
         at::Tensor k = at::randn({c.n, c.k}).to(type), v = at::randn({c.n, c.k});
         kernels::write_keys(key_values(), nullptr, 0, k.const_data_ptr(), c.k, v.const_data_ptr<float>(), c.k,
                             c.n);
     }
     kernels::KeyValues key_values() const {
-        return {const_cast<void*>(keys.const_data_ptr()), static_cast<size_t>(call.n),
-                static_cast<size_t>(call.heads), static_cast<size_t>(call.k / call.heads), store};
+        return {const_cast<void*>(keys.const_data_ptr()), size_t(call.n), size_t(call.heads),
+                size_t(call.k / call.heads), store};
     }
     char* row(const at::Tensor& t, int64_t r) const {
         return static_cast<char*>(const_cast<void*>(t.const_data_ptr())) + r * t.stride(0) * t.element_size();

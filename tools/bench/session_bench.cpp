@@ -55,7 +55,7 @@ class Colour {
         const size_t strides[3] = {width, width / 2, width / 2};
         for (int64_t i = 0; i < pixels.size(1); i++)
             kernels::picture_to_i420({pixels.const_data_ptr<float>() + i * height * width,
-                                      static_cast<size_t>(pixels.stride(0)), width, height},
+                                      size_t(pixels.stride(0)), width, height},
                                      planes, strides);
         seconds += since(start);
     }

@@ -31,7 +31,7 @@ using namespace mc;
 
 namespace {
 
-// MotionCache that puts nothing off, for the sake of its eye for motion.
+// MotionCache that defers nothing, run because it measures motion.
 cache::MotionCacheSettings compute_all() {
     cache::MotionCacheSettings s;
     s.threshold = 1e-30;
@@ -69,8 +69,8 @@ class Watcher {
             at::Tensor moved = at::avg_pool2d((velocity - before).abs().mean(0), {2, 2}).contiguous();
             chunk.change[turn.turn.step].assign(moved.const_data_ptr<float>(),
                                                 moved.const_data_ptr<float>() + moved.numel());
-            frame_tokens = static_cast<size_t>(moved.size(1) * moved.size(2));
-            columns = static_cast<size_t>(moved.size(2));
+            frame_tokens = size_t(moved.size(1) * moved.size(2));
+            columns = size_t(moved.size(2));
         }
         before = velocity.clone();
     }
@@ -110,7 +110,7 @@ std::vector<float> pixel_motion(const bench::Video& video, size_t latent_frame, 
             for (size_t x = 0; x < 3 * video.width; x++) {
                 const size_t at = f * stride + 3 * video.width * y + x;
                 motion[y / side * columns + x / 3 / side] +=
-                    static_cast<float>(std::abs(video.rgb[at] - video.rgb[at - stride]));
+                    float(std::abs(video.rgb[at] - video.rgb[at - stride]));
             }
     return motion;
 }
@@ -182,7 +182,7 @@ int main(int argc, char** argv) {
             if (line.empty() || line[0] == '#') continue;
             session::Request request = base;
             request.prompt = line;
-            request.seed = base.seed.value_or(0) + static_cast<int64_t>(videos.size());
+            request.seed = base.seed.value_or(0) + int64_t(videos.size());
             request.cache_settings = compute_all();
             const skyreels_v2::Settings settings = skyreels_v2::complete(request, *model);
             if (settings.length.windows.size() != 1)

@@ -26,12 +26,12 @@ Video make_video(const std::shared_ptr<const skyreels_v2::Model>& model, session
     session::Session session(model, std::move(request));
     while (auto frames = session.next()) {
         const at::Tensor pixels = frames->pixels.contiguous(); // [3, n, H, W]
-        video.height = static_cast<size_t>(pixels.size(2)), video.width = static_cast<size_t>(pixels.size(3));
+        video.height = size_t(pixels.size(2)), video.width = size_t(pixels.size(3));
         const size_t frame = video.width * video.height;
         for (int64_t i = 0; i < pixels.size(1); i++) {
             video.rgb.resize(video.rgb.size() + 3 * frame);
-            kernels::picture_to_rgb({pixels.const_data_ptr<float>() + i * static_cast<int64_t>(frame),
-                                     static_cast<size_t>(pixels.stride(0)), video.width, video.height},
+            kernels::picture_to_rgb({pixels.const_data_ptr<float>() + i * int64_t(frame),
+                                     size_t(pixels.stride(0)), video.width, video.height},
                                     video.rgb.data() + video.rgb.size() - 3 * frame, 3 * video.width);
         }
     }

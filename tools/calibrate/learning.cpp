@@ -18,8 +18,7 @@ namespace {
 
 constexpr size_t RECORDED = 3; // videos of which the motion is kept: a few say enough
 
-// MotionCache that puts nothing off, for the sake of its eye for motion. The floor keeps still tokens due
-// too.
+// MotionCache that defers nothing, run because it measures motion. The floor keeps still tokens due too.
 constexpr double FLOOR = 0.5;
 cache::MotionCacheSettings compute_all() {
     cache::MotionCacheSettings s;
@@ -37,16 +36,15 @@ std::vector<cache::ScheduledStep> scheduled_steps(const skyreels_v2::Model& mode
     const schedule::TimeGrid grid = schedule::time_grid(s.steps, s.shift, kind);
     // Distances do not depend on the picture: the smallest window knows them.
     const auto& patch = model.transformer_config.patch;
-    transformer::Window window(*model.transformer, {s.causal_block_size, static_cast<int>(2 * patch[1]),
-                                                    static_cast<int>(2 * patch[2]), s.causal_block_size,
-                                                    model::Attention::KV, s.fps});
+    transformer::Window window(*model.transformer, {s.causal_block_size, int(2 * patch[1]), int(2 * patch[2]),
+                                                    s.causal_block_size, model::Attention::KV, s.fps});
     window.prepare(grid.timesteps);
     std::vector<cache::ScheduledStep> steps(grid.timesteps.size());
     for (size_t i = 0; i < steps.size(); i++) {
         steps[i].sigma = grid.sigmas[i];
         if (i == 0) continue;
         const auto d = window.distance(true, grid.timesteps[i], grid.timesteps[i - 1]);
-        steps[i].distance.assign(static_cast<size_t>(s.causal_block_size), {d.difference, d.magnitude});
+        steps[i].distance.assign(size_t(s.causal_block_size), {d.difference, d.magnitude});
     }
     return steps;
 }
@@ -83,7 +81,7 @@ class Watcher {
     };
     void record_motion(ChunkMotion& motion, const sampler::Turn& turn) {
         motion.change.resize(sums_.size());
-        std::vector<float>& change = motion.change[static_cast<size_t>(turn.turn.step)];
+        std::vector<float>& change = motion.change[size_t(turn.turn.step)];
         for (float weight : turn.weights) change.push_back((weight - float(FLOOR)) / float(1 - FLOOR));
         for (float& c : change) c = std::max(c, 0.0f);
     }
@@ -91,8 +89,8 @@ class Watcher {
         if (chunk.before.defined()) {
             const double moved = (velocity - chunk.before).abs().mean().item<double>();
             const double size = velocity.abs().mean().item<double>();
-            sums_[static_cast<size_t>(turn.step)] += turn.sigma * moved / (size + 1e-12);
-            counts_[static_cast<size_t>(turn.step)] += 1;
+            sums_[size_t(turn.step)] += turn.sigma * moved / (size + 1e-12);
+            counts_[size_t(turn.step)] += 1;
         }
         chunk.before = velocity.clone();
     }
@@ -107,7 +105,7 @@ session::Request request_of(const session::Request& request, const std::vector<s
                             size_t i) {
     session::Request r = request;
     r.prompt = prompts[i];
-    r.seed = request.seed.value_or(0) + static_cast<int64_t>(i);
+    r.seed = request.seed.value_or(0) + int64_t(i);
     return r;
 }
 
@@ -127,7 +125,8 @@ cache::Path Lesson::path(double change_power, double noise_power) const {
     for (size_t i = 1; i < steps.size(); i++)
         rates.push_back(change[i] / steps[i].sigma / (steps[i - 1].sigma - steps[i].sigma));
     const double highest = rates.empty() ? 0 : *std::max_element(rates.begin(), rates.end());
-    rates.push_back(rates.empty() ? 1 : rates.back()); // from the last step to the picture nothing is measured
+    rates.push_back(rates.empty() ? 1
+                                  : rates.back()); // from the last step to the picture nothing is measured
     cache::Path path{{1}, {0}};
     for (size_t i = 0; i < rates.size(); i++) {
         const double from = path.sigma.back(), to = i + 1 < rates.size() ? steps[i + 1].sigma : 0;
@@ -169,8 +168,7 @@ Lesson learn(const std::shared_ptr<const skyreels_v2::Model>& model, const sessi
     for (const ChunkMotion& m : lesson.recording.chunks)
         for (const auto& change : m.change)
             if (!change.empty())
-                lesson.recording.frame_tokens =
-                    static_cast<int>(change.size()) / lesson.recording.chunk_frames;
+                lesson.recording.frame_tokens = int(change.size()) / lesson.recording.chunk_frames;
     return lesson;
 }
 

@@ -115,7 +115,7 @@ void calibrate_model(const Options& o) {
 
 int main(int argc, char** argv) {
     try {
-        const Options o = parse_options(std::span(argv + 1, static_cast<size_t>(argc - 1)));
+        const Options o = parse_options(std::span(argv + 1, size_t(argc - 1)));
         if (o.help)
             std::fputs(usage, stdout);
         else

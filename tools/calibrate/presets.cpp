@@ -42,7 +42,7 @@ Choice choose_presets(std::span<const Trial> trials) {
         choice.notes.push_back(
             "The speed-ups do not rise as less is computed: the machine was busy, or the videos are "
             "too small to be timed. Calibrate again for speed-ups that mean something.");
-    // From the fastest preset on: each leaves room for the slower ones.
+    // From the fastest preset on: each leaves a range for the slower ones.
     size_t end = levels.size();
     for (size_t g = goals.size(); g-- > 0;) {
         const Goal& goal = goals[g];

@@ -31,7 +31,8 @@ std::vector<std::string> read_prompts(const std::string& file) {
         if (line.find_first_not_of(" \t") != std::string::npos && line[0] != '#') prompts.push_back(line);
     }
     if (prompts.empty())
-        throw Error(MC_ERROR_SETTINGS, file + ": holds no prompt; write one a line, or leave --prompts out.");
+        throw Error(MC_ERROR_SETTINGS,
+                    file + ": holds no prompt; write one per line, or leave --prompts out.");
     return prompts;
 }
 

@@ -95,8 +95,7 @@ class Searcher {
     Searcher(const Stage& stage, const Lesson& lesson, const SearchOptions& options)
         : stage_(stage), lesson_(lesson), options_(options) {}
 
-    // At about this share. The rest of the prompts are spared where the first falls far behind the best
-    // one's.
+    // At about this share. The rest of the prompts are spared where the first falls far behind the best one's.
     Attempt run(Settings settings, double share, const Attempt* best) {
         Attempt attempt;
         attempt.first = run_first(settings, share);
@@ -112,21 +111,19 @@ class Searcher {
             attempt.all.*value = mean(value);
         return attempt;
     }
-    // dB a factor e of the tokens, near the share at hand: what a candidate owes to computing a bit more or
-    // less.
+    // dB a factor e of the tokens, near the share at hand: what a candidate owes to computing a bit more or less.
     void measure_slope(const Attempt& start) {
         const Trial more = run_first(start.first.settings, options_.share * 1.4);
         const double way = std::log(more.share / start.first.share);
         if (way > 0.05) slope_ = std::clamp((more.psnr - start.first.psnr) / way, 0.0, 20.0);
     }
-    // PSNR as it would be at the share that is compared, less a fine where chunks are computed wholly or not at all: what
+    // PSNR as it would be at the share that is compared, less a penalty where chunks are computed wholly or not at all: what
     // spares tokens gains where parts of a picture rest.
     double score(const Trial& trial) const {
         return trial.psnr - slope_ * std::log(trial.share / options_.share) -
-               FINE * std::max(0.0, 1 - trial.partial / PARTIAL);
+               PENALTY * std::max(0.0, 1 - trial.partial / PARTIAL);
     }
-    // The same of the first prompt alone. How many turns are partial depends much on the prompt: all are
-    // asked.
+    // The same of the first prompt alone. How many turns are partial depends much on the prompt: all are asked.
     double first_score(Trial trial) const {
         trial.partial = forecast(trial.settings, lesson_.recording).partial;
         return score(trial);
@@ -142,7 +139,7 @@ class Searcher {
     double correction() const { return correction_; }
 
   private:
-    static constexpr double PARTIAL = 0.2, FINE = 0.5; // share of the turns; dB where none is
+    static constexpr double PARTIAL = 0.2, PENALTY = 0.5; // share of the turns; dB where none is
     static constexpr double FAR_BEHIND = 2.5; // dB; prompts differ by less in what they favour
 
     // A forecast that is far off is corrected, once.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
-// Looks for the knobs that keep videos nearest to uncached ones at the same share of computed tokens.
+// Looks for the settings that keep videos nearest to uncached ones at the same share of computed tokens.
 #include <optional>
 #include <vector>
 
@@ -11,20 +11,20 @@ namespace mc::calibrate {
 
 struct SearchOptions {
     size_t prompts = 2;  // that the search looks at, the first ones
-    double share = 0.3;  // of computed tokens at which knobs are compared
-    bool quick = false;  // fewer knobs and values
+    double share = 0.3;  // of computed tokens at which settings are compared
+    bool quick = false;  // fewer settings and values
 };
 struct Found {
     Trial best;            // its threshold is the one for the share above
     double correction = 1; // share measured / share forecast
 };
-// One knob after the other; each keeps the value that gave the best videos. What the distances are lengths of, the path, is
-// one of the knobs; the polynomial, for a user who sets a threshold, is the fitted one or, without,
+// One setting after the other; each keeps the value that gave the best videos. What the distances are lengths of, the path, is
+// one of the settings; the polynomial, for a user who sets a threshold, is the fitted one or, without,
 // the distance as it is.
 Found search(const Stage& stage, const Lesson& lesson, const std::optional<Curve>& curve,
              const SearchOptions& options);
 
-// The found knobs at thresholds for these shares. Where a first chunk that is always computed leaves more than one of them
+// The found settings at thresholds for these shares. Where a first chunk that is always computed leaves more than one of them
 // out of reach, for these shares of the rest.
 std::vector<cache::MotionCacheSettings> settings_for_shares(const Found& found, const Recording& recording,
                                                  std::span<const double> shares);

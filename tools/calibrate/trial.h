@@ -30,8 +30,7 @@ struct Stage {
     std::vector<std::string> prompts;
 };
 
-// On prompts [first, last) of the lesson's. No time is taken: runs that are far apart on the clock do not
-// compare.
+// On prompts [first, last) of the lesson's. No time is taken: runs that are far apart on the clock do not compare.
 Trial run_trial(const Stage& stage, const Lesson& lesson, const cache::MotionCacheSettings& settings, size_t first,
                 size_t last);
 // On all prompts, each uncached and then with every settings in turn: the speed-up is the median over prompts

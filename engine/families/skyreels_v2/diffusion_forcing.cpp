@@ -41,10 +41,9 @@ WindowSampler::WindowSampler(transformer::Window& window, Guidance guidance, con
         row_ = 0;
     }
     if (plan_.rows.empty()) return; // all of it is given
-    policy_.begin_window({window.chunks(), plan_.chunk_frames, static_cast<int>(window.frame_tokens()),
-                          plan_.branches(),
-                          static_cast<int>(plan_.whole() ? plan_.rows.size() : plan_.steps.size()),
-                          static_cast<int>(plan_.rows.size()), plan_.prefix_frames, plan_.video_chunks});
+    policy_.begin_window({window.chunks(), plan_.chunk_frames, int(window.frame_tokens()), plan_.branches(),
+                          int(plan_.whole() ? plan_.rows.size() : plan_.steps.size()), int(plan_.rows.size()),
+                          plan_.prefix_frames, plan_.video_chunks});
 }
 
 cache::FrameDistance WindowSampler::distance(int64_t now, int64_t before) {
@@ -87,7 +86,7 @@ std::vector<cache::Plan> WindowSampler::decide(int branch, std::span<const cache
     if (branch > 0 && solver_->skips_reused()) return plans_;
     std::vector<cache::Plan> plans = cache_.kind() == cache::Kind::NONE
                                          ? std::vector<cache::Plan>(steps.size())
-                                         : policy_.decide(static_cast<int>(row_), branch, steps);
+                                         : policy_.decide(int(row_), branch, steps);
     if (branch == 0) plans_ = plans;
     return plans;
 }
@@ -96,7 +95,7 @@ void WindowSampler::count(int chunk, const cache::Plan& plan) {
     ChunkCount& count = counts_[chunk];
     const int64_t all = plan_.chunk_frames * window_.frame_tokens();
     const int64_t computed = plan.action == cache::Action::ALL      ? all
-                             : plan.action == cache::Action::TOKENS ? static_cast<int64_t>(plan.tokens.size())
+                             : plan.action == cache::Action::TOKENS ? int64_t(plan.tokens.size())
                                                                     : 0;
     count.turns++;
     (computed == all ? count.whole : computed ? count.sparse : count.reused)++;
@@ -125,12 +124,12 @@ WindowSampler::RowWork WindowSampler::plan_work(int first, int last, bool observ
             if (turn.kind == ChunkTurn::Kind::STEP) {
                 w.plan = &plans[step++];
                 count(turn.chunk, *w.plan);
-                if (skips && is_reused(*w.plan)) continue; // nobody asks for its velocity
+                if (skips && is_reused(*w.plan)) continue; // its velocity is not needed
                 w.remember = remembers;
                 w.motion = policy_.wants_motion(b, turn.chunk) && !(skips && b > 0);
                 w.level = turn.sigma;
             } else {
-                if (turn.kind == ChunkTurn::Kind::PREFIX && idle && row_ > 0) continue; // nobody sees it
+                if (turn.kind == ChunkTurn::Kind::PREFIX && idle && row_ > 0) continue; // no chunk attends to it
                 counts_[turn.chunk].extra++;
                 w.output = observed;
                 w.motion = turn.kind == ChunkTurn::Kind::PREFIX && policy_.wants_prefix_motion() &&
@@ -149,7 +148,7 @@ void WindowSampler::execute(const at::Tensor& input, const std::vector<int64_t>&
     if (!row.work.empty()) window_.forward(input, timesteps, text, row.work, cancel);
 }
 
-// The motion to the policy, every turn to whoever watches.
+// Passes the motion to the policy and every turn to the observer.
 void WindowSampler::report(const RowWork& row, const std::function<void(const Turn&)>& observe) {
     for (size_t i = 0; i < row.work.size(); i++) {
         const transformer::ChunkWork& w = row.work[i];
@@ -160,7 +159,7 @@ void WindowSampler::report(const RowWork& row, const std::function<void(const Tu
             policy_.motion(w.branch, w.chunk, change.tokens, change.has_previous);
         }
         if (observe)
-            observe({static_cast<int>(row_), w.branch, turn,
+            observe({int(row_), w.branch, turn,
                      window_.velocity(w.branch).narrow(1, w.chunk * plan_.chunk_frames, plan_.chunk_frames),
                      moved ? policy_.weights(w.branch, w.chunk) : std::span<const float>()});
     }
@@ -170,7 +169,7 @@ void WindowSampler::run_branches(const at::Tensor& input, const std::vector<int6
                                  int last, Cancel cancel, Timing& timing,
                                  const std::function<void(const Turn&)>& observe) {
     const auto begin = clock::now();
-    const RowWork row = plan_work(first, last, static_cast<bool>(observe));
+    const RowWork row = plan_work(first, last, bool(observe));
     const auto planned = clock::now();
     execute(input, timesteps, row, cancel);
     const auto executed = clock::now();
@@ -195,7 +194,7 @@ void WindowSampler::step(Cancel cancel, const Trace& trace, Timing& timing,
         double n = 0.001 * plan_.addnoise_condition;
         input = input.clone();
         at::Tensor prefix = input.narrow(1, 0, plan_.prefix_frames);
-        prefix.mul_(1 - n).add_(prefix_noise_(static_cast<int>(row_)), n);
+        prefix.mul_(1 - n).add_(prefix_noise_(int(row_)), n);
     }
 
     if (trace) trace("steps.timesteps", at::tensor(timesteps));

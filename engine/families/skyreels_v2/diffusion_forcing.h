@@ -29,7 +29,7 @@ struct Guidance {
 class WindowSampler {
   public:
     // latents: [C, frames (+ 1), h, w] float32, prefix and end frame in place, noise elsewhere; on the
-    // transformer's device. prefix_noise(row): [C, prefix, h, w], asked for at most once a row when the prefix is noised.
+    // transformer's device. prefix_noise(row): [C, prefix, h, w], asked for at most once per row when the prefix is noised.
     // Everything given must outlive the sampler.
     WindowSampler(transformer::Window& window, Guidance guidance, const WindowPlan& plan,
                   cache::Policy& policy, const cache::Settings& cache, at::Tensor latents,
@@ -46,7 +46,7 @@ class WindowSampler {
     std::vector<cache::FrameDistance> schedule_distances();
 
   private:
-    using Distances = std::vector<std::vector<cache::FrameDistance>>; // of the row's steps, a frame each
+    using Distances = std::vector<std::vector<cache::FrameDistance>>; // of the row's steps, one per frame
     Distances distances_of(const std::vector<ChunkTurn>& turns);
     cache::FrameDistance distance(int64_t now, int64_t before);
     // What branches [first, last) do in this row.

@@ -28,7 +28,7 @@ struct OpenTransformer {
 
 OpenTransformer open_transformer_files(const std::string& folder) {
     JsonObject config = JsonObject::read(folder + "/config.json");
-    transformer_layout(config); // a wrong class is the better explanation of whatever the weights lack
+    transformer_layout(config); // a wrong class explains better what the weights lack
     return {config, open_weight_shards(folder)};
 }
 

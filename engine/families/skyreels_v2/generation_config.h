@@ -6,7 +6,7 @@
 
 namespace mc::model::skyreels_v2 {
 
-// generation_config.json, ours: whatever it states replaces the field of `defaults`. An unknown field is an
+// generation_config.json, ours: what it states replaces the field of `defaults`. An unknown field is an
 // error that lists the known ones.
 void read_generation_config(const JsonObject& config, GenerationDefaults& defaults);
 // Defaults of the series (the command line's of the reference, docs/algorithms.md#defaults); `for_720p`: those

@@ -16,8 +16,7 @@ int64_t held_bytes(const model::Tensors& transformer, const model::Tensors& vae,
                    Precision precision) {
     auto as = [](const model::Tensors& t, int64_t element) {
         int64_t sum = 0;
-        for (const auto& [name, view] : t.all())
-            sum += static_cast<int64_t>(view.bytes / size_of(view.dtype)) * element;
+        for (const auto& [name, view] : t.all()) sum += int64_t(view.bytes / size_of(view.dtype)) * element;
         return sum;
     };
     int64_t element = precision == Precision::FLOAT32 ? 4 : 2;

@@ -21,7 +21,7 @@ constexpr Polynomials of_14b{
     {{-5784.54975374, 5449.50911966, -1811.16591783, 256.27178429, -13.02252404}},
 };
 
-// ret_steps and cutoff_steps of the official code count forwards, two a row: 10 and 2 N, or 2 and 2 N - 2.
+// ret_steps and cutoff_steps of the official code count forwards, two per row: 10 and 2 N, or 2 and 2 N - 2.
 // Its reset of the counter amid a video is a fault and is not among these settings.
 cache::TeaCacheSettings teacache(const Polynomials& polynomials, bool retention) {
     cache::TeaCacheSettings settings;

@@ -34,7 +34,7 @@ static void check_size(const char* name, int value, int step) {
 
 static int64_t random_seed() {
     std::random_device device;
-    return (static_cast<int64_t>(device()) << 31 ^ device()) & INT64_MAX;
+    return (int64_t(device()) << 31 ^ device()) & INT64_MAX;
 }
 
 Settings complete(const session::Request& request, const Model& m) {
@@ -55,13 +55,12 @@ Settings complete(const session::Request& r, const ModelFacts& model) {
     s.seed = r.seed ? *r.seed : random_seed();
     s.width = r.width.value_or(d.width);
     s.height = r.height.value_or(d.height);
-    check_size("width", s.width, static_cast<int>(vae.spatial_factor * transformer.patch[2]));
-    check_size("height", s.height, static_cast<int>(vae.spatial_factor * transformer.patch[1]));
-    double rate = static_cast<double>(r.frame_rate_n.value_or(d.frame_rate_n)) /
-                  r.frame_rate_d.value_or(d.frame_rate_d);
+    check_size("width", s.width, int(vae.spatial_factor * transformer.patch[2]));
+    check_size("height", s.height, int(vae.spatial_factor * transformer.patch[1]));
+    double rate = double(r.frame_rate_n.value_or(d.frame_rate_n)) / r.frame_rate_d.value_or(d.frame_rate_d);
     if (!(rate > 0 && rate <= 1000))
-        refuse("The frame rate must be above 0 and at most 1000 frames a second.");
-    s.fps = static_cast<int>(std::lround(rate));
+        refuse("The frame rate must be above 0 and at most 1000 frames per second.");
+    s.fps = int(std::lround(rate));
     s.num_frames = r.num_frames.value_or(d.num_frames);
     s.steps = r.steps.value_or(d.steps);
     s.causal_block_size = r.causal_block_size.value_or(d.causal_block_size);
@@ -84,7 +83,7 @@ Settings complete(const session::Request& r, const ModelFacts& model) {
 
     if (s.has_end_image && s.attention != model::Attention::FULL)
         refuse(
-            "end-image needs attention=full: otherwise no frame sees those after it, and the last picture changes nothing.");
+            "end-image needs attention=full: otherwise no frame attends to those after it, and the last picture changes nothing.");
     s.finished_chunks = r.finished_chunks.value_or(FinishedChunks::FROZEN);
     s.reference_windows = r.reference_windows.value_or(false);
     if (r.finished_chunks && s.attention != model::Attention::KV)

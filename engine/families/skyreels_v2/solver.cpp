@@ -16,7 +16,7 @@ Solver::Solver(const WindowPlan& plan, at::Tensor latents) : plan_(plan), latent
 // Frames in a run that share a state go together.
 void Solver::step(const schedule::Row& row, const at::Tensor& velocity, std::span<const ChunkTurn>,
                   std::span<const cache::Plan>) {
-    const int columns = static_cast<int>(row.timestep.size());
+    const int columns = int(row.timestep.size());
     for (int begin = 0, end; begin < columns; begin = end) {
         end = begin + 1;
         while (end < columns && row.state[end] == row.state[begin] && row.update[end] == row.update[begin])
@@ -33,16 +33,16 @@ void Solver::step(const schedule::Row& row, const at::Tensor& velocity, std::spa
         m0.copy_(x0);
         x_last.copy_(corrected);
         x.copy_(s.p_x * corrected + s.p_m0 * m0 + s.p_prev * m_prev);
-        // Both references keep the very first sample as a view of the latents, which the first step then overwrites:
-        // their first corrector starts from the step's result. Their videos were made so, and ours equal them
-        // (docs/algorithms.md#unipc).
+        // Both references keep the very first sample as a view of the latents, which the first step then
+        // overwrites: their first corrector starts from the step's result. Their videos were made so, and ours
+        // equal them (docs/algorithms.md#unipc).
         if (!s.correct) x_last.copy_(x);
     }
 }
 
 TokenSolver::TokenSolver(const WindowPlan& plan, at::Tensor latents, int64_t rows, int64_t columns)
     : Solver(plan, std::move(latents)), rows_(rows), columns_(columns),
-      last_(static_cast<size_t>(latents_.size(1) * rows * columns), -1), before_(last_) {}
+      last_(size_t(latents_.size(1) * rows * columns), -1), before_(last_) {}
 
 void TokenSolver::step(const schedule::Row& row, const at::Tensor& velocity, std::span<const ChunkTurn> turns,
                        std::span<const cache::Plan> plans) {
@@ -51,9 +51,9 @@ void TokenSolver::step(const schedule::Row& row, const at::Tensor& velocity, std
     for (const ChunkTurn& turn : turns) {
         if (turn.kind != ChunkTurn::Kind::STEP) continue;
         const cache::Plan& plan = plans[next++];
-        const auto all = static_cast<uint8_t>(plan.action == cache::Action::ALL);
-        std::vector<uint8_t> computed(static_cast<size_t>(tokens * plan_.chunk_frames), all);
-        for (int32_t t : plan.tokens) computed[static_cast<size_t>(t)] = 1;
+        const auto all = uint8_t(plan.action == cache::Action::ALL);
+        std::vector<uint8_t> computed(size_t(tokens * plan_.chunk_frames), all);
+        for (int32_t t : plan.tokens) computed[size_t(t)] = 1;
         for (int f = 0; f < plan_.chunk_frames; f++) {
             const int frame = turn.chunk * plan_.chunk_frames + f;
             if (row.update[frame])
@@ -89,7 +89,7 @@ void TokenSolver::step_frame(int frame, int state, const at::Tensor& velocity, c
             at->second = {float(c.last), float(c.m0), float(c.prev), float(c.x0),
                           float(p.x),    float(p.m0), float(p.prev), float(computed[t])};
         }
-        for (int k = 0; k < COEFFICIENTS; k++) out[k * tokens + t] = at->second[static_cast<size_t>(k)];
+        for (int k = 0; k < COEFFICIENTS; k++) out[k * tokens + t] = at->second[size_t(k)];
         last[t] = static_cast<int16_t>(new_last), before[t] = static_cast<int16_t>(new_before);
     }
     const int64_t height = latents_.size(2) / rows_, width = latents_.size(3) / columns_; // of a token

@@ -20,7 +20,7 @@ void check(const MatrixSettings& s, int steps) {
                std::to_string(s.chunk) + "; raise base-num-frames or lower causal-block-size.");
     if (s.ar_step < 0) refuse("ar-step is " + std::to_string(s.ar_step) + " but must be 0 or more.");
     if (s.prefix_frames < 0)
-        refuse("A negative number of given latent frames makes no sense; give 0 or more.");
+        refuse("The number of given latent frames is negative; give 0 or more.");
     const int seen = s.base_frames / s.chunk;
     if (seen < s.frames / s.chunk && int64_t(s.ar_step) * seen < steps)
         refuse("ar-step " + std::to_string(s.ar_step) + " is too small for " + std::to_string(steps) +

@@ -21,11 +21,11 @@ struct UniPcStep {
     double c_last, c_m0, c_prev, c_x0;
     double p_x, p_m0, p_prev;
 };
-// One a step of the grid, in double: the originals compute in float32, which moves a result by about 1e-6 (a
+// One per step of the grid, in double: the originals compute in float32, which moves a result by about 1e-6 (a
 // few 1e-5 in the first steps of the Diffusers grid, whose first 1 - sigma is 1e-6).
 std::vector<UniPcStep> unipc_steps(const TimeGrid& grid);
 
-// The same between any three steps of the grid, for what takes only some of them: `last` is the one where m0 and x_last
+// Likewise between any three steps of the grid, for what takes only some of them: `last` is the one where m0 and x_last
 // come from, `before` the one of m_prev, or -1: order 1.
 struct UniPcCorrector {
     double last, m0, prev, x0;

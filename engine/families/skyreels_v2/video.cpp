@@ -138,7 +138,7 @@ void SkyReelsVideo::encode_text(Meter& meter) {
                 MC_ERROR_NUMBERS,
                 "The text encoder produced NaN or infinity; its weights are damaged: fetch the file again.");
         auto made = model.transformer->text_context(embeds, request.cancel);
-        flop += model.text_encoder->flop(static_cast<int64_t>(ids.size())) + made->flop;
+        flop += model.text_encoder->flop(int64_t(ids.size())) + made->flop;
         return made;
     };
     text = context(settings.prompt, "prompt", "prompt");
@@ -160,12 +160,10 @@ at::Tensor SkyReelsVideo::encode_picture(const sampler::Image& image, const char
 
 at::Tensor SkyReelsVideo::initial_latents() {
     int64_t C = model.transformer_config.out_channels, frames = windows.plans[index]->frames;
-    if (request.initial_noise)
-        return request.initial_noise(static_cast<int>(index), {C, frames, h, w}).clone();
+    if (request.initial_noise) return request.initial_noise(int(index), {C, frames, h, w}).clone();
     at::Tensor noise = at::empty({C, frames, h, w}, at::kFloat), frame = at::empty({C, h, w}, at::kFloat);
     for (int64_t f = 0; f < frames; f++) {
-        sampler::normal_noise({settings.seed, sampler::Purpose::INITIAL, static_cast<uint32_t>(index),
-                               static_cast<uint32_t>(f), 0},
+        sampler::normal_noise({settings.seed, sampler::Purpose::INITIAL, uint32_t(index), uint32_t(f), 0},
                               frame.mutable_data_ptr<float>(), frame.numel());
         noise.select(1, f).copy_(frame);
     }
@@ -203,14 +201,14 @@ void SkyReelsVideo::begin_window(Meter& meter) {
     }
     // The reference forgets everything but the last frames that motion is measured against.
     window->forget(!settings.reference_windows);
-    auto prefix_noise = [this, at_window = static_cast<int>(index)](int row) {
+    auto prefix_noise = [this, at_window = int(index)](int row) {
         int64_t C = model.transformer_config.out_channels, frames = windows.plans[at_window]->prefix_frames;
         if (request.prefix_noise) return request.prefix_noise(at_window, row, {C, frames, h, w});
         at::Tensor noise = at::empty({C, frames, h, w}, at::kFloat), frame = at::empty({C, h, w}, at::kFloat);
         for (int64_t f = 0; f < frames; f++) {
-            sampler::normal_noise({settings.seed, sampler::Purpose::PREFIX, static_cast<uint32_t>(at_window),
-                                   static_cast<uint32_t>(f), static_cast<uint32_t>(row)},
-                                  frame.mutable_data_ptr<float>(), frame.numel());
+            sampler::normal_noise(
+                {settings.seed, sampler::Purpose::PREFIX, uint32_t(at_window), uint32_t(f), uint32_t(row)},
+                frame.mutable_data_ptr<float>(), frame.numel());
             noise.select(1, f).copy_(frame);
         }
         return noise;
@@ -223,7 +221,7 @@ void SkyReelsVideo::begin_window(Meter& meter) {
     decoded = index && !pixel_windows() ? plan.prefix_frames : 0;
 }
 
-// What the cache will compute as far as the schedule alone decides, for whoever asks (log level 5).
+// What the cache will compute as far as the schedule alone decides, for log level 5.
 void SkyReelsVideo::log_cache_schedule() {
     if (!model.log || settings.cache.kind() == cache::Kind::NONE) return;
     std::vector<cache::ScheduledStep> steps(1);
@@ -234,7 +232,8 @@ void SkyReelsVideo::log_cache_schedule() {
     for (bool first : {true, false})
         model.log(5, std::string("cache, ") + (first ? "first chunk: " : "other chunks: ") +
                          cache::text_of(cache::coarse_schedule(settings.cache, steps, first,
-                                                               windows.plans[0]->branches(), windows.plans[0]->video_chunks)));
+                                                               windows.plans[0]->branches(),
+                                                               windows.plans[0]->video_chunks)));
 }
 
 // "kv.{cond,uncond}.layer{i}.{k,v}": [tokens, heads, head] each.
@@ -309,8 +308,7 @@ bool SkyReelsVideo::step(Meter& meter) {
 
 void SkyReelsVideo::step_row(Meter& meter) {
     std::function<void(const sampler::Turn&)> observe;
-    if (request.turns)
-        observe = [&](const sampler::Turn& turn) { request.turns(static_cast<int>(index), turn); };
+    if (request.turns) observe = [&](const sampler::Turn& turn) { request.turns(int(index), turn); };
     sampler->step(
         request.cancel, request.trace, timing, [&] { meter.update([](Stats& s) { s.forwards++; }); },
         observe);

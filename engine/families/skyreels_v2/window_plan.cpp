@@ -23,7 +23,7 @@ static std::vector<ChunkTurn> key_value_turns(const WindowSettings& s, const Win
         if (now.update[frame]) {
             const int step = now.state[frame] - 1;
             turns.push_back({ChunkTurn::Kind::STEP, c, step, plan.steps[step].sigma,
-                             static_cast<size_t>(step) + 1 < plan.steps.size() ? plan.steps[step + 1].sigma : 0});
+                             size_t(step) + 1 < plan.steps.size() ? plan.steps[step + 1].sigma : 0});
         } else if (prefix && (row == 0 || (s.reference_prefix && c > 0))) {
             turns.push_back({ChunkTurn::Kind::PREFIX, c, 0, 0});
         } else if (!prefix && s.finished == Finished::REFRESHED && row > 0 &&
@@ -59,7 +59,7 @@ WindowPlan plan_window(const WindowSettings& s, const schedule::TimeGrid& grid) 
     });
     for (size_t row = 0; row < plan.rows.size(); row++)
         plan.turns.push_back(s.attention == Attention::KV ? key_value_turns(s, plan, row)
-                                                          : whole_window(static_cast<int>(row)));
+                                                          : whole_window(int(row)));
     return plan;
 }
 
@@ -81,7 +81,7 @@ int64_t plan_bytes(const WindowSettings& s, int steps) {
 int WindowPlan::chunks_at_once() const {
     size_t most = 1;
     for (const auto& row : turns) most = std::max(most, row.size());
-    return static_cast<int>(most);
+    return int(most);
 }
 
 std::vector<int64_t> WindowPlan::timesteps(size_t row) const {

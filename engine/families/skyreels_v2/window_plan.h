@@ -29,19 +29,19 @@ struct WindowPlan {
     std::vector<schedule::Row> rows;           // those in which a frame takes a step
     std::vector<std::vector<ChunkTurn>> turns; // of each row, chunks ascending
     schedule::TimeGrid grid;                   // of every frame
-    std::vector<schedule::UniPcStep> steps;    // the same as the solver's
+    std::vector<schedule::UniPcStep> steps;    // the solver's
     int frames = 0;                            // to sample, prefix included
     int prefix_frames = 0;                     // given: finished from the start
     bool end_frame = false;                    // one more given frame stands behind them
     int chunk_frames = 0;                      // latent frames of a chunk as in `turns`
-    double guidance_scale = 1;                 // 1 or less: one forward a row
+    double guidance_scale = 1;                 // 1 or less: one forward per row
     int addnoise_condition = 0; // timestep to which the prefix is noised in every row; 0: left clean
     bool reference_prefix = false;
     int video_chunks = 0; // as given
     int columns() const { return frames + (end_frame ? 1 : 0); }
     bool whole() const { return chunk_frames == columns(); } // one chunk: the whole window
     int branches() const { return guidance_scale > 1 ? 2 : 1; }
-    int forwards() const { return static_cast<int>(rows.size()) * branches(); }
+    int forwards() const { return int(rows.size()) * branches(); }
     int chunks_at_once() const; // most turns of a row
     // What the model is told of row `row`: timesteps with the noised prefix.
     std::vector<int64_t> timesteps(size_t row) const;

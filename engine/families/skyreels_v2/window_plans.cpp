@@ -19,8 +19,7 @@ Windows plan_windows(const Settings& settings, schedule::Grid kind, Cancel cance
     const auto& windows = settings.length.windows;
     int64_t generated = 0; // latent frames
     for (size_t i = 0; i < windows.size(); i++) generated += windows[i] - overlap_latents(settings, i);
-    const int video_chunks =
-        static_cast<int>(std::min<int64_t>(generated / settings.causal_block_size, INT32_MAX));
+    const int video_chunks = int(std::min<int64_t>(generated / settings.causal_block_size, INT32_MAX));
     for (size_t i = 0; i < windows.size(); i++) { // a long video has a million
         cancel.check();
         bool end_frame = settings.has_end_image && i + 1 == windows.size();
@@ -58,9 +57,8 @@ Windows plan_windows(const Settings& settings, schedule::Grid kind, Cancel cance
 transformer::Window::Shape shape_of(const Settings& settings, const Windows& windows, size_t window,
                                     int64_t height, int64_t width) {
     const sampler::WindowPlan& plan = *windows.plans[window];
-    transformer::Window::Shape s{plan.columns(),          static_cast<int>(height),
-                                 static_cast<int>(width), settings.causal_block_size,
-                                 settings.attention,      settings.fps};
+    transformer::Window::Shape s{plan.columns(),     int(height), int(width), settings.causal_block_size,
+                                 settings.attention, settings.fps};
     s.branches = plan.branches();
     s.chunks_at_once = windows.chunks_at_once;
     s.remembers = settings.cache.kind() != cache::Kind::NONE;

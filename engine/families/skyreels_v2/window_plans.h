@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
-// What a video will do with each window of its video, known before the first step and without any weight.
+// What a video will do with each of its windows, known before the first step and without any weight.
 #include <memory>
 #include <vector>
 
@@ -13,7 +13,8 @@
 namespace mc::skyreels_v2 {
 
 struct Windows {
-    std::vector<std::shared_ptr<const sampler::WindowPlan>> plans; // one a window; most windows share theirs
+    std::vector<std::shared_ptr<const sampler::WindowPlan>>
+        plans;                     // one per window; most windows share theirs
     std::vector<size_t> different; // windows whose plan is not that of the one before
     int chunks_at_once = 1;        // most of any window
     int64_t forwards = 0, chunks = 0;

@@ -25,9 +25,9 @@ int64_t relative_position_bucket(int64_t relative, int64_t buckets, int64_t max_
     int64_t base = relative > 0 ? half : 0, distance = std::abs(relative);
     if (distance < exact) return base + distance;
     // In float32, as the reference: at the borders of buckets a wider type would decide otherwise.
-    float part =
-        std::log(float(distance) / float(exact)) / float(std::log(double(max_distance) / double(exact)));
-    return base + std::min(half - 1, exact + int64_t(part * float(half - exact)));
+    float part = std::log(static_cast<float>(distance) / static_cast<float>(exact)) /
+                 static_cast<float>(std::log(static_cast<double>(max_distance) / static_cast<double>(exact)));
+    return base + std::min(half - 1, exact + static_cast<int64_t>(part * static_cast<float>(half - exact)));
 }
 
 namespace {
@@ -63,12 +63,12 @@ struct Umt5Encoder::Impl {
     std::vector<Layer> layers;
     int64_t bytes = 0;
 
-    // In place: x is a result that nobody else holds.
+    // In place: x is a result that is not used elsewhere.
     at::Tensor round(at::Tensor x) const {
         return precision == Precision::BFLOAT16 ? x.copy_(x.to(at::kBFloat16)) : x;
     }
 
-    // x [L, in], weight [out, in] -> [L, out]. `buffer` is float32 and has room for the largest matrix; only
+    // x [L, in], weight [out, in] -> [L, out]. `buffer` is float32 and holds the largest matrix; only
     // where widening is needed.
     at::Tensor linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& buffer) const {
         if (precision == Precision::FLOAT32) return at::mm(x, weight.t());
@@ -131,13 +131,13 @@ Umt5Encoder::Umt5Encoder(const Weights& weights, const model::TextEncoderConfig&
     auto held = [&](const std::string& name, std::vector<int64_t> shape) {
         at::Tensor t =
             weights.get(name, shape, precision == Precision::BFLOAT16 ? at::kBFloat16 : at::kFloat);
-        impl_->bytes += int64_t(t.nbytes());
+        impl_->bytes += static_cast<int64_t>(t.nbytes());
         return t;
     };
     // Small ones are multiplied in float32 by hand; with bfloat16 their values are rounded all the same.
     auto vector = [&](const std::string& name, std::vector<int64_t> shape) {
         at::Tensor t = impl_->round(weights.get(name, shape, at::kFloat));
-        impl_->bytes += int64_t(t.nbytes());
+        impl_->bytes += static_cast<int64_t>(t.nbytes());
         return t;
     };
     impl_->embedding = held("shared.weight", {config.vocabulary, width});
@@ -165,7 +165,7 @@ Umt5Encoder::~Umt5Encoder() = default;
 at::Tensor Umt5Encoder::encode(const std::vector<int64_t>& ids, Cancel cancel, const Trace& trace) const {
     c10::InferenceMode inference;
     const auto& config = impl_->config;
-    const int64_t tokens = int64_t(ids.size());
+    const int64_t tokens = static_cast<int64_t>(ids.size());
     for (int64_t id : ids)
         if (id < 0 || id >= config.vocabulary)
             throw Error(MC_ERROR_READ,
@@ -210,7 +210,7 @@ int64_t Umt5Encoder::flop(int64_t tokens) const {
     const auto& c = impl_->config;
     int64_t inner = c.heads * c.head;
     int64_t weights = 4 * c.width * inner + 3 * c.width * c.ffn; // of a layer, in matrices
-    int64_t attention = 2 * tokens * inner;                      // multiplications a token: scores, mixing
+    int64_t attention = 2 * tokens * inner;                      // multiplications per token: scores, mixing
     return 2 * tokens * c.layers * (weights + attention);
 }
 

@@ -28,7 +28,7 @@ class Umt5Encoder {
     ~Umt5Encoder();
     // ids: the true tokens only, without padding: rows of padding would get probability 0 in every attention
     // and end as zeros. Returns [tokens, width], float32 on the CPU. Cancelling is noticed between layers.
-    // Trace names: "layer0_out" ... one a layer, "embeds".
+    // Trace names: "layer0_out" ... one per layer, "embeds".
     // Throws MC_ERROR_READ for an id that the embedding does not have.
     at::Tensor encode(const std::vector<int64_t>& ids, Cancel cancel = {}, const Trace& trace = {}) const;
     int64_t bytes() const; // of the weights held

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-// The forward as it runs on the CPU. Rows are tokens, of whichever chunks and branches the work names; a thread takes a
-// block of them through a whole layer, and threads meet once a layer, when all keys and values are written. Its
-// readable twin is forward_plain.cpp.
+// The forward as it runs on the CPU. Rows are the tokens of the chunks and branches in the work; a thread takes a
+// block of them through a whole layer, and threads meet once per layer, when all keys and values are written. Its
+// plain version is forward_plain.cpp.
 #include <ATen/ATen.h>
 #include <algorithm>
 #include <c10/core/InferenceMode.h>
@@ -163,7 +163,7 @@ struct Forward {
                                 window.tokens);
     }
 
-    // From the queries to the layer's output, and to the norm of whatever comes next.
+    // From the queries to the layer's output, and to the norm that follows it.
     void attend_and_feed(const RowBlock& b, size_t i, const Worker& worker) const {
         const Layer& l = model.layers[i];
         const Window::Impl::Span& span = pass.spans[b.of];

@@ -42,7 +42,7 @@ struct Transformer::Impl {
     at::ScalarType type() const { return type_of(store); }
     // Rounds to the precision's grid: what the references do to activations that they keep in bfloat16.
     at::Tensor rounded(const at::Tensor& t) const;
-    // y = x W^T + b in float32, x rounded to the precision: whole tensors, for few rows and for the plain twin.
+    // y = x W^T + b in float32, x rounded to the precision: whole tensors, for few rows and for the plain forward.
     at::Tensor apply(const Linear& linear, const at::Tensor& x, CallCount* count) const;
     // A view of memory that holds keys and values of one layer, as kernels::attention reads them.
     kernels::KeyValues key_values(const at::Tensor& memory, int64_t capacity) const;
@@ -55,7 +55,7 @@ at::Tensor unpatchify(const at::Tensor& tokens, int64_t channels, int64_t frames
                       int64_t width);
 
 // out[r, head] = softmax(q[r, head] . k[., head] / sqrt(d) + key_bias) v[., head], whole tensors on any device: for the
-// plain twin. q, out: [m, D], k, v: [n, D]; key_bias: [n] float32 or undefined.
+// plain forward. q, out: [m, D], k, v: [n, D]; key_bias: [n] float32 or undefined.
 void attend(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const at::Tensor& key_bias,
             int64_t heads, at::Tensor out, CallCount* count);
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
-// Keys and values of one prompt in every layer. They depend on the prompt alone, so they are made once.
+// Keys and values of one prompt in every layer. They depend on the prompt alone, so they are computed once.
 #include <ATen/core/Tensor.h>
 #include <vector>
 
@@ -9,10 +9,10 @@ namespace mc::transformer {
 struct TextContext {
     struct LayerKeys {
         at::Tensor k, v;   // [rows, D], type of the store; k after its norm
-        at::Tensor packed; // the same as kernels::KeyValues, on the CPU
+        at::Tensor packed; // k and v packed for kernels::KeyValues; on the CPU
     };
     std::vector<LayerKeys> layers;
-    // [rows] float32: 0, for the row that stands for all padding the logarithm of their number
+    // [rows] float32: 0; for the row that stands for all padding rows, the logarithm of their number
     at::Tensor key_bias;
     int64_t flop = 0; // spent on making it
 };

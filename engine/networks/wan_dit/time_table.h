@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
-// Time embeddings (docs/algorithms.md#time-embedding), made once a timestep: those of a schedule in one go, before
+// Time embeddings (docs/algorithms.md#time-embedding), computed once per timestep: those of a schedule in one go, before
 // the first row.
 #include <ATen/core/Tensor.h>
 #include <map>
@@ -14,7 +14,7 @@ namespace mc::transformer {
 class TimeTable {
   public:
     TimeTable(const Transformer::Impl& model, int fps) : model_(model), fps_(fps) {}
-    // Makes those that are missing.
+    // Computes those that are missing.
     void prepare(const std::vector<int64_t>& timesteps, CallCount* count);
     int64_t row(int64_t timestep) const { return rows_.at(timestep); } // in e and e0, once prepared
     const at::Tensor& e() const { return e_; }                         // [timesteps, D] float32

@@ -64,7 +64,7 @@ class Window {
         int fps;                // 16: row 0 of the fps embedding, anything else: row 1
         int branches = 1;       // guidance branches, each with its own keys, values and residuals
         int chunks_at_once = 1; // KV: most chunks of a branch that one forward computes
-        bool remembers = false; // room for residuals
+        bool remembers = false; // with memory for residuals
         cache::Reuse reuse = cache::Reuse::REPEAT;
         bool operator==(const Shape&) const = default;
     };
@@ -113,10 +113,10 @@ class Window {
 
     int chunks() const; // 1 where attention is not KV
     int64_t frame_tokens() const;
-    std::pair<int64_t, int64_t> frame_grid() const; // the same as rows and columns
-    int64_t flop() const;           // done so far: GEMM and attention, counted from the shapes run
-    const CallCount& calls() const; // the same by shape (linear.h)
-    // Runs the plain twin from now on: for tests, and what a device other than the CPU gets anyway.
+    std::pair<int64_t, int64_t> frame_grid() const; // of tokens: rows and columns of a latent frame
+    int64_t flop() const;                           // so far: GEMM and attention, counted from the shapes run
+    const CallCount& calls() const;                 // so far, by shape (linear.h)
+    // Runs the plain forward from now on: for tests; devices other than the CPU always do.
     void use_plain(bool plain);
 
     struct Bytes {

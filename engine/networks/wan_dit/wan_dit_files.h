@@ -12,9 +12,8 @@
 namespace mc::model {
 
 // Config of the transformer; `tensors` by the names of the files, for what the config leaves to their shapes:
-// text width of the original layout, fps embedding of both. Refuses the image-to-video models and patches
-// other than 1 x 2 x 2. num_frame_per_block is passed over: the mask is a setting of the request, not of the
-// model.
+// text width of the original layout, fps embedding of both. Refuses the image-to-video models and patches other
+// than 1 x 2 x 2. num_frame_per_block is passed over: the mask is a setting of the request, not of the model.
 Layout transformer_layout(const JsonObject& config); // by its class
 TransformerConfig read_transformer_config(const JsonObject& config, const TensorMap& tensors);
 // Without what the tensors say: text_width is 0 in the original layout, fps_embedding what the config states, else

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
-// Inside of transformer::Window: what is sized by the window, shared by the fast and the plain forward.
+// Inside of transformer::Window: what is sized by the window, shared by the optimised and the plain forward.
 #include <span>
 #include <utility>
 
@@ -27,7 +27,7 @@ struct Window::Impl {
     struct Memory {
         // [chunk_tokens, D] type of the store: output - input of the layers, as last computed
         at::Tensor residual;
-        at::Tensor slope; // the same: its change with sigma; Reuse::TAYLOR
+        at::Tensor slope; // likewise: its change with sigma; Reuse::TAYLOR
         at::Tensor level; // [chunk_tokens] float32: sigma at which it was computed; NaN: never
         at::Tensor last;  // [frame_tokens, D]: output of the last frame when it was last seen with motion
         bool has_last = false;
@@ -46,7 +46,7 @@ struct Window::Impl {
     at::Tensor x, q; // [rows at once, D]: the tokens that go through the layers
     at::Tensor in;   // [tokens, D]: patch embeddings, of the chunks in the work
     at::Tensor out;  // [rows at once, D]: the layers' output where a cache or motion wants it
-    std::vector<at::Tensor> velocity; // a branch each: [C, f, h, w] float32
+    std::vector<at::Tensor> velocity; // one per branch: [C, f, h, w] float32
     std::vector<Change> changes;
 
     // What one forward runs: tokens in the order of the work, each a row.

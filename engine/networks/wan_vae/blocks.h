@@ -25,7 +25,7 @@ class History {
 using ResidualState = std::array<History, 2>;
 using MiddleState = std::array<ResidualState, 2>;
 
-// Each may overwrite the frame that it is given; nobody else may hold it.
+// Each may overwrite the frame that it is given; no one else may hold it.
 Frame residual(Ops& ops, const Residual& r, ResidualState& state, Frame x);
 Frame middle(Ops& ops, const Middle& m, MiddleState& state, Frame x);
 

@@ -29,7 +29,7 @@ class Decoding {
     MiddleState middle_;
     std::vector<Stage> stages_;
     int64_t latents_ = 0;
-    std::vector<at::Tensor>* stage0_ = nullptr; // collects that stage's output while somebody traces
+    std::vector<at::Tensor>* stage0_ = nullptr; // collects that stage's output while there is a trace
 };
 
 } // namespace mc::vae

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
-// The encoder, frame by frame (docs/algorithms.md#vae-stream): the first frame makes a latent frame, then every
-// four.
+// The encoder, frame by frame (docs/algorithms.md#vae-stream): the first frame makes a latent frame, then every four.
 #include <functional>
 
 #include "engine/networks/wan_vae/blocks.h"

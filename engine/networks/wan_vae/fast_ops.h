@@ -31,7 +31,7 @@ class FastOps final : public Ops {
 
   private:
     using Sizes = std::array<int64_t, 3>;
-    // A block that only the pool holds is free. New ones are zero; nobody writes a frame's border.
+    // A block that only the pool holds is free. New ones are zero; a frame's border is never written.
     at::Tensor take(const Sizes& sizes);
     Frame take_frame(int64_t height, int64_t width, int64_t channels); // [height + 2, width + 2, channels]
     const Frame& zero_frame(const Frame& like);

@@ -63,8 +63,7 @@ class Reader {
         return m;
     }
 
-    // The time convolution of a decoder's upsampler makes two frames: its first half of channels is the even
-    // one.
+    // The time convolution of a decoder's upsampler makes two frames: its first half of channels is the even one.
     std::array<Conv, 2> split_time(const std::string& name, int64_t channels) {
         const at::Tensor weight = get(name + ".weight", {2 * channels, channels, 3, 1, 1});
         const at::Tensor bias = get(name + ".bias", {2 * channels});

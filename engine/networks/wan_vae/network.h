@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
-// The VAE's layers and their weights (docs/algorithms.md#vae-layers). What a layer computes is ops.h's
-// business.
+// The VAE's layers and their weights (docs/algorithms.md#vae-layers). What a layer computes is in ops.h.
 #include <ATen/core/Tensor.h>
 #include <array>
 #include <optional>
@@ -14,7 +13,7 @@ namespace mc::vae {
 // The convolutions of this network by what they do to a frame.
 enum class Kernel {
     CAUSAL, // 3x3x3, zero border: this frame and the two before it
-    TIME,   // 3x1x1: the same in time only
+    TIME,   // 3x1x1: in time only, this frame and the two before it
     POINT,  // 1x1x1
     DOUBLE, // nearest-neighbour doubling of height and width, then 3x3 with a zero border
     HALVE,  // 3x3 with stride 2, one row and one column of zeros below and to the right

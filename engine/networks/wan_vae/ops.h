@@ -4,7 +4,7 @@
 // the two frames before it. Two implementations: PlainOps says it in ATen on any device, FastOps does it on
 // the CPU.
 //
-// Working frame by frame keeps the memory at a few frames a layer beside the state, and makes the result
+// Working frame by frame keeps the memory at a few frames per layer beside the state, and makes the result
 // independent of how a video is cut into calls.
 #include "engine/networks/wan_vae/network.h"
 
@@ -34,7 +34,7 @@ class Ops {
     virtual void add_conv(const Conv& c, const Window& x, Frame& onto) = 0;
     virtual void add_attention(const Attention& a, Frame& onto) = 0;
 
-    int64_t flop = 0; // two per multiply-add of convolutions and attention, as run
+    int64_t flop = 0; // of convolutions and attention as run, two per multiply-add
     Cancel cancel;    // looked at before every layer
 };
 

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
 // The Wan 2.1 VAE (docs/algorithms.md#vae): pixels to latents, and latents to pixels as a stream whose state is
-// kept between calls. float32 always. One latent frame stands for 8 x 8 pixels and 4 frames, the first for 1
-// frame.
+// kept between calls. float32 always. One latent frame stands for 8 x 8 pixels and 4 frames, the first for 1 frame.
 #include <ATen/core/Tensor.h>
 #include <memory>
 
@@ -17,21 +16,19 @@ class WanVae;
 enum class Arithmetic { AUTO, PLAIN };
 
 // A decoder's state from the first latent frame of a video on. Feeding the latents in any chunking gives the
-// frames of decoding them all at once, bit for bit. After an exception a stream is of no use: start a new
-// one.
+// frames of decoding them all at once, bit for bit. After an exception a stream is of no use: start a new one.
 class DecoderStream {
   public:
     ~DecoderStream();
-    // latents: [z, n, h, w] normalised float32. Returns [3, frames, 8h, 8w] float32, not clamped; the first
-    // latent frame of the stream gives 1 frame, every later one 4. The result stays valid after the next
-    // call. Trace names, k counting latent frames from the stream's start: "conv1_out.k", "middle_out.k",
-    // "stage0_out.k".
+    // latents: [z, n, h, w] normalised float32. Returns [3, frames, 8h, 8w] float32, not clamped; the first latent
+    // frame of the stream gives 1 frame, every later one 4. The result stays valid after the next call. Trace
+    // names, k counting latent frames from the stream's start: "conv1_out.k", "middle_out.k", "stage0_out.k".
     at::Tensor decode(const at::Tensor& latents, Cancel cancel = {}, const Trace& trace = {});
     // The state after the last call, in the reference's slot order (docs/algorithms.md#vae-slots): each [channels,
     // frames, height, width], undefined tensor for a slot that holds none ("Rep", and the last ones that it
     // never uses).
     std::vector<at::Tensor> slots() const;
-    int64_t flop() const; // done so far, two per multiply-add of convolutions and attention
+    int64_t flop() const; // so far, two per multiply-add of convolutions and attention
 
   private:
     friend class WanVae;

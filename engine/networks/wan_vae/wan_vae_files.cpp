@@ -12,7 +12,7 @@ constexpr int64_t CHANNEL_LIMIT = 65536;
 constexpr size_t STAGE_LIMIT = 8;
 constexpr const char* USE_WAN21 = "use the VAE of Wan 2.1, which SkyReels-V2 was trained with";
 
-// Wan 2.1's latents have these means and deviations, one a channel (docs/algorithms.md#vae-normalisation);
+// Wan 2.1's latents have these means and deviations, one per channel (docs/algorithms.md#vae-normalisation);
 // its weight file does not carry them.
 const std::vector<float> LATENTS_MEAN{-0.7571f, -0.7089f, -0.9113f, 0.1075f,  -0.1745f, 0.9653f,
                                       -0.1517f, 1.5508f,  0.4134f,  -0.0715f, 0.5517f,  -0.3632f,
@@ -37,9 +37,9 @@ std::vector<float> read_statistic(const JsonObject& config, const std::string& k
     for (double value : config.numbers(key)) {
         if (!(value >= least && value <= 1e6))
             config.refuse(key, "a number for each latent channel, in their range");
-        values.push_back(float(value));
+        values.push_back(static_cast<float>(value));
     }
-    if (int64_t(values.size()) != channels)
+    if (static_cast<int64_t>(values.size()) != channels)
         config.refuse(key, std::to_string(channels) + " numbers, one for each latent channel");
     return values;
 }
@@ -185,7 +185,7 @@ VaeConfig infer_vae_config(const TensorMap& tensors, const std::string& origin) 
         bool resamples = tensors.count(block + ".resample.1.weight");
         if (blocks == 0 || channels % read.base || read.multipliers.size() == STAGE_LIMIT)
             throw read_error(
-                origin, "is not the VAE of Wan 2.1: the stages of its encoder cannot be made out", USE_WAN21);
+                origin, "is not the VAE of Wan 2.1: the stages of its encoder cannot be determined", USE_WAN21);
         read.multipliers.push_back(channels / read.base);
         read.residual_blocks = read.multipliers.size() == 1 ? blocks : read.residual_blocks;
         blocks = 0;

@@ -107,7 +107,7 @@ TEST(timestep_matrix_of_the_published_example) {
     CHECK(!r[49].update[0]);
 }
 
-// Whatever the settings: every frame outside the prefix takes each step once and in order, the prefix none,
+// With any settings: every frame outside the prefix takes each step once and in order, the prefix none,
 // and frames of a chunk go together.
 TEST(timestep_matrix_takes_every_step_once) {
     for (int chunk : {1, 2, 5})

@@ -53,7 +53,7 @@ TEST(weights_are_held_once) {
     const Opened opened = demo();
     mc::test::CountingAllocator counting;
     const auto vae = opened.vae();
-    // Blocks of 16 output channels leave some room in the last ones, and folded convolutions have 16 weights
+    // Blocks of 16 output channels leave some space in the last ones, and folded convolutions have 16 weights
     // for 9.
     CHECK(vae->bytes() > static_cast<int64_t>(opened.tensors->bytes()));
     CHECK(vae->bytes() < static_cast<int64_t>(opened.tensors->bytes()) * 5 / 4);

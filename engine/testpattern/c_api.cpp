@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-// The C face over the pattern: see testpattern.h.
+// The C API over the pattern: see testpattern.h.
 #include <algorithm>
 #include <atomic>
 #include <chrono>
@@ -145,7 +145,8 @@ McModel* mc_model_open(const McModelOptions* options, McError* error) {
         }
         if (options->progress) options->progress(options->user, 1.0, "transformer");
         if (model->log && knobs.warn)
-            model->log(model->user, 2, "The test pattern warns, as MOTIONCACHE_TESTPATTERN asks: drop warn=1.");
+            model->log(model->user, 2,
+                       "The test pattern warns, as MOTIONCACHE_TESTPATTERN asks: drop warn=1.");
         if (model->log) model->log(model->user, 4, "test pattern ready");
         return model.release();
     });
@@ -163,8 +164,9 @@ int mc_request_check(const McModelOptions* options, const McRequest* caller, McE
     return guarded(error, [&] {
         const Knobs knobs = parse_knobs(std::getenv("MOTIONCACHE_TESTPATTERN"));
         if (knobs.fault == Fault::CHECK)
-            throw mc::Error(MC_ERROR_SETTINGS,
-                            "The settings contradict each other, as MOTIONCACHE_TESTPATTERN asks: drop fail=check.");
+            throw mc::Error(
+                MC_ERROR_SETTINGS,
+                "The settings contradict each other, as MOTIONCACHE_TESTPATTERN asks: drop fail=check.");
         checked(mc::whole_c(caller, "mc_request_init"));
         return 1;
     });
@@ -251,8 +253,7 @@ void mc_frames_free(McFrames* frames) {
     if (frames && --frames->references == 0) delete frames;
 }
 
-// Chroma is that of the top left pixel of each four: the pattern's sake is to be told apart, not to be
-// pretty.
+// Chroma is that of the top left pixel of each four: the pattern is meant to be told apart, not to be pretty.
 void mc_frames_write(const McFrames* frames, int index, McPixelFormat format, uint8_t* const planes[3],
                      const int strides[3]) {
     for (int y = 0; y < frames->height; y++) {

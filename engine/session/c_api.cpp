@@ -29,7 +29,7 @@ void set_error(McError* error, McStatus status, const std::string& message, cons
     std::snprintf(error->detail, sizeof error->detail, "%s", detail.c_str());
 }
 
-// Runs `body` and turns whatever it throws into `error`; its value, or a null one.
+// Runs `body` and turns any exception into `error`; returns its value, or a null one.
 template <typename F>
 auto guarded(McError* error, const F& body) -> decltype(body()) {
     set_error(error, MC_OK, "");

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-// The C face as a program sees it: the header and the library, nothing else. What the statistics say of what
+// The C API as a program sees it: the header and the library, nothing else. What the statistics say of what
 // was computed and reused, and that a bad value is one sentence with the setting's name.
 #include <cmath>
 #include <limits>
@@ -46,7 +46,7 @@ CRequest request(int frames = 33) {
     r.ar_step = 2;
     return r;
 }
-// With about half of each chunk's evaluations reused by and by. A few tokens of a chunk do not compute alone, however a
+// With about half of each chunk's evaluations reused in the course of the video. A few tokens of a chunk do not compute alone, however a
 // model's subjects move: so every chunk has turns that reuse all of it, and others.
 CRequest motioncache(int frames = 33) {
     CRequest r = request(frames);
@@ -263,7 +263,8 @@ TEST(a_bad_value_is_one_sentence_with_its_name) {
         CHECK(message.empty() || message.back() == '.');
         mc_session_free(session);
     };
-    const double infinite = std::numeric_limits<double>::infinity(), none = std::numeric_limits<double>::quiet_NaN();
+    const double infinite = std::numeric_limits<double>::infinity(),
+                 none = std::numeric_limits<double>::quiet_NaN();
     const struct {
         const char* name;
         double McCacheOptions::*field;
@@ -277,7 +278,8 @@ TEST(a_bad_value_is_one_sentence_with_its_name) {
         {"cache-noise-power", &McCacheOptions::noise_power, {-1, 9, infinite}},
     };
     for (const auto& n : numbers)
-        for (double bad : n.bad) refused(n.name, motioncache(), [&](CRequest& r) { r.caching.*n.field = bad; });
+        for (double bad : n.bad)
+            refused(n.name, motioncache(), [&](CRequest& r) { r.caching.*n.field = bad; });
     for (int bad : {-5, -1}) {
         refused("cache-warmup", motioncache(), [&](CRequest& r) { r.caching.warmup = bad; });
         refused("cache-coarse-updates", motioncache(), [&](CRequest& r) { r.caching.coarse_updates = bad; });
@@ -296,7 +298,7 @@ TEST(a_bad_value_is_one_sentence_with_its_name) {
 
 TEST(what_is_unset_is_not_there) {
     CRequest r = request(9);
-    r.attention = MC_ATTENTION_CAUSAL; // where a knob without a cache would be refused
+    r.attention = MC_ATTENTION_CAUSAL; // where a cache setting without a cache would be refused
     for (double McCacheOptions::*field :
          {&McCacheOptions::threshold, &McCacheOptions::weight_floor, &McCacheOptions::vote,
           &McCacheOptions::min_ratio, &McCacheOptions::first_share, &McCacheOptions::noise_power})
