@@ -103,16 +103,17 @@ TEST(shares_out_of_reach_give_the_ends) {
     CHECK_NEAR(forecast(s, r).share, 1, 1e-12);
 }
 
-TEST(shares_below_what_the_first_frames_take_spare_work_there_too) {
+TEST(levels_stay_apart_where_the_first_chunk_is_much) {
     const Recording r = recording(40); // the first of two chunks takes half of the work
     Found found;
     found.best.settings = settings();
     found.best.settings.weights = cache::Weights::NONE;
     found.best.settings.path = {{1, 0}, {0, 1}};
     found.best.settings.first_share = 0, found.best.settings.first_frames = 3;
-    const double shares[] = {0.6, 0.3, 0.2};
-    const std::vector<cache::MotionCacheSettings> levels = settings_for_shares(found, r, shares);
-    CHECK_EQ(levels[0].first_share, 0.0);
-    for (size_t i = 0; i < 3; i++) CHECK_NEAR(forecast(levels[i], r).share, shares[i], 0.06);
-    for (size_t i : {1, 2}) CHECK(levels[i].first_share > 0 && levels[i].first_share < 1);
+    const double within[] = {0.7, 0.6, 0.3}, beyond[] = {0.7, 0.3, 0.2};
+    const std::vector<cache::MotionCacheSettings> near = settings_for_shares(found, r, within);
+    for (size_t i : {0, 1}) CHECK_NEAR(forecast(near[i], r).share, within[i], 0.03);
+    CHECK_NEAR(forecast(near[2], r).share, 0.5125, 1e-9); // the least: each chunk's first step
+    const std::vector<cache::MotionCacheSettings> far = settings_for_shares(found, r, beyond);
+    for (size_t i = 0; i < 3; i++) CHECK_NEAR(forecast(far[i], r).share, 0.5125 + 0.4875 * beyond[i], 0.04);
 }

@@ -9,11 +9,11 @@
 namespace mc::calibrate {
 namespace {
 
-constexpr size_t PROMPTS = 3; // the first ones, moving and still
+constexpr size_t FEW = 3;       // prompts, the first ones, moving and still, where each takes long
 constexpr double SMALLER = 0.6; // of the sides: many requests in a smaller picture take as long as a few in a whole one
 constexpr double HIGH_SHIFT = 8;
-// A cache that computes everything is exact, which tells nothing of how far prompts differ: more than this above the calibrated
-// PSNR is not counted.
+// A cache that computes everything is exact, which tells nothing of how far prompts differ: more than this above the
+// smaller picture alone is not counted.
 constexpr double MOST_GAIN = 3; // dB
 
 int side(int calibrated) {
@@ -37,8 +37,9 @@ Mean mean_of(std::span<const double> values) {
 
 std::vector<Elsewhere> elsewhere(const skyreels_v2::Settings& s) {
     std::vector<Elsewhere> list;
-    const auto add = [&, w = side(s.width), h = side(s.height)](const char* name, std::function<void(session::Request&)> change) {
-        list.push_back({name, [=](session::Request& r) { r.width = w, r.height = h, change(r); }});
+    const auto add = [&, w = side(s.width), h = side(s.height)](const char* name, std::function<void(session::Request&)> change,
+                                                          size_t prompts = 0) {
+        list.push_back({name, [=](session::Request& r) { r.width = w, r.height = h, change(r); }, prompts});
     };
     add("a smaller size", [](session::Request&) {});
     add("twice the steps", [n = 2 * s.steps](session::Request& r) { r.steps = n; });
@@ -54,35 +55,31 @@ std::vector<Elsewhere> elsewhere(const skyreels_v2::Settings& s) {
         });
     }
     add("all chunks at once", [](session::Request& r) { r.ar_step = 0; });
-    add("seven times the steps", [n = 7 * s.steps](session::Request& r) { r.steps = n; });
+    add("seven times the steps", [n = 7 * s.steps](session::Request& r) { r.steps = n; }, FEW);
     return list;
 }
 
-double stated_from(std::span<const double> calibrated, std::span<const double> there) {
-    std::vector<double> gains;
-    for (size_t i = 0; i < there.size(); i++) gains.push_back(std::min(there[i] - calibrated[i], MOST_GAIN));
-    const Mean gain = mean_of(gains);
-    if (there.size() == calibrated.size()) {
-        std::vector<double> psnr;
-        for (size_t i = 0; i < there.size(); i++) psnr.push_back(calibrated[i] + gains[i]);
-        const Mean all = mean_of(psnr);
-        return all.mean - all.error;
-    }
-    const Mean all = mean_of(calibrated);
-    return all.mean + gain.mean - std::hypot(all.error, gain.error);
+double stated_from(std::span<const double> base, std::span<const double> there) {
+    std::vector<double> gains, known;
+    for (size_t i = 0; i < there.size(); i++) gains.push_back(std::min(there[i] - base[i], MOST_GAIN));
+    for (size_t i = 0; i < there.size(); i++) known.push_back(base[i] + gains[i]);
+    const Mean gain = mean_of(gains), all = mean_of(there.size() == base.size() ? std::span<const double>(known) : base);
+    return there.size() == base.size() ? all.mean - all.error : all.mean + gain.mean - std::hypot(all.error, gain.error);
 }
 
 void look_elsewhere(const Stage& stage, std::span<Trial> trials, const skyreels_v2::Settings& calibrated, bool quick) {
     std::vector<cache::MotionCacheSettings> levels;
     for (const Trial& t : trials) levels.push_back(t.settings);
+    std::vector<std::vector<double>> base; // of the first: the smaller picture alone
     for (const Elsewhere& e : elsewhere(calibrated)) {
         Stage there = stage;
-        there.prompts.resize(std::min(stage.prompts.size(), quick ? 1 : PROMPTS));
+        there.prompts.resize(std::min(stage.prompts.size(), quick ? 1 : e.prompts ? e.prompts : stage.prompts.size()));
         e.change(there.request);
         const std::vector<std::vector<double>> psnr = psnr_of_levels(there, levels);
+        if (base.empty()) base = psnr;
         std::string line;
         for (size_t l = 0; l < levels.size(); l++) {
-            const double stated = stated_from(trials[l].each, psnr[l]);
+            const double stated = stated_from(base[l], psnr[l]);
             trials[l].elsewhere = std::min(trials[l].elsewhere, stated);
             char text[48];
             std::snprintf(text, sizeof text, " %.1f", stated);

@@ -92,7 +92,7 @@ void calibrate_model(const Options& o) {
     const Found found = search(stage, lesson, curve, options);
     const std::vector<double> shares =
         o.quick ? std::vector<double>{0.5, 0.35, 0.22}
-                : std::vector<double>{0.5, 0.39, 0.33, 0.28, 0.253, 0.18, 0.15};
+                : std::vector<double>{0.37, 0.34, 0.307, 0.28, 0.253, 0.228};
     std::vector<Trial> trials = run_levels(stage, settings_for_shares(found, lesson.recording, shares));
     Choice choice = choose_presets(trials);
     look_elsewhere(stage, choice.presets, s, o.quick);

@@ -117,11 +117,11 @@ class Searcher {
         const double way = std::log(more.share / start.first.share);
         if (way > 0.05) slope_ = std::clamp((more.psnr - start.first.psnr) / way, 0.0, 20.0);
     }
-    // PSNR as it would be at the share that is compared, less a fine where chunks are computed wholly or not at all: what
+    // PSNR as it would be at the share that is compared, less a penalty where chunks are computed wholly or not at all: what
     // spares tokens gains where parts of a picture rest.
     double score(const Trial& trial) const {
         return trial.psnr - slope_ * std::log(trial.share / options_.share) -
-               FINE * std::max(0.0, 1 - trial.partial / PARTIAL);
+               PENALTY * std::max(0.0, 1 - trial.partial / PARTIAL);
     }
     // The same of the first prompt alone. How many turns are partial depends much on the prompt: all are asked.
     double first_score(Trial trial) const {
@@ -132,10 +132,14 @@ class Searcher {
     Settings prepared(const Settings& settings) const {
         return at_share(settings, lesson_.recording, std::min(1.0, options_.share / correction_));
     }
+    // A score is for candidates near the share: what computes far more is not to win by that.
+    bool within_reach(const Settings& prepared) const {
+        return forecast(prepared, lesson_.recording).share * correction_ < options_.share * 1.15;
+    }
     double correction() const { return correction_; }
 
   private:
-    static constexpr double PARTIAL = 0.2, FINE = 0.5; // share of the turns; dB where none is
+    static constexpr double PARTIAL = 0.2, PENALTY = 0.5; // share of the turns; dB where none is
     static constexpr double FAR_BEHIND = 2.5; // dB; prompts differ by less in what they favour
 
     // A forecast that is far off is corrected, once.
@@ -184,6 +188,10 @@ Found search(const Stage& stage, const Lesson& lesson, const std::optional<Curve
             known.threshold = 0;
             if (std::find(seen.begin(), seen.end(), known) != seen.end()) continue;
             seen.push_back(known);
+            if (!searcher.within_reach(candidate)) {
+                progress("  %s: not tried, it computes more at any threshold: %s", knob.name, text_of(candidate).c_str());
+                continue;
+            }
             const Attempt attempt = searcher.run(candidate, options.share, &best);
             const Trial& trial = attempt.all;
             const bool better = // less is chance
@@ -202,33 +210,19 @@ Found search(const Stage& stage, const Lesson& lesson, const std::optional<Curve
     return {best.all, searcher.correction()};
 }
 
-namespace {
-
-// Where the share is nearest to the wanted one: the more, the less the first frames' threshold is of the others'.
-Settings at_share_of_first_frames(Settings settings, const Recording& recording, double share) {
-    double low = 1e-4, high = 1;
-    for (int i = 0; i < 30; i++) {
-        settings.first_share = std::sqrt(low * high);
-        (forecast(settings, recording).share > share ? low : high) = settings.first_share;
-    }
-    return settings;
-}
-
-} // namespace
-
 std::vector<Settings> settings_for_shares(const Found& found, const Recording& recording,
                                           std::span<const double> shares) {
     Settings rarely = found.best.settings;
     rarely.threshold = 1e6;
     const double least = forecast(rarely, recording).share;
-    // Half of a path: every chunk is computed at least once on its way.
-    if (!rarely.path.empty()) rarely.threshold = 0.5;
+    std::vector<double> wanted;
+    for (double share : shares) wanted.push_back(std::clamp(share / found.correction, least, 1.0));
+    // In a short video the first chunk is much: where it leaves several levels out of reach, they
+    // are shares of the rest instead, so that they stay apart.
+    if (std::count(wanted.begin(), wanted.end(), least) > 1)
+        for (size_t i = 0; i < shares.size(); i++) wanted[i] = least + (1 - least) * shares[i];
     std::vector<Settings> list;
-    for (double share : shares) {
-        const double wanted = std::min(1.0, share / found.correction);
-        list.push_back(wanted < least ? at_share_of_first_frames(rarely, recording, wanted)
-                                      : at_share(found.best.settings, recording, wanted));
-    }
+    for (double share : wanted) list.push_back(at_share(found.best.settings, recording, share));
     return list;
 }
 

@@ -24,8 +24,8 @@ struct Found {
 Found search(const Stage& stage, const Lesson& lesson, const std::optional<Curve>& curve,
              const SearchOptions& options);
 
-// The found settings at thresholds for these shares. A first chunk that is always computed is much of a short video: where it
-// leaves a share out of reach, the first frames have a threshold too, and so small a share of the others' that it is reached.
+// The found settings at thresholds for these shares. Where a first chunk that is always computed leaves more than one of them
+// out of reach, for these shares of the rest.
 std::vector<cache::MotionCacheSettings> settings_for_shares(const Found& found, const Recording& recording,
                                                  std::span<const double> shares);
 

@@ -16,7 +16,6 @@ class Tally {
     void add(const bench::Video& reference, const bench::Video& video) {
         const quality::FrameScores score = quality::compare(reference.view(), video.view()).mean;
         const double psnr = std::min(score.rgb.psnr, quality::psnr_cap);
-        each_.push_back(psnr);
         psnr_ += psnr, squares_ += psnr * psnr;
         ssim_ += score.rgb.ssim;
         const sampler::ChunkCount& c = video.stats.count;
@@ -29,12 +28,10 @@ class Tally {
                     turns_ > 0 ? partial_ / turns_ : 0};
         if (videos_ > 1)
             trial.error = std::sqrt(std::max(0.0, squares_ / videos_ - trial.psnr * trial.psnr) / (videos_ - 1));
-        trial.each = each_;
         return trial;
     }
 
   private:
-    std::vector<double> each_;
     double psnr_ = 0, squares_ = 0, ssim_ = 0, computed_ = 0, tokens_ = 0, partial_ = 0, turns_ = 0, videos_ = 0;
 };
 
@@ -83,13 +80,15 @@ std::vector<Trial> run_levels(const Stage& stage, std::span<const cache::MotionC
 }
 
 std::vector<std::vector<double>> psnr_of_levels(const Stage& stage, std::span<const cache::MotionCacheSettings> levels) {
-    std::vector<Tally> tallies(levels.size());
+    std::vector<std::vector<double>> psnr(levels.size());
     for (size_t i = 0; i < stage.prompts.size(); i++) {
         const bench::Video full = video_of(stage, i, {});
-        for (size_t l = 0; l < levels.size(); l++) tallies[l].add(full, video_of(stage, i, levels[l]));
+        for (size_t l = 0; l < levels.size(); l++) {
+            Tally tally;
+            tally.add(full, video_of(stage, i, levels[l]));
+            psnr[l].push_back(tally.trial(levels[l]).psnr);
+        }
     }
-    std::vector<std::vector<double>> psnr;
-    for (size_t l = 0; l < levels.size(); l++) psnr.push_back(tallies[l].trial(levels[l]).each);
     return psnr;
 }
 

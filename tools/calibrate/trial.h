@@ -19,7 +19,6 @@ struct Trial {
     double partial = 0;        // share of the turns after warm-up that computed some tokens and not all
     double speedup = 0;        // of the denoising; 0: not measured
     double error = 0;          // standard error of psnr: prompts differ
-    std::vector<double> each;  // psnr of each prompt
     double elsewhere = std::numeric_limits<double>::infinity(); // least that may be stated at other requests; see elsewhere.h
     // What may be said of prompts and requests that were not tried.
     double stated() const { return std::min(psnr - error, elsewhere); }
