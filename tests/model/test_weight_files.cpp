@@ -223,8 +223,8 @@ TEST(files_that_are_not_what_they_should_be) {
                "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 5\n");
     CHECK_ERROR(open_weight_file(folder / "pointer.safetensors"), MC_ERROR_READ, "Git LFS pointer");
     CHECK_ERROR(open_weight_file(folder / "pointer.safetensors"), MC_ERROR_READ, "git lfs pull");
-    write_file(folder / "weights.bin", "x");
-    CHECK_ERROR(open_weight_file(folder / "weights.bin"), MC_ERROR_READ, "tells no format");
+    write_file(folder / "weights.onnx", "x");
+    CHECK_ERROR(open_weight_file(folder / "weights.onnx"), MC_ERROR_READ, "tells no format");
     // Opening a pipe that nobody writes to must not wait.
     CHECK_EQ(::mkfifo((folder / "pipe.pth").c_str(), 0600), 0);
     CHECK_ERROR(open_weight_file(folder / "pipe.pth"), MC_ERROR_READ, "not a regular file");
