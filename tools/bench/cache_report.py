@@ -12,6 +12,7 @@ from cache_runs import FAMILIES, PRESETS
 # The bars. Quality is that against the key/value-cached uncached run, in RGB.
 PSNR, SSIM = 30, 0.97
 OVER_KV, OVER_FULL, MARK = 4, 6, 8
+PARTIAL = 0.2
 SCORES = ("psnr", "ssim", "psnr_luma", "ssim_luma")
 
 
@@ -174,7 +175,7 @@ def partial_verdicts(runs, figures):
     verdicts = []
     for preset in PRESETS:
         what = f"forwards after warm-up that compute a part of the tokens, preset={preset}"
-        limit = "no bar"
+        limit = f">= {PARTIAL:.0%}"
         found = [figures[run["name"]] for run in runs if run["family"] == "presets"
                  and run["label"] == preset]
         share = found[0]["partial"] if found else None
@@ -183,7 +184,7 @@ def partial_verdicts(runs, figures):
                                     None))
         else:
             text = f"{share:.1%} of all, {found[0]['partial_of_computed'] or 0:.1%} of those that compute any"
-            verdicts.append(verdict(what, text, limit, None))
+            verdicts.append(verdict(what, text, limit, share >= PARTIAL))
     return verdicts
 
 
