@@ -110,7 +110,7 @@ TEST(levels_stay_apart_where_the_first_chunk_is_much) {
     found.best.settings.weights = cache::Weights::NONE;
     found.best.settings.path = {{1, 0}, {0, 1}};
     found.best.settings.first_share = 0, found.best.settings.first_frames = 3;
-    const double within[] = {0.7, 0.6, 0.3}, beyond[] = {0.7, 0.3, 0.2};
+    const double within[] = {0.7, 0.6, 0.3}, beyond[] = {0.5, 0.25, 0.2};
     const std::vector<cache::MotionCacheSettings> near = settings_for_shares(found, r, within);
     for (size_t i : {0, 1}) CHECK_NEAR(forecast(near[i], r).share, within[i], 0.03);
     CHECK_NEAR(forecast(near[2], r).share, 0.5125, 1e-9); // the least: each chunk's first step
