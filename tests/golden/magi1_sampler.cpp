@@ -7,6 +7,7 @@
 #include "engine/families/magi1/sampler.h"
 #include "tests/golden/magi1_compression.h"
 #include "tests/golden/magi1_network.h"
+#include "tests/golden/magi1_sampler.h"
 #include "tests/golden/magi1_texts.h"
 
 namespace mc::golden {
@@ -117,14 +118,13 @@ struct Texts {
     std::shared_ptr<const magi_dit::Text> none;
     at::Tensor null_rows, null_mask;
 
-    Texts(const Run& run, const magi_dit::Network& net, const SamplerSettings& p) {
+    Texts(const Run& run, const magi_dit::Network& net, const SamplerSettings& p, magi1::Caption caption) {
         const Json environment = run.file.settings().value("environment", Json::object());
         const magi1::TokenChoice choice = token_choice_of(environment);
         const int64_t most = net.config().text_rows, width = net.config().text_width;
         std::optional<magi1::SpecialTokens> tokens;
         if (!environment.empty())
             tokens = magi1::SpecialTokens::open(run.file.folder + "/../text/special_tokens.npz", width);
-        magi1::Caption caption{padded(run.input("caption_emb"), most), run.input("caption_mask") != 0};
         magi1::Caption null{net.null_caption(), at::arange(most) < magi1::NULL_ROWS};
         if (tokens) caption = with_tokens(caption, choice, *tokens, most), null = null_text(net.null_caption(), choice, *tokens);
         null_rows = null.rows, null_mask = null.mask;
@@ -216,7 +216,9 @@ class Recorder {
     std::map<int, std::vector<int>> seen_;
 };
 
-Produced sample(const Run& run, bool plain) {
+} // namespace
+
+Produced sample_magi1(const Run& run, bool plain, const magi1::Caption& caption) {
     const bool bf16 = run.file.json.at("precision").get<std::string>().starts_with("bf16");
     const MagiNetwork net(run, bf16 ? Precision::BFLOAT16 : Precision::FLOAT32);
     const at::Tensor noise = run.input("noise");
@@ -225,7 +227,7 @@ Produced sample(const Run& run, bool plain) {
     magi_dit::Passes passes(*net, {CHUNK, static_cast<int>(noise.size(2)), static_cast<int>(noise.size(3)),
                                    Sampler::at_once(p)},
                             plain);
-    const Texts texts(run, *net, p);
+    const Texts texts(run, *net, p, caption);
     const int64_t chunks = *p.stages.chunks, rows = *p.stages.rows();
     const auto policy = cache::make_policy(p.cache);
     const bool tea = p.cache.kind() == cache::Kind::TEACACHE;
@@ -284,8 +286,12 @@ Produced sample(const Run& run, bool plain) {
     return produced;
 }
 
+namespace {
+
 Produced run_sampler(const Run& run) {
-    return by_both_ways(run, [&](bool plain) { return sample(run, plain); });
+    const int64_t most = run.file.json.at("config").at("model_config").at("caption_max_length");
+    const magi1::Caption caption{padded(run.input("caption_emb"), most), run.input("caption_mask") != 0};
+    return by_both_ways(run, [&](bool plain) { return sample_magi1(run, plain, caption); });
 }
 
 const AddedKinds added{
