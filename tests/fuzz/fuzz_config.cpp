@@ -55,6 +55,12 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
         case 'e':
             require_sizes(text_encoder_tensors(read_text_encoder_config(config)));
             break;
+        case '5': {
+            const TextEncoderConfig read = read_t5_text_encoder_config(config);
+            require_sizes(text_encoder_tensors(read));
+            text_encoder_rules(read);
+            break;
+        }
         case 'i':
             read_weight_index(config);
             break;
