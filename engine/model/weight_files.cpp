@@ -113,7 +113,7 @@ WeightFiles open_weight_file(const std::string& file) {
     std::shared_ptr<const DataFile> opened = DataFile::open(file);
     if (file.ends_with(SAFETENSORS)) return {file, parse_safetensors(opened)};
     if (file.ends_with(".pth") || file.ends_with(".bin")) return {file, parse_torch_archive(opened)};
-    throw read_error(file, "has a name that tells no format of weights", "give a .safetensors or .pth file");
+    throw read_error(file, "has a name that tells no format of weights", "give a .safetensors, .pth or .bin file");
 }
 
 std::map<std::string, std::string> read_weight_index(const JsonObject& index) {

@@ -148,6 +148,7 @@ int main(int argc, char** argv) {
     edited("transformer_diffusers_i2v", "diffusers/transformer/config.json", "image_dim", 1280);
     seed("vae", "v", golden + "diffusers/vae/config.json");
     seed("text_encoder", "e", golden + "diffusers/text_encoder/config.json");
+    seed("text_encoder_t5", "5", source_path("tests/golden/data/magi1/t5/weights/t5-v1_1-xxl/config.json"));
     seed("generation", "g", source_path("models/demo/generation_config.json"));
     write_file(
         config + "generation_other",
