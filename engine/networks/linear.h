@@ -47,6 +47,13 @@ kernels::Store store_for(Precision precision, at::Device device);
 inline at::ScalarType type_of(kernels::Store store) {
     return store == kernels::Store::BF16 ? at::kBFloat16 : at::kFloat;
 }
+inline int64_t element_bytes(kernels::Store store) {
+    return store == kernels::Store::BF16 ? 2 : 4;
+}
+// Of the numbers, whatever memory they lie in: that of weights for such activations.
+inline at::ScalarType grid_of(kernels::Store store) {
+    return store == kernels::Store::F32 ? at::kFloat : at::kBFloat16;
+}
 
 // y = x W^T + b, W as stored: [out, in]; b may be none.
 class Linear {

@@ -19,7 +19,7 @@ constexpr int64_t MIXED_GROUPS = 8; // in which the outputs of both attentions t
 class Loader {
   public:
     Loader(const Weights& weights, Network::Impl& m)
-        : w_(weights), m_(m), kept_(m.precision == Precision::BFLOAT16 ? at::kBFloat16 : at::kFloat) {}
+        : w_(weights), m_(m), kept_(type_of(m.precision)) {}
 
     // float32 in every precision, as published: what lies outside the layers.
     Linear outside(const std::string& name, int64_t out, int64_t in) const {
@@ -143,7 +143,7 @@ at::Tensor rounded_to_e4m3(const at::Tensor& x, const at::Tensor& scale) {
 }
 
 at::Tensor Network::Impl::rounded(const at::Tensor& t) const {
-    return precision == Precision::BFLOAT16 ? t.to(at::kBFloat16).to(at::kFloat) : t;
+    return mc::rounded(t, precision);
 }
 
 at::Tensor Network::Impl::apply(const Linear& linear, const at::Tensor& x, CallCount* count) const {

@@ -10,7 +10,7 @@
 namespace mc::transformer {
 
 at::Tensor Transformer::Impl::rounded(const at::Tensor& t) const {
-    return precision == Precision::BFLOAT16 ? t.to(at::kBFloat16).to(at::kFloat) : t;
+    return mc::rounded(t, precision);
 }
 
 at::Tensor Transformer::Impl::apply(const Linear& linear, const at::Tensor& x, CallCount* count) const {
@@ -40,8 +40,7 @@ static Layer load_layer(const Weights& w, Transformer::Impl& m, int64_t index) {
     };
     // Gains of the q and k norms are rounded with the other weights; norms and modulation stay float32.
     auto gain = [&](const std::string& name) {
-        at::Tensor t = w.get(p + name, {D}, at::kFloat);
-        return precision == Precision::BFLOAT16 ? t.to(at::kBFloat16).to(at::kFloat) : t;
+        return mc::rounded(w.get(p + name, {D}, at::kFloat), precision);
     };
     Layer l;
     l.modulation = w.get(p + "scale_shift_table", {1, 6, D}, at::kFloat).view({6, D});
@@ -74,7 +73,7 @@ Transformer::Transformer(const Weights& w, const model::TransformerConfig& c, Pr
     m.device = w.device();
     m.store = store.value_or(store_for(precision, m.device));
     int64_t D = c.width, patch = c.patch[0] * c.patch[1] * c.patch[2];
-    at::ScalarType type = precision == Precision::BFLOAT16 ? at::kBFloat16 : at::kFloat;
+    const at::ScalarType type = type_of(precision);
 
     const auto rows = m.device.is_cpu() && !Linear::library_is_faster(m.store) ? Linear::Layout::PACKED
                                                                                : Linear::Layout::PLAIN;

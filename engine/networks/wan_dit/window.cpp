@@ -263,7 +263,7 @@ Window::Bytes Window::bytes(const model::TransformerConfig& c, Precision precisi
     const int64_t frame_tokens = (s.height / c.patch[1]) * (s.width / c.patch[2]),
                   tokens = s.frames * frame_tokens;
     const kernels::Store store = store_for(precision, device);
-    const int64_t element = store == kernels::Store::BF16 ? 2 : 4;
+    const int64_t element = element_bytes(store);
     const bool kv = s.attention == Attention::KV;
     const int64_t most = rows_at_once(s, frame_tokens);
     Bytes bytes{};
