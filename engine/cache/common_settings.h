@@ -29,6 +29,12 @@ struct CommonSettings {
     bool operator==(const CommonSettings&) const = default;
 };
 
+// Sets what the request says of them.
+inline void read_common(const CacheFields& request, CommonSettings& settings) {
+    if (request.threshold) settings.threshold = *request.threshold;
+    if (request.reuse) settings.reuse = *request.reuse;
+}
+
 // Throw MC_ERROR_SETTINGS for the first value out of its range. By the names that a user sets them under, as far as they
 // have any.
 void check_common(const CommonSettings& settings);

@@ -23,6 +23,7 @@ struct FlowCacheSettings : CommonSettings {
     bool operator==(const FlowCacheSettings&) const = default;
 };
 
+void read(const CacheFields& request, FlowCacheSettings& settings); // sets what the request says
 // Throws MC_ERROR_SETTINGS for the first value out of its range.
 void check(const FlowCacheSettings& settings);
 std::unique_ptr<Policy> make(const FlowCacheSettings& settings);

@@ -194,6 +194,22 @@ class MotionCache final : public WindowPolicy {
 
 } // namespace
 
+void read(const CacheFields& request, MotionCacheSettings& settings) {
+    read_common(request, settings);
+    if (request.warmup) settings.warmup = *request.warmup;
+    if (request.coarse_updates) settings.coarse_updates = *request.coarse_updates;
+    if (request.weights) settings.weights = *request.weights;
+    if (request.weight_floor) settings.weight_floor = *request.weight_floor;
+    if (request.distance) settings.distance = *request.distance;
+    if (request.vote) settings.vote = vote_of(*request.vote);
+    if (request.min_ratio) settings.min_ratio = *request.min_ratio;
+    if (request.first_share) settings.first_share = *request.first_share;
+    if (request.noise_power) settings.noise_power = *request.noise_power;
+    if (settings.weights != Weights::MAX_RESCALE && request.weight_floor)
+        throw Error(MC_ERROR_SETTINGS, "cache-weight-floor is the least weight of cache-weights=max-rescale and means nothing "
+                                       "with another: drop one of them.");
+}
+
 void check(const MotionCacheSettings& settings) {
     check_common(settings);
     check_count("cache-warmup", settings.warmup, "4");

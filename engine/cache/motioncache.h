@@ -13,6 +13,10 @@ class Policy;
 
 using Weights = CacheWeights;
 using Distance = CacheDistance;
+constexpr double NO_VOTE = -2; // of cache-vote: each token for itself
+inline std::optional<double> vote_of(double cache_vote) {
+    return cache_vote == NO_VOTE ? std::nullopt : std::optional(cache_vote);
+}
 
 // Defaults: the published run.
 struct MotionCacheSettings : CommonSettings {
@@ -47,6 +51,8 @@ struct MotionCacheSettings : CommonSettings {
     bool operator==(const MotionCacheSettings&) const = default;
 };
 
+// Sets what the request says. Throws MC_ERROR_SETTINGS for settings that contradict each other.
+void read(const CacheFields& request, MotionCacheSettings& settings);
 // Throws MC_ERROR_SETTINGS for the first value out of its range.
 void check(const MotionCacheSettings& settings);
 std::unique_ptr<Policy> make(const MotionCacheSettings& settings);

@@ -208,6 +208,15 @@ class MotionCacheBySteps final : public WindowPolicy {
 
 } // namespace
 
+void read(const CacheFields& request, MotionCacheByStepsSettings& settings) {
+    read_common(request, settings);
+    if (request.threshold) settings.token_threshold = *request.threshold;
+    if (request.warmup) settings.warmup = *request.warmup;
+    if (request.weight_floor) settings.weight_floor = *request.weight_floor;
+    if (request.distance) settings.distance = *request.distance;
+    if (request.vote) settings.vote = vote_of(*request.vote);
+}
+
 void check(const MotionCacheByStepsSettings& settings) {
     check_common(settings);
     if (!(settings.token_threshold > 0) || !std::isfinite(settings.token_threshold))

@@ -44,6 +44,7 @@ struct MotionCacheByStepsSettings : CommonSettings {
     bool operator==(const MotionCacheByStepsSettings&) const = default;
 };
 
+void read(const CacheFields& request, MotionCacheByStepsSettings& settings); // sets what the request says
 // Throws MC_ERROR_SETTINGS for the first value out of its range.
 void check(const MotionCacheByStepsSettings& settings);
 std::unique_ptr<Policy> make(const MotionCacheByStepsSettings& settings);

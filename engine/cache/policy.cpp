@@ -6,17 +6,6 @@
 #include "engine/error.h"
 
 namespace mc::cache {
-namespace {
-
-class ComputeAll final : public WindowPolicy {
-    void forget() override {}
-    std::vector<Plan> plan(int row, int branch, std::span<const ChunkStep> chunks) override {
-        for (const ChunkStep& chunk : chunks) report_chunk(row, branch, chunk, true, true);
-        return std::vector<Plan>(chunks.size());
-    }
-};
-
-} // namespace
 
 bool Policy::wants_motion(int, int) const {
     return false;
@@ -77,20 +66,6 @@ void WindowPolicy::report_chunk(int row, int branch, const ChunkStep& chunk, boo
     decision.distance = distance;
     decision.accumulated = accumulated;
     report(decision);
-}
-
-void check(const NoCache&) {}
-std::unique_ptr<Policy> make(const NoCache&) {
-    return std::make_unique<ComputeAll>();
-}
-
-void check(const Settings& settings) {
-    std::visit([](const auto& policy) { check(policy); }, settings.policy);
-}
-
-std::unique_ptr<Policy> make_policy(const Settings& settings) {
-    check(settings);
-    return std::visit([](const auto& policy) { return make(policy); }, settings.policy);
 }
 
 } // namespace mc::cache

@@ -15,6 +15,8 @@ enum class Embedding { E, E0 };
 
 struct TeaCacheSettings : CommonSettings {
     static constexpr Kind KIND = Kind::TEACACHE;
+    static constexpr bool DECIDES_ROWS = true; // about all chunks of a row at once
+    TeaCacheSettings() { threshold = 0.2; }    // of the official code
 
     Embedding embedding = Embedding::E0;
     // Rows of the window that are always computed, at the beginning and at the end; >= 0. The first
@@ -35,6 +37,7 @@ struct TeaCacheSettings : CommonSettings {
     bool operator==(const TeaCacheSettings&) const = default;
 };
 
+void read(const CacheFields& request, TeaCacheSettings& settings); // sets what the request says
 // Throws MC_ERROR_SETTINGS for the first value out of its range.
 void check(const TeaCacheSettings& settings);
 std::unique_ptr<Policy> make(const TeaCacheSettings& settings);

@@ -15,6 +15,10 @@ constexpr unsigned ALL_FAMILIES = ~0u;
 constexpr unsigned bit(ModelFamily family) {
     return 1u << static_cast<unsigned>(family);
 }
+constexpr unsigned ALL_CACHES = ~0u;
+constexpr unsigned bit(CacheKind cache) {
+    return 1u << static_cast<unsigned>(cache);
+}
 struct FamilyName {
     const char *name, *title; // title: as texts have it
 };
@@ -80,6 +84,7 @@ struct Field {
     Source source;
     Part part;
     Known known;
+    unsigned caches;    // bits of CacheKind: which have it
     bool while_playing; // may change then, from the next chunk on
     bool property;      // of the element
     FieldType type;

@@ -13,7 +13,6 @@ namespace mc::session {
 
 using Preset = CachePreset;
 using CacheRequest = CacheFields;
-constexpr double NO_VOTE = -2; // of cache-vote: each token for itself
 
 // Throws MC_ERROR_SETTINGS: a setting out of its range, one that the chosen cache does not have, a cache that the attention
 // cannot serve, a preset for a model of which nothing is known. calibration, published: of the model, or null.
