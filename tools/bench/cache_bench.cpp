@@ -23,7 +23,7 @@
 
 #include "engine/error.h"
 #include "engine/families/skyreels_v2/windows.h"
-#include "tools/bench/request_text.h"
+#include "tools/bench/arguments.h"
 #include "tools/bench/video.h"
 #include "tools/quality/quality.h"
 
@@ -82,40 +82,25 @@ nlohmann::json score_of(const quality::Comparison& c, const std::vector<int64_t>
 } // namespace
 
 int main(int argc, char** argv) {
-    std::string path, prompts, dump;
+    bench::Arguments given;
+    std::string prompts, dump;
     std::vector<Run> runs;
     size_t references_first = 2;
-    session::LoadOptions options;
-    options.device = "cpu";
-    session::Request base;
     try {
-        for (int i = 1; i < argc; i++) {
-            const std::string name = argv[i];
-            if (name.rfind("--", 0) != 0) {
-                path = name;
-                continue;
-            }
-            if (++i == argc) throw Error(MC_ERROR_SETTINGS, name + " lacks its value.");
-            const std::string value = argv[i];
-            if (name == "--prompts")
-                prompts = value;
-            else if (name == "--run")
-                runs.push_back(parse_run(value));
-            else if (name == "--dump")
-                dump = value;
-            else if (name == "--references" && (value == "1" || value == "2"))
-                references_first = value == "1" ? 1 : 2;
-            else if (name == "--dtype" && (value == "float32" || value == "bfloat16"))
-                options.precision = value == "bfloat16" ? Precision::BFLOAT16 : Precision::FLOAT32;
-            else if (name == "--threads")
-                options.threads = std::stoi(value);
-            else
-                bench::set(base, name.substr(2), value);
-        }
-        if (path.empty() || prompts.empty() || runs.empty())
+        bench::read_arguments(argc, argv, given,
+                              {{"--prompts", [&](const std::string& value) { prompts = value; }},
+                               {"--run", [&](const std::string& value) { runs.push_back(parse_run(value)); }},
+                               {"--dump", [&](const std::string& value) { dump = value; }},
+                               {"--references", [&](const std::string& value) {
+                                    if (value != "1" && value != "2")
+                                        throw Error(MC_ERROR_SETTINGS, "--references takes 1 or 2.");
+                                    references_first = value == "1" ? 1 : 2;
+                                }}});
+        const session::Request& base = given.request;
+        if (given.model.empty() || prompts.empty() || runs.empty())
             throw Error(MC_ERROR_SETTINGS, "A model folder, --prompts and a --run are needed.");
         c10::InferenceMode guard;
-        const auto model = skyreels_v2::Model::open(path, options);
+        const auto model = skyreels_v2::Model::open(given.model, given.options);
         const std::vector<std::string> texts = lines_of(prompts);
         for (size_t r = 0; r < runs.size() && r < references_first; r++) {
             session::Request request = base;
