@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
-// Keeps a stream in real time by the threshold of its cache: a higher one computes less. A chunk's load is the time that it
-// took over the time that it lasts; above BUSY the threshold rises, below IDLE it comes down, between them it rests. No
-// GStreamer in it.
+// Keeps a stream in real time by the threshold of its cache: a higher one computes less. A chunk's load is the time
+// that it took over the time that it lasts; above BUSY the threshold rises, below IDLE it comes down, between them it
+// rests. No GStreamer in it.
 #include <algorithm>
 #include <cmath>
 
@@ -29,8 +29,8 @@ class CachePace {
     }
 
   private:
-    // Shares of real time. They are as far apart as the load may jump where the cache computes a step more or less, or the
-    // threshold would never rest.
+    // Shares of real time. They are as far apart as the load may jump where the cache computes a step more or less, or
+    // the threshold would never rest.
     static constexpr double BUSY = 0.95, IDLE = 0.72, AIM = 0.84;
     static constexpr int SKIPPED = 2, SEEN = 3; // chunks after a change, and chunks that are judged together
     static constexpr double DAMPING = 0.8, STEEPEST = -6, FLATTEST = -0.7;
@@ -62,8 +62,8 @@ class CachePace {
         skipped_ = 0;
         return true;
     }
-    // What the last step did to the load, as a slope of its logarithm. Another program's load comes and goes meanwhile, so
-    // it is believed in part and within limits.
+    // What the last step did to the load, as a slope of its logarithm. Another program's load comes and goes meanwhile,
+    // so it is believed in part and within limits.
     void learn(double load) {
         if (std::abs(last_step_) < 0.03) return;
         const double slope = std::clamp(std::log(load / last_load_) / last_step_, STEEPEST, FLATTEST);

@@ -181,8 +181,8 @@ void Generator::load(const Images& images) {
     options.log = on_log;
     options.user = this;
     McError error{};
-    // Impossible requests are refused before weights are read, which takes long. The negotiated size is usually known in a
-    // moment; if it is not, the session checks it.
+    // Impossible requests are refused before weights are read, which takes long. The negotiated size is usually known
+    // in a moment; if it is not, the session checks it.
     std::optional<Picture> picture;
     {
         std::unique_lock lock(mutex_);

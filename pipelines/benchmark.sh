@@ -8,7 +8,8 @@
 #   pipelines/benchmark.sh --tokens [--json FILE] [--quick] [--help for the rest]
 #
 # --caches: speed-up and video quality of MotionCache and other caches; ten minutes on two cores.
-# --presets: whether presets reach their stated PSNR with other steps, sizes, guidance; half an hour, --quick one minute.
+# --presets: whether presets reach their stated PSNR with other steps, sizes, guidance; half an hour, or with
+#   --quick one minute.
 # --tokens: whether choosing tokens pays over choosing steps, with the spread over the prompts; about as long.
 #
 # Sets up and builds like quickstart.sh; the measurements are in tools/bench/.

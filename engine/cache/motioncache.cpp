@@ -98,8 +98,8 @@ class MotionCache final : public WindowPolicy {
         const std::vector<float> weights = state.weights;
         const std::vector<float> distance = token_distance(chunk, state, decision.distance);
         const double threshold = threshold_of(chunk.chunk, state.threshold);
-        // With the length of the step that follows. Equal lengths that fill a threshold exactly are not to be divided by
-        // their rounding.
+        // With the length of the step that follows. Equal lengths that fill a threshold
+        // exactly are not to be divided by their rounding.
         const double ahead = settings_.path.empty() ? 0 : length(chunk.sigma, chunk.next_sigma, chunk.sigma);
         const double reach = threshold * (settings_.path.empty() ? 1 : 1 + 1e-5);
         std::vector<uint8_t> due(state.sums.size());

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
-// The settings of the one policy that a session runs. The variant AnyPolicy lists them all; it is made from the values of
-// `cache` in engine/request/fields.toml. Each has a header with a struct of its own, its read(), check() and make().
+// The settings of the one policy that a session runs. The variant AnyPolicy lists them all; it is made from the values
+// of `cache` in engine/request/fields.toml. Each has a header with a struct of its own, its read(), check() and make().
 #include "engine/cache/policy_list.h"
 
 namespace mc {

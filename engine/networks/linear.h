@@ -63,8 +63,8 @@ class Linear {
     enum class Layout { PLAIN, PACKED };
 
     Linear() = default;
-    // weight: [out, in] float32 or bfloat16, bias: [out] float32 or undefined. PACKED: float32 for Store::F32, else bfloat16.
-    // The arena gives what PACKED weights lie in.
+    // weight: [out, in] float32 or bfloat16, bias: [out] float32 or undefined. PACKED: float32 for Store::F32, else
+    // bfloat16. The arena gives what PACKED weights lie in.
     Linear(at::Tensor weight, at::Tensor bias, Layout layout, kernels::Store store, HugeArena& arena);
     // Loads "name.weight" and "name.bias"; several names are put one below the other: [sum of outs, in].
     static Linear load(const Weights& weights, const std::vector<std::string>& names, int64_t out, int64_t in,

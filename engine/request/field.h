@@ -97,8 +97,8 @@ void unset(const Field& field, Fields& values);
 
 // Throws MC_ERROR_SETTINGS for the first value out of its range, with name, value and range.
 void check_ranges(const Fields& values);
-// Throws MC_ERROR_SETTINGS for the first field that is set, or value of a choice, that models of the family do not know,
-// with what does it instead; then as check_ranges. What each family begins with when it completes a request.
+// Throws MC_ERROR_SETTINGS for the first field that is set, or value of a choice, that models of the family do not
+// know, with what does it instead; then as check_ranges. What each family begins with when it completes a request.
 void check_fields(const Fields& values, ModelFamily family);
 // From text, as in "steps" = "30" or "cache" = "none"; "auto" and "" leave a choice or number empty. Throws
 // MC_ERROR_SETTINGS for a name or value that is not known, and names those that are.

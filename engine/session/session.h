@@ -22,14 +22,15 @@ class Session {
     Session(std::shared_ptr<const Family> family, Request request);
     ~Session();
     std::optional<Frames> next();                              // empty: all were delivered
-    // From any thread: what is set of the fields that may change while a video is made (Field::while_playing) counts from
-    // the next chunk on that starts; with `frames` behind those queued before (Changes). Returns the number of the change.
-    // Throws MC_ERROR_SETTINGS for what cannot be, and nothing changes.
+    // From any thread: what is set of the fields that may change while a video is made (Field::while_playing) counts
+    // from the next chunk on that starts; with `frames` behind those queued before (Changes). Returns the number of the
+    // change. Throws MC_ERROR_SETTINGS for what cannot be, and nothing changes.
     int64_t update(const Fields& wanted, std::optional<int64_t> frames = {});
     void clear_updates();                                      // queued ones that have not begun; from any thread
     Stats stats() const;                                       // from any thread
     std::optional<ChunkStats> chunk_stats(size_t index) const; // the same; without the copy of all others
-    // What the transformer has run so far, by shape: for a benchmark that runs the same alone. From the thread of next().
+    // What the transformer has run so far, by shape: for a benchmark that
+    // runs the same alone. From the thread of next().
     transformer::CallCount calls() const;
 
   private:

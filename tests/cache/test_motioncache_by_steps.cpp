@@ -22,8 +22,8 @@ MotionCacheByStepsSettings settings() {
 
 TEST(a_chunk_is_decided_about_as_a_whole_then_token_by_token) {
     Driver driver(settings(), SHAPE);
-    // The second token of each frame moves, the first does not: weights 1 and 0.5. Sums of the chunk: 0.13, 0.26; of the
-    // tokens: 0.065 and 0.13, 0.13 and 0.26, 0.195 and 0.13.
+    // The second token of each frame moves, the first does not: weights 1 and 0.5. Sums of the chunk: 0.13, 0.26; of
+    // the tokens: 0.065 and 0.13, 0.13 and 0.26, 0.195 and 0.13.
     for (int i = 0; i < 8; i++) {
         driver.step(0.13);
         driver.policy->motion(0, 0, std::vector<float>{0, 1, 0, 1}, true);

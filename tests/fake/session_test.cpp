@@ -97,8 +97,8 @@ TEST(a_row_waits_once) {
     }
 }
 
-// The thread that makes a video stands on another device than the model, as each new thread does; videos made at once work
-// in streams of their own.
+// The thread that makes a video stands on another device than the model, as each new thread does; videos made at once
+// work in streams of their own.
 TEST(any_thread_and_any_device) {
     const c10::impl::VirtualGuardImpl guard(fake::device().type());
     const Model model = load(fake::device(1), Precision::FLOAT32), cpu = load(at::kCPU, Precision::FLOAT32);

@@ -10,7 +10,8 @@ need_packages g++ nlohmann-json3-dev "${packages_fuzz[@]}"
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-# What works on bytes. Files and folders are opened by data_file, folder_listing, weight_files and folder, which tests/model covers.
+# What works on bytes. Files and folders are opened by data_file, folder_listing,
+# weight_files and folder, which tests/model covers.
 parsers="model/calibration_json model/json_object model/pickle model/safetensors model/tensor_view model/torch_archive
          model/zip_archive families/skyreels_v2/generation_config networks/t5/t5_files networks/wan_dit/wan_dit_files
          networks/wan_vae/wan_vae_files"

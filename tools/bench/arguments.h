@@ -18,8 +18,8 @@ struct Arguments {
 
 using Options = std::map<std::string, std::function<void(const std::string& value)>>;
 
-// Into `to`. `own`: the program's options, "--rounds", beside those above. All others are settings of the request; where
-// `settings` is false there are none. Throws MC_ERROR_SETTINGS for what is unknown or lacks its value.
+// Into `to`. `own`: the program's options, "--rounds", beside those above. All others are settings of the request;
+// where `settings` is false there are none. Throws MC_ERROR_SETTINGS for what is unknown or lacks its value.
 void read_arguments(int argc, char** argv, Arguments& to, const Options& own, bool settings = true);
 
 int whole_number(const std::string& text); // throws MC_ERROR_SETTINGS for anything else

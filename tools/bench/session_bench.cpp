@@ -4,8 +4,9 @@
 //     motioncache-session-bench MODEL [--dtype float32|bfloat16] [--threads N] [--prompt TEXT] [--frames N]
 //                               [--PROPERTY VALUE ...]
 //
-// PROPERTY: any of the element's, as in --steps 30 --attention kv. What is not given takes the model's default. Seconds are wall-clock, from the request to the last frame in
-// I420, loading apart. tools/bench/benchmark.py runs this and makes a table of it.
+// PROPERTY: any of the element's, as in --steps 30 --attention kv. What is not given takes the model's default. Seconds
+// are wall-clock, from the request to the last frame in I420, loading apart. tools/bench/benchmark.py runs this and
+// makes a table of it.
 #include <c10/core/InferenceMode.h>
 #include <sys/resource.h>
 

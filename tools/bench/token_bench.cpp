@@ -6,11 +6,11 @@
 //                             [--dtype float32|bfloat16] [--threads N]
 //
 // The change of a token from one step of its chunk to the next is the mean of the absolute difference of the guided
-// velocity. Tokens are told apart in two ways: by the weights that MotionCache gave them for this step ("seen"), which is
-// what it can know, and by how much the pixels of the finished video change there ("finished"), which is what it wants to
-// know. Of each latent frame the quarter of its tokens that moves most is compared with the quarter that moves least; a
-// latent frame of which this cannot be told (weights all alike, the video's first one) is left out. "ratios" are those of
-// the means over a chunk's frames, all chunks together, for each step from the second one.
+// velocity. Tokens are told apart in two ways: by the weights that MotionCache gave them for this step ("seen"), which
+// is what it can know, and by how much the pixels of the finished video change there ("finished"), which is what it
+// wants to know. Of each latent frame the quarter of its tokens that moves most is compared with the quarter that moves
+// least; a latent frame of which this cannot be told (weights all alike, the video's first one) is left out. "ratios"
+// are those of the means over a chunk's frames, all chunks together, for each step from the second one.
 #include <ATen/ATen.h>
 #include <c10/core/InferenceMode.h>
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
-// MAGI-1's transformer (docs/algorithms.md#magi-dit): latents of chunks, each at a noise level of its own, in; velocities
-// out. Whatever a sampler does with it is said by a list of Work: a joint pass over the window, chunks one by one, a clean
-// pass, a copy that sees nothing but itself, guidance branches, some tokens of a chunk.
+// MAGI-1's transformer (docs/algorithms.md#magi-dit): latents of chunks, each at a noise level of its own, in;
+// velocities out. Whatever a sampler does with it is said by a list of Work: a joint pass over the window, chunks one
+// by one, a clean pass, a copy that sees nothing but itself, guidance branches, some tokens of a chunk.
 #include <ATen/core/Tensor.h>
 #include <cstdint>
 #include <memory>
@@ -96,7 +96,8 @@ class Passes {
     // "qkv_norm", "q", "k", "v", "qx", "core_attn", "cross_attn", "attn_proj", "gate_msa", "gate_mlp", "hs_mid",
     // "mlp_out", "hs_out".
     void forward(std::span<const Work> work, KeyStore& keys, Cancel cancel = {}, const Trace& trace = {});
-    // [tokens, D] float32 with numbers of the precision: the patch embeddings of a chunk, which distances are measured on.
+    // [tokens, D] float32 with numbers of the precision: the patch
+    // embeddings of a chunk, which distances are measured on.
     at::Tensor features(const at::Tensor& x) const;
 
     int64_t frame_tokens() const;

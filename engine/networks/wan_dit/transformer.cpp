@@ -138,8 +138,8 @@ std::shared_ptr<const TextContext> Transformer::text_context(const at::Tensor& e
         throw Error(MC_ERROR_INTERNAL, "Text embeddings do not fit the transformer.");
     CallCount count;
     at::Tensor x = embeds.to(m.device);
-    // A device's attention takes no number for each key, or one in the queries' type that has no digits for a logarithm:
-    // there the padding rows stand one by one, as in the references.
+    // A device's attention takes no number for each key, or one in the queries' type that has no digits for a
+    // logarithm: there the padding rows stand one by one, as in the references.
     const bool fold = m.device.is_cpu();
     if (padding) x = at::cat({x, at::zeros({fold ? 1 : padding, x.size(1)}, x.options())});
     at::Tensor c = m.rounded(m.apply(m.text_in, x, &count)); // [rows + 1 or text_rows, D]

@@ -249,8 +249,8 @@ std::pair<at::Tensor, at::Tensor> Window::keys_values(int branch, int64_t layer)
     return {k, v};
 }
 
-// forward_plain beside what both forwards hold. Its widest line is GELU's: with bfloat16 the FFN's rows as float32 before
-// and after, and that rounded and widened again.
+// forward_plain beside what both forwards hold. Its widest line is GELU's: with bfloat16 the FFN's rows as float32
+// before and after, and that rounded and widened again.
 static int64_t plain_workspace(const model::TransformerConfig& c, const Window::Shape& s, int64_t rows,
                                int64_t element) {
     const int64_t ffn = rows * c.ffn * (element == 2 ? 14 : 8);
@@ -267,8 +267,8 @@ Window::Bytes Window::bytes(const model::TransformerConfig& c, Precision precisi
     const bool kv = s.attention == Attention::KV;
     const int64_t most = rows_at_once(s, frame_tokens);
     Bytes bytes{};
-    // x, q and where remembered the output; patch embeddings and patches; bookkeeping; rotary tables; velocities, of which
-    // guidance makes copies; a worker's blocks.
+    // x, q and where remembered the output; patch embeddings and patches; bookkeeping; rotary tables; velocities, of
+    // which guidance makes copies; a worker's blocks.
     bytes.workspace = most * 16 + tokens * c.head() / 2 * 3 * 4 +
                       tokens * 4 * c.out_channels * (s.branches + 1) * 4;
     if (device.is_cpu())
