@@ -6,6 +6,7 @@
 #include <compare>
 #include <cstdint>
 #include <map>
+#include <optional>
 
 #include "engine/huge_memory.h"
 #include "engine/networks/weights.h"
@@ -54,6 +55,21 @@ inline int64_t element_bytes(kernels::Store store) {
 inline at::ScalarType grid_of(kernels::Store store) {
     return store == kernels::Store::F32 ? at::kFloat : at::kBFloat16;
 }
+
+// What a network computes in, and where.
+struct Numerics {
+    Precision precision = Precision::FLOAT32;
+    at::Device device = at::kCPU;
+    kernels::Store store = kernels::Store::F32; // of activations
+
+    Numerics() = default;
+    // store: for tests; else what is best for the precision on the device of the weights.
+    Numerics(const Weights& weights, Precision precision, std::optional<kernels::Store> store)
+        : precision(precision), device(weights.device()), store(store ? *store : store_for(precision, device)) {}
+    at::ScalarType type() const { return type_of(store); }
+    // Rounds to the precision's grid: what the references do to activations that they keep in bfloat16.
+    at::Tensor rounded(const at::Tensor& t) const { return mc::rounded(t, precision); }
+};
 
 // y = x W^T + b, W as stored: [out, in]; b may be none.
 class Linear {

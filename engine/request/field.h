@@ -73,6 +73,12 @@ struct ChoiceField {
     int (*get)(const Fields&); // -1: empty
     void (*set)(Fields&, int);
 };
+template <class... F>
+struct Overloaded : F... { // for std::visit
+    using F::operator()...;
+};
+template <class... F>
+Overloaded(F...) -> Overloaded<F...>;
 using FieldType = std::variant<TextField, FileField, IntField, Int64Field, NumberField, FlagField, ChoiceField>;
 
 // Where the value of an empty field comes from.

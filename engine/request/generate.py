@@ -402,8 +402,8 @@ def variable(choice):
     return choice.name.upper().replace("-", "_") + "_CHOICE"
 
 
-def from_c(field, source, member=None):
-    value, to = f"{source}.{member or field.member}", f"f.{place(field)}"
+def from_c(field, value):
+    to = f"f.{place(field)}"
     if field.type in ("text", "file"):
         return f"    if ({value}) {to} = {value};"
     if field.type == "picture":
@@ -415,8 +415,8 @@ def from_c(field, source, member=None):
     return f"    if ({value} != MC_UNSET) {to} = {value};"
 
 
-def to_c(field, target, member=None):
-    value, source = f"{target}.{member or field.member}", f"f.{place(field)}"
+def to_c(field, value):
+    source = f"f.{place(field)}"
     if field.type in ("text", "file"):
         return f"    {value} = {source} ? {source}->c_str() : nullptr;"
     if field.type == "picture":
@@ -446,13 +446,12 @@ def table(fields, choices, families, out):
     lines += ["", "std::span<const Field> fields() {", "    static const Field table[] = {"]
     lines += ["    " + descriptor(field) for field in fields]
     lines += ["    };", "    return table;", "}", ""]
-    for struct, c_struct in (("model", "McModelOptions"), ("cache", "McCacheOptions"), ("request", "McRequest")):
-        chosen = [f for f in fields if f.struct == struct]
-        lines += [f"void read_c(const {c_struct}& c, Fields& f) {{"] + [from_c(f, "c") for f in chosen] + ["}"]
-        lines += [f"void write_c(const Fields& f, {c_struct}& c) {{"] + [to_c(f, "c") for f in chosen] + ["}", ""]
-    changing = update_fields(fields)
-    lines += ["void read_c(const McUpdate& c, Fields& f) {"] + [from_c(f, "c", update_member(f)) for f in changing] + ["}"]
-    lines += ["void write_c(const Fields& f, McUpdate& c) {"] + [to_c(f, "c", update_member(f)) for f in changing] + ["}", ""]
+    members = {c_struct: [(f, f.member) for f in fields if f.struct == struct] for c_struct, struct in
+               (("McModelOptions", "model"), ("McCacheOptions", "cache"), ("McRequest", "request"))}
+    members["McUpdate"] = [(f, update_member(f)) for f in update_fields(fields)]
+    for c_struct, chosen in members.items():
+        lines += [f"void read_c(const {c_struct}& c, Fields& f) {{"] + [from_c(f, "c." + m) for f, m in chosen] + ["}"]
+        lines += [f"void write_c(const Fields& f, {c_struct}& c) {{"] + [to_c(f, "c." + m) for f, m in chosen] + ["}", ""]
     lines += ["} // namespace mc", ""]
     write(out, "\n".join(lines))
 

@@ -142,10 +142,6 @@ at::Tensor rounded_to_e4m3(const at::Tensor& x, const at::Tensor& scale) {
     return (x / scale).clamp(-448, 448).to(at::kBFloat16).to(at::kFloat8_e4m3fn).to(at::kFloat);
 }
 
-at::Tensor Network::Impl::rounded(const at::Tensor& t) const {
-    return mc::rounded(t, precision);
-}
-
 at::Tensor Network::Impl::apply(const Linear& linear, const at::Tensor& x, CallCount* count) const {
     if (count) count->add({Call::GEMM, x.size(0), linear.out(), linear.in(), 0});
     // Sums are float32 whatever the operands are, and not rounded: a product of bfloat16 numbers is exact in float32.
@@ -235,10 +231,8 @@ Network::Network(const Weights& w, const model::MagiDitConfig& c, Precision prec
     : impl_(std::make_unique<Impl>()) {
     c10::InferenceMode guard;
     Impl& m = *impl_;
+    static_cast<transformer::Numerics&>(m) = transformer::Numerics(w, precision, store);
     m.config = c;
-    m.precision = precision;
-    m.device = w.device();
-    m.store = store.value_or(transformer::store_for(precision, m.device));
     const Loader load(w, m);
     const int64_t D = c.width, latents = c.latent_channels();
     m.patch = load.outside_by_rows(

@@ -45,12 +45,8 @@ struct Text {
     int64_t flop = 0; // spent on making it
 };
 
-struct Network::Impl {
+struct Network::Impl : transformer::Numerics {
     model::MagiDitConfig config;
-    Precision precision;
-    at::Device device = at::kCPU;
-    kernels::Store store; // of activations
-
     HugeArena arena;
     Linear patch;             // [D, 4C] float32: channel slowest, then row, column of the patch
     Linear time_in, time_out; // float32, like everything outside the layers
@@ -62,9 +58,6 @@ struct Network::Impl {
     Norm final_norm;
     Linear head; // [4 latent channels, D] float32: row, column of the patch slowest, channel fastest
 
-    at::ScalarType type() const { return transformer::type_of(store); }
-    // Rounds to the precision's grid: what the reference does to activations that it keeps in bfloat16.
-    at::Tensor rounded(const at::Tensor& t) const;
     // y = x W^T + b in float32, not rounded; whole tensors, for few rows and for the plain twin.
     at::Tensor apply(const Linear& linear, const at::Tensor& x, CallCount* count) const;
     at::Tensor apply(const Product& product, const at::Tensor& x, CallCount* count) const;

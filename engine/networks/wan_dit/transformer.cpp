@@ -9,10 +9,6 @@
 
 namespace mc::transformer {
 
-at::Tensor Transformer::Impl::rounded(const at::Tensor& t) const {
-    return mc::rounded(t, precision);
-}
-
 at::Tensor Transformer::Impl::apply(const Linear& linear, const at::Tensor& x, CallCount* count) const {
     if (count) count->add({Call::GEMM, x.size(0), linear.out(), linear.in(), 0});
     at::Tensor weight = linear.weight();
@@ -40,7 +36,7 @@ static Layer load_layer(const Weights& w, Transformer::Impl& m, int64_t index) {
     };
     // Gains of the q and k norms are rounded with the other weights; norms and modulation stay float32.
     auto gain = [&](const std::string& name) {
-        return mc::rounded(w.get(p + name, {D}, at::kFloat), precision);
+        return m.rounded(w.get(p + name, {D}, at::kFloat));
     };
     Layer l;
     l.modulation = w.get(p + "scale_shift_table", {1, 6, D}, at::kFloat).view({6, D});
@@ -68,10 +64,8 @@ Transformer::Transformer(const Weights& w, const model::TransformerConfig& c, Pr
     : impl_(std::make_unique<Impl>()) {
     c10::InferenceMode guard;
     Impl& m = *impl_;
+    static_cast<Numerics&>(m) = Numerics(w, precision, store);
     m.config = c;
-    m.precision = precision;
-    m.device = w.device();
-    m.store = store.value_or(store_for(precision, m.device));
     int64_t D = c.width, patch = c.patch[0] * c.patch[1] * c.patch[2];
     const at::ScalarType type = type_of(precision);
 
