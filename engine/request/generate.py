@@ -12,6 +12,7 @@
 A mistake in the table ends with its name and 1.
 """
 import json
+import os
 import re
 import sys
 import textwrap
@@ -502,7 +503,12 @@ def readme(fields, path, write_it):
         raise Mistake(f"{path} has more or fewer properties than the table; run engine/request/generate.py readme ... --write")
 
 
+# A file that stays as it is keeps its time: what includes it is not compiled again.
 def write(path, text):
+    if os.path.exists(path):
+        with open(path, encoding="utf-8") as file:
+            if file.read() == text:
+                return
     with open(path, "w", encoding="utf-8") as file:
         file.write(text)
 
