@@ -24,7 +24,7 @@ void get_setting(const Fields& values, guint id, GValue* value);
 // and is set: a request of it alone. Else empty.
 std::optional<Fields> change_of(const Fields& values, guint id);
 // What is set, "name=value" with blanks between, without prompt and names of
-// files: for whoever wants the same video again.
+// files: for making the same video again.
 std::string text_of(const Fields& values);
 
 } // namespace mc::gst

@@ -163,7 +163,7 @@ class MotionCacheBySteps final : public WindowPolicy {
         return std::isfinite(distance) ? distance : std::numeric_limits<double>::infinity(); // so: compute
     }
 
-    // One value a token.
+    // One value per token.
     std::vector<float> token_distance(const ChunkStep& chunk, double& chunk_distance) const {
         chunk_distance = distance_of(chunk);
         if (settings_.distance != Distance::TOKEN || chunk.distance.size() != chunk_tokens())

@@ -25,7 +25,7 @@
 namespace mc::cache {
 
 // How far one of the equal parts of a chunk moved since the chunk's previous evaluation, computed or reused: mean over
-// channels of |now - before| and of |before|. What is measured is the sampler's affair: the time embedding of a latent
+// channels of |now - before| and of |before|. The sampler decides what is measured: the time embedding of a latent
 // frame, or the patch embeddings of a chunk or of a token.
 struct FrameDistance {
     double difference, magnitude;

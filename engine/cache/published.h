@@ -9,8 +9,8 @@ namespace mc::cache {
 struct PublishedCache {
     enum class Origin {
         PUBLISHED,    // for this model, in all their numbers
-        CARRIED_OVER, // numbers of another model or of another cache, with this model's polynomial: nobody
-                      // has published what they give
+        CARRIED_OVER, // numbers of another model or of another cache, with this model's polynomial: what
+                      // they give has not been published
     };
     Origin origin;
     Settings settings;

@@ -60,7 +60,7 @@ int64_t KeyStore::held() const {
 
 const KeyStore::Page& KeyStore::page_at(int page) const {
     if (page < 0 || static_cast<size_t>(page) >= pages_.size() || !pages_[static_cast<size_t>(page)].held)
-        throw Error(MC_ERROR_INTERNAL, "A page of keys that nobody holds.");
+        throw Error(MC_ERROR_INTERNAL, "A page of keys that is not held.");
     return pages_[static_cast<size_t>(page)];
 }
 

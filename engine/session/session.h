@@ -37,7 +37,7 @@ class Session {
     std::optional<Frames> make_next();
 
     std::shared_ptr<const Family> family_; // outlives the video
-    const std::optional<c10::Stream> stream_; // of a device: whatever thread calls
+    const std::optional<c10::Stream> stream_; // of a device; the same in every calling thread
     Cancel cancel_;
     const std::shared_ptr<Changes> changes_ = std::make_shared<Changes>();
     std::shared_ptr<const MadeWith> request_; // what a chunk was made with that does not say

@@ -55,7 +55,7 @@ inline Recorded recorded(const Decision& d) {
             d.coarse_updates};
 }
 
-// A letter a decision: w warm-up, 1 first after it, F full, s sparse, . reuse, - suppressed.
+// A letter per decision: w warm-up, 1 first after it, F full, s sparse, . reuse, - suppressed.
 inline char letter(Decision::Kind kind) {
     return "w1Fs.-"[int(kind)];
 }

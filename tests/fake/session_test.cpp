@@ -151,7 +151,7 @@ TEST(memory_goes_with_the_model) {
     CHECK_EQ(fake::counts.races.load(), 0);
 }
 
-// Each allocation of loading and of a video in turn, as far as tens of thousands go: one error, whoever reports it, and
+// Each allocation of loading and of a video in turn, as far as tens of thousands go: one error, from any of them, and
 // nothing stays held.
 TEST(memory_that_ends_anywhere_is_one_error) {
     Request r = plain_request();

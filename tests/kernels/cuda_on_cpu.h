@@ -53,7 +53,7 @@ struct Block {
     std::vector<std::vector<char>> stacks;
     Barrier all;
     std::vector<Barrier> warp;
-    std::vector<uint64_t> slot; // a shuffle's value, one a thread
+    std::vector<uint64_t> slot; // a shuffle's value, one per thread
     Thread* now = nullptr;
     dim3 size, grid;
     uint3 index;

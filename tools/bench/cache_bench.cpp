@@ -11,8 +11,8 @@
 // The first two runs must be those that the others are compared with: attention causal without a cache, and kv without
 // one; a single run is only timed. With --references 1 only the second of these comes first, and nothing is compared
 // with the full window. Seeds count up from --seed (0), one per prompt. --dump writes the frames of the first prompt
-// as raw RGB, a file a run. Both references run once before anything is timed: they come first, and what a process does
-// for the first time would otherwise be their cost and the others' gain.
+// as raw RGB, a file per run. Both references run once before anything is timed: they come first, and what a process
+// does for the first time would otherwise be their cost and the others' gain.
 #include <c10/core/InferenceMode.h>
 
 #include <fstream>

@@ -144,7 +144,7 @@ at::Tensor rounded_to_e4m3(const at::Tensor& x, const at::Tensor& scale) {
 
 at::Tensor Network::Impl::apply(const Linear& linear, const at::Tensor& x, CallCount* count) const {
     if (count) count->add({Call::GEMM, x.size(0), linear.out(), linear.in(), 0});
-    // Sums are float32 whatever the operands are, and not rounded: a product of bfloat16 numbers is exact in float32.
+    // Sums are float32 with operands of any type, and not rounded: a product of bfloat16 numbers is exact in float32.
     const at::Tensor y = at::mm(x, linear.weight().to(at::kFloat).t());
     return linear.bias().defined() ? y + linear.bias() : y;
 }

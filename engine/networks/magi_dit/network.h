@@ -11,7 +11,7 @@ using transformer::Call;
 using transformer::Linear;
 
 // A matrix product whose weights may be of eight bits, which bfloat16 holds exactly: then its input is divided by a
-// scale a channel and rounded to eight bits, and the product multiplied by a number (docs/algorithms.md#magi-fp8).
+// scale per channel and rounded to eight bits, and the product multiplied by a number (docs/algorithms.md#magi-fp8).
 struct Product {
     Linear linear;
     at::Tensor input_scale; // [in] float32; undefined: as usual
@@ -58,7 +58,7 @@ struct Network::Impl : transformer::Numerics {
     Norm final_norm;
     Linear head; // [4 latent channels, D] float32: row, column of the patch slowest, channel fastest
 
-    // y = x W^T + b in float32, not rounded; whole tensors, for few rows and for the plain twin.
+    // y = x W^T + b in float32, not rounded; whole tensors, for few rows and for the plain forward.
     at::Tensor apply(const Linear& linear, const at::Tensor& x, CallCount* count) const;
     at::Tensor apply(const Product& product, const at::Tensor& x, CallCount* count) const;
     // The same as apply for few rows: on the CPU without unpacking, and to the same bits with any number of threads.
