@@ -9,6 +9,7 @@
 //   first-ms=N   so does what comes before the first step (the text encoder)        default 0
 //   step-ms=N    and each denoising step                                            default 0
 //   warn=1       mc_model_open warns through its log
+//   reuse=1      the ball is computed in every turn, what is around it in each fourth; else all is
 //   fail=WHERE   one of
 //                  check       mc_request_check: MC_ERROR_SETTINGS
 //                  load        mc_model_open:    MC_ERROR_READ, half way through
@@ -34,7 +35,7 @@ enum class Fault { NONE, CHECK, LOAD, DEVICE, SESSION, MEMORY, NUMBERS, NEXT };
 
 struct Knobs {
     int load_ms = 0, first_ms = 0, step_ms = 0;
-    bool warn = false;
+    bool warn = false, reuse = false;
     Fault fault = Fault::NONE;
     int fault_chunk = 0;
 };
@@ -54,5 +55,6 @@ struct Pattern {
 // The same for the same text.
 Rgb colour_of(const std::string& prompt);
 Rgb pixel(const Pattern& pattern, int x, int y);
+bool in_ball(const Pattern& pattern, int x, int y);
 
 } // namespace mc::testpattern
