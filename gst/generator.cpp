@@ -230,6 +230,8 @@ void Generator::sample(const Images& images) {
     tell("seed %" G_GINT64_FORMAT ", %dx%d, %d frames", seed, request.width, request.height,
          request.num_frames);
     seed_used_(seed);
+    pulse_.forget();
+    engine_->session_on_step(session.get(), on_step, this);
 
     for (int index = 0;; index++) {
         {
@@ -238,7 +240,7 @@ void Generator::sample(const Images& images) {
         }
         McFrames* frames = engine_->session_next(session.get(), &error);
         if (!frames && error.status != MC_OK) raise(error);
-        if (!frames) return;
+        if (!frames) return post_progress(session.get());
         post_chunk(session.get(), frames, index);
         if (!put(frames)) return;
     }
@@ -356,6 +358,16 @@ void Generator::post_chunk(McSession* session, const McFrames* frames, int index
                               "forwards-total", G_TYPE_INT64, gint64(stats.forwards_total), nullptr)));
 }
 
+void Generator::post_progress(McSession* session) {
+    outbox_.post(gst_message_new_element(GST_OBJECT(element_), progress_of(total_of(*engine_, session))));
+}
+
+// The session calls it from the worker, which alone sets and clears the pointer.
+void Generator::on_step(void* user) {
+    auto* self = static_cast<Generator*>(user);
+    if (self->pulse_.due()) self->post_progress(self->session_);
+}
+
 void Generator::open_progress() {
     percent_ = 0;
     outbox_.post(progress_message(GST_PROGRESS_TYPE_START, "Loading the model"),
@@ -450,6 +462,16 @@ gint64 Generator::frame_index() const {
 
 gint64 Generator::chunk_first() const {
     return engine_->frames_first(current_);
+}
+
+Generator::Work Generator::work() const {
+    Work work{};
+    work.facts.struct_size = sizeof work.facts;
+    engine_->frames_work(current_, &work.facts);
+    work.computed.resize(size_t(work.facts.map_width) * size_t(work.facts.map_height));
+    if (work.facts.has_motion) work.motion.resize(work.computed.size());
+    engine_->frames_map(current_, position_, work.computed.data(), work.motion.data());
+    return work;
 }
 
 void Generator::write(McPixelFormat format, uint8_t* const planes[3], const int strides[3]) const {

@@ -19,12 +19,14 @@
 #include <optional>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "gst/chunk_times.h"
 #include "gst/engine_library.h"
 #include "gst/fault.h"
 #include "gst/image_file.h"
 #include "gst/outbox.h"
+#include "gst/progress.h"
 #include "gst/prompts_file.h"
 #include "gst/settings.h"
 #include "gst/stats.h"
@@ -83,6 +85,13 @@ class Generator {
     gint64 chunk_first() const; // likewise: the first frame of its chunk
     gint64 update() const;      // likewise: MadeWith::update
     MadeWith made_with() const; // likewise
+    // Likewise: what its chunk has cost, and where.
+    struct Work {
+        McFramesWork facts;
+        std::vector<uint8_t> computed; // [map_height, map_width]
+        std::vector<float> motion;     // the same; empty: not measured
+    };
+    Work work() const;
     const Job& job() const { return job_; }
     void write(McPixelFormat format, uint8_t* const planes[3], const int strides[3]) const;
     void advance();
@@ -125,6 +134,8 @@ class Generator {
     void tell_story(McSession* session); // with the lock
     bool put(McFrames* frames); // false: that was the last one
     void post_plan(const McModelOptions& options, const McRequest& request);
+    static void on_step(void* user);
+    void post_progress(McSession* session);
     void post_chunk(McSession* session, const McFrames* frames, int index);
     void forget_frames();
     static ModelKey key_of(const Job& job);
@@ -143,6 +154,7 @@ class Generator {
     McModel* model_ = nullptr;
     std::optional<ModelKey> model_key_;
     int percent_ = 0;
+    Pulse pulse_; // of progress messages
     // True from the posting of this run's START until that of its end.
     std::shared_ptr<std::atomic<bool>> progress_open_ = std::make_shared<std::atomic<bool>>(false);
 
