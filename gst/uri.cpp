@@ -2,6 +2,7 @@
 #include "gst/uri.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "engine/error.h"
 #include "engine/request/field.h"
@@ -82,7 +83,9 @@ Setting setting_of(GObject* gen, const std::string& name, const std::string& tex
         Fields values;
         set_from_text(values, name, text);
         get_setting(values, spec->param_id, &setting.value);
-        if (!g_param_value_defaults(spec, &setting.value)) check_ranges(values);
+        const bool number = !G_VALUE_HOLDS_DOUBLE(&setting.value) || !std::isnan(g_value_get_double(&setting.value));
+        // NaN compares as equal to everything.
+        if (!number || !g_param_value_defaults(spec, &setting.value)) check_ranges(values);
     } else if (!gst_value_deserialize(&setting.value, text.c_str())) {
         refuse("The URI sets " + name + " to " + quoted(text) + ", which it cannot be: " + g_param_spec_get_blurb(spec));
     } else if (g_param_value_validate(spec, &setting.value)) {
