@@ -5,7 +5,8 @@
  *
  * Draws over a video of motioncachegen where in the picture it was computed: each token, 16 x 16 pixels of the
  * generated picture, has the colour of the share of denoising steps in which it went through the transformer. The
- * others reused what was computed before. The figures come with each buffer (motioncachemeta.h); buffers without them, of another
+ * others reused what was computed before. The colours go from the lowest to the highest share of the frame, which the
+ * legend names, or from none to all of the steps (#GstMotionCacheOverlay:scale). The figures come with each buffer (motioncachemeta.h); buffers without them, of another
  * source, pass through untouched.
  *
  * Place it right behind motioncachegen, or behind elements that keep metas and the whole picture, such as videoscale.
@@ -40,7 +41,7 @@ struct _GstMotionCacheOverlay {
     // OBJECT_LOCK
     gboolean enabled, show_legend;
     gdouble opacity;
-    gint map;
+    gint map, scale;
 };
 
 #define gst_motioncache_overlay_parent_class parent_class
@@ -54,13 +55,14 @@ GST_ELEMENT_REGISTER_DEFINE(motioncacheoverlay, "motioncacheoverlay", GST_RANK_N
 
 namespace {
 
-enum Property : guint { ENABLED = 1, OPACITY, SHOW_LEGEND, MAP };
+enum Property : guint { ENABLED = 1, OPACITY, SHOW_LEGEND, MAP, SCALE };
 enum Map { COMPUTED, MOTION };
+enum Scale { FRAME, WHOLE };
 
 constexpr gboolean DEFAULT_ENABLED = TRUE, DEFAULT_SHOW_LEGEND = TRUE;
 constexpr gdouble DEFAULT_OPACITY = 0.5;
 constexpr Map DEFAULT_MAP = COMPUTED;
-constexpr float HOTTEST_MOTION = 2; // weight of a token; 1 is usual
+constexpr Scale DEFAULT_SCALE = FRAME;
 
 GType map_type() {
     static const GType type = [] {
@@ -75,15 +77,28 @@ GType map_type() {
     return type;
 }
 
+GType scale_type() {
+    static const GType type = [] {
+        static const GEnumValue values[] = {
+            {FRAME, "From the lowest to the highest value of the frame", "frame"},
+            {WHOLE, "From 0 to all steps, or to a weight of 1, whatever there is in the frame", "whole"},
+            {0, nullptr, nullptr}};
+        const GType made = g_enum_register_static("GstMotionCacheOverlayScale", values);
+        gst_type_mark_as_plugin_api(made, GST_PLUGIN_API_FLAG_IGNORE_ENUM_MEMBERS);
+        return made;
+    }();
+    return type;
+}
+
 struct Wanted {
     gboolean enabled, show_legend;
     gdouble opacity;
-    gint map;
+    gint map, scale;
 };
 
 Wanted wanted_of(GstMotionCacheOverlay* self) {
     GST_OBJECT_LOCK(self);
-    const Wanted wanted{self->enabled, self->show_legend, self->opacity, self->map};
+    const Wanted wanted{self->enabled, self->show_legend, self->opacity, self->map, self->scale};
     GST_OBJECT_UNLOCK(self);
     return wanted;
 }
@@ -93,15 +108,19 @@ mc::gst::Drawing draw(const GstMotionCacheFacts& facts, const Wanted& wanted, in
     const size_t tokens = size_t(facts.map_width) * size_t(facts.map_height);
     const bool motion = wanted.map == MOTION && facts.motion;
     std::vector<float> values(tokens);
-    for (size_t t = 0; t < tokens; t++)
-        values[t] = motion ? facts.motion[t] / HOTTEST_MOTION : float(facts.computed[t]) / 255;
+    for (size_t t = 0; t < tokens; t++) values[t] = motion ? facts.motion[t] : float(facts.computed[t]) / 255;
+    const auto [least, most] = std::minmax_element(values.begin(), values.end());
+    const bool stretched = wanted.scale == FRAME && *most > *least;
+    const float low = stretched ? *least : 0, high = stretched ? *most : 1;
+    for (float& value : values) value = (value - low) / (high - low);
     Drawing drawing(width, height);
     draw_map(drawing, values.data(), facts.map_width, facts.map_height, wanted.opacity);
     if (!wanted.show_legend) return drawing;
+    const auto percent = [](double share) { return std::to_string(std::lround(100 * share)) + "%"; };
     const gint64 all = facts.tokens_computed + facts.tokens_reused;
-    const long percent = all > 0 ? std::lround(100.0 * double(facts.tokens_computed) / double(all)) : 0;
-    draw_legend(drawing, motion ? "still" : "0%", motion ? "moving" : "100%",
-                "chunk " + std::to_string(facts.chunk) + " computed " + std::to_string(percent) + "%");
+    draw_legend(drawing, motion ? "still" : percent(low), motion ? "moving" : percent(high),
+                "chunk " + std::to_string(facts.chunk) + " computed " +
+                    percent(all > 0 ? double(facts.tokens_computed) / double(all) : 0));
     return drawing;
 }
 
@@ -137,6 +156,9 @@ void set_property(GObject* object, guint id, const GValue* value, GParamSpec* sp
     case MAP:
         self->map = g_value_get_enum(value);
         break;
+    case SCALE:
+        self->scale = g_value_get_enum(value);
+        break;
     default:
         G_OBJECT_WARN_INVALID_PROPERTY_ID(object, id, spec);
     }
@@ -154,6 +176,8 @@ void get_property(GObject* object, guint id, GValue* value, GParamSpec* spec) {
         return g_value_set_boolean(value, wanted.show_legend);
     case MAP:
         return g_value_set_enum(value, wanted.map);
+    case SCALE:
+        return g_value_set_enum(value, wanted.scale);
     default:
         G_OBJECT_WARN_INVALID_PROPERTY_ID(object, id, spec);
     }
@@ -226,6 +250,10 @@ static void gst_motioncache_overlay_class_init(GstMotionCacheOverlayClass* klass
     g_object_class_install_property(
         object, MAP,
         g_param_spec_enum("map", "Map", "What is drawn.", map_type(), DEFAULT_MAP, FLAGS));
+    g_object_class_install_property(
+        object, SCALE,
+        g_param_spec_enum("scale", "Scale", "What the darkest and the lightest colour stand for; the legend says it.",
+                          scale_type(), DEFAULT_SCALE, FLAGS));
 
     gst_element_class_set_static_metadata(element, "Where a generated video was computed", "Filter/Effect/Video",
                                           "Draws over a video of motioncachegen how often each part of it was computed",
@@ -246,4 +274,5 @@ static void gst_motioncache_overlay_init(GstMotionCacheOverlay* self) {
     self->show_legend = DEFAULT_SHOW_LEGEND;
     self->opacity = DEFAULT_OPACITY;
     self->map = DEFAULT_MAP;
+    self->scale = DEFAULT_SCALE;
 }

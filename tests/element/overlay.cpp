@@ -93,7 +93,7 @@ GST_END_TEST
 
 GST_START_TEST(test_each_token_has_its_colour) {
     use_testpattern("reuse=1");
-    for (const Shown& frame : show(BALL, "video/x-raw,format=RGB ! motioncacheoverlay opacity=1 show-legend=false ! ")) {
+    for (const Shown& frame : show(BALL, "video/x-raw,format=RGB ! motioncacheoverlay opacity=1 scale=whole show-legend=false ! ")) {
         fail_unless_equals_int(int(frame.map.size()), COLUMNS * ROWS);
         for (int y = 0; y < HEIGHT; y++)
             for (int x = 0; x < WIDTH; x++) {
@@ -104,9 +104,36 @@ GST_START_TEST(test_each_token_has_its_colour) {
 }
 GST_END_TEST
 
+GST_START_TEST(test_the_scale_is_that_of_the_frame) {
+    const std::string draw = "video/x-raw,format=RGB ! motioncacheoverlay opacity=1 show-legend=false ! ";
+    use_testpattern("reuse=1");
+    const Shown ball = show(BALL, draw)[0];
+    use_testpattern(); // all is computed: there is nothing to stretch
+    const Shown flat = show(BALL, draw)[0];
+    for (int y = 0; y < HEIGHT; y++)
+        for (int x = 0; x < WIDTH; x++) {
+            const bool hot = ball.map[size_t((y / TOKEN) * COLUMNS + x / TOKEN)] == 255;
+            fail_unless(distance(ball.rgb, x, y, heat(hot ? 1 : 0)) <= 1, "%d %d", x, y);
+            fail_unless(distance(flat.rgb, x, y, heat(1)) <= 1, "%d %d", x, y);
+        }
+}
+GST_END_TEST
+
+GST_START_TEST(test_motion_can_be_drawn) {
+    const std::string draw = "video/x-raw,format=RGB ! motioncacheoverlay map=motion scale=whole opacity=1 show-legend=false ! ";
+    use_testpattern("reuse=1");
+    const Shown ball = show(BALL, draw)[0];
+    for (int y = 0; y < HEIGHT; y++)
+        for (int x = 0; x < WIDTH; x++) {
+            const bool moves = ball.map[size_t((y / TOKEN) * COLUMNS + x / TOKEN)] == 255;
+            fail_unless(distance(ball.rgb, x, y, heat(moves ? 1 : 0.25)) <= 1, "%d %d", x, y);
+        }
+}
+GST_END_TEST
+
 GST_START_TEST(test_every_format_is_drawn_on) {
     use_testpattern("reuse=1");
-    const std::string draw = "motioncacheoverlay opacity=1 show-legend=false ! ";
+    const std::string draw = "motioncacheoverlay opacity=1 scale=whole show-legend=false ! ";
     GstElement* overlay = gst_element_factory_make("motioncacheoverlay", nullptr);
     gst_object_ref_sink(overlay);
     GstPad* pad = gst_element_get_static_pad(overlay, "sink");
@@ -140,7 +167,7 @@ GST_START_TEST(test_opacity_blends) {
     use_testpattern("reuse=1");
     const std::string rgb = "video/x-raw,format=RGB ! ";
     const auto none = show(BALL, rgb)[0].rgb;
-    const auto half = show(BALL, rgb + "motioncacheoverlay show-legend=false ! ")[0]; // 0.5
+    const auto half = show(BALL, rgb + "motioncacheoverlay scale=whole show-legend=false ! ")[0]; // 0.5
     for (int i = 0; i < WIDTH * HEIGHT; i++) {
         const auto* p = reinterpret_cast<const guint8*>(none.data()) + 3 * i;
         const mc::gst::Colour c = heat(half.map[size_t(i / WIDTH / TOKEN * COLUMNS + i % WIDTH / TOKEN)] / 255.0);
@@ -199,7 +226,7 @@ GST_START_TEST(test_settings_change_while_it_plays) {
     GstElement* overlay = gst_bin_get_by_name(GST_BIN(pipeline), "o");
     gst_element_set_state(pipeline, GST_STATE_PLAYING);
     for (int i = 0; i < 200; i++) {
-        g_object_set(overlay, "enabled", i % 3 > 0, "opacity", (i % 10) / 9.0, "show-legend", i % 2, "map", i % 2, nullptr);
+        g_object_set(overlay, "enabled", i % 3 > 0, "opacity", (i % 10) / 9.0, "show-legend", i % 2, "map", i % 2, "scale", i % 2, nullptr);
         sleep_ms(2);
     }
     GstBus* bus = gst_element_get_bus(pipeline);
@@ -218,6 +245,8 @@ static Suite* overlay_suite(void) {
     suite_add_tcase(suite, tests);
     tcase_add_test(tests, test_colours_are_lighter_the_more_there_is);
     tcase_add_test(tests, test_each_token_has_its_colour);
+    tcase_add_test(tests, test_the_scale_is_that_of_the_frame);
+    tcase_add_test(tests, test_motion_can_be_drawn);
     tcase_add_test(tests, test_every_format_is_drawn_on);
     tcase_add_test(tests, test_opacity_blends);
     tcase_add_test(tests, test_the_legend_is_in_its_corner);
