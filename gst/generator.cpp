@@ -17,6 +17,7 @@ namespace mc::gst {
 namespace {
 
 constexpr size_t MOST_WAITING = 1000;
+constexpr double MOST_OF_OWN = 4; // thresholds of presets are two to three times apart
 constexpr std::chrono::milliseconds APPLICATION_READY{200}; // a generous guess of how long its state change takes
 
 double seconds_now() {
@@ -80,6 +81,9 @@ void Generator::start(Job job) {
         quit_ = ended_ = failed_ = false;
         picture_.reset();
         times_ = {};
+        pace_.reset();
+        asked_threshold_.reset();
+        threshold_ = {};
     }
     progress_open_ = std::make_shared<std::atomic<bool>>(false);
     if (model_key_ != key_of(job_)) open_progress();
@@ -239,7 +243,13 @@ void Generator::sample(const Images& images) {
         McFrames* frames = engine_->session_next(session.get(), &error);
         if (!frames && error.status != MC_OK) raise(error);
         if (!frames) return;
+        double seconds;
+        {
+            std::lock_guard lock(mutex_);
+            seconds = times_.end(seconds_now(), engine_->frames_count(frames));
+        }
         post_chunk(session.get(), frames, index);
+        keep_pace(session.get(), frames, seconds);
         if (!put(frames)) return;
     }
 }
@@ -258,6 +268,7 @@ void Generator::change(McSession* session, const Fields& changed, std::optional<
 
 void Generator::update(const Fields& changed, std::optional<int> frames) {
     std::lock_guard lock(mutex_);
+    if (session_ && changed.cache.threshold) return change_threshold(changed);
     if (session_) return change(session_, changed, frames);
     if (waiting_.size() >= MOST_WAITING)
         throw Error(MC_ERROR_SETTINGS, std::to_string(MOST_WAITING) +
@@ -269,6 +280,52 @@ void Generator::clear_queued() {
     std::lock_guard lock(mutex_);
     std::erase_if(waiting_, [](const auto& update) { return update.second.has_value(); });
     if (session_) engine_->session_clear_updates(session_);
+}
+
+// With qos-cache it is the lower limit of what the clock chooses.
+void Generator::change_threshold(const Fields& changed) {
+    change(session_, changed, {}); // refuses what cannot be
+    const double own = *changed.cache.threshold;
+    asked_threshold_ = own;
+    if (!pace_) return;
+    pace_->limit(own, most_threshold(own));
+    Fields wanted;
+    wanted.cache.threshold = pace_->threshold();
+    change(session_, wanted, {});
+}
+
+double Generator::most_threshold(double own) const {
+    return job_.qos_cache_max > 0 ? job_.qos_cache_max : MOST_OF_OWN * own;
+}
+
+// After a chunk that took so long.
+void Generator::keep_pace(McSession* session, const McFrames* frames, double seconds) {
+    const double with = made_with(frames).cache_threshold;
+    const int together = total_of(*engine_, session).window_chunks;
+    std::lock_guard lock(mutex_);
+    threshold_.now = with;
+    if (!job_.qos_cache) return;
+    if (!pace_) { // the first chunk, which has the text, and with some schedules most steps of the others
+        const double own = asked_threshold_.value_or(with);
+        pace_.emplace(own, most_threshold(own));
+        if (own <= 0)
+            outbox_.post(message_of(element_,
+                                    {GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_SETTINGS,
+                                     "qos-cache has nothing to set, for this video is made without a cache: choose a cache or a "
+                                     "cache-preset, or leave qos-cache out.",
+                                     ""},
+                                    GST_MESSAGE_WARNING));
+        return;
+    }
+    const double video = double(engine_->frames_count(frames)) * picture_->frame_rate_d / picture_->frame_rate_n;
+    const double before = pace_->threshold();
+    const bool changed = pace_->chunk(seconds, video, with, together);
+    threshold_.load = pace_->load();
+    if (!changed) return;
+    Fields wanted;
+    wanted.cache.threshold = pace_->threshold();
+    change(session, wanted, {});
+    post_threshold(before, pace_->threshold(), engine_->frames_first(frames) + engine_->frames_count(frames));
 }
 
 // The prompts of the file, then what was asked for before there was a session.
@@ -296,15 +353,18 @@ gint64 Generator::update() const {
 }
 
 MadeWith Generator::made_with() const {
+    return made_with(current_);
+}
+
+MadeWith Generator::made_with(const McFrames* frames) const {
     McMadeWith with{};
     with.struct_size = sizeof with;
-    engine_->frames_made_with(current_, &with);
+    engine_->frames_made_with(frames, &with);
     return {with.update, with.prompt, with.negative_prompt, with.guidance_scale, with.cache_threshold};
 }
 
 bool Generator::put(McFrames* frames) {
     std::unique_lock lock(mutex_);
-    times_.end(seconds_now(), engine_->frames_count(frames));
     changed_.wait(lock, [&] { return quit_ || queue_.size() < size_t(job_.queue_chunks); });
     // What is finished is delivered even when the stream ends early; stop() forgets it.
     queue_.push_back(frames);
@@ -316,6 +376,11 @@ Generator::Pace Generator::pace() const {
     std::lock_guard lock(mutex_);
     return {int(queue_.size()), times_.frames(), remaining_,      times_.worst(),
             times_.usual(),     times_.left(seconds_now()), quit_ || ended_ || failed_};
+}
+
+Generator::Threshold Generator::threshold() const {
+    std::lock_guard lock(mutex_);
+    return threshold_;
 }
 
 Stats Generator::stats() const {
@@ -354,6 +419,12 @@ void Generator::post_chunk(McSession* session, const McFrames* frames, int index
                               gint64(engine_->frames_first(frames)), "frames", G_TYPE_INT,
                               engine_->frames_count(frames), "forwards", G_TYPE_INT64, gint64(stats.forwards),
                               "forwards-total", G_TYPE_INT64, gint64(stats.forwards_total), nullptr)));
+}
+
+void Generator::post_threshold(double before, double now, gint64 frame) {
+    outbox_.post(gst_message_new_element(
+        GST_OBJECT(element_), gst_structure_new("motioncache-qos", "cache-threshold", G_TYPE_DOUBLE, now, "before", G_TYPE_DOUBLE,
+                                                before, "load", G_TYPE_DOUBLE, pace_->load(), "frame", G_TYPE_INT64, frame, nullptr)));
 }
 
 void Generator::open_progress() {

@@ -20,6 +20,7 @@
 #include <string>
 #include <thread>
 
+#include "gst/cache_pace.h"
 #include "gst/chunk_times.h"
 #include "gst/engine_library.h"
 #include "gst/fault.h"
@@ -43,6 +44,8 @@ struct Job {
     Fields settings; // model.path and num_frames are set
     Engine engine;
     int queue_chunks = 2;
+    bool qos_cache = false;   // the cache's threshold moves so that chunks come in time
+    double qos_cache_max = 0; // up to here; 0: a multiple of the request's own
     std::vector<StoryLine> story; // begins with the first frame; settings.prompt is its first prompt
 };
 
@@ -104,6 +107,11 @@ class Generator {
         bool ended;                // nothing more comes
     };
     Pace pace() const;
+    struct Threshold {
+        double now = 0;  // of the cache, in the chunk that was made last; 0: nothing is cached, or not known yet
+        double load = 0; // with qos-cache: seconds that a second of video took, when it was looked at last; 0: not known
+    };
+    Threshold threshold() const;
 
   private:
     struct ModelKey {
@@ -122,6 +130,11 @@ class Generator {
     GstMessage* progress_message(GstProgressType type, const char* text) const;
     static void on_progress(void* user, double fraction, const char* part);
     void change(McSession* session, const Fields& changed, std::optional<int> frames);
+    void change_threshold(const Fields& changed); // with the lock
+    void keep_pace(McSession* session, const McFrames* frames, double seconds);
+    double most_threshold(double own) const;
+    void post_threshold(double before, double now, gint64 frame);
+    MadeWith made_with(const McFrames* frames) const;
     void tell_story(McSession* session); // with the lock
     bool put(McFrames* frames); // false: that was the last one
     void post_plan(const McModelOptions& options, const McRequest& request);
@@ -157,6 +170,9 @@ class Generator {
     std::deque<McFrames*> queue_;
     std::deque<std::pair<Fields, std::optional<int>>> waiting_; // updates, for a session
     ChunkTimes times_;
+    std::optional<CachePace> pace_;         // from the first chunk on, with qos-cache
+    std::optional<double> asked_threshold_; // set while the video is made
+    Threshold threshold_;
     int remaining_ = 0; // frames of the current chunk
 
     // Owned by the streaming thread.

@@ -60,6 +60,21 @@ const Row rows[] = {
      },
      &StreamSettings::latency},
     {[] {
+         return g_param_spec_boolean("qos-cache", "Cache follows the clock",
+                                     "Raise the cache threshold while chunks take longer than they last, up to qos-cache-max, "
+                                     "and lower it again, down to cache-threshold or what the preset has, when there is time. "
+                                     "Each change is told by an element message motioncache-qos.",
+                                     DEFAULTS.qos_cache, FLAGS);
+     },
+     &StreamSettings::qos_cache},
+    {[] {
+         return g_param_spec_double("qos-cache-max", "Highest threshold by the clock",
+                                    "With qos-cache: the highest cache threshold. 0: four times cache-threshold or what the "
+                                    "preset has.",
+                                    0, 1000000, DEFAULTS.qos_cache_max, FLAGS);
+     },
+     nullptr, &StreamSettings::qos_cache_max},
+    {[] {
          return g_param_spec_boolean("embed-metadata", "Embed metadata",
                                      "Send tags with the prompt (title), and the settings and the seed (comment), which "
                                      "muxers write into the file; anew with every prompt.",

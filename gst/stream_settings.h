@@ -15,6 +15,8 @@ struct StreamSettings {
     int queue_chunks = 2;
     int underrun = int(Underrun::WAIT);
     int latency = -1; // milliseconds; -1: measured
+    gboolean qos_cache = FALSE;
+    double qos_cache_max = 0; // 0: MOST_OF_OWN times cache-threshold
     gboolean embed_metadata = TRUE;
     std::string prompts_file; // empty: none
 };

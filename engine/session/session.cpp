@@ -38,6 +38,7 @@ Session::Session(std::shared_ptr<const Family> family, Request request)
         s.bytes_keys_values = o.bytes_keys_values;
         s.bytes_cache = o.bytes_cache;
         s.cache = o.cache;
+        s.window_chunks = o.window_chunks;
     });
 }
 
