@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
-// Keeps a stream in real time by the threshold of its cache: a higher one computes less. The load is the time that chunks
-// took over the time that they last; above BUSY the threshold rises, below IDLE it comes down, between them it rests. No
-// GStreamer in it.
+// Keeps a stream in real time by the threshold of its cache: a higher one computes less. The load is the time that
+// chunks took over the time that they last; above BUSY the threshold rises, below IDLE it comes down, between them it
+// rests. No GStreamer in it.
 #include <algorithm>
 #include <cmath>
 
@@ -16,8 +16,8 @@ class CachePace {
     double threshold() const { return least_ * std::pow(most_ / least_, place_); }
     double load() const { return load_; } // judged last; 0: not yet
 
-    // A chunk of `video` seconds, made with `made_with`, took `seconds`. Of unlike ones so many `together` always take as long.
-    // True: threshold() is another from here on.
+    // A chunk of `video` seconds, made with `made_with`, took `seconds`. Of unlike ones so many `together` always take
+    // as long. True: threshold() is another from here on.
     bool chunk(double seconds, double video, double made_with, int together = 1) {
         if (!(most_ > least_)) return false;
         if (made_with != threshold()) { // begun before it changed

@@ -25,6 +25,7 @@
 #include "gst/engine_library.h"
 #include "gst/fault.h"
 #include "gst/image_file.h"
+#include "gst/model_store.h"
 #include "gst/outbox.h"
 #include "gst/prompts_file.h"
 #include "gst/settings.h"
@@ -46,6 +47,7 @@ struct Job {
     int queue_chunks = 2;
     bool qos_cache = false;   // the cache's threshold moves so that chunks come in time
     double qos_cache_max = 0; // up to here; 0: a multiple of the request's own
+    KeepModel keep_model = KeepModel::READY;
     std::vector<StoryLine> story; // begins with the first frame; settings.prompt is its first prompt
 };
 
@@ -65,7 +67,8 @@ class Generator {
 
     // ---- state changes ----
     void start(Job job);
-    void stop();       // cancels and joins the worker; discards pending frames and messages, keeps the model
+    // Cancels and joins the worker; discards pending frames and messages. Keeps the model, unless the job says never.
+    void stop();
     void drop_model(); // while stopped
     // Ends the stream after the chunks that are finished: the worker abandons its work; does not wait for it.
     void end_early();
@@ -114,12 +117,6 @@ class Generator {
     Threshold threshold() const;
 
   private:
-    struct ModelKey {
-        Engine engine;
-        ModelFields model;
-        bool operator==(const ModelKey&) const = default;
-    };
-
     void run();
     void load(const Images& images);
     void sample(const Images& images);
@@ -140,7 +137,8 @@ class Generator {
     void post_plan(const McModelOptions& options, const McRequest& request);
     void post_chunk(McSession* session, const McFrames* frames, int index);
     void forget_frames();
-    static ModelKey key_of(const Job& job);
+    bool holds_model() const; // of this job, unless its files have changed
+    McModel* open_model(const Images& images);
     static void on_log(void* user, int level, const char* text);
     void tell(const char* format, ...) G_GNUC_PRINTF(2, 3); // the log, INFO
 
@@ -153,8 +151,9 @@ class Generator {
     Job job_{};
     std::chrono::steady_clock::time_point started_;
     const EngineLibrary* engine_ = nullptr;
-    McModel* model_ = nullptr;
-    std::optional<ModelKey> model_key_;
+    std::shared_ptr<McModel> model_;
+    ModelKey model_key_; // of it
+    Engine model_engine_{};
     int percent_ = 0;
     // True from the posting of this run's START until that of its end.
     std::shared_ptr<std::atomic<bool>> progress_open_ = std::make_shared<std::atomic<bool>>(false);

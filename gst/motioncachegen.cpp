@@ -39,8 +39,9 @@
  * ## Messages
  *
  * While the model is loaded, PROGRESS messages with the code `loading` are posted; the last one (COMPLETE,
- * CANCELED or ERROR) comes before the first buffer. The model stays loaded until the element goes to NULL,
- * unless model-path, device, precision or threads change.
+ * CANCELED or ERROR) comes before the first buffer. The model stays loaded until the element goes to NULL
+ * (#GstMotionCacheGen:keep-model), unless model-path, device, precision, threads or its files change. Elements of a process
+ * that use the same one share it.
  *
  * Messages, `notify::seed-used` and the engine's log lines are delivered in order, from a thread that the element does
  * not wait for: handlers may do anything, including stopping the pipeline. Everything that concerns a chunk is delivered
@@ -52,9 +53,9 @@
  * * #gint64 `first-frame`, #gint `frames`: index of its first frame in the video, and the number of its frames
  * * #gint64 `forwards`, `forwards-total`: passes through the transformer, so far and in the whole video
  *
- * With #GstMotionCacheGen:qos-cache, an element message `motioncache-qos` is posted when the cache's threshold is changed
- * because chunks take longer than they last, or because there is time again. Chunks that start from then on are made with
- * it. The fields are
+ * With #GstMotionCacheGen:qos-cache, an element message `motioncache-qos` is posted when the cache's threshold is
+ * changed because chunks take longer than they last, or because there is time again. Chunks that start from then on
+ * are made with it. The fields are
  *
  * * #gdouble `cache-threshold`, `before`: the new one, and the one before
  * * #gdouble `load`: seconds that a second of video took
@@ -321,6 +322,7 @@ static void begin(GstMotionCacheGen* self) {
     job.queue_chunks = stream.queue_chunks;
     job.qos_cache = stream.qos_cache;
     job.qos_cache_max = stream.qos_cache_max;
+    job.keep_model = KeepModel(stream.keep_model);
     if (!s.model.path) s.model.path = default_model_path();
     const ModelSizes sizes = sizes_of_model(*s.model.path);
     if (!s.num_frames) s.num_frames = sizes.num_frames;

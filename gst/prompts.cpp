@@ -81,7 +81,8 @@ void tell_settings(GstElement* element, GstBuffer* buffer) {
     if (state.told_update == state.generator.update()) return;
     const MadeWith with = state.generator.made_with();
     // The clock may change the threshold often: no reason to write titles.
-    const bool by_clock = state.told_update >= 0 && state.generator.job().qos_cache && with.prompt == state.told.prompt &&
+    const bool by_clock = state.told_update >= 0 && state.generator.job().qos_cache &&
+                          with.prompt == state.told.prompt &&
                           with.negative_prompt == state.told.negative_prompt &&
                           with.guidance_scale == state.told.guidance_scale;
     state.told_update = with.update;

@@ -26,7 +26,8 @@ static void play_on(Player& player, size_t frames) {
 static int reversals(const std::vector<Threshold>& thresholds) {
     int count = 0;
     for (size_t i = 1; i < thresholds.size(); i++)
-        count += (thresholds[i].now > thresholds[i].before) != (thresholds[i - 1].now > thresholds[i - 1].before);
+        count +=
+            (thresholds[i].now > thresholds[i].before) != (thresholds[i - 1].now > thresholds[i - 1].before);
     return count;
 }
 
@@ -50,15 +51,19 @@ GST_START_TEST(test_a_stream_that_would_underrun_holds_its_rate) {
     play_on(player, 700);
     fail_unless(stat<gint64>(player.gen, "underruns") <= before + 1);
     int gaps = 0;
-    for (size_t i = 301; i < 700; i++) gaps += player.frames[i].pts - player.frames[i - 1].pts != GST_SECOND / 100;
+    for (size_t i = 301; i < 700; i++)
+        gaps += player.frames[i].pts - player.frames[i - 1].pts != GST_SECOND / 100;
     fail_unless(gaps <= 1, "%d gaps", gaps);
-    const double threshold = stat<double>(player.gen, "cache-threshold"), load = stat<double>(player.gen, "qos-load");
+    const double threshold = stat<double>(player.gen, "cache-threshold"),
+                 load = stat<double>(player.gen, "qos-load");
     fail_unless(threshold > 0.15 && threshold <= 0.4, "%.3f", threshold);
     fail_unless(load > 0.5 && load < 1, "%.3f", load);
     // It rests: each message is a change, and the last one is what counts.
-    fail_unless(player.thresholds.size() >= 1 && player.thresholds.size() <= 6, "%zu changes", player.thresholds.size());
+    fail_unless(player.thresholds.size() >= 1 && player.thresholds.size() <= 6, "%zu changes",
+                player.thresholds.size());
     fail_unless(reversals(player.thresholds) <= 2);
-    fail_unless(player.thresholds[0].before == 0.1 && player.thresholds[0].now > 0.1 && player.thresholds[0].load > 1);
+    fail_unless(player.thresholds[0].before == 0.1 && player.thresholds[0].now > 0.1 &&
+                player.thresholds[0].load > 1);
     fail_unless(player.thresholds.back().now == threshold);
     for (const Threshold& t : player.thresholds) fail_unless(t.frame % 12 == 9);
     fail_unless_equals_int(int(player.titles.size()), 1); // and is no new title
@@ -67,15 +72,19 @@ GST_END_TEST
 
 GST_START_TEST(test_load_that_goes_gives_the_quality_back) {
     use_testpattern("step-ms=72,saves=50,busy=15:45:230"); // 72 ms, then 166 ms
-    Player player("prompt=ball is-live=true steps=1 num-frames=-1 qos-cache=true qos-cache-max=0.8 queue-chunks=1", FAST);
+    Player player(
+        "prompt=ball is-live=true steps=1 num-frames=-1 qos-cache=true qos-cache-max=0.8 queue-chunks=1",
+        FAST);
     player.play();
     play_on(player, 9 + 12 * 12);
     fail_unless(player.thresholds.empty(), "changed without need");
     play_on(player, 9 + 12 * 40);
     const size_t busy = player.thresholds.size();
     fail_unless(busy >= 1 && stat<double>(player.gen, "cache-threshold") > 0.1);
-    fail_unless(player.wait([&] { return player.thresholds.size() > busy && player.thresholds.back().now < 0.101; }, 30),
-                "the threshold stays at %.3f", player.thresholds.back().now);
+    fail_unless(
+        player.wait([&] { return player.thresholds.size() > busy && player.thresholds.back().now < 0.101; },
+                    30),
+        "the threshold stays at %.3f", player.thresholds.back().now);
     fail_unless(reversals(player.thresholds) <= 3, "%d", reversals(player.thresholds));
 }
 GST_END_TEST
@@ -86,14 +95,17 @@ GST_START_TEST(test_chunks_of_a_window_are_judged_together) {
     Player player("prompt=ball is-live=true steps=1 num-frames=-1 qos-cache=true queue-chunks=4", FAST);
     player.play();
     play_on(player, 400);
-    fail_unless(player.thresholds.empty(), "%.3f after a load of %.3f", player.thresholds[0].now, player.thresholds[0].load);
-    fail_unless(std::abs(stat<double>(player.gen, "qos-load") - 0.83) < 0.12, "%.3f", stat<double>(player.gen, "qos-load"));
+    fail_unless(player.thresholds.empty(), "%.3f after a load of %.3f", player.thresholds[0].now,
+                player.thresholds[0].load);
+    fail_unless(std::abs(stat<double>(player.gen, "qos-load") - 0.83) < 0.12, "%.3f",
+                stat<double>(player.gen, "qos-load"));
 }
 GST_END_TEST
 
 GST_START_TEST(test_it_goes_no_further_than_its_limit) {
     use_testpattern("step-ms=300,saves=10");
-    Player player("prompt=ball steps=1 num-frames=-1 qos-cache=true qos-cache-max=0.15 cache-threshold=0.12", FAST);
+    Player player("prompt=ball steps=1 num-frames=-1 qos-cache=true qos-cache-max=0.15 cache-threshold=0.12",
+                  FAST);
     player.play(); // no live stream: what matters is how long the frames last
     play_on(player, 9 + 12 * 8);
     fail_unless(std::abs(stat<double>(player.gen, "cache-threshold") - 0.15) < 1e-9);
