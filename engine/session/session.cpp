@@ -55,6 +55,7 @@ std::optional<Frames> Session::next() {
     c10::InferenceMode guard;
     const InStream in_stream(stream_);
     set_thread_count(family_->placement.threads);
+    const LibraryThreads library(family_->placement.device.is_cpu() ? 1 : family_->placement.threads);
     std::optional<Frames> frames;
     with_memory_told(family_->placement.device, "This video", video_->outline().bytes,
                      "ask for a smaller picture, a smaller base-num-frames or fewer frames.",
