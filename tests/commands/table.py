@@ -130,7 +130,7 @@ NOT_TRIED = [
         "tests/gpu.sh pack", "tests/gpu.sh run", "tests/gpu/backends.py", "tests/gpu/backends.py [SECONDS]", "tests/gpu/goals.py",
         "tests/gpu/goals.py FOLDER")),
     NotTried("installs packages", ("apt-get update", "apt-get install", "apt-get install -y --no-install-recommends", "sudo sh -c", "su -c")),
-    NotTried("needs packages of Python that it fetches", ("python3 -m", "tests/quality/record_ssim.py", "tests/text/refresh_cleaning_pairs.py")),
+    NotTried("needs packages of Python that it fetches", ("python3 -m", "tests/quality/record_ssim.py", "tests/text/refresh_cleaning_pairs.py", "tests/text/refresh_caption_pairs.py")),
     NotTried("needs Diffusers, some GB of packages of Python", ("tools/bench/peer_diffusers.py",
              "tools/bench/peer_diffusers.py models/demo", "pipelines/benchmark.sh --caches --peer")),
     NotTried("needs another training of the model, and measures for half an hour", ("tools/demo/take-in.sh FOLDER",)),
