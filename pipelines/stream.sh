@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # Generates a video and writes, streams or shows it, with a line of progress; Ctrl-C ends it properly:
 #
-#   pipelines/stream.sh KIND [TARGET] [PROPERTY=VALUE...] [OPTION...]
+#   pipelines/stream.sh KIND [TARGET] [NAME=VALUE...] [OPTION...]
 #   pipelines/stream.sh --help
 #
 # Installs what is missing and builds, as quickstart.sh does. TORCH_DIR=FOLDER: use that LibTorch.

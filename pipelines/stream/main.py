@@ -20,31 +20,35 @@ import recipes
 from player import Line, Player
 from relay import Relay
 
+RESEND_SECONDS = {"rtmp": 4, "srt": 10}
 PROMPT = "a white boat moving left on the sea"
 
 
 def arguments():
     kinds = "\n".join(f"  {kind:5} {recipe.what}\n        TARGET: {recipe.target}, {recipe.default}\n        "
-                      f"{recipes.line(recipe, recipe.default, {'prompt': '...'}, '')}" for kind, recipe in recipes.RECIPES.items())
+                      f"{recipes.line(recipe, recipe.default, {'prompt': '...'}, '')}"
+                      for kind, recipe in recipes.RECIPES.items())
     parser = argparse.ArgumentParser(
         prog="stream.sh", formatter_class=argparse.RawDescriptionHelpFormatter,
-        usage="stream.sh KIND [TARGET] [PROPERTY=VALUE...] [OPTION...]",
+        usage="stream.sh KIND [TARGET] [NAME=VALUE...] [OPTION...]",
         description="Generates a video and writes, streams or shows it. Ctrl-C ends it properly: files are finished.",
-        epilog=f"PROPERTY=VALUE: of motioncachegen, as in gst-launch-1.0: prompt=\"a red ball\" num-frames=96 cache-preset=fast.\n"
-               f"Live streams have no end (num-frames=-1) and hold their rate (underrun=repeat) unless told otherwise.\n\n"
+        epilog="NAME=VALUE: of motioncachegen, as in gst-launch-1.0, for example prompt=\"a red ball\" num-frames=96.\n"
+               "Live streams have no end (num-frames=-1) and hold their rate (underrun=repeat) unless told otherwise.\n\n"
                f"KIND, with the pipeline that it plays:\n{kinds}")
     parser.add_argument("kind", choices=recipes.RECIPES, metavar="KIND", help="the recipe, see below")
-    parser.add_argument("words", nargs="*", metavar="TARGET, PROPERTY=VALUE", help="where to, and settings of the element")
+    parser.add_argument("words", nargs="*", metavar="TARGET, NAME=VALUE", help="where to, and settings of the element")
     parser.add_argument("--size", metavar="WxH", help="generate this size, in multiples of 16 (default: the model's)")
     parser.add_argument("--fps", metavar="N[/M]", help="generate this rate (default: the model's)")
-    parser.add_argument("--bitrate", type=positive, metavar="KBIT", help="of the encoder, in kbit/s (default: x264enc's)")
+    parser.add_argument("--bitrate", type=positive, metavar="KBIT",
+                        help="of the encoder, in kbit/s (default: x264enc's)")
     parser.add_argument("--print", action="store_true", help="print the line for gst-launch-1.0, and play nothing")
     lost = parser.add_argument_group("when the connection of rtmp or srt is lost")
     lost.add_argument("--keep", type=seconds, default=60, metavar="SECONDS",
-                      help="of a live stream as much is kept, older parts are dropped; with is-live=false generation waits "
-                      "instead (default: 60)")
-    lost.add_argument("--resend", type=seconds, default=4, metavar="SECONDS",
-                      help="as much is sent again, since nobody knows what had arrived (default: 4)")
+                      help="of a live stream as much is kept, older parts are dropped; with is-live=false generation "
+                      "waits instead (default: 60)")
+    lost.add_argument("--resend", type=seconds, metavar="SECONDS",
+                      help="as much is sent again, since nobody knows what had arrived (default: 4 for rtmp; 10 for srt, "
+                      "which takes five seconds to notice)")
     lost.add_argument("--stall", type=seconds, default=10, metavar="SECONDS",
                       help="a peer that takes nothing for so long counts as lost; 0: never (default: 10)")
     lost.add_argument("--retry", type=seconds, default=0, metavar="SECONDS",
@@ -59,7 +63,8 @@ def arguments():
         else:
             targets.append(word)
     if len(targets) > 1:
-        parser.error(f"one TARGET, not {len(targets)}: {', '.join(targets)}. Put a prompt into quotes: prompt=\"a red ball\"")
+        parser.error(f"one TARGET, not {len(targets)}: {', '.join(targets)}. Put a prompt into quotes: "
+                     "prompt=\"a red ball\"")
     options.target = targets[0] if targets else options.recipe.default
     options.properties = with_defaults(properties, options.recipe)
     options.caps = caps(parser, options)
@@ -114,7 +119,8 @@ def set_properties(element, properties):
         try:
             element.set_property(name, value_of(spec, text))
         except (ValueError, KeyError):
-            raise ValueError(f"{name}={text} is no value of it: gst-inspect-1.0 motioncachegen tells its range.") from None
+            raise ValueError(f"{name}={text} is no value of it: gst-inspect-1.0 motioncachegen tells its "
+                             "range.") from None
 
 
 def value_of(spec, text):
@@ -155,7 +161,8 @@ def follow_video(silence, gen):
 
 def pipeline_of(options):
     recipe, live = options.recipe, options.properties.get("is-live", "false").lower() in ("true", "yes", "1")
-    sink = "appsink name=relayed emit-signals=true max-buffers=16" if recipe.relay else recipe.sink.format(options.target)
+    relayed = "appsink name=relayed emit-signals=true max-buffers=16"
+    sink = relayed if recipe.relay else recipe.sink.format(options.target)
     parts = ["motioncachegen name=gen", *([options.caps] if options.caps else []), recipes.launch(recipe, options.caps)]
     pipeline = Gst.parse_launch(" ! ".join(parts) + f" ! {sink}")
     gen = pipeline.get_by_name("gen")
@@ -184,6 +191,8 @@ def relay_of(options, pipeline, live, line):
         sink += " auto-reconnect=false"
         if "mode=listener" in options.target or re.match(r"srt://:", options.target):
             options.stall = 0  # waits for somebody who calls
+    if options.resend is None:
+        options.resend = RESEND_SECONDS[options.kind]
     locations = recipes.locations(options.recipe, options.target)
     return Relay(appsink, sink, locations, live, options, line.say)
 

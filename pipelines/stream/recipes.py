@@ -30,19 +30,20 @@ RECIPES = {
     "mp4": Recipe("an MP4 file", "FILE", "out.mp4", "x264enc name=enc ! mp4mux", "filesink name=sink", "location={}",
                   "never", writes="file"),
     "fmp4": Recipe("a fragmented MP4 file, which plays even if the program is killed", "FILE", "out.mp4",
-                   H264 + " ! mp4mux fragment-duration=500 streamable=true", "filesink name=sink buffer-mode=unbuffered",
-                   "location={}", "never", writes="file"),
+                   H264 + " ! mp4mux fragment-duration=500 streamable=true",
+                   "filesink name=sink buffer-mode=unbuffered", "location={}", "never", writes="file"),
     "hls": Recipe("HLS: segments and a playlist, for any web server", "FOLDER", "hls",
                   "x264enc name=enc speed-preset=veryfast key-int-max={gop} ! h264parse",
                   "hlssink2 name=sink target-duration=2 playlist-length=0",
                   "location={}/segment%05d.ts playlist-location={}/index.m3u8", "endless", writes="folder"),
     "rtmp": Recipe("RTMP with a silent audio track; connects again when the server comes back", "URL",
                    "rtmp://127.0.0.1/live/motioncache",
-                   f"{H264} ! h264parse ! queue ! mux. {SILENCE} flvmux name=mux streamable=true latency=10000000000", "rtmp2sink name=sink",
-                   "location={}", "always", relay=True),
+                   f"{H264} ! h264parse ! queue ! mux. {SILENCE} "
+                   "flvmux name=mux streamable=true latency=10000000000", "rtmp2sink name=sink", "location={}", "always",
+                   relay=True),
     "srt": Recipe("MPEG-TS by SRT; connects again when the peer comes back", "URL", "srt://127.0.0.1:7001",
-                  H264 + " ! h264parse config-interval=-1 ! mpegtsmux alignment=7", "srtsink name=sink", "uri={}", "always",
-                  relay=True),
+                  H264 + " ! h264parse config-interval=-1 ! mpegtsmux alignment=7", "srtsink name=sink", "uri={}",
+                  "always", relay=True),
     "v4l2": Recipe("a virtual camera of v4l2loopback", "DEVICE", "/dev/video0",
                    "videoconvert ! video/x-raw,format=YUY2 ! identity drop-allocation=true", "v4l2sink name=sink",
                    "device={}", "always"),
@@ -64,16 +65,21 @@ def locations(recipe, target):
 
 
 def quoted(value):
-    """For gst-launch-1.0 on a shell's command line. It parses its arguments again, hence two pairs of quotes."""
+    """For gst-launch-1.0 on a shell's command line. It parses its arguments again, so that a text with quotes needs
+    another pair."""
     if re.fullmatch(r"[\w./:%+-]+", value):
         return value
+    if not re.search(r"""["'\\$`!]""", value):
+        return f'"{value}"'
     return shlex.quote('"' + re.sub(r'(["\\])', r"\\\1", value) + '"')
 
 
 def line(recipe, target, properties, caps):
     """The recipe as a line for gst-launch-1.0."""
     source = "motioncachegen" + "".join(f" {name}={quoted(value)}" for name, value in properties.items())
-    sink = recipe.sink.format(target) + "".join(f" {name}={quoted(value)}" for name, value in locations(recipe, target).items())
+    sink = recipe.sink.format(target)
+    for name, value in locations(recipe, target).items():
+        sink += f" {name}={quoted(value)}"
     if recipe.relay and properties.get("is-live") == "true":
         sink += " sync=false"  # the source is on the clock already
     parts = [source, *([caps] if caps else []), f"{launch(recipe, caps)} ! {sink}"]
@@ -90,10 +96,11 @@ def prepare(recipe, target):
             os.makedirs(target, exist_ok=True)
         elif recipe.writes == "file":
             if os.path.isdir(target):
-                raise ValueError(f"{target} is a folder: name a file, for example {os.path.join(target, recipe.default)}.")
+                example = os.path.join(target, recipe.default)
+                raise ValueError(f"{target} is a folder: name a file, for example {example}.")
             os.makedirs(os.path.dirname(target) or ".", exist_ok=True)
         elif recipe.sink.startswith("v4l2sink") and not os.path.exists(target):
-            raise ValueError(f"{target} does not exist. Make it with v4l2loopback (package v4l2loopback-dkms): modprobe "
-                             "v4l2loopback exclusive_caps=1.")
+            raise ValueError(f"{target} does not exist. Make it with v4l2loopback (package v4l2loopback-dkms): "
+                             "modprobe v4l2loopback exclusive_caps=1.")
     except OSError as e:
         raise ValueError(f"{target} cannot be written: {e.strerror}. Name another place.") from e

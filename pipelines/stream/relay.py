@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Hands an encoded stream to a server that may go away.
 
-The generator's pipeline ends in an appsink. What it gives is kept in a backlog, and a thread feeds it to a second, short
-pipeline, appsrc ! SINK, that is made anew whenever the connection is lost: the generator runs on, and a server that comes
-back gets everything from a key frame shortly before the break on. Neither RTMP nor SRT tells what the other side has
-stored, so the last seconds that were handed over are sent again.
+The generator's pipeline ends in an appsink. What it gives is kept in a backlog, and a thread feeds it to a second,
+short pipeline, appsrc ! SINK, that is made anew whenever the connection is lost: the generator runs on, and a server
+that comes back gets everything from a key frame shortly before the break on. Neither RTMP nor SRT tells what the other
+side has stored, so the last seconds that were handed over are sent again.
 """
 import collections
 import threading
@@ -14,12 +14,13 @@ from gi.repository import Gst
 
 QUEUED_BYTES = 1 << 20   # in the appsrc of a connection
 RETRY = (0.5, 1, 2, 4)   # seconds between attempts; the last one goes on
+LINGER = 0.5             # seconds beyond the latency of SRT
 CHECK = 0.01             # seconds between looks at a connection that is busy
 
 
 class Backlog:
-    """Samples in order, and the position of the next one to send. Numbers count from the first sample of all. Old ones are
-    dropped in whole groups, from key frame to key frame."""
+    """Samples in order, and the position of the next one to send. Numbers count from the first sample of all. Old ones
+    are dropped in whole groups, from key frame to key frame."""
 
     def __init__(self, keep, resend, live):
         self.keep, self.resend, self.live = keep, resend, live  # seconds; live: whoever adds never waits
@@ -154,13 +155,20 @@ class Connection:
             self.error = f"the peer has taken nothing for {stall:g} s"
         return bool(message) and message.type == Gst.MessageType.EOS
 
+    def linger(self):
+        """Seconds that the peer holds back what it has got: with SRT what it has not played is lost when we go."""
+        stats = self.sink.get_property("stats")
+        callers = stats.get_value("callers") if stats.has_field("callers") else [stats]
+        known = [one.get_value("negotiated-latency-ms") for one in callers if one.has_field("negotiated-latency-ms")]
+        return max(known) / 1000 + LINGER if known else 0
+
     def close(self):
         self.pipeline.set_state(Gst.State.NULL)
 
 
 class Relay:
-    """From an appsink to connections. `tell` gets sentences; `finished` is called once, from the thread, with an error or
-    None."""
+    """From an appsink to connections. `tell` gets sentences; `finished` is called once, from the thread, with an error
+    or None."""
 
     def __init__(self, appsink, sink, locations, live, options, tell):
         self.backlog = Backlog(options.keep, options.resend, live)
@@ -210,6 +218,8 @@ class Relay:
             connection = Connection(self.sink, self.locations)
             begin = self.backlog.position
             complete = self._feed(connection)
+            if complete:
+                self.stopping.wait(connection.linger())
             connection.close()
             if complete or self.stopping.is_set():
                 break

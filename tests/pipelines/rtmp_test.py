@@ -54,10 +54,11 @@ def test_the_recording_is_the_stream(folder):
         expect_whole([file], whole)
         for i, (at, _) in enumerate(packets(file)):
             assert abs(at - i / RATE) < 0.0015, f"picture {i} is at {at} s"
-        volume = subprocess.run(["ffmpeg", "-v", "info", "-i", str(file), "-vn", "-af", "volumedetect", "-f", "null", "-"],
-                                stderr=subprocess.PIPE, text=True, check=True).stderr
+        volume = subprocess.run(["ffmpeg", "-v", "info", "-i", str(file), "-vn", "-af", "volumedetect", "-f", "null",
+                                 "-"], stderr=subprocess.PIPE, text=True, check=True).stderr
         assert "max_volume: -91.0 dB" in volume, volume
-        sound = float(probe(file, "-select_streams", "a", "-show_entries", "packet=pts_time", "-of", "csv=p=0").split()[-1].strip(","))
+        sound = probe(file, "-select_streams", "a", "-show_entries", "packet=pts_time", "-of", "csv=p=0")
+        sound = float(sound.split()[-1].strip(","))
         assert abs(sound - FRAMES / RATE) < 0.3, f"the sound ends at {sound} s"
         assert list((folder / "hls").glob("stream-*.ts")), "nginx has made no HLS of it"
 

@@ -34,7 +34,7 @@ def listens(port):
 
 
 class Nginx:
-    """nginx with libnginx-mod-rtmp: records what is published as live/KEY into recordings(), and tells of it in /stat."""
+    """nginx with libnginx-mod-rtmp: records what is published as live/KEY into recordings(), tells of it in /stat."""
     CONFIG = """
 daemon off; master_process off; worker_processes 1; pid {folder}/nginx.pid; error_log {folder}/error.log info;
 load_module {module};

@@ -27,7 +27,8 @@ class Stream:
         self.process = subprocess.Popen([sys.executable, str(MAIN), *words, *PATTERN], env=env, stderr=subprocess.PIPE,
                                         stdout=subprocess.DEVNULL, text=True)
         self.lines = []
-        self.reader = threading.Thread(target=lambda: self.lines.extend(iter(self.process.stderr.readline, "")), daemon=True)
+        read = iter(self.process.stderr.readline, "")
+        self.reader = threading.Thread(target=lambda: self.lines.extend(read), daemon=True)
         self.reader.start()
 
     def said(self, text):
@@ -63,7 +64,8 @@ class Stream:
 
 
 def probe(file, *options):
-    return subprocess.run(["ffprobe", "-v", "error", *options, str(file)], check=True, stdout=subprocess.PIPE, text=True).stdout
+    done = subprocess.run(["ffprobe", "-v", "error", *options, str(file)], check=True, stdout=subprocess.PIPE, text=True)
+    return done.stdout
 
 
 def packets(file):
@@ -74,8 +76,8 @@ def packets(file):
 
 def decoded(file):
     """The number of pictures that a decoder gets from it."""
-    return int(probe(file, "-select_streams", "v", "-count_frames", "-show_entries", "stream=nb_read_frames", "-of", "csv=p=0")
-               .split()[0].strip(","))
+    told = probe(file, "-select_streams", "v", "-count_frames", "-show_entries", "stream=nb_read_frames", "-of", "csv=p=0")
+    return int(told.split()[0].strip(","))
 
 
 def run_of(part, whole):
