@@ -33,7 +33,7 @@ def arguments():
         usage="stream.sh KIND [TARGET] [NAME=VALUE...] [OPTION...]",
         description="Generates a video and writes, streams or shows it. Ctrl-C ends it properly: files are finished.",
         epilog="NAME=VALUE: of motioncachegen, as in gst-launch-1.0, for example prompt=\"a red ball\" num-frames=96.\n"
-               "Live streams have no end (num-frames=-1) and hold their rate (underrun=repeat) unless told otherwise.\n\n"
+               "Live streams have no end (num-frames=-1) and hold their rate (underrun=repeat) unless told so.\n\n"
                f"KIND, with the pipeline that it plays:\n{kinds}")
     parser.add_argument("kind", choices=recipes.RECIPES, metavar="KIND", help="the recipe, see below")
     parser.add_argument("words", nargs="*", metavar="TARGET, NAME=VALUE", help="where to, and settings of the element")
@@ -47,8 +47,8 @@ def arguments():
                       help="of a live stream as much is kept, older parts are dropped; with is-live=false generation "
                       "waits instead (default: 60)")
     lost.add_argument("--resend", type=seconds, metavar="SECONDS",
-                      help="as much is sent again, since nobody knows what had arrived (default: 4 for rtmp; 10 for srt, "
-                      "which takes five seconds to notice)")
+                      help="as much is sent again, since nobody knows what had arrived (default: 4 for rtmp; 10 for "
+                      "srt, which takes five seconds to notice)")
     lost.add_argument("--stall", type=seconds, default=10, metavar="SECONDS",
                       help="a peer that takes nothing for so long counts as lost; 0: never (default: 10)")
     lost.add_argument("--retry", type=seconds, default=0, metavar="SECONDS",
@@ -138,32 +138,36 @@ def value_of(spec, text):
     return number
 
 
-def follow_video(silence, gen):
+def follow_video(silence, sound, gen):
     """The sound begins with the first frame, which comes when the model is loaded, and ends with the last one."""
-    begin = []
+    begin, end = [], []
 
     def video(_, info):
         if info.type & Gst.PadProbeType.BUFFER:
-            begin or begin.append(info.get_buffer().pts)
+            buffer = info.get_buffer()
+            begin or begin.append(buffer.pts)
+            end[:] = [buffer.pts + buffer.duration]
         elif info.get_event().type == Gst.EventType.EOS:
+            end.append(True)
             # Not from this thread: it may wait for the other one.
             threading.Thread(target=silence.send_event, args=(Gst.Event.new_eos(),), daemon=True).start()
         return Gst.PadProbeReturn.OK
 
-    def sound(_, info):
-        early = not begin or info.get_buffer().pts < begin[0]
-        return Gst.PadProbeReturn.DROP if early else Gst.PadProbeReturn.OK
+    def within(_, info):
+        pts = info.get_buffer().pts
+        outside = not begin or pts < begin[0] or len(end) > 1 and pts >= end[0]
+        return Gst.PadProbeReturn.DROP if outside else Gst.PadProbeReturn.OK
 
     gen.get_static_pad("src").add_probe(Gst.PadProbeType.BUFFER | Gst.PadProbeType.EVENT_DOWNSTREAM, video)
-    if silence.get_property("is-live"):
-        silence.get_static_pad("src").add_probe(Gst.PadProbeType.BUFFER, sound)
+    sound.get_static_pad("src").add_probe(Gst.PadProbeType.BUFFER, within)
 
 
 def pipeline_of(options):
-    recipe, live = options.recipe, options.properties.get("is-live", "false").lower() in ("true", "yes", "1")
+    recipe, live = options.recipe, recipes.is_live(options.properties)
     relayed = "appsink name=relayed emit-signals=true max-buffers=16"
     sink = relayed if recipe.relay else recipe.sink.format(options.target)
-    parts = ["motioncachegen name=gen", *([options.caps] if options.caps else []), recipes.launch(recipe, options.caps)]
+    parts = ["motioncachegen name=gen", *([options.caps] if options.caps else []),
+             recipes.launch(recipe, options.caps, live)]
     pipeline = Gst.parse_launch(" ! ".join(parts) + f" ! {sink}")
     gen = pipeline.get_by_name("gen")
     set_properties(gen, options.properties)
@@ -172,8 +176,7 @@ def pipeline_of(options):
         if options.bitrate:
             encoder.set_property("bitrate", options.bitrate)
     if silence:
-        silence.set_property("is-live", live)
-        follow_video(silence, gen)
+        follow_video(silence, pipeline.get_by_name("sound"), gen)
     if out:
         for name, value in recipes.locations(recipe, options.target).items():
             out.set_property(name, value)

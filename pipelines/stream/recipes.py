@@ -6,7 +6,7 @@ import shlex
 from typing import NamedTuple
 
 # Names that only the program needs; a line that is printed has none of them.
-ENCODER, SINK = " name=enc", " name=sink"
+NAMES = (" name=enc", " name=sink", " name=silence", " name=sound")
 
 
 class Recipe(NamedTuple):
@@ -22,9 +22,10 @@ class Recipe(NamedTuple):
 
 
 H264 = "x264enc name=enc tune=zerolatency speed-preset=veryfast key-int-max={gop}"
-# The muxer waits for pictures that are late, and this long: sound that goes ahead would push them out of their times.
+# In a live stream the muxer waits for pictures that are late: sound that goes ahead would push them out of their times.
+PATIENCE = " latency=10000000000"
 SILENCE = ("audiotestsrc name=silence wave=silence is-live=true ! audioconvert ! audio/x-raw,rate=44100,channels=2 ! "
-           "voaacenc bitrate=64000 ! aacparse ! queue ! mux.")
+           "voaacenc bitrate=64000 ! aacparse ! queue name=sound ! mux.")
 
 RECIPES = {
     "mp4": Recipe("an MP4 file", "FILE", "out.mp4", "x264enc name=enc ! mp4mux", "filesink name=sink", "location={}",
@@ -38,9 +39,9 @@ RECIPES = {
                   "location={}/segment%05d.ts playlist-location={}/index.m3u8", "endless", writes="folder"),
     "rtmp": Recipe("RTMP with a silent audio track; connects again when the server comes back", "URL",
                    "rtmp://127.0.0.1/live/motioncache",
-                   f"{H264} ! h264parse ! queue ! mux. {SILENCE} "
-                   "flvmux name=mux streamable=true latency=10000000000", "rtmp2sink name=sink", "location={}", "always",
-                   relay=True),
+                   H264 + " ! h264parse ! queue ! mux. " + SILENCE +
+                   " flvmux name=mux streamable=true{patience}", "rtmp2sink name=sink", "location={}",
+                   "always", relay=True),
     "srt": Recipe("MPEG-TS by SRT; connects again when the peer comes back", "URL", "srt://127.0.0.1:7001",
                   H264 + " ! h264parse config-interval=-1 ! mpegtsmux alignment=7", "srtsink name=sink", "uri={}",
                   "always", relay=True),
@@ -51,11 +52,16 @@ RECIPES = {
 }
 
 
-def launch(recipe, caps):
+def launch(recipe, caps, live):
     """With a key frame every two seconds: what servers ask for, and players wait for."""
     rate = re.search(r"framerate=(\d+)/(\d+)", caps)
     gop = round(2 * int(rate.group(1)) / int(rate.group(2))) if rate else 48  # models have 24 frames a second
-    return recipe.launch.replace("{gop}", str(max(1, gop)))
+    text = recipe.launch.replace("{gop}", str(max(1, gop))).replace("{patience}", PATIENCE if live else "")
+    return text if live else text.replace("is-live=true", "is-live=false")
+
+
+def is_live(properties):
+    return properties.get("is-live", "false").lower() in ("true", "yes", "1")
 
 
 def locations(recipe, target):
@@ -80,11 +86,11 @@ def line(recipe, target, properties, caps):
     sink = recipe.sink.format(target)
     for name, value in locations(recipe, target).items():
         sink += f" {name}={quoted(value)}"
-    if recipe.relay and properties.get("is-live") == "true":
+    if recipe.relay and is_live(properties):
         sink += " sync=false"  # the source is on the clock already
-    parts = [source, *([caps] if caps else []), f"{launch(recipe, caps)} ! {sink}"]
+    parts = [source, *([caps] if caps else []), f"{launch(recipe, caps, is_live(properties))} ! {sink}"]
     text = " ! ".join(parts)
-    for name in (ENCODER, SINK, " name=silence"):
+    for name in NAMES:
         text = text.replace(name, "")
     return f"gst-launch-1.0 -e {text}"
 

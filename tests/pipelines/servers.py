@@ -19,12 +19,12 @@ def free_port(kind=socket.SOCK_STREAM):
         return s.getsockname()[1]
 
 
-def wait_for(what, condition, seconds=30):
+def wait_for(what, condition, seconds=300, said=str):
     end = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > end:
-            raise AssertionError(f"not within {seconds} s: {what}")
-        time.sleep(0.05)
+            raise AssertionError(f"not within {seconds} s: {what}\n{said()}")
+        time.sleep(0.2)
 
 
 def listens(port):
@@ -109,6 +109,7 @@ class Proxy:
         self.server_port = port
         self.listener = socket.socket()
         self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        self.listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, 536)
         self.listener.bind(("127.0.0.1", 0))
         self.listener.listen()
         self.port = self.listener.getsockname()[1]

@@ -15,6 +15,7 @@ from servers import wait_for
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 MAIN = ROOT / "pipelines" / "stream" / "main.py"
+os.environ["MOTIONCACHE_ENGINE"] = "testpattern"
 PATTERN = ["seed=1", "cache=none"]  # the same pictures, and so the same coded ones, in each run
 
 
@@ -22,7 +23,7 @@ class Stream:
     """stream.sh behind its setup."""
 
     def __init__(self, *words, steps_ms=0):
-        env = dict(os.environ, MOTIONCACHE_ENGINE="testpattern", MOTIONCACHE_TESTPATTERN=f"step-ms={steps_ms}")
+        env = dict(os.environ, MOTIONCACHE_TESTPATTERN=f"step-ms={steps_ms}")
         self.words = words
         self.process = subprocess.Popen([sys.executable, str(MAIN), *words, *PATTERN], env=env, stderr=subprocess.PIPE,
                                         stdout=subprocess.DEVNULL, text=True)
@@ -34,15 +35,20 @@ class Stream:
     def said(self, text):
         return any(text in line for line in self.lines)
 
-    def await_line(self, text, seconds=60):
-        wait_for(f"{text!r} from {self.words}, only\n{''.join(self.lines)}",
-                 lambda: self.said(text) or self.process.poll() is not None, seconds)
-        assert self.said(text), f"{self.words} ended without {text!r}:\n{''.join(self.lines)}"
+    def await_that(self, what, condition):
+        """While it runs."""
+        wait_for(what, lambda: condition() or self.process.poll() is not None, said=lambda: "".join(self.lines))
+        if not condition():
+            self.reader.join(10)
+            raise AssertionError(f"{self.words} ended before this: {what}\n{''.join(self.lines)}")
+
+    def await_line(self, text):
+        self.await_that(repr(text), lambda: self.said(text))
 
     def interrupt(self):
         self.process.send_signal(signal.SIGINT)
 
-    def end(self, status=0, seconds=120):
+    def end(self, status=0, seconds=600):
         try:
             seen = self.process.wait(seconds)
         except subprocess.TimeoutExpired:
@@ -64,7 +70,8 @@ class Stream:
 
 
 def probe(file, *options):
-    done = subprocess.run(["ffprobe", "-v", "error", *options, str(file)], check=True, stdout=subprocess.PIPE, text=True)
+    command = ["ffprobe", "-v", "error", *options, str(file)]
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
     return done.stdout
 
 
@@ -76,7 +83,8 @@ def packets(file):
 
 def decoded(file):
     """The number of pictures that a decoder gets from it."""
-    told = probe(file, "-select_streams", "v", "-count_frames", "-show_entries", "stream=nb_read_frames", "-of", "csv=p=0")
+    told = probe(file, "-select_streams", "v", "-count_frames", "-show_entries", "stream=nb_read_frames", "-of",
+                 "csv=p=0")
     return int(told.split()[0].strip(","))
 
 
