@@ -100,7 +100,7 @@ def test_a_live_stream_runs_on_while_the_server_is_away(folder):
 
 
 def test_a_peer_that_stops_reading_is_left(folder):
-    big = (*WHOLE, "--size", "320x176", "--bitrate", "20000")
+    big = (*WHOLE, "--size", "640x352", "--bitrate", "20000")  # more than sockets swallow
     whole = reference(folder, *big[1:])
     with Nginx(folder) as server, Proxy(server.port) as proxy:
         url = server.url.replace(str(server.port), str(proxy.port))
