@@ -66,8 +66,8 @@ constexpr int TOKEN = 16; // pixels
 constexpr int REUSED = 4; // of so many turns one computes everything, where anything is reused
 
 // Sleeps in slices, as the engine works in layers.
-void work(int milliseconds, mc::Cancel cancel) {
-    const auto end = std::chrono::steady_clock::now() + std::chrono::milliseconds(milliseconds);
+void work(double milliseconds, mc::Cancel cancel) {
+    const auto end = std::chrono::steady_clock::now() + std::chrono::microseconds(int64_t(milliseconds * 1000));
     cancel.check();
     while (std::chrono::steady_clock::now() < end) {
         std::this_thread::sleep_for(std::min<std::chrono::steady_clock::duration>(
@@ -310,7 +310,7 @@ McFrames* mc_session_next(McSession* s, McError* error) {
         const auto begin = std::chrono::steady_clock::now();
         const double before = s->seconds;
         for (int step = 0; step < s->steps; step++) {
-            work(knobs.step_ms, s->cancel);
+            work(step_milliseconds(knobs, chunk, s->made_with.cache_threshold), s->cancel);
             s->forwards += s->forwards_a_step;
             s->seconds = before + std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
             if (s->on_step) s->on_step(s->user);
@@ -446,6 +446,7 @@ void mc_session_stats(McSession* s, McStats* out) {
     full.width = s->width;
     full.height = s->height;
     full.cache = MC_CACHE_NONE;
+    full.window_chunks = s->model->knobs.window;
     full.work = work_of(*s, s->forwards);
     full.seconds_transformer = s->seconds;
     full.step = int32_t(s->forwards / s->forwards_a_step - s->chunks * s->steps);

@@ -56,6 +56,11 @@ struct Progress {
     double fraction, seconds_left;
 };
 
+struct Threshold {
+    double now, before, load;
+    gint64 frame;
+};
+
 class Player {
   public:
     GstElement *pipeline, *gen;
@@ -124,7 +129,7 @@ class Player {
     void forget() {
         std::lock_guard lock(mutex_);
         frames.clear(), errors.clear(), warnings.clear(), chunks.clear(), log.clear();
-        prompts.clear(), titles.clear(), comments.clear(), progress.clear();
+        prompts.clear(), thresholds.clear(), progress.clear(), titles.clear(), comments.clear();
         eos = false;
     }
 
@@ -133,6 +138,7 @@ class Player {
     std::vector<Failure> errors, warnings;
     std::vector<Chunk> chunks;
     std::vector<Prompt> prompts;
+    std::vector<Threshold> thresholds;
     std::vector<std::string> titles, comments; // of tags
     std::vector<int> percents;
     std::vector<Progress> progress;
@@ -217,6 +223,13 @@ class Player {
                                               G_TYPE_INT, &p.step, "steps", G_TYPE_INT, &p.steps, "fraction", G_TYPE_DOUBLE,
                                               &p.fraction, "seconds-left", G_TYPE_DOUBLE, &p.seconds_left, nullptr));
                 self->progress.push_back(p);
+            }
+            if (gst_structure_has_name(s, "motioncache-qos")) {
+                Threshold t{};
+                fail_unless(gst_structure_get(s, "cache-threshold", G_TYPE_DOUBLE, &t.now, "before", G_TYPE_DOUBLE, &t.before,
+                                              "load", G_TYPE_DOUBLE, &t.load, "frame", G_TYPE_INT64, &t.frame, nullptr));
+                self->thresholds.push_back(t);
+                self->log.push_back("threshold");
             }
             if (!gst_structure_has_name(s, "motioncache-chunk")) break;
             Chunk c{};
