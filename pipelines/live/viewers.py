@@ -14,7 +14,8 @@ from gi.repository import Gst, GstSdp, GstWebRTC
 
 ANSWER_SECONDS = 10
 # Takes the stream's samples with their segments, and drops old ones where nobody takes them.
-SOURCE = "appsrc name=in is-live=true format=time handle-segment-change=true max-bytes=0 max-time=0 leaky-type=downstream"
+SOURCE = ("appsrc name=in is-live=true format=time handle-segment-change=true max-bytes=0 max-time=0 "
+          "leaky-type=downstream")
 
 
 def h264_payload(offer):

@@ -12,8 +12,8 @@ PAGE = pathlib.Path(__file__).with_name("page.html")
 BODY_BYTES = 64 << 10  # an offer has 5 to 10 KiB
 SECONDS = 10           # for a request to arrive
 VIEWERS = 8
-POLICY = ("default-src 'none'; script-src 'nonce-NONCE'; style-src 'nonce-NONCE'; connect-src 'self'; media-src 'self' blob:; "
-          "img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'; form-action 'none'")
+POLICY = ("default-src 'none'; script-src 'nonce-NONCE'; style-src 'nonce-NONCE'; connect-src 'self'; "
+          "media-src 'self' blob:; img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'; form-action 'none'")
 
 
 class Refused(Exception):
