@@ -39,6 +39,7 @@ Session::Session(std::shared_ptr<const Family> family, Request request)
         s.bytes_keys_values = o.bytes_keys_values;
         s.bytes_cache = o.bytes_cache;
         s.cache = o.cache;
+        s.window_chunks = o.window_chunks;
     });
 }
 
@@ -55,6 +56,7 @@ std::optional<Frames> Session::next() {
     c10::InferenceMode guard;
     const InStream in_stream(stream_);
     set_thread_count(family_->placement.threads);
+    const LibraryThreads library(family_->placement.device.is_cpu() ? 1 : family_->placement.threads);
     std::optional<Frames> frames;
     with_memory_told(family_->placement.device, "This video", video_->outline().bytes,
                      "ask for a smaller picture, a smaller base-num-frames or fewer frames.",
