@@ -10,15 +10,16 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(os.path.dirname(HERE), "stream")]
 try:
     import gi
-    gi.require_version("Gst", "1.0")
+    for name in ("Gst", "GstSdp", "GstWebRTC"):
+        gi.require_version(name, "1.0")
     from gi.repository import GLib, Gst
-    from viewers import Hls, Viewer
 except (ImportError, ValueError) as missing:
     sys.exit(f"{missing}: install python3-gi, gir1.2-gstreamer-1.0, gir1.2-gst-plugins-base-1.0 and "
              "gir1.2-gst-plugins-bad-1.0")
 import settings
 from player import Line, Player
 from studio import Studio
+from viewers import Hls, Viewer
 from web import Site
 
 DEFAULTS = {"prompt": "a white boat moving left on the sea", "num-frames": "-1", "is-live": "true",

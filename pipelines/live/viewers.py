@@ -7,9 +7,6 @@ import tempfile
 import threading
 import time
 
-import gi
-gi.require_version("GstSdp", "1.0")
-gi.require_version("GstWebRTC", "1.0")
 from gi.repository import Gst, GstSdp, GstWebRTC
 
 ANSWER_SECONDS = 10

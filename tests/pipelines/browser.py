@@ -86,12 +86,14 @@ class Browser:
 
     def type(self, selector, text):
         """Key by key, as somebody does."""
-        self.run(f"document.querySelector({json.dumps(selector)}).focus(); document.querySelector({json.dumps(selector)}).select()")
+        field = f"document.querySelector({json.dumps(selector)})"
+        self.run(f"{field}.focus(); {field}.select()")
         self.ask("Input.insertText", text=text)
 
     def press_enter(self):
         for kind in ("rawKeyDown", "char", "keyUp"):
-            self.ask("Input.dispatchKeyEvent", type=kind, key="Enter", code="Enter", text="\r", windowsVirtualKeyCode=13)
+            self.ask("Input.dispatchKeyEvent", type=kind, key="Enter", code="Enter", text="\r",
+                     windowsVirtualKeyCode=13)
 
     def screenshot(self, file):
         data = self.ask("Page.captureScreenshot", format="png")["data"]

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """The page of live.sh in Chromium: a prompt is typed, and the picture becomes another; and what the server refuses.
 
-live_test.py [FOLDER [NAME...]]: screenshots are kept in FOLDER."""
+The first argument, where it has a slash, is the folder in which a screenshot is kept."""
 import http.client
 import json
 import pathlib
@@ -16,7 +16,7 @@ from browser import Browser
 from stream import ROOT, Stream, main, missing_elements
 
 MAIN = ROOT / "pipelines" / "live" / "main.py"
-# The mean colour of the lowest eighth of the picture, where the test pattern has a colour of the prompt, and of all of it.
+# The mean colour of the picture, and of its lowest part, where the test pattern has a colour of the prompt.
 COLOURS = """(() => {
   const canvas = document.createElement("canvas"), video = document.querySelector("video");
   if (!video.videoWidth) return null;
@@ -96,7 +96,8 @@ def test_a_prompt_is_typed_and_the_picture_changes(folder):
         browser.type("#prompt", CAR)
         browser.press_enter()
         await_colour(browser, live, CAR)
-        browser.await_that("the new prompt is told", f"document.querySelector('#shown').textContent === {json.dumps(CAR)}")
+        browser.await_that("the new prompt is told",
+                           f"document.querySelector('#shown').textContent === {json.dumps(CAR)}")
         browser.await_that("figures", "Number(document.querySelector('#frames').textContent) > 20")
         # Figures go on, a queue is shown, and the queue's prompt follows.
         browser.type("#prompt", "a blue star")
@@ -151,9 +152,9 @@ def test_what_is_no_request_of_the_page_is_refused(folder):
     with Live("--port", "0", f"prompt={RED}") as live:
         own = f"http://127.0.0.1:{live.port}"
         assert live.post("/prompt", {"prompt": CAR}, Origin=own)[0] == 200
-        for headers in ({"Origin": "http://evil.example"}, {"Origin": "null"}, {"Origin": f"http://127.0.0.1:{live.port + 1}"},
-                        {"Origin": f"https://127.0.0.1:{live.port}"}, {"Sec_Fetch_Site": "cross-site"},
-                        {"Sec_Fetch_Site": "same-site"}):
+        for headers in ({"Origin": "http://evil.example"}, {"Origin": "null"},
+                        {"Origin": f"http://127.0.0.1:{live.port + 1}"}, {"Origin": f"https://127.0.0.1:{live.port}"},
+                        {"Sec_Fetch_Site": "cross-site"}, {"Sec_Fetch_Site": "same-site"}):
             assert live.post("/prompt", {"prompt": "a fish"}, **headers)[0] == 403, headers
         for host in ("evil.example", f"evil.example:{live.port}", "127.0.0.1", ""):
             assert live.post("/prompt", {"prompt": "a fish"}, Host=host)[0] == 421, host
@@ -225,7 +226,8 @@ def test_bodies_that_are_too_long_or_never_come(folder):
 
 def test_offers_that_are_none(folder):
     with Live("--port", "0") as live:
-        vp8 = "v=0\r\no=- 1 2 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\nm=video 9 UDP/TLS/RTP/SAVPF 96\r\na=rtpmap:96 VP8/90000\r\n"
+        vp8 = ("v=0\r\no=- 1 2 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\nm=video 9 UDP/TLS/RTP/SAVPF 96\r\n"
+               "a=rtpmap:96 VP8/90000\r\n")
         h264 = "a=rtpmap:97 H264/90000\r\na=fmtp:97 packetization-mode=1;profile-level-id=42e01f\r\n"
         for offer in ("", "hello", vp8, h264, "m=" + h264, vp8 + h264):
             status, said, _ = live.request("POST", "/whep", offer, Content_Type="application/sdp")
