@@ -275,17 +275,6 @@ static void check_texts(mc::Fields& values) {
         }
 }
 
-// The headers of the weight files tell more than the JSON files. Errors in them are left to the worker, which checks for
-// contradicting settings first.
-static ModelSizes sizes_of_model(const std::string& path) {
-    const auto outlines = mc::model::outlines(path);
-    try {
-        return sizes_of(*mc::model::ModelFolder::open(path));
-    } catch (const mc::Error&) {
-        return sizes_of(outlines.front());
-    }
-}
-
 static void begin(GstMotionCacheGen* self) {
     State& state = state_of(self);
     Job job;
@@ -310,7 +299,7 @@ static void begin(GstMotionCacheGen* self) {
     job.engine = wanted_engine();
     job.queue_chunks = stream.queue_chunks;
     if (!s.model.path) s.model.path = default_model_path();
-    const ModelSizes sizes = sizes_of_model(*s.model.path);
+    const ModelSizes sizes = sizes_of(mc::model::pictures_of(*s.model.path));
     if (!s.num_frames) s.num_frames = sizes.num_frames;
     {
         ObjectLock lock(self);
@@ -322,7 +311,7 @@ static void begin(GstMotionCacheGen* self) {
             self, LIBRARY, SETTINGS,
             ("This is a test pattern, not a generated video: unset MOTIONCACHE_ENGINE to generate."),
             (nullptr));
-    state.pacing.begin(stream, 4 * s.causal_block_size.value_or(sizes.causal_block_size));
+    state.pacing.begin(stream, 4 * s.causal_block_size.value_or(sizes.chunk_latents));
     state.given = false;
     state.told_update = -1;
     state.generator.start(std::move(job));

@@ -9,7 +9,6 @@
 
 #include "engine/cache/policy.h"
 #include "engine/cancel.h"
-#include "engine/model/config.h"
 #include "engine/request/fields.h"
 #include "engine/sampler/choices.h"
 #include "engine/sampler/image.h"

@@ -10,7 +10,7 @@
 #include <random>
 
 #include "engine/error.h"
-#include "engine/model/model_folder.h"
+#include "engine/families/skyreels_v2/folder.h"
 #include "tests/model/published.h"
 
 using namespace mc;
@@ -114,7 +114,7 @@ int run(int argc, char** argv) {
         folder + (layout == "original" ? "/google/umt5-xxl/spiece.model" : "/tokenizer/spiece.model");
     std::filesystem::copy_file(source_path("models/demo/tokenizer/spiece.model"), tokenizer,
                                std::filesystem::copy_options::overwrite_existing);
-    const auto opened = model::ModelFolder::open(folder);
+    const auto opened = model::skyreels_v2::Folder::open(folder);
     fill(*opened->transformer_tensors(), sparse);
     fill(*opened->vae_tensors(), false);
     fill(*opened->text_encoder_tensors(), sparse);

@@ -81,4 +81,19 @@ int64_t Stages::first_seen_from(const Row& row) const {
     return first;
 }
 
+int64_t Stages::most_kept(bool with_those_on_their_way) const {
+    // From there on every stage is like the one before.
+    const int64_t widest = noise2clean.empty() ? 0 : *std::max_element(noise2clean.begin(), noise2clean.end());
+    int64_t last = stage_steps() * (given + window + widest + clean_range + 2);
+    if (const auto all = rows()) last = noise2clean.empty() ? *all : std::min(last, *all);
+    int64_t most = 0;
+    for (int64_t r = 0; r < last; r++) {
+        const Row at = row(r);
+        most = std::max(most, (with_those_on_their_way ? at.end : at.begin) - first_seen_from(at));
+    }
+    int64_t first = first_seen_from(row(0));
+    for (int64_t c = given; c-- > first;) first = std::min(first, given_sees(c).begin);
+    return std::max(most, given - first + (with_those_on_their_way ? 1 : 0));
+}
+
 } // namespace mc::magi1

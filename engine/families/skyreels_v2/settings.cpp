@@ -82,12 +82,12 @@ Settings complete(const session::Request& r, const ModelFacts& model) {
         refuse(
             "end-image needs image too: the model was trained with a first picture or with a first and a last one.");
 
-    if (s.has_end_image && s.attention != model::Attention::FULL)
+    if (s.has_end_image && s.attention != Attention::FULL)
         refuse(
             "end-image needs attention=full: otherwise no frame attends to those after it, and the last picture changes nothing.");
     s.finished_chunks = r.finished_chunks.value_or(FinishedChunks::FROZEN);
     s.reference_windows = r.reference_windows.value_or(false);
-    if (r.finished_chunks && s.attention != model::Attention::KV)
+    if (r.finished_chunks && s.attention != Attention::KV)
         refuse(
             "finished-chunks is set but attention is not kv, so that finished chunks are computed in every step: set "
             "attention=kv, or drop it.");

@@ -17,8 +17,8 @@ struct Settings {
     int num_frames, steps, causal_block_size, ar_step, overlap_history, addnoise_condition;
     double guidance_scale, shift;
     int prompt_transition; // chunks
-    model::LongVideo long_video;
-    model::Attention attention;
+    LongVideo long_video;
+    Attention attention;
     cache::Settings cache;
     sampler::Finished finished_chunks;
     bool reference_windows;
