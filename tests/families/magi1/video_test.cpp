@@ -179,6 +179,191 @@ TEST(a_session_is_the_sampler_with_words_before_and_pictures_behind) {
     }
 }
 
+// The state keeps a given picture as the last step moved it; what is shown is the picture.
+TEST(a_video_begins_with_its_image) {
+    Request r = small(48);
+    r.image = sampler::Image{48, 32, {}};
+    for (int i = 0; i < 48 * 32 * 3; i++) r.image->rgb.push_back(uint8_t(i * 7 % 251));
+    for (const Opened* opened : {&distilled(), &base()}) {
+        at::Tensor latent, first;
+        r.trace = [&](const std::string& name, const at::Tensor& value) {
+            if (name == "image_latent") latent = value;
+            if (name == "latents.c0") first = value;
+        };
+        const Made made = make(*opened, r);
+        CHECK(lengths(made) == (std::vector<int64_t>{24, 24}));
+        CHECK(latent.size(1) == 1 && at::equal(first.narrow(1, 0, 1), latent));
+        Request other = small(48);
+        CHECK(!at::equal(whole(make(*opened, other)).narrow(1, 4, 44), whole(made).narrow(1, 4, 44)));
+    }
+}
+
+TEST(a_stream_without_end_is_the_beginning_of_any_and_takes_no_more_memory) {
+    for (bool cached : {false, true}) {
+        Request endless = small(magi1::ENDLESS);
+        if (cached) endless.cache.kind = CacheKind::MOTIONCACHE, endless.cache.warmup = 2, endless.cache.threshold = 0.02;
+        Session session(distilled().model, endless);
+        const session::Stats begun = session.stats();
+        CHECK(begun.frames_total == -1 && begun.chunks_total == -1 && begun.forwards_total == -1);
+        at::Tensor frames;
+        const auto pass = [&](int chunks) {
+            for (int i = 0; i < chunks; i++) {
+                const auto next = session.next();
+                CHECK(next && next->pixels.size(1) == 24);
+                if (next->first == 0) frames = next->pixels;
+            }
+        };
+        pass(12);
+        const auto resident = [] {
+            std::ifstream file("/proc/self/statm");
+            int64_t all = 0, pages = 0;
+            file >> all >> pages;
+            return pages * sysconf(_SC_PAGESIZE);
+        };
+        const int64_t before = resident();
+        const size_t shapes = session.calls().counts().size();
+        pass(40);
+        const int64_t grown = resident() - before;
+        std::printf("     40 chunks: %+.2f MiB\n", double(grown) / (1 << 20));
+        CHECK(grown < int64_t(8) << 20);
+        if (!cached) CHECK_EQ(session.calls().counts().size(), shapes);
+        CHECK_EQ(session.stats().chunks, 52);
+        // The duration of a long video is told as that of one without end.
+        Request finite = endless;
+        finite.num_frames = 24 * 12;
+        CHECK(at::equal(make(distilled(), finite, 1).chunks.at(0), frames));
+        CHECK_EQ(begun.bytes_planned, Session(distilled().model, finite).stats().bytes_planned);
+    }
+}
+
+TEST(a_prompt_changes_at_the_border_of_a_chunk) {
+    Request r = small(24 * 6);
+    const Made before = make(distilled(), r);
+    Session session(distilled().model, r);
+    std::vector<session::Frames> chunks;
+    chunks.push_back(*session.next());
+    Fields wanted;
+    wanted.prompt = "a white boat moving left on the sea";
+    CHECK_EQ(session.update(wanted), 1);
+    while (auto next = session.next()) chunks.push_back(*next);
+    CHECK_EQ(chunks.size(), size_t(6));
+    // Chunks 1, 2 and 3 are on their way when the first one leaves; the next that starts is the fourth.
+    for (size_t c = 0; c < chunks.size(); c++) {
+        CHECK_EQ(chunks[c].made_with->update, c < 4 ? 0 : 1);
+        CHECK_EQ(chunks[c].made_with->prompt, c < 4 ? *r.prompt : *wanted.prompt);
+    }
+    CHECK(at::equal(chunks[0].pixels, before.chunks[0]));
+    CHECK(!at::equal(chunks[4].pixels, before.chunks[4]));
+    // At once with the prompt that was changed to: not the same, for the chunks before are others.
+    wanted.prompt = "  ";
+    CHECK_ERROR(session.update(wanted), MC_ERROR_SETTINGS, "new prompt is empty");
+}
+
+TEST(guidance_scales_the_table_of_the_model) {
+    Request r = small(24);
+    const at::Tensor as_published = whole(make(base(), r));
+    r.guidance_scale = 7.5;
+    CHECK(at::equal(whole(make(base(), r)), as_published));
+    r.guidance_scale = 3;
+    const at::Tensor weaker = whole(make(base(), r));
+    CHECK(!at::equal(weaker, as_published));
+    const auto guides = magi1::guides_of(base().model->folder.runtime, 3.0);
+    CHECK(guides.size() == 5 && guides[0].text == 3 && guides[0].previous == 1.5 && guides[4].text == 0);
+    CHECK_EQ(make(base(), r).stats.forwards, 3 * 8);
+    // Changed while it is made, from a chunk on.
+    Session session(base().model, small(24 * 6));
+    Fields wanted;
+    wanted.guidance_scale = 3;
+    session.next();
+    session.update(wanted);
+    int64_t with = 0;
+    while (auto next = session.next()) with += next->made_with->guidance_scale == 3;
+    CHECK_EQ(with, 2);
+}
+
+TEST(caches_compute_less_and_are_the_published_ones) {
+    Request r = small(24 * 5);
+    r.steps = 16;
+    const Made none = make(distilled(), r);
+    CHECK_EQ(none.stats.count.turns, none.stats.count.whole);
+    CHECK_EQ(none.stats.bytes_cache, 0);
+    for (auto kind : {CacheKind::TEACACHE, CacheKind::FLOWCACHE, CacheKind::MOTIONCACHE}) {
+        r.cache = {};
+        r.cache.kind = kind;
+        r.cache.threshold = 0.05;
+        r.cache.warmup = 2;
+        const Made made = make(distilled(), r);
+        CHECK_EQ(made.stats.count.turns, none.stats.count.turns);
+        CHECK(made.stats.count.reused + made.stats.count.sparse > 10);
+        CHECK_EQ(made.stats.count.extra, 0); // neither passes of finished chunks
+        CHECK(made.stats.flop_transformer < none.stats.flop_transformer);
+        CHECK(made.stats.cache == kind && made.stats.bytes_cache > 0);
+        CHECK(whole(made).isfinite().all().item<bool>());
+    }
+    r.finished_chunks = FinishedChunks::REFRESHED;
+    CHECK_EQ(make(distilled(), r).stats.count.extra, 4);
+}
+
+TEST(what_cannot_be_is_refused_by_name) {
+    const auto refused = [](const Opened& opened, const char* text, auto change) {
+        Request r = small(24);
+        change(r);
+        CHECK_ERROR(Session(opened.model, r), MC_ERROR_SETTINGS, text);
+    };
+    refused(distilled(), "No prompt", [](Request& r) { r.prompt.reset(); });
+    refused(distilled(), "width is 16 but must be from 32", [](Request& r) { r.width = 16; });
+    refused(distilled(), "height 40 is not a multiple of 16; the nearest are 32 and 48", [](Request& r) { r.height = 40; });
+    refused(distilled(), "steps is 10, which this distilled model was not trained for", [](Request& r) { r.steps = 10; });
+    refused(base(), "steps is 10, which is not a multiple of the 4 chunks", [](Request& r) { r.steps = 10; });
+    refused(distilled(), "12 steps have three sizes", [](Request& r) { r.steps = 12, r.ar_step = 2; });
+    refused(distilled(), "ar-step is 3 but must divide steps, which is 8", [](Request& r) { r.ar_step = 3; });
+    refused(distilled(), "a chunk of MAGI-1 has 6 latent frames", [](Request& r) { r.causal_block_size = 3; });
+    refused(distilled(), "guidance-scale has no effect on this distilled model", [](Request& r) { r.guidance_scale = 6; });
+    refused(distilled(), "finished-chunks=frozen goes with a cache",
+            [](Request& r) { r.finished_chunks = FinishedChunks::FROZEN; });
+    refused(distilled(), "cache-threshold is set but nothing is cached", [](Request& r) { r.cache.threshold = 0.1; });
+    refused(distilled(), "cache-vote belongs to cache=motioncache",
+            [](Request& r) { r.cache.kind = CacheKind::TEACACHE, r.cache.vote = 0.5; });
+    refused(distilled(), "cache-preset=fast is not known for MAGI-1",
+            [](Request& r) { r.cache.kind = CacheKind::MOTIONCACHE, r.cache.preset = CachePreset::FAST; });
+    refused(distilled(), "cache-reuse=taylor",
+            [](Request& r) { r.cache.kind = CacheKind::FLOWCACHE, r.cache.reuse = cache::Reuse::TAYLOR; });
+    for (auto kind : {CacheKind::TEACACHE, CacheKind::FLOWCACHE, CacheKind::MOTIONCACHE})
+        refused(base(), "is for a distilled MAGI-1, which computes one branch", [&](Request& r) { r.cache.kind = kind; });
+    const Opened unbounded({.noise2clean = {}});
+    refused(unbounded, "num-frames=-1 has no end", [](Request& r) { r.num_frames = magi1::ENDLESS; });
+    CHECK_EQ(whole(make(unbounded, small(30))).size(1), 30);
+}
+
+TEST(windows_and_steps_are_those_asked_for) {
+    Request r = small(48);
+    r.ar_step = 8; // a window of one
+    CHECK_EQ(make(distilled(), r).stats.forwards, 16);
+    r.ar_step = 4;
+    CHECK_EQ(make(distilled(), r).stats.forwards, 12);
+    r.ar_step.reset();
+    for (int steps : {12, 16, 32}) {
+        r.steps = steps;
+        CHECK_EQ(make(distilled(), r).stats.forwards, steps / 4 * 5);
+    }
+}
+
+TEST(cancelling_ends_a_video_within_a_row) {
+    McCancel token;
+    Request r = small(24 * 4);
+    r.cancel = Cancel(&token);
+    int rows = 0;
+    r.trace = [&](const std::string& name, const at::Tensor&) {
+        if (name == "steps.latents" && ++rows == 3) token.set = true;
+    };
+    Session session(distilled().model, r);
+    CHECK_ERROR(session.next(), MC_CANCELLED, "Cancelled");
+    CHECK_EQ(rows, 3);
+    session::LoadOptions o = options();
+    o.cancel = Cancel(&token);
+    CHECK_ERROR(Model::open(distilled().config, o), MC_CANCELLED, "Cancelled");
+}
+
 int main(int argc, char** argv) {
     const c10::InferenceMode inference;
     set_thread_count(2);
