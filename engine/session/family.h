@@ -59,6 +59,7 @@ class Family {
     // (MC_ERROR_MEMORY, with both numbers), and plans.
     virtual std::unique_ptr<Video> begin(Request request) const = 0;
     virtual int64_t bytes() const = 0; // of all weights held
+    virtual ModelFamily name() const = 0;
     Placement placement;
 };
 

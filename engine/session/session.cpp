@@ -17,6 +17,7 @@ namespace mc::session {
 
 Session::Session(std::shared_ptr<const Family> family, Request request)
     : family_(std::move(family)), stream_(new_stream(family_->placement.device)), cancel_(request.cancel) {
+    check_fields(request, family_->name());
     const InStream in_stream(stream_);
     MadeWith asked;
     asked.prompt = request.prompt.value_or("");
@@ -85,7 +86,7 @@ std::optional<Frames> Session::make_next() {
 
 int64_t Session::update(const Fields& wanted, std::optional<int64_t> frames) {
     const auto refuse = [](const std::string& message) { throw Error(MC_ERROR_SETTINGS, message); };
-    check_ranges(wanted);
+    check_fields(wanted, family_->name());
     const Outline& o = video_->outline(); // does not change
     if (!o.changes) refuse("Videos of this model cannot be changed while they are made: start a new one.");
     if (wanted.prompt && text::clean_prompt(*wanted.prompt).empty())
