@@ -28,6 +28,7 @@
 #include "gst/prompts_file.h"
 #include "gst/settings.h"
 #include "gst/stats.h"
+#include "gst/video_file.h"
 
 namespace mc::gst {
 
@@ -43,6 +44,7 @@ struct Job {
     Fields settings; // model.path and num_frames are set
     Engine engine;
     int queue_chunks = 2;
+    int model_rate_n = 24, model_rate_d = 1; // frames per second that the model makes, whatever the caps say
     std::vector<StoryLine> story; // begins with the first frame; settings.prompt is its first prompt
 };
 
@@ -89,6 +91,7 @@ class Generator {
 
     struct Images {
         std::optional<ImageFile> first, last;
+        std::optional<VideoFile> before;
     };
 
     // ---- any thread ----

@@ -301,6 +301,7 @@ static void begin(GstMotionCacheGen* self) {
     if (!s.model.path) s.model.path = default_model_path();
     const ModelSizes sizes = sizes_of(mc::model::pictures_of(*s.model.path));
     if (!s.num_frames) s.num_frames = sizes.num_frames;
+    job.model_rate_n = sizes.preferred.frame_rate_n, job.model_rate_d = sizes.preferred.frame_rate_d;
     {
         ObjectLock lock(self);
         state.sizes = sizes;

@@ -49,7 +49,8 @@ MemoryPlan plan_memory(const Settings& settings, const Planned& model) {
     plan.vae = model.vae.decode_bytes(CHUNK, shape.height, shape.width, tiles_of(model.facts.runtime));
     if (settings.given)
         plan.vae = std::max(plan.vae, model.vae.encode_bytes(settings.given, shape.height, shape.width,
-                                                             tiles_of(model.facts.runtime)));
+                                                             tiles_of(model.facts.runtime)) +
+                                          int64_t(settings.given) * LATENT * 3 * settings.height * settings.width * 4);
     if (model.device.is_cpu()) plan.text = TextEncoder::encode_bytes(model.text_encoder, model.text, c.text_rows);
     return plan;
 }

@@ -22,6 +22,7 @@ struct Model final : session::Family {
     std::unique_ptr<session::Video> begin(session::Request request) const override;
     Planned planned() const; // points into this
     int64_t bytes() const override;
+    ModelFamily name() const override { return ModelFamily::MAGI1; }
 
     model::magi1::Folder folder;
     SpecialTokens tokens;

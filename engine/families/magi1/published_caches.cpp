@@ -90,9 +90,6 @@ cache::Settings choose_cache(const CacheFields& r, int branches, bool published)
                "guided by " + std::to_string(branches) + ", so set cache=none, or take its distilled weights.");
     if (const char* name = given_setting(r, false); name && kind != Kind::MOTIONCACHE)
         refuse(std::string(name) + " belongs to cache=motioncache, not to cache=" + name_of(kind) + ": drop it.");
-    if (r.reuse == cache::Reuse::TAYLOR)
-        refuse("cache-reuse=taylor extrapolates a residual, which is not what MAGI-1's caches reuse: take "
-               "cache-reuse=solver, which follows the size of a step.");
     switch (kind) {
     case Kind::NONE:
         break;

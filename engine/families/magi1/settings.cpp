@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <random>
+#include <utility>
 
 #include "engine/error.h"
 #include "engine/families/magi1/published_caches.h"
@@ -53,12 +54,50 @@ int window_of(const session::Request& r, const Runtime& model, int steps) {
     return steps / *r.ar_step;
 }
 
+// Latent frames of a video that is given.
+int latents_of(const sampler::Clip& clip, const Runtime& model) {
+    const int64_t frames = static_cast<int64_t>(clip.frames.size());
+    if (frames < LATENT)
+        refuse("prefix-video has " + std::to_string(frames) + " frames, and the model sees 4 at a time: give at least 4, or a "
+               "picture as image.");
+    if (int64_t(clip.frame_rate_n) != int64_t(model.frame_rate) * clip.frame_rate_d)
+        refuse("prefix-video has " + std::to_string(clip.frame_rate_n) + "/" + std::to_string(clip.frame_rate_d) +
+               " frames per second and the model makes " + std::to_string(model.frame_rate) +
+               ": give it at the model's rate, as videorate makes it.");
+    return static_cast<int>(std::min<int64_t>(frames, SEEN) / LATENT);
+}
+
 bool is_published(const ModelFacts& model, int steps) {
     const model::MagiDitConfig& c = model.transformer;
     return c.distilled && c.layers == 34 && c.width == 3072 && steps == 64;
 }
 
 } // namespace
+
+TokenChoice special_tokens(const std::string& names) {
+    TokenChoice choice{.high_quality = false, .duration = false};
+    if (names.empty() || names == "none") return choice;
+    constexpr std::pair<const char*, bool TokenChoice::*> KNOWN[] = {
+        {"hq", &TokenChoice::high_quality},           {"duration", &TokenChoice::duration},
+        {"borders", &TokenChoice::borders},           {"static", &TokenChoice::static_first_frames},
+        {"dynamic", &TokenChoice::dynamic_first_frames}, {"3d-model", &TokenChoice::three_d_model},
+        {"2d-anime", &TokenChoice::two_d_anime},      {"negative", &TokenChoice::negative}};
+    for (size_t begin = 0; begin <= names.size();) {
+        const size_t end = std::min(names.find('+', begin), names.size());
+        std::string name = names.substr(begin, end - begin);
+        name.erase(0, name.find_first_not_of(' '));
+        name.erase(name.find_last_not_of(' ') + 1);
+        const auto known = std::find_if(std::begin(KNOWN), std::end(KNOWN), [&](const auto& k) { return name == k.first; });
+        if (known == std::end(KNOWN)) {
+            std::string list;
+            for (const auto& [n, member] : KNOWN) list += std::string(n) + ", ";
+            refuse("special-tokens names \"" + name + "\", which is none of " + list.substr(0, list.size() - 2) + ".");
+        }
+        choice.*known->second = true;
+        begin = end + 1;
+    }
+    return choice;
+}
 
 std::string clean(const std::string& prompt) {
     return text::clean_prompt(prompt);
@@ -78,7 +117,7 @@ std::vector<Guide> guides_of(const Runtime& runtime, std::optional<double> scale
 
 Settings complete(const session::Request& r, const ModelFacts& model) {
     const Runtime& d = model.runtime;
-    check_ranges(r);
+    check_fields(r, ModelFamily::MAGI1);
     Settings s;
     s.prompt = clean(r.prompt.value_or(""));
     if (s.prompt.empty()) refuse("No prompt: set the property prompt to a sentence that describes the video.");
@@ -88,9 +127,6 @@ Settings complete(const session::Request& r, const ModelFacts& model) {
     check_size("width", s.width);
     check_size("height", s.height);
     s.num_frames = r.num_frames.value_or(d.frames);
-    if (r.causal_block_size && *r.causal_block_size != CHUNK)
-        refuse("causal-block-size is " + std::to_string(*r.causal_block_size) + " but a chunk of MAGI-1 has " +
-               std::to_string(CHUNK) + " latent frames: drop it.");
 
     SamplerSettings& p = s.sampler;
     p.stages.steps = r.steps.value_or(d.steps);
@@ -98,7 +134,12 @@ Settings complete(const session::Request& r, const ModelFacts& model) {
     p.stages.window = window_of(r, d, p.stages.steps);
     p.stages.noise2clean = d.noise2clean;
     p.stages.clean_range = d.clean_range;
+    if (r.end_image) refuse("end-image is for SkyReels-V2, not for MAGI-1: drop it."); // pixels, which check_fields does not see
+    if (r.image && r.prefix_video)
+        refuse("image and prefix-video both say how the video begins: drop one of them.");
     if (r.image) s.given = 1;
+    if (r.prefix_video) s.given = s.hidden = latents_of(*r.prefix_video, d);
+    s.tokens = special_tokens(r.special_tokens.value_or("hq+duration"));
     p.stages.given = s.given / CHUNK;
     if (s.num_frames != ENDLESS) {
         const int64_t latents = s.hidden + (int64_t(s.num_frames) + LATENT - 1) / LATENT;

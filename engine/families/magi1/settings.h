@@ -13,6 +13,7 @@ namespace mc::magi1 {
 constexpr int LATENT = 4;  // frames that a latent frame stands for
 constexpr int CHUNK = 6;   // latent frames of a chunk
 constexpr int ENDLESS = -1; // of num_frames
+constexpr int SEEN = 32;    // frames of a given video that the model goes on from, the last ones
 
 struct Settings {
     std::string prompt; // cleaned
@@ -38,6 +39,9 @@ Settings complete(const session::Request& request, const ModelFacts& model);
 
 // Guides for a scale of the guidance: the model's own but for the caption's weight.
 std::vector<Guide> guides_of(const model::magi1::Runtime& runtime, std::optional<double> scale);
+
+// Of names with + between. Throws MC_ERROR_SETTINGS for an unknown one.
+TokenChoice special_tokens(const std::string& names);
 
 // As the model reads it. Empty: nothing is left.
 std::string clean(const std::string& prompt);

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <chrono>
 #include <map>
+#include <span>
 
 #include "engine/device.h"
 #include "engine/families/magi1/settings.h"
@@ -69,7 +70,7 @@ struct MagiVideo final : session::Video {
     void tell_text(Meter& meter, clock::time_point start);
     void start(int64_t chunk, Meter& meter);
     void follow_changes(int64_t chunk, Meter& meter);
-    at::Tensor encode_picture(const sampler::Image& image);
+    at::Tensor encode_given(std::span<const sampler::Image> pictures);
     at::Tensor noise(int64_t chunk) const;
     void begin(Meter& meter);
     void step_row(Meter& meter);
@@ -182,13 +183,15 @@ void MagiVideo::start(int64_t chunk, Meter& meter) {
 
 // ---------------------------------------------------------------------------------------------------- beginning
 
-at::Tensor MagiVideo::encode_picture(const sampler::Image& image) {
-    const std::vector<float> pixels = sampler::image_to_pixels(image, settings.width, settings.height);
-    const at::Tensor video = at::tensor(pixels).view({3, 1, settings.height, settings.width});
-    const at::Tensor latent =
-        model.vae->encode(video, tiles, request.cancel, &vae_flop) * model.folder.runtime.scale;
-    trace("image_latent", latent);
-    return latent;
+// [C, latent frames, h, w], of one picture or of whole latent frames.
+at::Tensor MagiVideo::encode_given(std::span<const sampler::Image> pictures) {
+    at::Tensor video = at::empty({3, int64_t(pictures.size()), settings.height, settings.width}, at::kFloat);
+    for (size_t i = 0; i < pictures.size(); i++) {
+        std::vector<float> pixels = sampler::image_to_pixels(pictures[i], settings.width, settings.height);
+        video.select(1, int64_t(i)).copy_(
+            at::from_blob(pixels.data(), {3, settings.height, settings.width}, at::TensorOptions(at::kFloat)));
+    }
+    return model.vae->encode(video, tiles, request.cancel, &vae_flop) * model.folder.runtime.scale;
 }
 
 // [C, frames, h, w] on the model's device: the same numbers on every one, by their place in the video.
@@ -207,8 +210,14 @@ at::Tensor MagiVideo::noise(int64_t chunk) const {
 
 void MagiVideo::begin(Meter& meter) {
     const auto start = clock::now();
-    if (request.image) {
-        prefix = encode_picture(*request.image);
+    if (settings.given) {
+        const size_t seen = size_t(settings.given) * LATENT;
+        if (request.image)
+            prefix = encode_given({&*request.image, 1});
+        else
+            prefix = encode_given(std::span(request.prefix_video->frames).last(seen));
+        trace("given_latents", prefix);
+        request.image.reset(), request.prefix_video.reset();
         meter.update([&](Stats& s) { s.seconds_vae += since(start), s.flop_vae = vae_flop; });
     }
     passes = std::make_unique<magi_dit::Passes>(

@@ -187,7 +187,7 @@ TEST(a_video_begins_with_its_image) {
     for (const Opened* opened : {&distilled(), &base()}) {
         at::Tensor latent, first;
         r.trace = [&](const std::string& name, const at::Tensor& value) {
-            if (name == "image_latent") latent = value;
+            if (name == "given_latents") latent = value;
             if (name == "latents.c0") first = value;
         };
         const Made made = make(*opened, r);
@@ -196,6 +196,65 @@ TEST(a_video_begins_with_its_image) {
         Request other = small(48);
         CHECK(!at::equal(whole(make(*opened, other)).narrow(1, 4, 44), whole(made).narrow(1, 4, 44)));
     }
+}
+
+// What is given is not delivered, and neither is any of it twice.
+TEST(a_video_goes_on_from_another) {
+    const auto clip = [](int frames) {
+        sampler::Clip c;
+        for (int i = 0; i < frames; i++) c.frames.push_back({48, 32, std::vector<uint8_t>(48 * 32 * 3, uint8_t(5 * i))});
+        return c;
+    };
+    for (int given : {32, 45, 8, 5}) {
+        Request r = small(60);
+        r.prefix_video = clip(given);
+        at::Tensor prefix;
+        std::vector<at::Tensor> latents;
+        r.trace = [&](const std::string& name, const at::Tensor& value) {
+            if (name == "given_latents") prefix = value;
+            if (name.starts_with("latents.c")) latents.push_back(value);
+        };
+        const int seen = std::min(given, 32) / 4, whole_chunks = seen / 6, left = seen % 6;
+        const Made made = make(distilled(), r);
+        CHECK_EQ(prefix.size(1), seen);
+        CHECK_EQ(whole(made).size(1), 60);
+        CHECK_EQ(made.chunks[0].size(1), 24 - 4 * left);
+        CHECK_EQ(made.stats.count.extra > 0, true);
+        if (left) CHECK(at::equal(latents[0].narrow(1, 0, left), prefix.narrow(1, 6 * whole_chunks, left)));
+        // It is gone on from: other pictures before, another video.
+        for (sampler::Image& frame : r.prefix_video->frames) std::fill(frame.rgb.begin(), frame.rgb.end(), uint8_t(200));
+        CHECK(!at::equal(whole(make(distilled(), r)), whole(made)));
+    }
+    Request r = small(24);
+    r.prefix_video = clip(3);
+    CHECK_ERROR(Session(distilled().model, r), MC_ERROR_SETTINGS, "prefix-video has 3 frames");
+    r.prefix_video = clip(0);
+    CHECK_ERROR(Session(distilled().model, r), MC_ERROR_SETTINGS, "prefix-video has 0 frames");
+    r.prefix_video = clip(24);
+    r.prefix_video->frame_rate_n = 30;
+    CHECK_ERROR(Session(distilled().model, r), MC_ERROR_SETTINGS, "prefix-video has 30/1 frames per second and the model makes 24");
+    r.prefix_video->frame_rate_n = 24;
+    r.image = sampler::Image{16, 16, std::vector<uint8_t>(16 * 16 * 3, 9)};
+    CHECK_ERROR(Session(distilled().model, r), MC_ERROR_SETTINGS, "image and prefix-video both say");
+    // Three branches, and without end.
+    r.image.reset();
+    r.num_frames = magi1::ENDLESS;
+    CHECK_EQ(make(base(), r, 3).chunks.size(), size_t(3));
+}
+
+TEST(special_tokens_are_what_they_are_called) {
+    Request r = small(24);
+    const at::Tensor usual = whole(make(distilled(), r));
+    r.special_tokens = " duration + hq";
+    CHECK(at::equal(whole(make(distilled(), r)), usual));
+    std::vector<at::Tensor> others{usual};
+    for (const char* names : {"none", "hq", "borders+3d-model", "negative"}) {
+        r.special_tokens = names;
+        others.push_back(whole(make(base(), r)));
+        for (size_t i = 0; i + 1 < others.size(); i++) CHECK(!at::equal(others[i], others.back()));
+    }
+    r.special_tokens = "hq+bright";
+    CHECK_ERROR(Session(distilled().model, r), MC_ERROR_SETTINGS, "special-tokens names \"bright\", which is none of hq, duration");
 }
 
 TEST(a_stream_without_end_is_the_beginning_of_any_and_takes_no_more_memory) {
@@ -317,7 +376,7 @@ TEST(what_cannot_be_is_refused_by_name) {
     refused(base(), "steps is 10, which is not a multiple of the 4 chunks", [](Request& r) { r.steps = 10; });
     refused(distilled(), "12 steps have three sizes", [](Request& r) { r.steps = 12, r.ar_step = 2; });
     refused(distilled(), "ar-step is 3 but must divide steps, which is 8", [](Request& r) { r.ar_step = 3; });
-    refused(distilled(), "a chunk of MAGI-1 has 6 latent frames", [](Request& r) { r.causal_block_size = 3; });
+    refused(distilled(), "causal-block-size is for SkyReels-V2, not for MAGI-1", [](Request& r) { r.causal_block_size = 3; });
     refused(distilled(), "guidance-scale has no effect on this distilled model", [](Request& r) { r.guidance_scale = 6; });
     refused(distilled(), "finished-chunks=frozen goes with a cache",
             [](Request& r) { r.finished_chunks = FinishedChunks::FROZEN; });
