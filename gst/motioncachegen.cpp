@@ -4,7 +4,7 @@
  * @title: motioncachegen
  *
  * Generates a video from a text prompt, with an autoregressive video diffusion model (SkyReels-V2 Diffusion
- * Forcing). Without further settings it uses a small demo model that comes with the plugin.
+ * Forcing or MAGI-1). Without further settings it uses a small demo model that comes with the plugin.
  *
  * The element is not seekable. It produces exactly #GstMotionCacheGen:num-frames frames (-1: without end) and then
  * ends the stream; from READY to PAUSED it starts again with the first one. The frames of a chunk are pushed as
