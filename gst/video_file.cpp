@@ -60,7 +60,8 @@ class Reader {
         g_object_get(sink_, "eos", &eos, nullptr);
         return eos;
     }
-    bool has_no_video() const { return no_video_; }
+    // All that the file has came out of decodebin, or something did and an error after it: nobody takes sound.
+    bool has_no_video(bool failed) const { return !linked_ && (complete_ || (failed && others_)); }
     GstMessage* error() { return gst_bus_pop_filtered(bus_, GST_MESSAGE_ERROR); }
 
   private:
@@ -71,7 +72,10 @@ class Reader {
         const bool video = gst_caps_get_size(caps) > 0 &&
                            g_str_has_prefix(gst_structure_get_name(gst_caps_get_structure(caps, 0)), "video/");
         gst_caps_unref(caps);
-        if (!video) return;
+        if (!video) {
+            self->others_ = true;
+            return;
+        }
         GstElement* first = gst_bin_get_by_name(GST_BIN(self->pipeline_), "first");
         GstPad* into = gst_element_get_static_pad(first, "sink");
         if (!gst_pad_is_linked(into) && GST_PAD_LINK_SUCCESSFUL(gst_pad_link(pad, into))) self->linked_ = true;
@@ -79,12 +83,11 @@ class Reader {
         gst_object_unref(first);
     }
     static void on_last_pad(GstElement*, gpointer user) {
-        auto* self = static_cast<Reader*>(user);
-        self->no_video_ = !self->linked_;
+        static_cast<Reader*>(user)->complete_ = true;
     }
     GstElement *pipeline_ = nullptr, *sink_ = nullptr;
     GstBus* bus_ = nullptr;
-    std::atomic<bool> linked_{false}, no_video_{false};
+    std::atomic<bool> linked_{false}, others_{false}, complete_{false};
 };
 
 std::vector<uint8_t> pixels_of(GstSample* sample, GstVideoInfo& info) {
@@ -139,9 +142,12 @@ VideoFile read_video_file(const std::string& path, const char* property, int rat
     while (!give_up()) {
         GstSample* sample = reader.pull();
         if (!sample) {
-            if (GstMessage* message = reader.error()) tell(message, named);
-            if (reader.has_no_video())
+            GstMessage* message = reader.error();
+            if (reader.has_no_video(message)) {
+                if (message) gst_message_unref(message);
                 throw Error(MC_ERROR_READ, "The file of " + named + " has no pictures in it: give a video.");
+            }
+            if (message) tell(message, named);
             if (reader.ended()) break;
             continue;
         }
