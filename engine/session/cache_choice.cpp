@@ -11,7 +11,6 @@ using cache::Kind;
 using cache::MotionCacheSettings;
 using cache::Settings;
 using cache::TeaCacheSettings;
-using model::Attention;
 
 [[noreturn]] static void refuse(const std::string& message) {
     throw Error(MC_ERROR_SETTINGS, message);

@@ -157,9 +157,9 @@ int main(int argc, char** argv) {
             else if (name == "--seed")
                 request.seed = number();
             else if (name == "--attention" && (value == "full" || value == "causal" || value == "kv"))
-                request.attention = value == "full"     ? model::Attention::FULL
-                                    : value == "causal" ? model::Attention::CAUSAL
-                                                        : model::Attention::KV;
+                request.attention = value == "full"     ? Attention::FULL
+                                    : value == "causal" ? Attention::CAUSAL
+                                                        : Attention::KV;
             else
                 throw Error(MC_ERROR_SETTINGS, "Unknown argument " + name + " " + value + ".");
         }

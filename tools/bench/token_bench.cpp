@@ -152,7 +152,7 @@ int main(int argc, char** argv) {
     options.device = "cpu";
     options.calibration = false;
     session::Request base;
-    base.attention = model::Attention::KV;
+    base.attention = Attention::KV;
     try {
         for (int i = 1; i < argc; i++) {
             const std::string name = argv[i];

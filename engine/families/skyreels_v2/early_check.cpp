@@ -28,7 +28,7 @@ Checked check(const session::Request& request, const ModelFacts& facts) {
 }
 
 struct Early {
-    std::unique_ptr<model::ModelFolder> folder;
+    std::unique_ptr<model::skyreels_v2::Folder> folder;
     std::optional<model::Calibration> calibration;
     Checked checked;
 };
@@ -37,13 +37,13 @@ struct Early {
 Early look(const std::string& path, const session::LoadOptions& options, const session::Request& request) {
     Early early;
     const std::string file = model::calibration_file(path);
-    const std::vector<model::FolderOutline> outlines = model::outlines(path);
+    const auto outlines = model::skyreels_v2::outlines(path);
     if (options.calibration && std::filesystem::exists(file))
         early.calibration = model::parse_calibration(model::JsonObject::read(file));
     const model::Calibration* known = early.calibration ? &*early.calibration : nullptr;
     std::optional<Error> refused;
     bool possible = false;
-    for (const model::FolderOutline& o : outlines) {
+    for (const model::skyreels_v2::FolderOutline& o : outlines) {
         try {
             check(request, {o.transformer, o.vae, o.defaults, known});
             possible = true;
@@ -53,7 +53,7 @@ Early look(const std::string& path, const session::LoadOptions& options, const s
         }
     }
     if (!possible) throw *refused;
-    early.folder = model::ModelFolder::open(path);
+    early.folder = model::skyreels_v2::Folder::open(path);
     early.checked =
         check(request, {early.folder->transformer, early.folder->vae, early.folder->defaults, known});
     return early;
@@ -61,7 +61,7 @@ Early look(const std::string& path, const session::LoadOptions& options, const s
 
 session::MemoryForecast forecast(const Early& early, const session::LoadOptions& options, at::Device device,
                                  const session::Request& request) {
-    const model::ModelFolder& folder = *early.folder;
+    const model::skyreels_v2::Folder& folder = *early.folder;
     set_thread_count(session::thread_count(options)); // each takes memory
     session::MemoryForecast f;
     f.device = device;

@@ -9,6 +9,9 @@
 #include "engine/families/skyreels_v2/video.h"
 #include "engine/model/fingerprint.h"
 #include "engine/model/tokenizer_json.h"
+#include "engine/networks/t5/t5_files.h"
+#include "engine/networks/wan_dit/wan_dit_files.h"
+#include "engine/networks/wan_vae/wan_vae_files.h"
 #include "engine/session/device_errors.h"
 #include "engine/session/memory.h"
 
@@ -67,10 +70,10 @@ static std::shared_ptr<Model> load(std::shared_ptr<Model> m, const model::Tensor
 }
 
 std::shared_ptr<const Model> Model::open(const std::string& path, const LoadOptions& options) {
-    return open(*model::ModelFolder::open(path), options);
+    return open(*model::skyreels_v2::Folder::open(path), options);
 }
 
-std::shared_ptr<const Model> Model::open(const model::ModelFolder& folder, const LoadOptions& options) {
+std::shared_ptr<const Model> Model::open(const model::skyreels_v2::Folder& folder, const LoadOptions& options) {
     auto m = std::make_shared<Model>();
     m->transformer_config = folder.transformer;
     m->vae_config = folder.vae;

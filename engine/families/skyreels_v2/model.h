@@ -23,7 +23,7 @@ struct Parts {
 
 struct Model final : session::Family {
     static std::shared_ptr<const Model> open(const std::string& path, const session::LoadOptions& options);
-    static std::shared_ptr<const Model> open(const model::ModelFolder& folder,
+    static std::shared_ptr<const Model> open(const model::skyreels_v2::Folder& folder,
                                              const session::LoadOptions& options);
     static std::shared_ptr<const Model> open_parts(const Parts& parts, const session::LoadOptions& options);
 

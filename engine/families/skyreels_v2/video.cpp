@@ -77,7 +77,7 @@ struct SkyReelsVideo final : session::Video {
 
     transformer::Window::Shape shape(size_t i) const { return shape_of(settings, windows, i, h, w); }
     bool pixel_windows() const {
-        return settings.length.windows.size() > 1 && settings.long_video == model::LongVideo::PIXEL;
+        return settings.length.windows.size() > 1 && settings.long_video == LongVideo::PIXEL;
     }
     at::Tensor embed(const std::string& prompt, const char* name, const char* property);
     void encode_text(Meter& meter);
@@ -329,7 +329,7 @@ void SkyReelsVideo::log_cache_schedule() {
 
 // "kv.{cond,uncond}.layer{i}.{k,v}": [tokens, heads, head] each.
 void SkyReelsVideo::trace_keys_values() {
-    if (settings.attention != model::Attention::KV) return;
+    if (settings.attention != Attention::KV) return;
     const auto& c = model.transformer_config;
     for (int branch = 0; branch < windows.plan(index).branches(); branch++)
         for (int64_t layer = 0; layer < c.layers; layer++) {
