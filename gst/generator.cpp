@@ -225,8 +225,8 @@ McModel* Generator::open_model(const Images& images) {
     options.log = on_log;
     options.user = this; // for the progress alone
     McError error{};
-    // Impossible requests are refused before weights are read, which takes long. The negotiated size is usually known in a
-    // moment; if it is not, the session checks it.
+    // Impossible requests are refused before weights are read, which takes long. The negotiated size is usually known
+    // in a moment; if it is not, the session checks it.
     std::optional<Picture> picture;
     {
         std::unique_lock lock(mutex_);
@@ -505,8 +505,8 @@ void Generator::on_progress(void* user, double fraction, const char* part) {
     self->outbox_.post(self->progress_message(GST_PROGRESS_TYPE_CONTINUE, text.c_str()));
 }
 
-// A warning of the engine is meant for the user of the pipeline, who does not read the log. A model that is shared tells it to
-// the element that is at work in this thread, for the one that opened it may be gone.
+// A warning of the engine is meant for the user of the pipeline, who does not read the log. A model that is shared
+// tells it to the element that is at work in this thread, for the one that opened it may be gone.
 void Generator::on_log(void*, int level, const char* text) {
     Generator* self = at_work;
     if (!self)

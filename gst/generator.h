@@ -64,8 +64,8 @@ struct MadeWith {
 
 class Generator {
   public:
-    // Posts as `element`, through `outbox`, which was opened before start() and is closed by stop(); calls seed_used from
-    // the worker thread when a session has begun.
+    // Posts as `element`, through `outbox`, which was opened before start() and is closed by stop(); calls seed_used
+    // from the worker thread when a session has begun.
     Generator(GstElement* element, Outbox& outbox, std::function<void(gint64)> seed_used);
     ~Generator(); // stopped and without a model
 
@@ -84,8 +84,8 @@ class Generator {
     void set_picture(const Picture& picture); // only the first call has an effect
     void set_flushing(bool flushing);         // from any thread: wait() returns FLUSHING while it is set
     enum class Next { FRAME, FLUSHING, END, FAILED, NOT_YET };
-    // Returns the same FRAME until advance(): a buffer that could not be pushed is requested again. Messages posted before
-    // a chunk, or before the end, have been delivered by then (Outbox::await).
+    // Returns the same FRAME until advance(): a buffer that could not be pushed is requested again. Messages posted
+    // before a chunk, or before the end, have been delivered by then (Outbox::await).
     // give_up: NOT_YET when it says so before there is a frame; asked again after wake().
     Next wait(const std::function<bool()>& give_up = {});
     void wake();                // from any thread
@@ -111,8 +111,9 @@ class Generator {
 
     // ---- any thread ----
     Stats stats() const; // of the running session, or else of the last one
-    // What is set of `changed` counts from the next chunk on that starts; queued: after what was queued before, and what is
-    // queued next comes `frames` later. Before there is a session it waits for one. Throws mc::Error for what cannot be.
+    // What is set of `changed` counts from the next chunk on that starts; queued: after what was queued before, and
+    // what is queued next comes `frames` later. Before there is a session it waits
+    // for one. Throws mc::Error for what cannot be.
     void update(const Fields& changed, std::optional<int> frames = {});
     void clear_queued(); // what has not begun of it
     struct Pace {
@@ -132,8 +133,8 @@ class Generator {
     void run();
     void load(const Images& images);
     void sample(const Images& images);
-    // PROGRESS messages of one load: START, CONTINUE..., and exactly one of COMPLETE, CANCELED, ERROR; only the first end
-    // is posted.
+    // PROGRESS messages of one load: START, CONTINUE..., and exactly one of COMPLETE,
+    // CANCELED, ERROR; only the first end is posted.
     void open_progress();
     void close_progress(GstProgressType type, const char* text);
     GstMessage* progress_message(GstProgressType type, const char* text) const;

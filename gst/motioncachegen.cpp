@@ -284,13 +284,13 @@ static gboolean gst_motioncache_gen_set_clock(GstElement* element, GstClock* clo
     return result;
 }
 
-// After EOS from the application the chunks that are finished are pushed, and in a live stream nothing any more. Loading
-// ends too: gst-launch waits for its PROGRESS before it lets EOS through to the sinks.
+// After EOS from the application the chunks that are finished are pushed, and in a live stream nothing any more.
+// Loading ends too: gst-launch waits for its PROGRESS before it lets EOS through to the sinks.
 static gboolean gst_motioncache_gen_send_event(GstElement* element, GstEvent* event) {
     if (GST_EVENT_TYPE(event) == GST_EVENT_EOS) {
         state_of(element).generator.end_early();
-        // The streaming thread ends the stream by itself, as it does after an error. It may be doing so, and the base class
-        // would wait for it with the lock in hand that the sinks need to let EOS through.
+        // The streaming thread ends the stream by itself, as it does after an error. It may be doing so, and the base
+        // class would wait for it with the lock in hand that the sinks need to let EOS through.
         if (state_of(element).outbox.failed() || ends_by_itself(element)) {
             gst_event_unref(event);
             return TRUE;

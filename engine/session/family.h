@@ -81,10 +81,10 @@ struct MemoryForecast {
 // All of the family that the folder is of (engine/families/families.cpp).
 std::shared_ptr<const Family> open_family(const std::string& path, const LoadOptions& options);
 // What can be said against a request before the weights are read, which takes minutes for a large model. In this order:
-// a device that is named and cannot be used; settings that contradict each other or the JSON files of the folder, before
-// any weight file is opened; the same and the memory that weights and windows take at least, with the headers of the
-// weight files. No weight is read. Throws what open_family or Session would throw, and accepts nothing for good: both
-// look again.
+// a device that is named and cannot be used; settings that contradict each other or the JSON files of the folder,
+// before any weight file is opened; the same and the memory that weights and windows take at least, with the headers of
+// the weight files. No weight is read. Throws what open_family or Session would throw,
+// and accepts nothing for good: both look again.
 void check_early(const std::string& path, const LoadOptions& options, const Request& request);
 // Of a request that could be made with enough memory; throws what check_early throws of another. No weight is read.
 MemoryForecast forecast_memory(const std::string& path, const LoadOptions& options, const Request& request);

@@ -106,6 +106,20 @@ class Architecture(unittest.TestCase):
                 ("engine/networks/wan_dit/window.cpp", '"engine/cache/plan.h"')):
             self.assertIsNone(fault(path, include))
 
+    def test_comments_run_to_120_columns(self):
+        seen = 0
+        for top in TOP:
+            for folder, _, names in os.walk(os.path.join(ROOT, top)):
+                for name in names:
+                    if not name.endswith((".h", ".cpp", ".cu", ".inc", ".build", ".py", ".sh", ".toml")):
+                        continue
+                    path = os.path.relpath(os.path.join(folder, name), ROOT)
+                    for number, line in enumerate(read(path).splitlines(), 1):
+                        if re.match(r"\s*(//|#( |$))", line):
+                            seen += 1
+                            self.assertLessEqual(len(line), 120, f"{path}:{number}")
+        self.assertGreater(seen, 3000)
+
     def test_no_family_is_asked_for_by_name(self):
         for path in sources():
             if path not in LISTS:

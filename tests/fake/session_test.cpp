@@ -97,8 +97,8 @@ TEST(a_row_waits_once) {
     }
 }
 
-// The thread that makes a video stands on another device than the model, as each new thread does; videos made at once work
-// in streams of their own.
+// The thread that makes a video stands on another device than the model, as each new thread does; videos made at once
+// work in streams of their own.
 TEST(any_thread_and_any_device) {
     const c10::impl::VirtualGuardImpl guard(fake::device().type());
     const Model model = load(fake::device(1), Precision::FLOAT32), cpu = load(at::kCPU, Precision::FLOAT32);
@@ -151,7 +151,7 @@ TEST(memory_goes_with_the_model) {
     CHECK_EQ(fake::counts.races.load(), 0);
 }
 
-// Each allocation of loading and of a video in turn, as far as tens of thousands go: one error, whoever reports it, and
+// Each allocation of loading and of a video in turn, as far as tens of thousands go: one error, from any of them, and
 // nothing stays held.
 TEST(memory_that_ends_anywhere_is_one_error) {
     Request r = plain_request();

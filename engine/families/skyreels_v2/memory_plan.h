@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
-// What a request takes of the memory that the model's device has, known from JSON files and the headers of weight files.
+// What a request takes of the memory that the model's device has, told from JSON files and the headers of
+// weight files.
 #include "engine/families/skyreels_v2/window_plans.h"
 #include "engine/networks/wan_vae/wan_vae.h"
 #include "engine/session/loading.h"
@@ -22,8 +23,8 @@ struct Planned {
     Precision precision;
     at::Device device, text_device; // of all, and of the text encoder
 };
-// Where the text encoder, which is needed for a moment alone, goes: to the CPU where the weights would leave a device less
-// than half of what is free for videos.
+// Where the text encoder, which is needed for a moment alone, goes: to the CPU where the weights would leave a device
+// less than half of what is free for videos.
 at::Device text_device(const WeightBytes& weights, at::Device device, int64_t free);
 
 struct MemoryPlan {

@@ -187,8 +187,8 @@ int64_t SkyReelsVideo::first_frame(int chunk) const {
     return window_begin + std::max<int64_t>(0, frame - (index ? settings.overlap_history : 0));
 }
 
-// What a chunk that starts is made with, and those after it. While chunks of another prompt are under way a model goes on with
-// their picture: a new one waits until there are none.
+// What a chunk that starts is made with, and those after it. While chunks of another prompt are under way a model goes
+// on with their picture: a new one waits until there are none.
 void SkyReelsVideo::follow_changes(int chunk, Meter& meter) {
     const auto due = request.changes ? request.changes->due(first_frame(chunk), !sampler->under_way()) : std::nullopt;
     if (!due && passed >= transition) return;
