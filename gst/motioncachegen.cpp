@@ -112,6 +112,9 @@
  *
  * * `MOTIONCACHE_MODEL`: folder of the model to use when model-path is not set
  * * `MOTIONCACHE_ENGINE_DIR`: folders to search for libmotioncache.so, separated by colons
+ * * `MOTIONCACHE_CACHE`: folder for what is kept from run to run, embeddings of prompts, instead of
+ *   `~/.cache/motioncachegen`
+ * * `MOTIONCACHE_TEXT_CACHE`: `never` keeps no embeddings, `always` also those of a small text encoder
  * * `MOTIONCACHE_ENGINE`: `testpattern` produces a test pattern instead of generating, with a warning on the bus
  *
  * Since: 0.1
