@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // MotionCache driven by hand: latents and a timestep for every latent frame given for each row, every chunk active in
-// every row, no scheduler. Where only the timesteps are given only the decisions are expected, which depend on nothing else.
+// every row, no scheduler. Where only the timesteps are given only the decisions are expected, which depend on
+// nothing else.
 #include <ATen/ATen.h>
 
 #include "engine/networks/wan_dit/transformer.h"

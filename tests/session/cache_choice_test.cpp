@@ -168,7 +168,7 @@ TEST(a_setting_changes_the_preset_and_nothing_else) {
             CHECK(!(choose(r) == choose(asking(preset))));
         }
     CacheRequest r;
-    r.vote = NO_VOTE;
+    r.vote = cache::NO_VOTE;
     MotionCacheSettings expected = calibration().balanced.settings;
     expected.vote.reset();
     CHECK(choose(r) == expected);

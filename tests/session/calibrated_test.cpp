@@ -128,7 +128,7 @@ TEST(a_calibration_that_cannot_be_used_is_one_clear_error) {
     Calibration other = calibration();
     other.fingerprint ^= 1;
     refused(model::calibration_text(other), "belongs to other weights",
-            ", or fetch the weights again if nobody changed them");
+            ", or fetch the weights again if they should be unchanged");
     refused(good.substr(0, good.size() / 2), "is not valid JSON");
     refused("", "is empty");
     refused(with("0.125", "NaN"), "is not valid JSON");

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
-// A MAGI-1 model as published: one JSON file (model_config, runtime_config, engine_config) that names where the weights,
-// T5 and the VAE lie; the special tokens lie beside them. No Torch.
+// A MAGI-1 model as published: one JSON file (model_config, runtime_config, engine_config) that names where the
+// weights, T5 and the VAE lie; the special tokens lie beside them. No Torch.
 #include <memory>
 #include <optional>
 #include <string>

@@ -69,6 +69,7 @@ session::MemoryForecast forecast(const Early& early, const session::LoadOptions&
     const auto vae_tensors = folder.vae_tensors();
     const WeightBytes weights = weight_bytes(*folder.transformer_tensors(), *vae_tensors,
                                              *folder.text_encoder_tensors(), f.precision);
+    const bool on_demand = session::TextEncoder::on_demand(weights.text_encoder);
     const vae::WanVae vae(*vae_tensors, folder.vae, device);
     f.free = session::free_memory(device);
     Planned planned{
@@ -77,14 +78,17 @@ session::MemoryForecast forecast(const Early& early, const session::LoadOptions&
         vae,
         f.precision,
         device,
-        text_device(weights, device, f.free)};
+        text_device(weights, device, f.free),
+        on_demand ? weights.text_encoder : 0};
     MemoryPlan plan = plan_memory(early.checked.settings, early.checked.windows, planned);
-    auto held = [&] { return weights.total() - (planned.text_device == device ? 0 : weights.text_encoder); };
+    auto held = [&] {
+        return weights.total() - (planned.text_device == device && !on_demand ? 0 : weights.text_encoder);
+    };
     if (held() + plan.total() > f.free && !device.is_cpu()) { // as the session will move it
         planned.text_device = at::kCPU;
         plan = plan_memory(early.checked.settings, early.checked.windows, planned);
     }
-    f.text_device = planned.text_device;
+    f.text_device = planned.text_device, f.text_on_demand = on_demand;
     f.transformer = weights.transformer, f.text_encoder = weights.text_encoder, f.vae_weights = weights.vae;
     f.keys_values = plan.keys_values, f.cache = plan.cache, f.activations = plan.activations;
     f.vae = plan.vae, f.text = plan.text;

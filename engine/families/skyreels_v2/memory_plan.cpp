@@ -46,7 +46,8 @@ MemoryPlan plan_memory(const Settings& settings, const Windows& windows, const P
     plan.vae = model.vae.decode_bytes(chunk, h, w);
     if (by_pixels) plan.vae = std::max(plan.vae, model.vae.encode_bytes(settings.overlap_history, h, w));
     if (model.text_device == model.device)
-        plan.text = text::T5Encoder::encode_bytes(model.text, model.precision, model.device, c.text_rows);
+        plan.text = model.text_on_demand +
+                    text::T5Encoder::encode_bytes(model.text, model.precision, model.device, c.text_rows);
     return plan;
 }
 

@@ -16,6 +16,7 @@
 
 #include "engine/error.h"
 #include "engine/networks/vit_vae/tiles.h"
+#include "engine/processor.h"
 
 namespace mc::vit_vae {
 
@@ -173,8 +174,8 @@ struct VitVae::Impl {
         return {size, tile, static_cast<int64_t>(static_cast<double>(tile) * (1 - overlap))};
     }
 
-    // Peak of a tile of n x h x w tokens, and of what waits for a neighbour (n latent frames of `waiting` latent pixels,
-    // `channels` floats each).
+    // Peak of a tile of n x h x w tokens, and of what waits for a neighbour (n latent frames of `waiting` latent
+    // pixels, `channels` floats each).
     int64_t tile_bytes(int64_t n, int64_t h, int64_t w, int64_t waiting, int64_t channels) const {
         const int64_t D = config.width, tokens = 1 + n * h * w;
         // Rows that live at once in attention, or in the feed-forward; or the pixels around the last convolution, which
@@ -194,6 +195,7 @@ VitVae::~VitVae() = default;
 
 at::Tensor VitVae::encode(const at::Tensor& video, const Tiles& tiles, Cancel cancel, int64_t* flop) const {
     c10::InferenceMode inference;
+    const LibraryThreads threads(thread_count()); // nearly all of it is the library's
     const Impl& s = *impl_;
     const auto& [frames, rows, columns] = s.config.patch;
     if (video.dim() != 4 || video.size(0) != 3 || video.numel() == 0 || video.size(2) % rows ||
@@ -235,6 +237,7 @@ at::Tensor VitVae::encode(const at::Tensor& video, const Tiles& tiles, Cancel ca
 
 at::Tensor VitVae::decode(const at::Tensor& latents, const Tiles& tiles, Cancel cancel, int64_t* flop) const {
     c10::InferenceMode inference;
+    const LibraryThreads threads(thread_count()); // nearly all of it is the library's
     const Impl& s = *impl_;
     const auto& [frames, rows, columns] = s.config.patch;
     if (latents.dim() != 4 || latents.size(0) != s.config.latent_channels || latents.numel() == 0)

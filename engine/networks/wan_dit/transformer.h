@@ -83,8 +83,8 @@ class Window {
     void prepare(const std::vector<int64_t>& timesteps);
 
     // latents: [C, frames, height, width] float32, the same for both branches; timesteps: [frames]; text: of each
-    // branch, for the chunks that name none. The work runs as if one after the other: a chunk sees the keys and values of those before it, in KV as they
-    // were last written. Only frames of chunks in the work are read.
+    // branch, for the chunks that name none. The work runs as if one after the other: a chunk sees the keys and values
+    // of those before it, in KV as they were last written. Only frames of chunks in the work are read.
     // Trace, first work only and only where its plan is every token: "e", "e0", "tokens_in", "rope_angle", "rope_cos",
     // "rope_sin", "block0_self_attn", "block0_cross_attn", "block0_out", "block_last_out".
     void forward(const at::Tensor& latents, const std::vector<int64_t>& timesteps,
@@ -94,9 +94,9 @@ class Window {
     const at::Tensor& velocity(int branch) const;
     // Of work number `index` of the last forward, which asked for motion: for each token
     //     mean |x - x'| / (mean |x'| + 1e-8)
-    // over channels, x its output behind the last layer, x' that at its position one latent frame earlier. The first frame
-    // is compared with the chunk before, as last seen with motion; where there is none `has_previous` is false and the first
-    // frame's values mean nothing.
+    // over channels, x its output behind the last layer, x' that at its position one latent frame earlier. The first
+    // frame is compared with the chunk before, as last seen with motion; where there is none `has_previous` is false
+    // and the first frame's values mean nothing.
     struct Change {
         std::vector<float> tokens;
         bool has_previous = false;
