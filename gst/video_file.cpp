@@ -13,8 +13,8 @@ namespace {
 
 constexpr GstClockTime PATIENCE = 50 * GST_MSECOND; // between two looks at errors and give_up
 
-// filesrc ! decodebin, whose first video goes through the converters to an appsink. Its actions are called by name, so that no
-// library beside GStreamer's own is needed.
+// filesrc ! decodebin, whose first video goes through the converters to an appsink. Its actions are called by name, so
+// that no library beside GStreamer's own is needed.
 class Reader {
   public:
     Reader(const std::string& path, int rate_n, int rate_d) {
@@ -28,7 +28,9 @@ class Reader {
             const std::string reason = error->message;
             g_clear_error(&error);
             g_clear_object(&pipeline_);
-            throw Error(MC_ERROR_READ, "prefix-video needs GStreamer's base plugins: install gstreamer1.0-plugins-base.", reason);
+            throw Error(MC_ERROR_READ,
+                        "prefix-video needs GStreamer's base plugins: install gstreamer1.0-plugins-base.",
+                        reason);
         }
         GstElement* file = gst_bin_get_by_name(GST_BIN(pipeline_), "file");
         g_object_set(file, "location", path.c_str(), nullptr);
@@ -69,8 +71,9 @@ class Reader {
         auto* self = static_cast<Reader*>(user);
         GstCaps* caps = gst_pad_get_current_caps(pad);
         if (!caps) caps = gst_pad_query_caps(pad, nullptr);
-        const bool video = gst_caps_get_size(caps) > 0 &&
-                           g_str_has_prefix(gst_structure_get_name(gst_caps_get_structure(caps, 0)), "video/");
+        const bool video =
+            gst_caps_get_size(caps) > 0 &&
+            g_str_has_prefix(gst_structure_get_name(gst_caps_get_structure(caps, 0)), "video/");
         gst_caps_unref(caps);
         if (!video) {
             self->others_ = true;
@@ -78,13 +81,12 @@ class Reader {
         }
         GstElement* first = gst_bin_get_by_name(GST_BIN(self->pipeline_), "first");
         GstPad* into = gst_element_get_static_pad(first, "sink");
-        if (!gst_pad_is_linked(into) && GST_PAD_LINK_SUCCESSFUL(gst_pad_link(pad, into))) self->linked_ = true;
+        if (!gst_pad_is_linked(into) && GST_PAD_LINK_SUCCESSFUL(gst_pad_link(pad, into)))
+            self->linked_ = true;
         gst_object_unref(into);
         gst_object_unref(first);
     }
-    static void on_last_pad(GstElement*, gpointer user) {
-        static_cast<Reader*>(user)->complete_ = true;
-    }
+    static void on_last_pad(GstElement*, gpointer user) { static_cast<Reader*>(user)->complete_ = true; }
     GstElement *pipeline_ = nullptr, *sink_ = nullptr;
     GstBus* bus_ = nullptr;
     std::atomic<bool> linked_{false}, others_{false}, complete_{false};
@@ -118,12 +120,14 @@ std::vector<uint8_t> pixels_of(GstSample* sample, GstVideoInfo& info) {
     g_error_free(error);
     g_free(debug);
     gst_message_unref(message);
-    throw Error(MC_ERROR_READ,
-                "The file of " + named +
-                    (unknown ? " needs a decoder that is not installed: install GStreamer's plugin for it, or convert the video."
-                     : other ? " is not a video that can be read: give one that gst-play-1.0 shows."
-                             : " cannot be decoded: give a video that gst-play-1.0 shows to its end."),
-                detail);
+    throw Error(
+        MC_ERROR_READ,
+        "The file of " + named +
+            (unknown
+                 ? " needs a decoder that is not installed: install GStreamer's plugin for it, or convert the video."
+             : other ? " is not a video that can be read: give one that gst-play-1.0 shows."
+                     : " cannot be decoded: give a video that gst-play-1.0 shows to its end."),
+        detail);
 }
 
 } // namespace
@@ -132,7 +136,8 @@ VideoFile read_video_file(const std::string& path, const char* property, int rat
                           const std::function<bool()>& give_up) {
     const std::string named = std::string(property) + "=" + path;
     if (!g_file_test(path.c_str(), G_FILE_TEST_EXISTS))
-        throw Error(MC_ERROR_NOT_FOUND, "The file of " + named + " does not exist: give the path of a video.");
+        throw Error(MC_ERROR_NOT_FOUND,
+                    "The file of " + named + " does not exist: give the path of a video.");
     if (!g_file_test(path.c_str(), G_FILE_TEST_IS_REGULAR)) // opening a pipe would wait for its writer
         throw Error(MC_ERROR_READ, "The file of " + named + " is not a regular file: give a video file.");
     Reader reader(path, rate_n, rate_d);
@@ -155,13 +160,15 @@ VideoFile read_video_file(const std::string& path, const char* property, int rat
         std::vector<uint8_t> pixels = pixels_of(sample, info);
         gst_sample_unref(sample);
         if (pixels.empty()) continue;
-        if (info.width != video.width || info.height != video.height) frames.clear(); // goes on in another size
+        if (info.width != video.width || info.height != video.height)
+            frames.clear(); // goes on in another size
         video.width = info.width, video.height = info.height;
         frames.push_back(std::move(pixels));
         if (frames.size() > most) frames.pop_front();
     }
     if (give_up()) return video;
-    if (frames.empty()) throw Error(MC_ERROR_READ, "The file of " + named + " has no frames: give a video of at least 4.");
+    if (frames.empty())
+        throw Error(MC_ERROR_READ, "The file of " + named + " has no frames: give a video of at least 4.");
     video.frames = int(frames.size());
     for (const auto& frame : frames) video.rgb.insert(video.rgb.end(), frame.begin(), frame.end());
     return video;

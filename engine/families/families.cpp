@@ -16,7 +16,8 @@ struct Listed {
     const char* name;
     std::shared_ptr<const Family> (*open)(const std::string& place, const LoadOptions& options);
     void (*check_early)(const std::string& place, const LoadOptions& options, const Request& request);
-    MemoryForecast (*forecast_memory)(const std::string& place, const LoadOptions& options, const Request& request);
+    MemoryForecast (*forecast_memory)(const std::string& place, const LoadOptions& options,
+                                      const Request& request);
 };
 
 template <class Model>
@@ -32,7 +33,8 @@ constexpr Listed FAMILIES[] = {
 const Listed& listed(const std::string& name) {
     for (const Listed& family : FAMILIES)
         if (name == family.name) return family;
-    throw Error(MC_ERROR_INTERNAL, "Nothing makes videos with models of the family " + name + "; please report this.");
+    throw Error(MC_ERROR_INTERNAL,
+                "Nothing makes videos with models of the family " + name + "; please report this.");
 }
 
 } // namespace

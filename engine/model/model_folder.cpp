@@ -35,7 +35,8 @@ constexpr const char* SUPPORTED =
     "the supported models are the SkyReels-V2 Diffusion Forcing series, MAGI-1 and the demo model";
 
 void require_something(const std::string& path) {
-    if (path.empty()) throw Error(MC_ERROR_NOT_FOUND, std::string("The model path is empty; ") + GIVE_MODEL + ".");
+    if (path.empty())
+        throw Error(MC_ERROR_NOT_FOUND, std::string("The model path is empty; ") + GIVE_MODEL + ".");
     std::error_code error;
     const fs::file_status status = fs::status(path, error);
     if (!fs::exists(status)) throw not_found(path, "there is no such folder or file", GIVE_MODEL);
@@ -70,10 +71,11 @@ std::string class_in(const std::string& file) {
                                  in_quotes(class_in(file)) + ")",
                              SUPPORTED);
     }
-    throw not_found(path,
-                    "is not a model folder: it holds neither model_index.json nor config.json, and no configuration of "
-                    "MAGI-1",
-                    GIVE_MODEL);
+    throw not_found(
+        path,
+        "is not a model folder: it holds neither model_index.json nor config.json, and no configuration of "
+        "MAGI-1",
+        GIVE_MODEL);
 }
 
 std::string name_of(const std::string& file) {
@@ -95,8 +97,8 @@ std::pair<const Family*, Claim> find(const std::string& path) {
     for (const auto& [family, claim] : claims)
         if (claim.by_file) named = "set the model path to " + claim.file + " for " + family->shown + ", or ";
     throw read_error(at,
-                     std::string("is the folder of two families of models: ") + name_of(first.file) + " is of " +
-                         one->shown + " and " + name_of(second.file) + " of " + other->shown,
+                     std::string("is the folder of two families of models: ") + name_of(first.file) +
+                         " is of " + one->shown + " and " + name_of(second.file) + " of " + other->shown,
                      named + "move one of the models to a folder of its own");
 }
 

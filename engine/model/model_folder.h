@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
-// Which family's model lies at a path, found out without Torch: the list of families with their layouts of files. How each
-// is laid out stands in engine/families/*/folder.h.
+// Which family's model lies at a path, found out without Torch: the list of families with their layouts of files. How
+// each is laid out stands in engine/families/*/folder.h.
 //
 // Every failure is an mc::Error with the file's path, what is wrong with it and the remedy:
 // MC_ERROR_NOT_FOUND for what is not there, MC_ERROR_READ for what is not as it should be.

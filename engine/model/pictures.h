@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
-// What videos a model makes, as far as whoever shows them has to know before it is loaded. Plain numbers, of any family.
+// What videos a model makes, as far as whoever shows them has to know before it is loaded. Plain numbers, of any
+// family.
 
 namespace mc::model {
 

@@ -37,7 +37,8 @@ struct Request : Fields {
     // "end_latent", "prefix_latents.w{i}"; for each row: "steps.timesteps", "steps.v_cond", "steps.v_uncond",
     // "steps.latents"; with attention kv "kv.{cond,uncond}.layer{i}.{k,v}" at the end of a window; "latents.w{i}" of
     // a window with its prefix, without an end image; "latents" of the whole video when there is one window or
-    // windows are joined by latents. Of MAGI-1: "steps.latents" of the chunks on their way, "latents.c{i}" of finished ones.
+    // windows are joined by latents. Of MAGI-1: "steps.latents" of the chunks on their way, "latents.c{i}" of finished
+    // ones.
     Trace trace;
     // Every decision of the cache policy, and every turn of a chunk in attention kv.
     cache::Observer decisions;

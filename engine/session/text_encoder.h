@@ -14,7 +14,6 @@
 #include <vector>
 
 #include "engine/cancel.h"
-#include "engine/model/config.h"
 #include "engine/model/tensors.h"
 #include "engine/networks/t5/encoder.h"
 #include "engine/networks/weights.h"

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
-// A whole MAGI-1 model of random weights, small enough for a test, laid out as published: a JSON file that names its parts.
-// Without Torch.
+// A whole MAGI-1 model of random weights, small enough for a test, laid out as published: a JSON file that names its
+// parts. Without Torch.
 #include <string>
 #include <vector>
 

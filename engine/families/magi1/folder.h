@@ -17,8 +17,8 @@
 
 namespace mc::model::magi1 {
 
-// Whether `path` is such a JSON file, or a folder that holds one. Throws MC_ERROR_READ for one that is no valid JSON and
-// for several.
+// Whether `path` is such a JSON file, or a folder that holds one. Throws MC_ERROR_READ for one that is no valid JSON
+// and for several.
 std::optional<Claim> claim(const std::string& path);
 Pictures pictures(const std::string& config_file);
 

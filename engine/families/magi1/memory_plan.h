@@ -10,8 +10,8 @@
 namespace mc::magi1 {
 
 struct WeightBytes {
-    int64_t transformer = 0, vae = 0; // held in memory
-    int64_t text_encoder = 0;         // while a caption is encoded, on the CPU
+    int64_t transformer = 0, text_encoder = 0, vae = 0; // held in memory
+    int64_t total() const { return transformer + text_encoder + vae; }
 };
 WeightBytes weight_bytes(const model::Tensors& transformer, const model::Tensors& vae, const model::Tensors& text,
                          Precision precision);
@@ -21,14 +21,18 @@ struct Planned {
     ModelFacts facts;
     const model::TextEncoderConfig& text;
     const vit_vae::VitVae& vae; // may be without numbers (on the device "meta")
-    int64_t text_encoder;       // bytes of its weights
     Precision precision;
-    at::Device device;
+    at::Device device, text_device; // of all, and of the text encoder
+    int64_t text_on_demand = 0;     // bytes of its weights where they are held only while a text is encoded
 };
+// To the CPU where the weights would leave a device less than half of what is free for videos.
+at::Device text_device(const WeightBytes& weights, at::Device device, int64_t free);
 
 struct MemoryPlan {
     int64_t keys_values = 0, cache = 0, activations = 0, vae = 0; // while frames are sampled and decoded
-    int64_t text = 0; // while the caption is encoded, the encoder's weights with it; 0 where that is on another device
+    // While the caption is encoded, before all that, with weights that are held for it alone; 0 where that is on
+    // another device.
+    int64_t text = 0;
     int64_t total() const { return std::max(text, keys_values + cache + activations + vae); }
 };
 MemoryPlan plan_memory(const Settings& settings, const Planned& model);

@@ -26,21 +26,29 @@ std::shared_ptr<const Model> Model::open(const std::string& config, const sessio
     model::VitVaeConfig vae_config;
     const auto vae = model::open_vit_vae(places.vae, vae_config);
     model::TextEncoderConfig text_config;
-    const auto text = model::open_t5_text_encoder(places.text_encoder, text_config); // whether all of it is there
+    const std::shared_ptr<const model::Tensors> text =
+        model::open_t5_text_encoder(places.text_encoder, text_config);
     const WeightBytes weights = weight_bytes(*transformer, *vae, *text, precision);
-    m->text_bytes = weights.text_encoder;
-    session::check_weights_fit(weights.transformer + weights.vae, precision, device);
-    session::with_memory_told(
-        device, "The model", weights.transformer + weights.vae, "use a smaller model or another device.", [&] {
-            const c10::OptionalDeviceGuard on_device(device.is_cpu() ? std::nullopt : std::optional(device));
-            session::LoadProgress progress(options, transformer->bytes() + vae->bytes());
-            m->tokens = SpecialTokens::open(places.special_tokens, m->folder.transformer.text_width);
-            m->text_encoder = std::make_unique<TextEncoder>(m->folder, options.log);
-            m->transformer = std::make_unique<magi_dit::Network>(progress.part("transformer", *transformer, device),
-                                                                 m->folder.transformer, precision);
-            m->vae = std::make_unique<vit_vae::VitVae>(progress.part("vae", *vae, device), vae_config, precision);
-            wait_for(device); // sessions read the weights in streams of their own
-        });
+    const at::Device text_on = text_device(weights, device, session::free_memory(device));
+    m->tokenizer = std::make_unique<text::Tokenizer>(places.tokenizer);
+    m->tokens = SpecialTokens::open(places.special_tokens, m->folder.transformer.text_width);
+    // In float32 whatever the precision, as published.
+    m->text_encoder =
+        std::make_unique<session::TextEncoder>(text, text_config, Precision::FLOAT32, text_on, options.log);
+    const bool read_text = !m->text_encoder->on_demand();
+    const int64_t bytes =
+        weights.transformer + weights.vae + (read_text && text_on == device ? weights.text_encoder : 0);
+    session::check_weights_fit(bytes, precision, device);
+    session::with_memory_told(device, "The model", bytes, "use a smaller model or another device.", [&] {
+        const c10::OptionalDeviceGuard on_device(device.is_cpu() ? std::nullopt : std::optional(device));
+        session::LoadProgress progress(options,
+                                       transformer->bytes() + vae->bytes() + (read_text ? text->bytes() : 0));
+        if (read_text) m->text_encoder->read(progress.part("text encoder", *text, text_on));
+        m->transformer = std::make_unique<magi_dit::Network>(
+            progress.part("transformer", *transformer, device), m->folder.transformer, precision);
+        m->vae = std::make_unique<vit_vae::VitVae>(progress.part("vae", *vae, device), vae_config, precision);
+        wait_for(device); // sessions read the weights in streams of their own
+    });
     return m;
 }
 
@@ -49,7 +57,13 @@ std::unique_ptr<session::Video> Model::begin(session::Request request) const {
 }
 
 Planned Model::planned() const {
-    return {{folder.runtime, folder.transformer}, folder.text_encoder, *vae, text_bytes, placement.precision, placement.device};
+    return {{folder.runtime, folder.transformer},
+            folder.text_encoder,
+            *vae,
+            placement.precision,
+            placement.device,
+            text_encoder->device(),
+            text_encoder->bytes_on_demand()};
 }
 
 int64_t Model::bytes() const {

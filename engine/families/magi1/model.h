@@ -8,10 +8,11 @@
 #include "engine/families/magi1/captions.h"
 #include "engine/families/magi1/folder.h"
 #include "engine/families/magi1/memory_plan.h"
-#include "engine/families/magi1/text_encoder.h"
 #include "engine/networks/magi_dit/passes.h"
 #include "engine/networks/vit_vae/vit_vae.h"
 #include "engine/session/family.h"
+#include "engine/session/text_encoder.h"
+#include "engine/text/tokenizer.h"
 
 namespace mc::magi1 {
 
@@ -28,8 +29,8 @@ struct Model final : session::Family {
     SpecialTokens tokens;
     std::unique_ptr<magi_dit::Network> transformer;
     std::unique_ptr<vit_vae::VitVae> vae;
-    std::unique_ptr<TextEncoder> text_encoder;
-    int64_t text_bytes = 0; // of the encoder's weights, held or not
+    std::unique_ptr<text::Tokenizer> tokenizer;
+    std::unique_ptr<session::TextEncoder> text_encoder;
     std::function<void(int level, const std::string& text)> log;
 };
 

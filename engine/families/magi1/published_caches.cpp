@@ -2,7 +2,6 @@
 #include "engine/families/magi1/published_caches.h"
 
 #include <string>
-#include <string_view>
 
 #include "engine/error.h"
 #include "engine/request/field.h"
@@ -11,46 +10,22 @@ namespace mc::magi1 {
 
 namespace {
 
-constexpr double NO_VOTE = -2; // of cache-vote: each token for itself
-
 [[noreturn]] void refuse(const std::string& message) {
     throw Error(MC_ERROR_SETTINGS, message);
 }
 
-// The first setting of a cache that is given and is not among those that every cache has.
-const char* given_setting(const CacheFields& request, bool common_too) {
-    Fields values;
-    values.cache = request;
-    for (const Field& field : fields()) {
-        const std::string_view name = field.name;
-        const bool common = name == "cache-threshold" || name == "cache-warmup" || name == "cache-reuse";
-        if (field.part == Part::CACHE && name != "cache" && (common_too || !common) && is_set(field, values))
-            return field.name;
+cache::Settings published(cache::Kind kind) {
+    switch (kind) {
+    case cache::Kind::TEACACHE:
+        return published_teacache();
+    case cache::Kind::FLOWCACHE:
+        return published_flowcache();
+    case cache::Kind::MOTIONCACHE:
+        return published_motioncache();
+    case cache::Kind::NONE:
+        break;
     }
-    return nullptr;
-}
-
-cache::MotionCacheByStepsSettings motioncache(const CacheFields& r) {
-    if (r.preset && *r.preset != CachePreset::BALANCED && *r.preset != CachePreset::CUSTOM)
-        refuse(std::string("cache-preset=") + name_of(*r.preset) +
-               " is not known for MAGI-1, of which one run was published: take cache-preset=balanced, which is that one, or "
-               "set cache-threshold, higher for more speed.");
-    cache::MotionCacheByStepsSettings s = published_motioncache();
-    if (r.threshold) s.token_threshold = *r.threshold;
-    if (r.warmup) s.warmup = *r.warmup;
-    if (r.weight_floor) s.weight_floor = *r.weight_floor;
-    if (r.distance) s.distance = *r.distance;
-    if (r.vote) s.vote = *r.vote == NO_VOTE ? std::nullopt : r.vote;
-    return s;
-}
-
-// What every cache has.
-template <class S>
-cache::Settings checked(S s, const CacheFields& r) {
-    if (r.threshold) s.threshold = *r.threshold;
-    if (r.reuse) s.reuse = *r.reuse;
-    check(s);
-    return s;
+    return {};
 }
 
 } // namespace
@@ -76,37 +51,27 @@ cache::TeaCacheSettings published_teacache() {
     return s;
 }
 
-cache::Settings choose_cache(const CacheFields& r, int branches, bool published) {
+cache::Settings choose_cache(const CacheFields& r, int branches, bool unasked) {
     using cache::Kind;
-    const Kind kind = r.kind.value_or(published && branches == 1 ? Kind::MOTIONCACHE : Kind::NONE);
+    const Kind kind = r.kind.value_or(unasked && branches == 1 ? Kind::MOTIONCACHE : Kind::NONE);
     if (kind == Kind::NONE) {
-        if (const char* name = given_setting(r, true))
-            refuse(std::string(name) + " is set but nothing is cached: " +
+        if (const Field* field = cache::foreign_setting(r, kind))
+            refuse(std::string(field->name) + " is set but nothing is cached: " +
                    (r.kind ? "drop it, or choose another cache than none." : "choose a cache, or drop it."));
         return {};
     }
     if (branches > 1)
-        refuse(std::string("cache=") + name_of(kind) + " is for a distilled MAGI-1, which computes one branch: this model is "
-               "guided by " + std::to_string(branches) + ", so set cache=none, or take its distilled weights.");
-    if (const char* name = given_setting(r, false); name && kind != Kind::MOTIONCACHE)
-        refuse(std::string(name) + " belongs to cache=motioncache, not to cache=" + name_of(kind) + ": drop it.");
-    switch (kind) {
-    case Kind::NONE:
-        break;
-    case Kind::TEACACHE: {
-        cache::TeaCacheSettings s = published_teacache();
-        if (r.warmup) s.forced_first = *r.warmup;
-        return checked(s, r);
-    }
-    case Kind::FLOWCACHE: {
-        cache::FlowCacheSettings s = published_flowcache();
-        if (r.warmup) s.forced_first = *r.warmup;
-        return checked(s, r);
-    }
-    case Kind::MOTIONCACHE:
-        return checked(motioncache(r), r);
-    }
-    throw Error(MC_ERROR_INTERNAL, "A cache of an unknown kind was asked for; please report this.");
+        refuse(std::string("cache=") + name_of(kind) +
+               " is for a distilled MAGI-1, which computes one branch: this model is "
+               "guided by " +
+               std::to_string(branches) + ", so set cache=none, or take its distilled weights.");
+    cache::refuse_foreign_setting(r, kind);
+    if (r.preset && *r.preset != CachePreset::BALANCED && *r.preset != CachePreset::CUSTOM)
+        refuse(
+            std::string("cache-preset=") + name_of(*r.preset) +
+            " is not known for MAGI-1, of which one run was published: take cache-preset=balanced, which is that one, or "
+            "set cache-threshold, higher for more speed.");
+    return cache::with_request(published(kind), r);
 }
 
 } // namespace mc::magi1

@@ -14,9 +14,9 @@ cache::FlowCacheSettings published_flowcache();
 // TeaCache with a chunk that starts computed by itself.
 cache::TeaCacheSettings published_teacache();
 
-// The cache of a request. branches: of the guidance; all caches were made for one. published: whether `steps` and the model
-// are those of the published runs, for which a cache runs without being asked for.
+// The cache of a request. branches: of the guidance; all caches were made for one. unasked: whether one runs without
+// being asked for, as it should where steps and model are those of a published run.
 // Throws MC_ERROR_SETTINGS for what cannot be.
-cache::Settings choose_cache(const CacheFields& request, int branches, bool published);
+cache::Settings choose_cache(const CacheFields& request, int branches, bool unasked);
 
 } // namespace mc::magi1

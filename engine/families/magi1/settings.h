@@ -16,7 +16,7 @@ constexpr int ENDLESS = -1; // of num_frames
 constexpr int SEEN = 32;    // frames of a given video that the model goes on from, the last ones
 
 struct Settings {
-    std::string prompt; // cleaned
+    std::string prompt; // as it was given
     int64_t seed;       // >= 0
     int width, height;
     int num_frames;
@@ -43,7 +43,7 @@ std::vector<Guide> guides_of(const model::magi1::Runtime& runtime, std::optional
 // Of names with + between. Throws MC_ERROR_SETTINGS for an unknown one.
 TokenChoice special_tokens(const std::string& names);
 
-// As the model reads it. Empty: nothing is left.
-std::string clean(const std::string& prompt);
+// Whether anything is left of it as the model reads it. Throws MC_ERROR_SETTINGS as text::clean_caption.
+bool says_something(const std::string& prompt);
 
 } // namespace mc::magi1

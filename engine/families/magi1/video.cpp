@@ -30,7 +30,9 @@ struct MagiVideo final : session::Video {
     const session::Outline& outline() const override { return outline_; }
     bool step(Meter& meter) override;
     std::optional<session::Chunk> take(Meter& meter) override;
-    transformer::CallCount calls() const override { return passes ? passes->calls() : transformer::CallCount{}; }
+    transformer::CallCount calls() const override {
+        return passes ? passes->calls() : transformer::CallCount{};
+    }
 
     const Model& model;
     Request request;
@@ -39,7 +41,7 @@ struct MagiVideo final : session::Video {
     const vit_vae::Tiles tiles;
     int64_t h, w; // of the latents
 
-    SharedText caption, none; // of chunks that start now; what stands for no caption
+    SharedText caption, none;                // of chunks that start now; what stands for no caption
     std::map<int64_t, SharedText> durations; // by chunks that follow
     std::shared_ptr<const MadeWith> made_with;
     // What a chunk that has started reads and was made with, until it is delivered.
@@ -56,7 +58,7 @@ struct MagiVideo final : session::Video {
     Timing timing;
     double text_seconds = 0;
     int64_t text_flop = 0, vae_flop = 0;
-    int64_t taken = 0;               // chunks handed out
+    int64_t taken = 0;              // chunks handed out
     sampler::ChunkCount last_count; // of the last one
 
     int branches() const { return settings.sampler.guides.empty() ? 1 : 3; }
@@ -94,6 +96,7 @@ MagiVideo::MagiVideo(const Model& m, Request r)
     outline_.chunks = ends ? *s.stages.chunks - s.stages.given : -1;
     outline_.forwards = ends ? *s.stages.rows() * branches() : -1;
     outline_.cache = s.cache.kind();
+    outline_.window_chunks = 1; // all take the same
     outline_.changes = true;
     outline_.guided = branches() > 1 && settings.guidance_scale > 0;
     made_with = std::make_shared<const MadeWith>(
@@ -104,8 +107,8 @@ MagiVideo::MagiVideo(const Model& m, Request r)
     outline_.bytes_cache = plan.cache;
     outline_.bytes = plan.total();
     session::check_memory(
-        outline_.bytes, "This request", [&](int64_t free) { return what_fits(request, model.planned(), free); },
-        model.placement.device);
+        outline_.bytes, "This request",
+        [&](int64_t free) { return what_fits(request, model.planned(), free); }, model.placement.device);
 }
 
 // ---------------------------------------------------------------------------------------------------- text
@@ -116,13 +119,19 @@ SharedText MagiVideo::text_of(const at::Tensor& rows) {
 
 // With its special tokens, all but the duration.
 SharedText MagiVideo::encode(const std::string& prompt) {
-    const TextEncoder::Encoded encoded = model.text_encoder->encode(prompt, request.cancel);
-    text_flop += encoded.flop;
-    trace("prompt_ids", at::tensor(encoded.ids));
-    trace("prompt_embeds", encoded.rows);
-    const Caption whole{encoded.rows, at::ones({encoded.rows.size(0)}, at::kBool)};
-    return text_of(
-        with_tokens(whole, settings.tokens, model.tokens, model.folder.transformer.text_rows).counting());
+    size_t all = 0;
+    const int64_t most = model.folder.transformer.text_rows;
+    const std::vector<int64_t> ids = caption_ids(prompt, *model.tokenizer, most, &all);
+    if (all > ids.size() && model.log)
+        model.log(2, "The prompt has " + std::to_string(all) + " tokens and the model reads " +
+                         std::to_string(ids.size()) +
+                         ", the end token counted in both: what comes after them is not used; shorten it.");
+    const auto [rows, flop] = session::TextEncoder::Use(*model.text_encoder).encode(ids, request.cancel);
+    text_flop += flop;
+    trace("prompt_ids", at::tensor(ids));
+    trace("prompt_embeds", rows);
+    const Caption whole{rows, at::ones({rows.size(0)}, at::kBool)};
+    return text_of(with_tokens(whole, settings.tokens, model.tokens, most).counting());
 }
 
 void MagiVideo::tell_text(Meter& meter, clock::time_point start) {
@@ -151,12 +160,14 @@ void MagiVideo::follow_changes(int64_t chunk, Meter& meter) {
     now.update = due->update;
     const Change& change = due->change;
     if (change.prompt) {
-        const std::string prompt = clean(*change.prompt);
-        if (prompt.empty()) {
-            if (model.log) model.log(2, "Nothing is left of the new prompt once it is cleaned: the old one stays.");
-        } else {
-            now.prompt = prompt;
-            caption = encode(prompt);
+        if (says_something(*change.prompt)) {
+            now.prompt = *change.prompt;
+            caption = encode(now.prompt);
+        } else if (model.log) {
+            model.log(
+                2,
+                "Nothing is left of the new prompt once addresses, numbers and the like are taken out of it: the old "
+                "one stays; describe the video in words.");
         }
     }
     if (change.guidance_scale) now.guidance_scale = *change.guidance_scale;
@@ -188,8 +199,9 @@ at::Tensor MagiVideo::encode_given(std::span<const sampler::Image> pictures) {
     at::Tensor video = at::empty({3, int64_t(pictures.size()), settings.height, settings.width}, at::kFloat);
     for (size_t i = 0; i < pictures.size(); i++) {
         std::vector<float> pixels = sampler::image_to_pixels(pictures[i], settings.width, settings.height);
-        video.select(1, int64_t(i)).copy_(
-            at::from_blob(pixels.data(), {3, settings.height, settings.width}, at::TensorOptions(at::kFloat)));
+        video.select(1, int64_t(i))
+            .copy_(at::from_blob(pixels.data(), {3, settings.height, settings.width},
+                                 at::TensorOptions(at::kFloat)));
     }
     return model.vae->encode(video, tiles, request.cancel, &vae_flop) * model.folder.runtime.scale;
 }
@@ -197,12 +209,12 @@ at::Tensor MagiVideo::encode_given(std::span<const sampler::Image> pictures) {
 // [C, frames, h, w] on the model's device: the same numbers on every one, by their place in the video.
 at::Tensor MagiVideo::noise(int64_t chunk) const {
     const int64_t C = model.folder.transformer.latent_channels();
-    if (request.initial_noise) return request.initial_noise(int(chunk), {C, CHUNK, h, w}).to(model.placement.device);
+    if (request.initial_noise)
+        return request.initial_noise(int(chunk), {C, CHUNK, h, w}).to(model.placement.device);
     at::Tensor all = at::empty({C, CHUNK, h, w}, at::kFloat), frame = at::empty({C, h, w}, at::kFloat);
     for (int64_t f = 0; f < CHUNK; f++) {
-        sampler::normal_noise(
-            {settings.seed, sampler::Purpose::INITIAL, 0, uint32_t(chunk * CHUNK + f), 0},
-            frame.mutable_data_ptr<float>(), size_t(frame.numel()));
+        sampler::normal_noise({settings.seed, sampler::Purpose::INITIAL, 0, uint32_t(chunk * CHUNK + f), 0},
+                              frame.mutable_data_ptr<float>(), size_t(frame.numel()));
         all.select(1, f).copy_(frame);
     }
     return upload(all, model.placement.device);
@@ -230,10 +242,13 @@ void MagiVideo::begin(Meter& meter) {
                       },
                       none.get(),
                       [this](int64_t chunk) {
-                          return outline_.guided ? started.at(chunk).with->guidance_scale / settings.guidance_scale : 1;
+                          return outline_.guided
+                                     ? started.at(chunk).with->guidance_scale / settings.guidance_scale
+                                     : 1;
                       }};
-    sampler = std::make_unique<Sampler>(*passes, CHUNK, settings.sampler, std::move(captions), *policy,
-                                        [this](int64_t chunk) { return noise(chunk); }, prefix);
+    sampler = std::make_unique<Sampler>(
+        *passes, CHUNK, settings.sampler, std::move(captions), *policy,
+        [this](int64_t chunk) { return noise(chunk); }, prefix);
 }
 
 // ---------------------------------------------------------------------------------------------------- rows
@@ -251,9 +266,13 @@ void MagiVideo::step_row(Meter& meter) {
         s.seconds_cache = timing.cache;
         s.seconds_schedule = timing.schedule;
         s.count = sampler->count();
+        // Of the oldest chunk on its way, which is delivered next; one that has left now is taken before the next row.
+        s.step = stages().step(row, row.begin) + 1;
+        s.steps = stages().steps;
         s.flop_transformer = passes->flop();
     });
-    if (settings.sampler.passes_finished && stages().passes_finished(row)) { // the last one handed out, once more
+    if (settings.sampler.passes_finished &&
+        stages().passes_finished(row)) { // the last one handed out, once more
         last_count.extra++;
         meter.recount(size_t(taken - 1), last_count);
     }
@@ -275,7 +294,8 @@ std::optional<session::Chunk> MagiVideo::take(Meter& meter) {
     auto finished = sampler ? sampler->take() : std::nullopt;
     if (!finished) return std::nullopt;
     const auto start = clock::now();
-    const int64_t begin = finished->chunk * CHUNK, given = std::clamp<int64_t>(settings.given - begin, 0, CHUNK);
+    const int64_t begin = finished->chunk * CHUNK,
+                  given = std::clamp<int64_t>(settings.given - begin, 0, CHUNK);
     at::Tensor latents = finished->latents;
     // What is given is shown as it was given, not as the last step moved it.
     if (given > 0) {
@@ -283,14 +303,16 @@ std::optional<session::Chunk> MagiVideo::take(Meter& meter) {
         latents.narrow(1, 0, given).copy_(prefix.narrow(1, begin, given));
     }
     if (!at::isfinite(latents).all().item<bool>())
-        throw Error(MC_ERROR_NUMBERS,
-                    std::string("The transformer produced NaN or infinity; its weights are damaged") +
-                        (model.placement.precision == Precision::FLOAT32
-                             ? ": fetch the files again."
-                             : " or do not suit precision bfloat16: try precision=float32, else fetch the files again."));
+        throw Error(
+            MC_ERROR_NUMBERS,
+            std::string("The transformer produced NaN or infinity; its weights are damaged") +
+                (model.placement.precision == Precision::FLOAT32
+                     ? ": fetch the files again."
+                     : " or do not suit precision bfloat16: try precision=float32, else fetch the files again."));
     trace("latents.c" + std::to_string(finished->chunk), latents);
     const at::Tensor frames =
-        model.vae->decode(latents / model.folder.runtime.scale, tiles, request.cancel, &vae_flop).to(at::kCPU);
+        model.vae->decode(latents / model.folder.runtime.scale, tiles, request.cancel, &vae_flop)
+            .to(at::kCPU);
     meter.update([&](Stats& s) {
         s.seconds_vae += since(start);
         s.flop_vae = vae_flop;

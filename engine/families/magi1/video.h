@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
-// A video of MAGI-1: its captions once, then a row of the schedule per step; chunks of 24 frames come out as they become
-// clean.
+// A video of MAGI-1: its captions once, then a row of the schedule per step; chunks of 24 frames come out as they
+// become clean.
 #include <memory>
 
 #include "engine/families/magi1/model.h"

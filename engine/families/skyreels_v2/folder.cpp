@@ -97,8 +97,8 @@ std::optional<Claim> claim(const std::string& folder) {
     return std::nullopt;
 }
 
-// The headers of the weight files tell more than the JSON files. Errors in them are told when the model is opened, after
-// settings that contradict each other.
+// The headers of the weight files tell more than the JSON files. Errors in them are told when the model is opened,
+// after settings that contradict each other.
 Pictures pictures(const std::string& folder) {
     FolderOutline outline = outlines(folder).front();
     try {

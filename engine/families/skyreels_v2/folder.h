@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
-// A published SkyReels-V2 folder, opened without Torch: where its parts lie, and whether they fit together. The rest of the
-// engine sees one naming: the Diffusers names (docs/algorithms.md#tensor-names), however the files name their tensors.
+// A published SkyReels-V2 folder, opened without Torch: where its parts lie, and whether they fit together. The rest of
+// the engine sees one naming: the Diffusers names (docs/algorithms.md#tensor-names), however the files name their
+// tensors.
 //
 //   original    config.json + *.safetensors shards, Wan2.1_VAE.pth, models_t5_*.pth, google/umt5-xxl/spiece.model
 //   diffusers   model_index.json, transformer/, vae/, text_encoder/, tokenizer/spiece.model
@@ -23,8 +24,8 @@
 
 namespace mc::model::skyreels_v2 {
 
-// Whether the folder is one, by its model_index.json or config.json. Throws MC_ERROR_READ for one part of a model, and for
-// those of the series that are not supported.
+// Whether the folder is one, by its model_index.json or config.json. Throws MC_ERROR_READ for one part of a model, and
+// for those of the series that are not supported.
 std::optional<Claim> claim(const std::string& folder);
 Pictures pictures(const std::string& folder);
 
@@ -40,7 +41,8 @@ std::vector<FolderOutline> outlines(const std::string& folder);
 
 class Folder : public FolderOutline {
   public:
-    // Reads configs and headers of weight files, never their data: milliseconds. Throws MC_ERROR_NOT_FOUND, MC_ERROR_READ.
+    // Reads configs and headers of weight files, never their data: milliseconds. Throws MC_ERROR_NOT_FOUND,
+    // MC_ERROR_READ.
     static std::unique_ptr<Folder> open(const std::string& folder);
 
     std::string path;

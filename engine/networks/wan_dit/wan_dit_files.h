@@ -22,7 +22,8 @@ TransformerConfig read_transformer_config(const JsonObject& config, const Tensor
 TransformerConfig outline_transformer_config(const JsonObject& config);
 std::vector<ExpectedTensor> transformer_tensors(const TransformerConfig& config);
 TensorRules transformer_rules();
-// A folder with config.json and safetensors, either layout: their headers, of which name_transformer makes the one naming.
+// A folder with config.json and safetensors, either layout: their headers, of which name_transformer makes the one
+// naming.
 struct TransformerFiles {
     JsonObject config;
     WeightFiles weights;

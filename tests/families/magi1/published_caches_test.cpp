@@ -24,7 +24,8 @@ TEST(a_cache_runs_unasked_where_it_was_published) {
     CHECK(choose_cache({}, 1, false).kind() == Kind::NONE);
     CHECK(choose_cache({}, 3, true).kind() == Kind::NONE);
     CHECK(choose_cache(of(Kind::NONE), 1, true).kind() == Kind::NONE);
-    CHECK(std::get<cache::MotionCacheByStepsSettings>(choose_cache({}, 1, true).policy) == published_motioncache());
+    CHECK(std::get<cache::MotionCacheByStepsSettings>(choose_cache({}, 1, true).policy) ==
+          published_motioncache());
 }
 
 TEST(settings_of_the_request_replace_those_published) {
@@ -32,7 +33,8 @@ TEST(settings_of_the_request_replace_those_published) {
     r.threshold = 0.02, r.warmup = 3, r.weight_floor = 0.2, r.vote = 0.5, r.reuse = cache::Reuse::SOLVER;
     r.distance = cache::Distance::TOKEN;
     const auto s = std::get<cache::MotionCacheByStepsSettings>(choose_cache(r, 1, false).policy);
-    CHECK(s.threshold == 0.02 && s.token_threshold == 0.02 && s.warmup == 3 && s.weight_floor == 0.2 && s.vote == 0.5);
+    CHECK(s.threshold == 0.02 && s.token_threshold == 0.02 && s.warmup == 3 && s.weight_floor == 0.2 &&
+          s.vote == 0.5);
     CHECK(s.reuse == cache::Reuse::SOLVER && s.distance == cache::Distance::TOKEN && s.coarse_steps == 20);
     r.vote = -2;
     CHECK(!std::get<cache::MotionCacheByStepsSettings>(choose_cache(r, 1, false).policy).vote);

@@ -143,28 +143,35 @@ TEST(a_session_is_the_sampler_with_words_before_and_pictures_behind) {
 
         const magi1::Settings s = magi1::complete(request, m.planned().facts);
         const auto& config = m.folder.transformer;
-        const magi1::TextEncoder::Encoded encoded = m.text_encoder->encode(s.prompt, {});
-        const magi1::Caption caption{encoded.rows, at::ones({encoded.rows.size(0)}, at::kBool)};
-        const auto text = m.transformer->text(with_tokens(caption, {}, m.tokens, config.text_rows).counting());
-        const auto none = m.transformer->text(null_text(m.transformer->null_caption(), {}, m.tokens).counting());
+        const at::Tensor rows = session::TextEncoder::Use(*m.text_encoder)
+                                    .encode(magi1::caption_ids(s.prompt, *m.tokenizer, config.text_rows), {})
+                                    .rows;
+        const magi1::Caption caption{rows, at::ones({rows.size(0)}, at::kBool)};
+        const auto text =
+            m.transformer->text(with_tokens(caption, {}, m.tokens, config.text_rows).counting());
+        const auto none =
+            m.transformer->text(null_text(m.transformer->null_caption(), {}, m.tokens).counting());
         std::vector<std::shared_ptr<const magi_dit::Text>> durations;
         for (int following = 2; following >= 0; following--)
             durations.push_back(m.transformer->text(duration_token({}, m.tokens, following)));
         magi_dit::Passes passes(*m.transformer, {6, 4, 6, magi1::Sampler::at_once(s.sampler)});
         const auto policy = cache::make_policy(s.sampler.cache);
-        magi1::Sampler sampler(
-            passes, 6, s.sampler,
-            {[&](int64_t chunk) { return std::vector{durations[size_t(chunk)].get(), text.get()}; }, none.get()}, *policy,
-            [&](int64_t chunk) {
-                std::vector<at::Tensor> frames;
-                for (uint32_t f = 0; f < 6; f++) {
-                    at::Tensor frame = at::empty({config.latent_channels(), 4, 6});
-                    sampler::normal_noise({5, sampler::Purpose::INITIAL, 0, uint32_t(chunk) * 6 + f, 0},
-                                          frame.mutable_data_ptr<float>(), size_t(frame.numel()));
-                    frames.push_back(frame);
-                }
-                return at::stack(frames, 1);
-            });
+        magi1::Sampler sampler(passes, 6, s.sampler,
+                               {[&](int64_t chunk) {
+                                    return std::vector{durations[size_t(chunk)].get(), text.get()};
+                                },
+                                none.get()},
+                               *policy, [&](int64_t chunk) {
+                                   std::vector<at::Tensor> frames;
+                                   for (uint32_t f = 0; f < 6; f++) {
+                                       at::Tensor frame = at::empty({config.latent_channels(), 4, 6});
+                                       sampler::normal_noise(
+                                           {5, sampler::Purpose::INITIAL, 0, uint32_t(chunk) * 6 + f, 0},
+                                           frame.mutable_data_ptr<float>(), size_t(frame.numel()));
+                                       frames.push_back(frame);
+                                   }
+                                   return at::stack(frames, 1);
+                               });
         std::vector<at::Tensor> by_hand, pictures;
         magi1::Timing timing;
         while (!sampler.done()) {
@@ -202,7 +209,8 @@ TEST(a_video_begins_with_its_image) {
 TEST(a_video_goes_on_from_another) {
     const auto clip = [](int frames) {
         sampler::Clip c;
-        for (int i = 0; i < frames; i++) c.frames.push_back({48, 32, std::vector<uint8_t>(48 * 32 * 3, uint8_t(5 * i))});
+        for (int i = 0; i < frames; i++)
+            c.frames.push_back({48, 32, std::vector<uint8_t>(48 * 32 * 3, uint8_t(5 * i))});
         return c;
     };
     for (int given : {32, 45, 8, 5}) {
@@ -222,7 +230,8 @@ TEST(a_video_goes_on_from_another) {
         CHECK_EQ(made.stats.count.extra > 0, true);
         if (left) CHECK(at::equal(latents[0].narrow(1, 0, left), prefix.narrow(1, 6 * whole_chunks, left)));
         // It is gone on from: other pictures before, another video.
-        for (sampler::Image& frame : r.prefix_video->frames) std::fill(frame.rgb.begin(), frame.rgb.end(), uint8_t(200));
+        for (sampler::Image& frame : r.prefix_video->frames)
+            std::fill(frame.rgb.begin(), frame.rgb.end(), uint8_t(200));
         CHECK(!at::equal(whole(make(distilled(), r)), whole(made)));
     }
     Request r = small(24);
@@ -232,7 +241,8 @@ TEST(a_video_goes_on_from_another) {
     CHECK_ERROR(Session(distilled().model, r), MC_ERROR_SETTINGS, "prefix-video has 0 frames");
     r.prefix_video = clip(24);
     r.prefix_video->frame_rate_n = 30;
-    CHECK_ERROR(Session(distilled().model, r), MC_ERROR_SETTINGS, "prefix-video has 30/1 frames per second and the model makes 24");
+    CHECK_ERROR(Session(distilled().model, r), MC_ERROR_SETTINGS,
+                "prefix-video has 30/1 frames per second and the model makes 24");
     r.prefix_video->frame_rate_n = 24;
     r.image = sampler::Image{16, 16, std::vector<uint8_t>(16 * 16 * 3, 9)};
     CHECK_ERROR(Session(distilled().model, r), MC_ERROR_SETTINGS, "image and prefix-video both say");
@@ -254,13 +264,16 @@ TEST(special_tokens_are_what_they_are_called) {
         for (size_t i = 0; i + 1 < others.size(); i++) CHECK(!at::equal(others[i], others.back()));
     }
     r.special_tokens = "hq+bright";
-    CHECK_ERROR(Session(distilled().model, r), MC_ERROR_SETTINGS, "special-tokens names \"bright\", which is none of hq, duration");
+    CHECK_ERROR(Session(distilled().model, r), MC_ERROR_SETTINGS,
+                "special-tokens names \"bright\", which is none of hq, duration");
 }
 
 TEST(a_stream_without_end_is_the_beginning_of_any_and_takes_no_more_memory) {
     for (bool cached : {false, true}) {
         Request endless = small(magi1::ENDLESS);
-        if (cached) endless.cache.kind = CacheKind::MOTIONCACHE, endless.cache.warmup = 2, endless.cache.threshold = 0.02;
+        if (cached)
+            endless.cache.kind = CacheKind::MOTIONCACHE, endless.cache.warmup = 2,
+            endless.cache.threshold = 0.02;
         Session session(distilled().model, endless);
         const session::Stats begun = session.stats();
         CHECK(begun.frames_total == -1 && begun.chunks_total == -1 && begun.forwards_total == -1);
@@ -370,17 +383,24 @@ TEST(what_cannot_be_is_refused_by_name) {
         CHECK_ERROR(Session(opened.model, r), MC_ERROR_SETTINGS, text);
     };
     refused(distilled(), "No prompt", [](Request& r) { r.prompt.reset(); });
+    refused(distilled(), "Nothing is left of the prompt",
+            [](Request& r) { r.prompt = "http://example.com/"; });
     refused(distilled(), "width is 16 but must be from 32", [](Request& r) { r.width = 16; });
-    refused(distilled(), "height 40 is not a multiple of 16; the nearest are 32 and 48", [](Request& r) { r.height = 40; });
-    refused(distilled(), "steps is 10, which this distilled model was not trained for", [](Request& r) { r.steps = 10; });
+    refused(distilled(), "height 40 is not a multiple of 16; the nearest are 32 and 48",
+            [](Request& r) { r.height = 40; });
+    refused(distilled(), "steps is 10, which this distilled model was not trained for",
+            [](Request& r) { r.steps = 10; });
     refused(base(), "steps is 10, which is not a multiple of the 4 chunks", [](Request& r) { r.steps = 10; });
     refused(distilled(), "12 steps have three sizes", [](Request& r) { r.steps = 12, r.ar_step = 2; });
     refused(distilled(), "ar-step is 3 but must divide steps, which is 8", [](Request& r) { r.ar_step = 3; });
-    refused(distilled(), "causal-block-size is for SkyReels-V2, not for MAGI-1", [](Request& r) { r.causal_block_size = 3; });
-    refused(distilled(), "guidance-scale has no effect on this distilled model", [](Request& r) { r.guidance_scale = 6; });
+    refused(distilled(), "causal-block-size is for SkyReels-V2, not for MAGI-1",
+            [](Request& r) { r.causal_block_size = 3; });
+    refused(distilled(), "guidance-scale has no effect on this distilled model",
+            [](Request& r) { r.guidance_scale = 6; });
     refused(distilled(), "finished-chunks=frozen goes with a cache",
             [](Request& r) { r.finished_chunks = FinishedChunks::FROZEN; });
-    refused(distilled(), "cache-threshold is set but nothing is cached", [](Request& r) { r.cache.threshold = 0.1; });
+    refused(distilled(), "cache-threshold is set but nothing is cached",
+            [](Request& r) { r.cache.threshold = 0.1; });
     refused(distilled(), "cache-vote belongs to cache=motioncache",
             [](Request& r) { r.cache.kind = CacheKind::TEACACHE, r.cache.vote = 0.5; });
     refused(distilled(), "cache-preset=fast is not known for MAGI-1",
@@ -388,7 +408,8 @@ TEST(what_cannot_be_is_refused_by_name) {
     refused(distilled(), "cache-reuse=taylor",
             [](Request& r) { r.cache.kind = CacheKind::FLOWCACHE, r.cache.reuse = cache::Reuse::TAYLOR; });
     for (auto kind : {CacheKind::TEACACHE, CacheKind::FLOWCACHE, CacheKind::MOTIONCACHE})
-        refused(base(), "is for a distilled MAGI-1, which computes one branch", [&](Request& r) { r.cache.kind = kind; });
+        refused(base(), "is for a distilled MAGI-1, which computes one branch",
+                [&](Request& r) { r.cache.kind = kind; });
     const Opened unbounded({.noise2clean = {}});
     refused(unbounded, "num-frames=-1 has no end", [](Request& r) { r.num_frames = magi1::ENDLESS; });
     CHECK_EQ(whole(make(unbounded, small(30))).size(1), 30);
