@@ -77,6 +77,20 @@ std::optional<mc::sampler::Image> copy_image(const McImage& image, const char* n
     return copy;
 }
 
+std::optional<mc::sampler::Clip> copy_clip(const McClip& clip, const char* name) {
+    if (!clip.rgb) return std::nullopt;
+    if (clip.frames < 1 || clip.frames > 100000)
+        throw mc::Error(MC_ERROR_SETTINGS, std::string(name) + " has " + std::to_string(clip.frames) +
+                                               " frames: give a video of 1 to 100000 frames.");
+    if (clip.frame_rate_n < 1 || clip.frame_rate_d < 1)
+        throw mc::Error(MC_ERROR_SETTINGS, std::string(name) + " has no frame rate: give frame_rate_n and frame_rate_d.");
+    mc::sampler::Clip copy{{}, clip.frame_rate_n, clip.frame_rate_d};
+    for (int i = 0; i < clip.frames; i++)
+        copy.frames.push_back(
+            *copy_image({clip.rgb + size_t(i) * clip.frame_stride, clip.width, clip.height, clip.stride}, name));
+    return copy;
+}
+
 McWork work_of(const mc::sampler::ChunkCount& c) {
     return {c.turns, c.whole, c.sparse, c.reused, c.extra, c.tokens_computed, c.tokens_reused};
 }
@@ -88,6 +102,7 @@ mc::session::Request translate(const McRequest* caller) {
     if (c.cache) mc::read_c(mc::whole_c(c.cache, "mc_cache_options_init"), request);
     request.image = copy_image(c.image, "image");
     request.end_image = copy_image(c.end_image, "end-image");
+    request.prefix_video = copy_clip(c.prefix_video, "prefix-video");
     request.cancel = mc::Cancel(c.cancel);
     return request;
 }
@@ -209,7 +224,9 @@ void mc_session_free(McSession* session) {
 McFrames* mc_session_next(McSession* session, McError* error) {
     return guarded(error, [&]() -> McFrames* {
         auto frames = session->session->next();
-        return frames ? new McFrames{{frames->pixels.contiguous(), frames->first, frames->made_with}} : nullptr;
+        if (!frames) return nullptr;
+        frames->pixels = frames->pixels.contiguous();
+        return new McFrames{std::move(*frames)};
     });
 }
 
@@ -226,6 +243,10 @@ int64_t mc_session_update(McSession* session, const McUpdate* caller, McError* e
     });
 }
 
+void mc_session_on_step(McSession* session, McStep call, void* user) {
+    session->session->on_step(call ? [call, user] { call(user); } : std::function<void()>());
+}
+
 void mc_session_clear_updates(McSession* session) {
     session->session->clear_updates();
 }
@@ -235,6 +256,22 @@ void mc_frames_made_with(const McFrames* frames, McMadeWith* out) {
     const McMadeWith full{out->struct_size,   m.update,         m.prompt.c_str(), m.negative_prompt.c_str(),
                           m.guidance_scale, m.cache_threshold};
     std::memcpy(out, &full, std::min(out->struct_size, sizeof full));
+}
+
+void mc_frames_work(const McFrames* f, McFramesWork* out) {
+    const mc::session::Frames& frames = f->frames;
+    const mc::sampler::TokenMap& map = *frames.map;
+    const McFramesWork full{out->struct_size, frames.chunk, work_of(frames.count),
+                            map.columns,      map.rows,     !map.motion.empty()};
+    std::memcpy(out, &full, std::min(out->struct_size, sizeof full));
+}
+
+void mc_frames_map(const McFrames* f, int index, uint8_t* computed, float* motion) {
+    const mc::sampler::TokenMap& map = *f->frames.map;
+    const ptrdiff_t tokens = static_cast<ptrdiff_t>(map.rows) * map.columns,
+                    begin = map.frame_of(index, f->frames.decoded) * tokens;
+    if (computed) std::copy_n(map.computed.begin() + begin, tokens, computed);
+    if (motion && !map.motion.empty()) std::copy_n(map.motion.begin() + begin, tokens, motion);
 }
 
 int mc_frames_count(const McFrames* frames) {
@@ -294,6 +331,8 @@ void mc_session_stats(McSession* session, McStats* out) {
     full.bytes_keys_values = s.bytes_keys_values;
     full.bytes_cache = s.bytes_cache;
     full.window_chunks = s.window_chunks;
+    full.step = s.step;
+    full.steps = s.steps;
     std::memcpy(out, &full, std::min(out->struct_size, sizeof full));
 }
 

@@ -16,7 +16,6 @@ using cache::Reuse;
 using cache::MotionCacheSettings;
 using cache::Settings;
 using cache::Weights;
-using model::Attention;
 
 namespace {
 
@@ -169,7 +168,7 @@ TEST(a_setting_changes_the_preset_and_nothing_else) {
             CHECK(!(choose(r) == choose(asking(preset))));
         }
     CacheRequest r;
-    r.vote = NO_VOTE;
+    r.vote = cache::NO_VOTE;
     MotionCacheSettings expected = calibration().balanced.settings;
     expected.vote.reset();
     CHECK(choose(r) == expected);

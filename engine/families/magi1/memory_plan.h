@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#pragma once
+// What a request takes of memory, known from JSON files and the headers of weight files.
+#include <string>
+
+#include "engine/families/magi1/settings.h"
+#include "engine/networks/vit_vae/vit_vae.h"
+#include "engine/session/loading.h"
+
+namespace mc::magi1 {
+
+struct WeightBytes {
+    int64_t transformer = 0, vae = 0; // held in memory
+    int64_t text_encoder = 0;         // while a caption is encoded, on the CPU
+};
+WeightBytes weight_bytes(const model::Tensors& transformer, const model::Tensors& vae, const model::Tensors& text,
+                         Precision precision);
+
+// What does not depend on the request.
+struct Planned {
+    ModelFacts facts;
+    const model::TextEncoderConfig& text;
+    const vit_vae::VitVae& vae; // may be without numbers (on the device "meta")
+    int64_t text_encoder;       // bytes of its weights
+    Precision precision;
+    at::Device device;
+};
+
+struct MemoryPlan {
+    int64_t keys_values = 0, cache = 0, activations = 0, vae = 0; // while frames are sampled and decoded
+    int64_t text = 0; // while the caption is encoded, the encoder's weights with it; 0 where that is on another device
+    int64_t total() const { return std::max(text, keys_values + cache + activations + vae); }
+};
+MemoryPlan plan_memory(const Settings& settings, const Planned& model);
+
+// How the VAE cuts a video: of the model's own frame rate, whatever the caps are.
+vit_vae::Tiles tiles_of(const model::magi1::Runtime& runtime);
+
+// "width=416 height=240 would fit.", the largest picture of about the same shape; where none does, what then helps.
+std::string what_fits(const session::Request& request, const Planned& model, int64_t free);
+
+} // namespace mc::magi1
