@@ -82,8 +82,8 @@ void TextEncoder::read_for(int64_t tokens, Cancel cancel) {
     });
 }
 
-// The numbers depend on more than the weights: the same request is to give the same bytes whatever was kept, so what changes
-// the order of a sum is in it.
+// The numbers depend on more than the weights: the same request is to give the same bytes whatever was kept, so what
+// changes the order of a sum is in it.
 text::EmbeddingStore::Key TextEncoder::key(const std::vector<int64_t>& ids) {
     if (fingerprint_.empty()) fingerprint_ = model::fingerprint_text(model::fingerprint(*tensors_));
     char eps[32];

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
-// A model's text encoder, which is needed for moments only and may be larger than all the rest. A small one stays in memory
-// and is as quick as the disk. A large one is on demand: its weights are read when there is a text that is not known, let go
-// when the texts at hand are encoded, and what it gave is kept on disk (engine/text/embedding_store.h), so that another run
-// with the same texts does not read it at all.
+// A model's text encoder, which is needed for moments only and may be larger than all the rest. A small one stays in
+// memory and is as quick as the disk. A large one is on demand: its weights are read when there is a text that is not
+// known, let go when the texts at hand are encoded, and what it gave is kept on disk (engine/text/embedding_store.h),
+// so that another run with the same texts does not read it at all.
 #include <ATen/core/Tensor.h>
 #include <atomic>
 #include <functional>
@@ -25,11 +25,11 @@ class TextEncoder {
   public:
     using Log = std::function<void(int level, const std::string& text)>;
 
-    // From how many bytes of weights on, as they are held, an encoder is on demand. UMT5-XXL has 11 GB in bfloat16, T5-XXL
-    // 19 GB in float32.
+    // From how many bytes of weights on, as they are held, an encoder is on demand. UMT5-XXL has 11 GB in bfloat16,
+    // T5-XXL 19 GB in float32.
     static constexpr int64_t LARGE = int64_t(1) << 30;
-    // Whether one is whose weights take so many bytes. $MOTIONCACHE_TEXT_CACHE=always: any is; never: a large one is, but
-    // nothing is kept on disk or taken from there. Throws MC_ERROR_SETTINGS for another value.
+    // Whether one is whose weights take so many bytes. $MOTIONCACHE_TEXT_CACHE=always: any is; never: a large one is,
+    // but nothing is kept on disk or taken from there. Throws MC_ERROR_SETTINGS for another value.
     static bool on_demand(int64_t bytes);
     // Of these weights in memory.
     static int64_t weight_bytes(const model::Tensors& tensors, Precision precision);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-// A file: lines of text (magic, encoder, ids, how many numbers), the numbers as they lie in memory, and the SHA-256 of all
-// that in 64 letters.
+// A file: lines of text (magic, encoder, ids, how many numbers), the numbers as they lie in memory, and the SHA-256 of
+// all that in 64 letters.
 #include "engine/text/embedding_store.h"
 
 #include <algorithm>

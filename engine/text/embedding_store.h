@@ -17,8 +17,8 @@ class EmbeddingStore {
     // $MOTIONCACHE_CACHE/text, else $XDG_CACHE_HOME/motioncachegen/text, else ~/.cache/motioncachegen/text.
     static std::string default_folder();
 
-    // The folder is made when something is kept. Nothing here throws for what the disk does: a folder that cannot be written
-    // to is told once, with level 4, and all goes on without it.
+    // The folder is made when something is kept. Nothing here throws for what the disk does: a folder that cannot be
+    // written to is told once, with level 4, and all goes on without it.
     explicit EmbeddingStore(std::string folder = default_folder(), Log log = {}, uint64_t most = MOST);
 
     // What the numbers depend on.
@@ -26,11 +26,11 @@ class EmbeddingStore {
         std::string encoder; // weights, precision, processor: one line of text
         std::vector<int64_t> ids;
     };
-    // `numbers` of them, the bits that were kept; nothing where there is no such file, or one that is cut off, damaged or of
-    // another key. A file that was found counts as new.
+    // `numbers` of them, the bits that were kept; nothing where there is no such file, or one that is cut off, damaged
+    // or of another key. A file that was found counts as new.
     std::optional<std::vector<float>> find(const Key& key, size_t numbers) const;
-    // Writes beside and renames, so that no reader and no crash meets half a file, and removes the oldest files, those not
-    // found for the longest time, where all together have more than `most` bytes.
+    // Writes beside and renames, so that no reader and no crash meets half a file, and removes the oldest files, those
+    // not found for the longest time, where all together have more than `most` bytes.
     void keep(const Key& key, const float* values, size_t numbers);
 
     std::string file(const Key& key) const;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-// A text encoder on demand, with the demo model's, which is small: when its weights are read, and that a video is the same
-// whether its texts were known or not.
+// A text encoder on demand, with the demo model's, which is small: when its weights are read, and that a video is the
+// same whether its texts were known or not.
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
