@@ -61,6 +61,9 @@ TRIED = [
     Tried("devenv", "ldd build/engine/libmotioncache.so", ("ldd build/engine/libmotioncache.so",), shows="libtorch_cpu.so => /"),
     Tried("devenv", f"GST_DEBUG=motioncachegen:5,motioncache-engine:5 ./pipelines/devenv.sh {DEMO}",
           ("GST_DEBUG=motioncachegen:5,motioncache-engine:5",), shows=r"motioncache-engine .*cache, first chunk"),
+    Tried("devenv", f"MOTIONCACHE_TEXT_CACHE=always ./pipelines/devenv.sh {DEMO} && "
+          f"MOTIONCACHE_TEXT_CACHE=never ./pipelines/devenv.sh {DEMO}",
+          ("MOTIONCACHE_TEXT_CACHE=always", "MOTIONCACHE_TEXT_CACHE=never")),
     Tried("devenv", f"MOTIONCACHE_ENGINE=testpattern ./pipelines/devenv.sh {DEMO}", ("MOTIONCACHE_ENGINE=testpattern",),
           shows="test pattern"),
     Tried("devenv", "cp -r models/demo MODEL && rm MODEL/motioncache.json && ./pipelines/devenv.sh motioncache-calibrate MODEL "

@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <fstream>
 
+#include "engine/networks/t5/t5_files.h"
 #include "tests/model/weight_writer.h"
 #include "tests/session/demo.h"
 
@@ -210,7 +211,7 @@ TEST(a_second_video_does_not_read_the_encoder) {
     TemporaryFolder cache;
     const Request r = small();
     Request longer = r; // a chunk starts when the one before it is done, with a prompt that has changed
-    longer.num_frames = 41, longer.ar_step = 3, longer.attention = model::Attention::KV;
+    longer.num_frames = 41, longer.ar_step = 3, longer.attention = Attention::KV;
     at::Tensor plain, changed;
     {
         const Environment unset(nullptr, cache.path);
