@@ -32,6 +32,7 @@
 #include "gst/prompts_file.h"
 #include "gst/settings.h"
 #include "gst/stats.h"
+#include "gst/video_file.h"
 
 namespace mc::gst {
 
@@ -50,6 +51,7 @@ struct Job {
     bool qos_cache = false;   // the cache's threshold moves so that chunks come in time
     double qos_cache_max = 0; // up to here; 0: a multiple of the request's own
     KeepModel keep_model = KeepModel::READY;
+    int model_rate_n = 24, model_rate_d = 1; // frames per second that the model makes, whatever the caps say
     std::vector<StoryLine> story; // begins with the first frame; settings.prompt is its first prompt
 };
 
@@ -104,6 +106,7 @@ class Generator {
 
     struct Images {
         std::optional<ImageFile> first, last;
+        std::optional<VideoFile> before;
     };
 
     // ---- any thread ----

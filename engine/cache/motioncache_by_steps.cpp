@@ -29,11 +29,15 @@ struct ChunkState {
     std::vector<float> sums, weights; // [token]
     std::vector<uint8_t> computed;    // [token], as decided last; empty: all
     int steps = 0;
+    double scale = 1; // of its thresholds
 };
 
 class MotionCacheBySteps final : public WindowPolicy {
   public:
     explicit MotionCacheBySteps(const MotionCacheByStepsSettings& settings) : settings_(settings) {}
+
+    // That of tokens keeps its proportion to it.
+    void set_threshold(double threshold) override { scale_ = threshold / settings_.threshold; }
 
     bool wants_motion(int branch, int chunk) const override {
         const auto at = chunks_.find(state_of(branch, chunk));
@@ -61,6 +65,7 @@ class MotionCacheBySteps final : public WindowPolicy {
         if (fresh) {
             at->second.sums.assign(chunk_tokens(), 0);
             at->second.weights.assign(chunk_tokens(), 1);
+            at->second.scale = scale_;
         }
         return at->second;
     }
@@ -105,7 +110,7 @@ class MotionCacheBySteps final : public WindowPolicy {
         decision.distance = distance_of(chunk);
         const double sum = state.sum + decision.distance;
         decision.accumulated = sum;
-        const bool reuse = sum < settings_.threshold; // not when it is NaN
+        const bool reuse = sum < settings_.threshold * state.scale; // not when it is NaN
         begin_anew(state);
         if (reuse) state.sum = sum;
         if (reuse) decision.kind = Decision::Kind::REUSE;
@@ -122,7 +127,7 @@ class MotionCacheBySteps final : public WindowPolicy {
         const std::vector<float> sums = state.sums;
         // Sums that are NaN are due.
         std::vector<uint8_t> due(sums.size());
-        const float threshold = static_cast<float>(settings_.token_threshold);
+        const float threshold = static_cast<float>(settings_.token_threshold * state.scale);
         for (size_t t = 0; t < due.size(); t++) due[t] = !(sums[t] < threshold);
         limit_reuse(sums, share(chunk.step), due);
         for (size_t t = 0; t < due.size(); t++)
@@ -183,6 +188,7 @@ class MotionCacheBySteps final : public WindowPolicy {
     }
 
     const MotionCacheByStepsSettings settings_;
+    double scale_ = 1; // of the thresholds of chunks that begin
     std::map<size_t, ChunkState> chunks_; // by branch and chunk
 };
 

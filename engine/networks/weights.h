@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "engine/cancel.h"
-#include "engine/model/model_folder.h"
+#include "engine/model/tensors.h"
 #include "engine/request/fields.h"
 
 namespace mc {

@@ -18,7 +18,7 @@ import sys
 import textwrap
 import tomllib
 
-TYPES = {"text", "file", "picture", "int", "int64", "number", "flag", "choice"}
+TYPES = {"text", "file", "picture", "clip", "int", "int64", "number", "flag", "choice"}
 NUMBERS = {"int", "int64", "number"}
 STRUCTS = ("model", "request", "cache")
 ABI = 3  # the version from which on fields are only appended
@@ -151,7 +151,7 @@ class Field:
             self.blurb = f"With {' or '.join(self.caches)}: {self.blurb[0].lower()}{self.blurb[1:]}"
         short = name.removeprefix("cache-") if self.struct == "cache" else name
         self.member = entry.get("c_name", short).replace("-", "_")
-        self.cpp_member = self.member + ("_file" if self.type == "picture" else "")
+        self.cpp_member = self.member + ("_file" if self.type in ("picture", "clip") else "")
         self.choice = None
         if self.type == "choice":
             self.choice = choices.get(entry.get("choice"))
@@ -247,7 +247,7 @@ def read(path):
 
 # ---- C ----
 
-C_TYPES = {"text": "const char *", "file": "const char *", "picture": "McImage ", "int": "int32_t ", "int64": "int64_t ",
+C_TYPES = {"text": "const char *", "file": "const char *", "picture": "McImage ", "clip": "McClip ", "int": "int32_t ", "int64": "int64_t ",
            "number": "double ", "flag": "int32_t "}
 
 
@@ -324,7 +324,7 @@ def header(fields, choices, template, out):
 
 # ---- C++ ----
 
-CPP_TYPES = {"text": "std::string", "file": "std::string", "picture": "std::string", "int": "int", "int64": "int64_t",
+CPP_TYPES = {"text": "std::string", "file": "std::string", "picture": "std::string", "clip": "std::string", "int": "int", "int64": "int64_t",
              "number": "double", "flag": "bool"}
 CPP_STRUCTS = {"model": "ModelFields", "cache": "CacheFields", "request": "Fields"}
 
@@ -407,7 +407,7 @@ def from_c(field, value):
     to = f"f.{place(field)}"
     if field.type in ("text", "file"):
         return f"    if ({value}) {to} = {value};"
-    if field.type == "picture":
+    if field.type in ("picture", "clip"):
         return f"    // {field.name}: pixels here, a file there"
     if field.type == "choice":
         return f"    {to} = chosen<{field.choice.cpp}>({value}, {variable(field.choice)});"
@@ -420,7 +420,7 @@ def to_c(field, value):
     source = f"f.{place(field)}"
     if field.type in ("text", "file"):
         return f"    {value} = {source} ? {source}->c_str() : nullptr;"
-    if field.type == "picture":
+    if field.type in ("picture", "clip"):
         return f"    // {field.name}: pixels there, a file here"
     if field.type == "choice":
         return f"    {value} = {field.choice.c}({source} ? static_cast<int>(*{source}) + 1 : 0);"

@@ -8,7 +8,6 @@ namespace mc::session {
 
 using cache::Kind;
 using cache::Settings;
-using model::Attention;
 
 [[noreturn]] static void refuse(const std::string& message) {
     throw Error(MC_ERROR_SETTINGS, message);

@@ -24,7 +24,7 @@ session::Request small() {
     session::Request r;
     r.seed = 5;
     r.width = 96, r.height = 64, r.num_frames = 33, r.steps = 20;
-    r.attention = model::Attention::KV;
+    r.attention = Attention::KV;
     r.cache.kind = cache::Kind::NONE;
     return r;
 }

@@ -16,7 +16,6 @@ using cache::Reuse;
 using cache::MotionCacheSettings;
 using cache::Settings;
 using cache::Weights;
-using model::Attention;
 
 namespace {
 

@@ -12,7 +12,6 @@
 using namespace mc;
 using namespace mc::session;
 using cache::Decision;
-using model::Attention;
 using model::Calibration;
 using test::small;
 namespace fs = std::filesystem;
@@ -32,7 +31,7 @@ struct Folder : test::ModelCopy {
 };
 
 uint64_t demo_fingerprint() {
-    return model::fingerprint(*model::ModelFolder::open(test::root + "/models/demo")->transformer_tensors());
+    return model::fingerprint(*model::skyreels_v2::Folder::open(test::root + "/models/demo")->transformer_tensors());
 }
 
 // A polynomial that gives 0.125 for every distance that a schedule can have, and presets that compute all

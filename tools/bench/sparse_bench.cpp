@@ -21,8 +21,8 @@
 #include "engine/cuda/load_cuda.h"
 #include "engine/device.h"
 #include "engine/error.h"
-#include "engine/model/model_folder.h"
 #include "engine/networks/wan_dit/transformer.h"
+#include "engine/networks/wan_dit/wan_dit_files.h"
 #include "engine/processor.h"
 #include "tools/bench/arguments.h"
 
@@ -191,8 +191,8 @@ int main(int argc, char** argv) {
             tensors = model::open_transformer(path + "/transformer", config);
         }
         const Transformer t(Weights(*tensors, device), config, precision);
-        Window::Shape shape = random ? Window::Shape{20, 20, 32, 5, model::Attention::KV, 24}
-                                           : Window::Shape{15, 12, 20, 3, model::Attention::KV, 24};
+        Window::Shape shape = random ? Window::Shape{20, 20, 32, 5, Attention::KV, 24}
+                                           : Window::Shape{15, 12, 20, 3, Attention::KV, 24};
         if (!size.empty() && std::sscanf(size.c_str(), "%dx%dx%d", &shape.frames, &shape.height, &shape.width) != 3)
             throw Error(MC_ERROR_SETTINGS, "--size takes FRAMESxROWSxCOLUMNS, as in 25x68x120.");
         std::cout << nlohmann::json{{"model", path},

@@ -149,7 +149,7 @@ nlohmann::json ratios_of(const Watcher& watcher, const bench::Video& video) {
 int main(int argc, char** argv) {
     bench::Arguments given;
     given.options.calibration = false;
-    given.request.attention = model::Attention::KV;
+    given.request.attention = Attention::KV;
     std::string prompts;
     try {
         bench::read_arguments(argc, argv, given, {{"--prompts", [&](const std::string& value) { prompts = value; }}});

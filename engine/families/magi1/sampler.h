@@ -56,6 +56,8 @@ struct SamplerSettings {
 struct Captions {
     std::function<std::vector<const magi_dit::Text*>(int64_t chunk)> of;
     const magi_dit::Text* none; // of no caption
+    // What the caption's weight in the guides is multiplied by; null: 1.
+    std::function<double(int64_t chunk)> weight = {};
 };
 
 struct Timing {
@@ -97,6 +99,7 @@ class Sampler {
         at::Tensor kept;
         at::Tensor before_last; // of the stage, for a fault
         std::vector<const magi_dit::Text*> text;
+        double weight = 1; // of the caption
         sampler::ChunkCount count;
     };
     // One row.

@@ -48,6 +48,8 @@ struct Stages {
     Chunks given_sees(int64_t chunk) const;    // of one that is given
     // The first chunk that anybody on the way in this row, or later, sees: those before it can be forgotten after it.
     int64_t first_seen_from(const Row& row) const;
+    // Most chunks whose keys are kept at once: with those on their way, or only those that are finished or given.
+    int64_t most_kept(bool with_those_on_their_way) const;
 };
 
 } // namespace mc::magi1

@@ -22,6 +22,7 @@ struct Planned {
     const vae::WanVae& vae;
     Precision precision;
     at::Device device, text_device; // of all, and of the text encoder
+    int64_t text_on_demand = 0;     // bytes of its weights where they are held only while a text is encoded
 };
 // Where the text encoder, which is needed for a moment alone, goes: to the CPU where the weights would leave a device
 // less than half of what is free for videos.
@@ -29,7 +30,9 @@ at::Device text_device(const WeightBytes& weights, at::Device device, int64_t fr
 
 struct MemoryPlan {
     int64_t keys_values = 0, cache = 0, activations = 0, vae = 0; // while frames are sampled and decoded
-    int64_t text = 0; // while the prompt is encoded, before all that; 0 where that is on another device
+    // While the prompt is encoded, before all that, with weights that are held for it alone; 0 where that is on another
+    // device.
+    int64_t text = 0;
     int64_t total() const { return std::max(text, keys_values + cache + activations + vae); }
 };
 MemoryPlan plan_memory(const Settings& settings, const Windows& windows, const Planned& model);

@@ -273,7 +273,7 @@ int64_t Network::bytes() const {
         sum += l->bytes();
     for (const Layer& l : m.layers) {
         for (const Product* p : {&l.q, &l.k, &l.v, &l.qx, &l.proj, &l.fc1, &l.fc1_gate, &l.fc2})
-            sum += p->bytes();
+            if (p->linear.out()) sum += p->bytes(); // a network that is not gated has no gate
         for (const Norm* n : {&l.norm, &l.q_norm, &l.k_norm, &l.qx_norm, &l.kx_norm, &l.attention_post,
                               &l.mlp_norm, &l.mlp_post})
             sum += of_norm(*n);

@@ -3,8 +3,8 @@
 // The weights of the transformer as its layers use them. Names in comments: docs/algorithms.md#block.
 #include <vector>
 
-#include "engine/model/config.h"
 #include "engine/networks/linear.h"
+#include "engine/networks/wan_dit/config.h"
 #include "engine/networks/wan_dit/text_context.h"
 #include "engine/networks/wan_dit/transformer.h"
 #include "kernels/attention.h"

@@ -10,8 +10,9 @@
 #include <vector>
 
 #include "engine/cache/plan.h"
-#include "engine/model/config.h"
+#include "engine/networks/wan_dit/config.h"
 #include "engine/networks/weights.h"
+#include "engine/request/fields.h"
 #include "engine/trace.h"
 #include "kernels/kernels.h"
 
@@ -61,7 +62,7 @@ class Window {
         int frames;        // latent frames
         int height, width; // latent pixels, even
         int chunk;         // latent frames of a chunk; frames % chunk == 0 unless attention is full
-        model::Attention attention;
+        Attention attention;
         int fps;                // 16: row 0 of the fps embedding, anything else: row 1
         int branches = 1;       // guidance branches, each with its own keys, values and residuals
         int chunks_at_once = 1; // KV: most chunks of a branch that one forward computes

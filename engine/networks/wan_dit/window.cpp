@@ -12,7 +12,6 @@
 
 namespace mc::transformer {
 
-using model::Attention;
 
 Window::Impl::Impl(const Transformer::Impl& model, const Shape& shape)
     : model(model), shape(shape), time(model, shape.fps),
