@@ -72,7 +72,7 @@ configure() {
 }
 
 # in_build FOLDER COMMAND...: runs it in FOLDER with what is in build/, in place of this shell: so Ctrl-C reaches the
-# command, and nobody ends before it, as `meson devenv` would.
+# command, and nothing ends before it, as meson with its environment would.
 in_build() {
     set +u
     eval "$(meson devenv -C build --dump)"

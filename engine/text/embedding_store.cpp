@@ -32,7 +32,7 @@ std::string ids_text(const std::vector<int64_t>& ids) {
 }
 
 std::string head(const EmbeddingStore::Key& key, size_t numbers) {
-    return "motioncachegen text 1 " + std::to_string(G_BYTE_ORDER) + "\n" + key.encoder + "\n" + ids_text(key.ids) + "\n" +
+    return "text by motioncachegen 1 " + std::to_string(G_BYTE_ORDER) + "\n" + key.encoder + "\n" + ids_text(key.ids) + "\n" +
            std::to_string(numbers) + "\n";
 }
 
