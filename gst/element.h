@@ -40,6 +40,8 @@ struct State {
     std::optional<Picture> picture;  // from the first set_caps to stop
     int num_frames = 0;              // with sizes
     bool started = false;            // from start to stop, which run with a copy of the settings
+    std::string uri;                 // empty: none was set
+    std::set<GParamSpec*> set_by_uri;
     std::set<guint> told_later;      // settings changed meanwhile, each warned of already
 
     // STREAM_LOCK
@@ -47,6 +49,7 @@ struct State {
     bool given = false;              // create() gave out the generator's frame
     GstBuffer* last_frame = nullptr; // to be repeated
     gint64 told_update = -1;         // MadeWith::update that the application was told of last
+    MadeWith told;                   // with it
 
     // Since GStreamer 1.24 the base class throws away what create() returns while it is interrupted: it is given again.
     std::atomic<bool> pushed{false}, interrupted{false};

@@ -39,8 +39,9 @@
  * ## Messages
  *
  * While the model is loaded, PROGRESS messages with the code `loading` are posted; the last one (COMPLETE,
- * CANCELED or ERROR) comes before the first buffer. The model stays loaded until the element goes to NULL,
- * unless model-path, device, precision or threads change.
+ * CANCELED or ERROR) comes before the first buffer. The model stays loaded until the element goes to NULL
+ * (#GstMotionCacheGen:keep-model), unless model-path, device, precision, threads or its files change. Elements of a process
+ * that use the same one share it.
  *
  * Messages, `notify::seed-used` and the engine's log lines are delivered in order, from a thread that the element does
  * not wait for: handlers may do anything, including stopping the pipeline. Everything that concerns a chunk is delivered
@@ -52,9 +53,42 @@
  * * #gint64 `first-frame`, #gint `frames`: index of its first frame in the video, and the number of its frames
  * * #gint64 `forwards`, `forwards-total`: passes through the transformer, so far and in the whole video
  *
+ * While a video is made an element message `motioncache-progress` is posted about four times a second, and once more at
+ * its end, with the fields
+ *
+ * * #gint64 `chunk`, `chunks`: the number of the chunk that is finished next, from 0, and of all chunks
+ * * #gint `step`, `steps`: denoising steps of that chunk, taken and in all; of its window where attention is not kv
+ * * #gdouble `fraction`: of the work that is done, 0 to 1
+ * * #gdouble `seconds-left`: that the rest takes, at the rate so far
+ *
+ * `chunks`, `fraction` and `seconds-left` are -1 where there is no end, `seconds-left` also before it is known.
+ *
+ * With #GstMotionCacheGen:qos-cache, an element message `motioncache-qos` is posted when the cache's threshold is
+ * changed because chunks take longer than they last, or because there is time again. Chunks that start from then on
+ * are made with it. The fields are
+ *
+ * * #gdouble `cache-threshold`, `before`: the new one, and the one before
+ * * #gdouble `load`: seconds that a second of video took
+ * * #gint64 `frame`: the first one that was not made yet
+ *
  * Before the model is loaded an element message `motioncache-plan` tells what it and the request will take of the memory,
  * with the fields of McPlan in motioncache.h, among them #gchararray `device`, #gboolean `fits`, #gint64 `bytes-total`,
  * `bytes-free` and #gchararray `would-fit`: where it does not fit, settings that would.
+ *
+ * ## URIs
+ *
+ * `motioncache://?prompt=a%20red%20ball&seed=3` plays in playbin, uridecodebin and whatever else plays URIs. Each pair sets a
+ * property, percent-encoded as in every URI (+ is a plus sign); choices are given by name. A URI with a pair that is not
+ * known, malformed or out of its range is refused as a whole, with a GST_URI_ERROR that says why. Properties that name files
+ * (model-path, image, end-image, prompts-file) cannot be set so, since a URI may come from a stranger: set them from
+ * playbin's signal `source-setup`, and the model in `MOTIONCACHE_MODEL`. Players show frames at their time; is-live=true with
+ * underrun=repeat keeps a stream going that is generated slower than that.
+ *
+ * ## What a frame has cost
+ *
+ * Each buffer has a #GstCustomMeta named `GstMotionCacheMeta`: the numbers of chunk and frame, how many turns of the chunk
+ * were computed and reused, and a map of the picture that tells in which share of them each token was computed. Its fields
+ * stand in gst/motioncachemeta.h, which reads them in C. The element motioncacheoverlay draws the map over the video.
  *
  * ## Properties
  *
@@ -90,8 +124,10 @@
 #include "gst/debug.h"
 #include "gst/element.h"
 #include "gst/fault.h"
+#include "gst/frame_meta.h"
 #include "gst/settings.h"
 #include "gst/stats.h"
+#include "gst/uri.h"
 
 GST_DEBUG_CATEGORY(motioncachegen_debug);
 GST_DEBUG_CATEGORY(motioncache_engine_debug);
@@ -99,8 +135,10 @@ GST_DEBUG_CATEGORY(motioncache_engine_debug);
 
 using namespace mc::gst;
 
+
 #define gst_motioncache_gen_parent_class parent_class
-G_DEFINE_TYPE(GstMotionCacheGen, gst_motioncache_gen, GST_TYPE_PUSH_SRC)
+G_DEFINE_TYPE_WITH_CODE(GstMotionCacheGen, gst_motioncache_gen, GST_TYPE_PUSH_SRC,
+                        G_IMPLEMENT_INTERFACE(GST_TYPE_URI_HANDLER, implement_uri_handler))
 GST_ELEMENT_REGISTER_DEFINE(motioncachegen, "motioncachegen", GST_RANK_NONE, GST_TYPE_MOTIONCACHE_GEN)
 
 static GstStaticPadTemplate src_template =
@@ -162,9 +200,11 @@ static void gst_motioncache_gen_get_property(GObject* object, guint id, GValue* 
     if (id == PROPERTY_STATS) { // takes the generator's own lock
         GstStructure* stats = structure_of(state_of(object).generator.stats());
         const Pacing::Counts counts = state_of(object).pacing.counts();
+        const Generator::Threshold threshold = state_of(object).generator.threshold();
         gst_structure_set(stats, "chunks-queued", G_TYPE_INT64, counts.queued, "underruns", G_TYPE_INT64, counts.underruns,
                           "frames-repeated", G_TYPE_INT64, counts.repeated, "real-time-factor", G_TYPE_DOUBLE,
-                          counts.real_time_factor, nullptr);
+                          counts.real_time_factor, "cache-threshold", G_TYPE_DOUBLE, threshold.now, "qos-load",
+                          G_TYPE_DOUBLE, threshold.load, nullptr);
         g_value_take_boxed(value, stats);
         return;
     }
@@ -309,6 +349,9 @@ static void begin(GstMotionCacheGen* self) {
     mc::check_ranges(s);
     job.engine = wanted_engine();
     job.queue_chunks = stream.queue_chunks;
+    job.qos_cache = stream.qos_cache;
+    job.qos_cache_max = stream.qos_cache_max;
+    job.keep_model = KeepModel(stream.keep_model);
     if (!s.model.path) s.model.path = default_model_path();
     const ModelSizes sizes = sizes_of_model(*s.model.path);
     if (!s.num_frames) s.num_frames = sizes.num_frames;
@@ -386,6 +429,7 @@ static void gst_motioncache_gen_class_init(GstMotionCacheGenClass* klass) {
     object->get_property = GST_DEBUG_FUNCPTR(gst_motioncache_gen_get_property);
     object->finalize = GST_DEBUG_FUNCPTR(gst_motioncache_gen_finalize);
     install_settings(object);
+    register_frame_meta();
 
     element->post_message = GST_DEBUG_FUNCPTR(gst_motioncache_gen_post_message);
     element->change_state = GST_DEBUG_FUNCPTR(gst_motioncache_gen_change_state);

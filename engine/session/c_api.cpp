@@ -209,7 +209,9 @@ void mc_session_free(McSession* session) {
 McFrames* mc_session_next(McSession* session, McError* error) {
     return guarded(error, [&]() -> McFrames* {
         auto frames = session->session->next();
-        return frames ? new McFrames{{frames->pixels.contiguous(), frames->first, frames->made_with}} : nullptr;
+        if (!frames) return nullptr;
+        frames->pixels = frames->pixels.contiguous();
+        return new McFrames{std::move(*frames)};
     });
 }
 
@@ -226,6 +228,10 @@ int64_t mc_session_update(McSession* session, const McUpdate* caller, McError* e
     });
 }
 
+void mc_session_on_step(McSession* session, McStep call, void* user) {
+    session->session->on_step(call ? [call, user] { call(user); } : std::function<void()>());
+}
+
 void mc_session_clear_updates(McSession* session) {
     session->session->clear_updates();
 }
@@ -235,6 +241,22 @@ void mc_frames_made_with(const McFrames* frames, McMadeWith* out) {
     const McMadeWith full{out->struct_size,   m.update,         m.prompt.c_str(), m.negative_prompt.c_str(),
                           m.guidance_scale, m.cache_threshold};
     std::memcpy(out, &full, std::min(out->struct_size, sizeof full));
+}
+
+void mc_frames_work(const McFrames* f, McFramesWork* out) {
+    const mc::session::Frames& frames = f->frames;
+    const mc::sampler::TokenMap& map = *frames.map;
+    const McFramesWork full{out->struct_size, frames.chunk, work_of(frames.count),
+                            map.columns,      map.rows,     !map.motion.empty()};
+    std::memcpy(out, &full, std::min(out->struct_size, sizeof full));
+}
+
+void mc_frames_map(const McFrames* f, int index, uint8_t* computed, float* motion) {
+    const mc::sampler::TokenMap& map = *f->frames.map;
+    const ptrdiff_t tokens = static_cast<ptrdiff_t>(map.rows) * map.columns,
+                    begin = map.frame_of(index, f->frames.decoded) * tokens;
+    if (computed) std::copy_n(map.computed.begin() + begin, tokens, computed);
+    if (motion && !map.motion.empty()) std::copy_n(map.motion.begin() + begin, tokens, motion);
 }
 
 int mc_frames_count(const McFrames* frames) {
@@ -293,6 +315,9 @@ void mc_session_stats(McSession* session, McStats* out) {
     full.seconds_cache = s.seconds_cache;
     full.bytes_keys_values = s.bytes_keys_values;
     full.bytes_cache = s.bytes_cache;
+    full.window_chunks = s.window_chunks;
+    full.step = s.step;
+    full.steps = s.steps;
     std::memcpy(out, &full, std::min(out->struct_size, sizeof full));
 }
 

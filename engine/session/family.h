@@ -12,6 +12,7 @@
 #include "engine/cache/settings.h"
 #include "engine/device.h"
 #include "engine/networks/linear.h"
+#include "engine/sampler/token_map.h"
 #include "engine/session/loading.h"
 #include "engine/session/meter.h"
 #include "engine/session/request.h"
@@ -26,6 +27,7 @@ struct Outline {
     int64_t bytes; // that it takes beside the weights, at its worst moment; of these:
     int64_t bytes_keys_values, bytes_cache;
     cache::Kind cache;
+    int window_chunks = 0; // that a window gives which is not the last one; 0: not known
     bool changes = false; // follows Request::changes
     bool guided = false;  // guidance_scale above 1 is possible
 };
@@ -35,6 +37,7 @@ struct Chunk {
     at::Tensor pixels;         // [3, n, H, W] float32 on the CPU, n > 0, not clamped
     sampler::ChunkCount count; // of its turns so far; the meter is told where more follow
     std::shared_ptr<const MadeWith> made_with = {}; // null: the request
+    std::shared_ptr<const sampler::TokenMap> map = {}; // up to the latent frame of the last pixels; null: not known
 };
 
 // One request on its way from noise to frames. From one thread.
@@ -59,6 +62,7 @@ class Family {
     // (MC_ERROR_MEMORY, with both numbers), and plans.
     virtual std::unique_ptr<Video> begin(Request request) const = 0;
     virtual int64_t bytes() const = 0; // of all weights held
+    virtual ModelFamily name() const = 0;
     Placement placement;
 };
 

@@ -17,6 +17,7 @@ namespace mc::session {
 
 Session::Session(std::shared_ptr<const Family> family, Request request)
     : family_(std::move(family)), stream_(new_stream(family_->placement.device)), cancel_(request.cancel) {
+    check_fields(request, family_->name());
     const InStream in_stream(stream_);
     MadeWith asked;
     asked.prompt = request.prompt.value_or("");
@@ -38,6 +39,7 @@ Session::Session(std::shared_ptr<const Family> family, Request request)
         s.bytes_keys_values = o.bytes_keys_values;
         s.bytes_cache = o.bytes_cache;
         s.cache = o.cache;
+        s.window_chunks = o.window_chunks;
     });
 }
 
@@ -54,6 +56,7 @@ std::optional<Frames> Session::next() {
     c10::InferenceMode guard;
     const InStream in_stream(stream_);
     set_thread_count(family_->placement.threads);
+    const LibraryThreads library(family_->placement.device.is_cpu() ? 1 : family_->placement.threads);
     std::optional<Frames> frames;
     with_memory_told(family_->placement.device, "This video", video_->outline().bytes,
                      "ask for a smaller picture, a smaller base-num-frames or fewer frames.",
@@ -68,6 +71,7 @@ std::optional<Frames> Session::make_next() {
         const std::optional<Chunk> chunk = video_->take(meter_);
         if (!chunk) {
             if (!video_->step(meter_)) break;
+            if (on_step_) on_step_();
             continue;
         }
         if (!at::isfinite(chunk->pixels.sum()).item<bool>())
@@ -75,7 +79,16 @@ std::optional<Frames> Session::make_next() {
                         "The VAE produced NaN or infinity; its weights are damaged: fetch the file again.");
         const int64_t made = chunk->pixels.size(1), count = total < 0 ? made : std::min(made, total - delivered_);
         Frames result{chunk->pixels.narrow(1, 0, count).clamp(-1, 1), delivered_,
-                      chunk->made_with ? chunk->made_with : request_};
+                      chunk->made_with ? chunk->made_with : request_,
+                      chunks_++,
+                      chunk->count,
+                      chunk->map,
+                      made};
+        if (!result.map) {
+            const int64_t computed = chunk->count.tokens_computed;
+            result.map = std::make_shared<const sampler::TokenMap>(
+                sampler::TokenMap::even(computed, computed + chunk->count.tokens_reused));
+        }
         delivered_ += count;
         meter_.deliver({result.first, count, chunk->count});
         return result;
@@ -85,7 +98,7 @@ std::optional<Frames> Session::make_next() {
 
 int64_t Session::update(const Fields& wanted, std::optional<int64_t> frames) {
     const auto refuse = [](const std::string& message) { throw Error(MC_ERROR_SETTINGS, message); };
-    check_ranges(wanted);
+    check_fields(wanted, family_->name());
     const Outline& o = video_->outline(); // does not change
     if (!o.changes) refuse("Videos of this model cannot be changed while they are made: start a new one.");
     if (wanted.prompt && text::clean_prompt(*wanted.prompt).empty())

@@ -14,6 +14,10 @@ struct Frames {
     at::Tensor pixels; // [3, n, H, W] float32 in [-1, 1], on the CPU
     int64_t first;     // index of the first one in the video
     std::shared_ptr<const MadeWith> made_with = {};
+    int64_t chunk = 0;         // that they are, counted from 0
+    sampler::ChunkCount count; // of its turns so far
+    std::shared_ptr<const sampler::TokenMap> map; // never null
+    int64_t decoded = 0; // pictures up to the map's end: those here, and what was cut off behind them
 };
 
 class Session {
@@ -29,6 +33,8 @@ class Session {
     void clear_updates();                                      // queued ones that have not begun; from any thread
     Stats stats() const;                                       // from any thread
     std::optional<ChunkStats> chunk_stats(size_t index) const; // the same; without the copy of all others
+    // Called by the thread of next() after each step of the video.
+    void on_step(std::function<void()> call) { on_step_ = std::move(call); }
     // What the transformer has run so far, by shape: for a benchmark that runs the same alone. From the thread of next().
     transformer::CallCount calls() const;
 
@@ -42,7 +48,8 @@ class Session {
     std::shared_ptr<const MadeWith> request_; // what a chunk was made with that does not say
     std::unique_ptr<Video> video_;
     Meter meter_;
-    int64_t delivered_ = 0;
+    int64_t delivered_ = 0, chunks_ = 0;
+    std::function<void()> on_step_;
 };
 
 } // namespace mc::session

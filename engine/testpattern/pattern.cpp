@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include <algorithm>
+#include <array>
+#include <cmath>
 #include <cstring>
 #include <string_view>
 
@@ -19,6 +21,17 @@ int number(std::string_view name, std::string_view text) {
         value = value * 10 + (c - '0');
     }
     return value;
+}
+
+// "K:L:P"
+std::array<int, 3> three(std::string_view name, std::string_view text) {
+    std::array<int, 3> numbers{};
+    for (int& n : numbers) {
+        const std::string_view item = text.substr(0, text.find(':'));
+        text.remove_prefix(std::min(text.size(), item.size() + 1));
+        n = number(name, item);
+    }
+    return numbers;
 }
 
 Fault fault_of(std::string_view where) {
@@ -56,8 +69,17 @@ Knobs parse_knobs(const char* text) {
             knobs.first_ms = number(name, value);
         } else if (name == "step-ms") {
             knobs.step_ms = number(name, value);
+        } else if (name == "saves") {
+            knobs.saves = std::min(number(name, value), 99);
+        } else if (name == "window") {
+            knobs.window = std::max(number(name, value), 1);
+        } else if (name == "busy") {
+            const auto [first, end, percent] = three(name, value);
+            knobs.busy_first = first, knobs.busy_end = end, knobs.busy_percent = percent;
         } else if (name == "warn") {
             knobs.warn = number(name, value) != 0;
+        } else if (name == "reuse") {
+            knobs.reuse = number(name, value) != 0;
         } else if (name == "fail") {
             std::string_view where = value.substr(0, value.find(':'));
             knobs.fault = fault_of(where);
@@ -65,10 +87,18 @@ Knobs parse_knobs(const char* text) {
                 knobs.fault_chunk = number("fail", value.substr(where.size() + 1));
         } else {
             throw Error(MC_ERROR_SETTINGS, "MOTIONCACHE_TESTPATTERN: \"" + std::string(name) +
-                                               "\" is unknown; use load-ms, first-ms, step-ms, warn or fail.");
+                                               "\" is unknown; use load-ms, first-ms, step-ms, saves, busy, window, "
+                                               "warn, reuse or fail.");
         }
     }
     return knobs;
+}
+
+double step_milliseconds(const Knobs& knobs, int64_t chunk, double threshold) {
+    if (chunk % knobs.window) return 0;
+    double time = double(knobs.step_ms) * knobs.window;
+    if (threshold > 0.1) time *= std::pow(1 - knobs.saves / 100., std::log2(threshold / 0.1));
+    return chunk >= knobs.busy_first && chunk < knobs.busy_end ? time * knobs.busy_percent / 100 : time;
 }
 
 Rgb colour_of(const std::string& prompt) {
@@ -78,17 +108,26 @@ Rgb colour_of(const std::string& prompt) {
     return {uint8_t(hash), uint8_t(hash >> 8), uint8_t(hash >> 16)};
 }
 
-// A ball that crosses a drifting gradient; colours and speed come from the seed.
-Rgb pixel(const Pattern& p, int x, int y) {
-    if (y >= p.height - p.height / 8) return p.strip;
-    const uint64_t key = mix(p.seed + 0x9e3779b97f4a7c15u);
-    const int tint_r = key & 63, tint_g = (key >> 8) & 63, tint_b = (key >> 16) & 63;
+static uint64_t key_of(const Pattern& p) {
+    return mix(p.seed + 0x9e3779b97f4a7c15u);
+}
+
+bool in_ball(const Pattern& p, int x, int y) {
+    const uint64_t key = key_of(p);
     const int speed = 1 + int((key >> 24) & 7);
     const int radius = std::max(4, p.height / 6);
     const int cx = int((p.frame * speed + int64_t((key >> 32) % 997)) % p.width);
     const int cy = p.height / 2;
     const int dx = x - cx, dy = y - cy;
-    if (dx * dx + dy * dy < radius * radius) return {uint8_t(192 + tint_r), uint8_t(tint_g), uint8_t(tint_b)};
+    return dx * dx + dy * dy < radius * radius;
+}
+
+// A ball that crosses a drifting gradient; colours and speed come from the seed.
+Rgb pixel(const Pattern& p, int x, int y) {
+    if (y >= p.height - p.height / 8) return p.strip;
+    const uint64_t key = key_of(p);
+    const int tint_r = key & 63, tint_g = (key >> 8) & 63, tint_b = (key >> 16) & 63;
+    if (in_ball(p, x, y)) return {uint8_t(192 + tint_r), uint8_t(tint_g), uint8_t(tint_b)};
     const int drift = int(p.frame % 64);
     return {uint8_t(tint_r + 128 * x / p.width), uint8_t(tint_g + 128 * y / p.height),
             uint8_t(tint_b + drift)};

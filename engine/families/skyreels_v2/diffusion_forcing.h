@@ -12,6 +12,7 @@
 #include "engine/families/skyreels_v2/solver.h"
 #include "engine/families/skyreels_v2/window_plan.h"
 #include "engine/networks/wan_dit/transformer.h"
+#include "engine/sampler/token_map.h"
 #include "engine/sampler/turn.h"
 
 namespace mc::sampler {
@@ -51,6 +52,7 @@ class WindowSampler {
     int finished() const;
     const at::Tensor& latents() const { return solver_->latents(); }  // [C, frames (+ 1), h, w]
     const std::vector<ChunkCount>& counts() const { return counts_; } // of the plan's chunks
+    TokenMap token_map(int begin, int end) const; // of latent frames [begin, end), their turns so far
     // The distances that a chunk's evaluations will see, all known before the first row: [steps - 1].
     std::vector<cache::FrameDistance> schedule_distances();
 
@@ -90,6 +92,7 @@ class WindowSampler {
     std::vector<cache::Plan> plans_;
     std::map<std::pair<int64_t, int64_t>, cache::FrameDistance> known_; // by (now, before)
     std::vector<ChunkCount> counts_;
+    std::vector<std::vector<int32_t>> sparse_; // [chunk][token]: turns in which some were computed and it among them
 };
 
 } // namespace mc::sampler

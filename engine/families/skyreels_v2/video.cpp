@@ -4,6 +4,7 @@
 #include <ATen/ATen.h>
 #include <algorithm>
 #include <chrono>
+#include <tuple>
 
 #include "engine/cache/coarse_schedule.h"
 #include "engine/device.h"
@@ -92,6 +93,7 @@ struct SkyReelsVideo final : session::Video {
     at::Tensor initial_latents();
     void begin_window(Meter& meter);
     void step_row(Meter& meter);
+    std::pair<int, int> steps_of_next() const;
     void log_cache_schedule();
     void trace_keys_values();
     void end_window();
@@ -115,6 +117,9 @@ SkyReelsVideo::SkyReelsVideo(const Model& m, Request r) : model(m), request(std:
     outline_.width = settings.width;
     outline_.height = settings.height;
     outline_.cache = settings.cache.kind();
+    const int64_t window_latents = windows.count > 1 ? settings.length.windows[1] - overlap_latents(settings, 1)
+                                                     : settings.length.latent_frames;
+    outline_.window_chunks = int(std::max<int64_t>(1, window_latents / settings.causal_block_size));
     outline_.changes = true;
     outline_.guided = settings.guidance_scale > 1;
     made_with = std::make_shared<const MadeWith>(MadeWith{
@@ -388,6 +393,14 @@ bool SkyReelsVideo::step(Meter& meter) {
     return true;
 }
 
+// Taken and in all, of the chunk that is handed out next.
+std::pair<int, int> SkyReelsVideo::steps_of_next() const {
+    const sampler::WindowPlan& plan = windows.plan(index);
+    const auto& counts = sampler->counts();
+    const size_t next = std::min<size_t>(counts.size() - 1, decoded / plan.chunk_frames);
+    return {int(counts[next].turns / plan.branches()), int(plan.whole() ? plan.rows.size() : plan.steps.size())};
+}
+
 void SkyReelsVideo::step_row(Meter& meter) {
     std::function<void(const sampler::Turn&)> observe;
     if (request.turns)
@@ -406,6 +419,7 @@ void SkyReelsVideo::step_row(Meter& meter) {
         s.count = finished_count;
         for (const sampler::ChunkCount& c : sampler->counts()) s.count += c;
         s.flop_transformer = window_calls.flop() + window->flop();
+        std::tie(s.step, s.steps) = steps_of_next();
     });
     // One that is handed out may still be passed for its keys and values.
     for (auto [at, chunk] : shown) meter.recount(at, sampler->counts()[chunk]);
@@ -428,13 +442,14 @@ std::optional<session::Chunk> SkyReelsVideo::take(Meter& meter) {
         const size_t here = std::min<size_t>(counts.size() - 1, begin / windows.plan(index).chunk_frames);
         const sampler::ChunkCount count = counts[here];
         const auto with = chunk_made_with[here];
+        const auto map = std::make_shared<const sampler::TokenMap>(sampler->token_map(begin, decoded));
         const bool last = decoded >= windows.plan(index).frames;
         if (last) end_window();
         if (frames.size(1) == 0) continue; // all of it was the overlap
         if (!last) shown.emplace_back(taken, here);
         taken++;
         handed_out += frames.size(1);
-        return session::Chunk{frames, count, with};
+        return session::Chunk{frames, count, with, map};
     }
     return std::nullopt;
 }
