@@ -14,7 +14,8 @@ import weights
 
 FILE = ROOT / "docs" / "figures.json"
 PAGES = ("README.md", "models/demo/README.md", *sorted(f"docs/{page.name}" for page in ROOT.glob("docs/*.md")))
-PICTURES = ("docs/sample.png", "docs/contact-sheet.png", "docs/caches-quality.svg", "docs/caches-sheet.png")
+PICTURES = ("docs/sample.png", "docs/contact-sheet.png", "docs/overlay.png", "docs/caches-quality.svg",
+            "docs/caches-sheet.png")
 
 # Rows of the table in docs/caches.md: key, and of which run; "" is a family's only one.
 ROWS = {"full": ("full", ""), "kv": ("kv", ""),
