@@ -18,6 +18,7 @@ namespace {
 
 constexpr size_t MOST_WAITING = 1000;
 constexpr double MOST_OF_OWN = 4; // thresholds of presets are two to three times apart
+constexpr size_t LONGEST_BEFORE = 48; // frames of a given video that are kept: no model sees more than its last 32
 constexpr std::chrono::milliseconds APPLICATION_READY{200}; // a generous guess of how long its state change takes
 
 thread_local Generator* at_work = nullptr; // whose worker the calling thread is
@@ -32,6 +33,12 @@ double seconds_now() {
 
 McImage view_of(const ImageFile& image) {
     return {image.rgb.data(), image.width, image.height, size_t(3) * image.width};
+}
+
+McClip view_of(const VideoFile& video) {
+    const size_t row = size_t(3) * video.width;
+    return {video.rgb.data(),  video.width,         video.height,      video.frames, row,
+            row * video.height, video.frame_rate_n, video.frame_rate_d};
 }
 
 // A request as the engine takes it; points into the values that it is built from.
@@ -55,6 +62,7 @@ struct CRequest {
         }
         if (images.first) request.image = view_of(*images.first);
         if (images.last) request.end_image = view_of(*images.last);
+        if (images.before) request.prefix_video = view_of(*images.before);
     }
     CRequest(const CRequest&) = delete;
 };
@@ -139,6 +147,13 @@ void Generator::run() {
         Images images;
         if (s.image_file) images.first = read_image_file(*s.image_file, "image");
         if (s.end_image_file) images.last = read_image_file(*s.end_image_file, "end-image");
+        const auto quit = [this] {
+            std::lock_guard lock(mutex_);
+            return quit_;
+        };
+        if (s.prefix_video_file)
+            images.before = read_video_file(*s.prefix_video_file, "prefix-video", job_.model_rate_n, job_.model_rate_d,
+                                            LONGEST_BEFORE, quit);
         load(images);
         sample(images);
     } catch (const Error& e) {
@@ -210,8 +225,8 @@ McModel* Generator::open_model(const Images& images) {
     options.log = on_log;
     options.user = this; // for the progress alone
     McError error{};
-    // Impossible requests are refused before weights are read, which takes long. The negotiated size is usually known in a
-    // moment; if it is not, the session checks it.
+    // Impossible requests are refused before weights are read, which takes long. The negotiated size is usually known
+    // in a moment; if it is not, the session checks it.
     std::optional<Picture> picture;
     {
         std::unique_lock lock(mutex_);
@@ -490,8 +505,8 @@ void Generator::on_progress(void* user, double fraction, const char* part) {
     self->outbox_.post(self->progress_message(GST_PROGRESS_TYPE_CONTINUE, text.c_str()));
 }
 
-// A warning of the engine is meant for the user of the pipeline, who does not read the log. A model that is shared tells it to
-// the element that is at work in this thread, for the one that opened it may be gone.
+// A warning of the engine is meant for the user of the pipeline, who does not read the log. A model that is shared
+// tells it to the element that is at work in this thread, for the one that opened it may be gone.
 void Generator::on_log(void*, int level, const char* text) {
     Generator* self = at_work;
     if (!self)

@@ -4,7 +4,7 @@
  * @title: motioncachegen
  *
  * Generates a video from a text prompt, with an autoregressive video diffusion model (SkyReels-V2 Diffusion
- * Forcing). Without further settings it uses a small demo model that comes with the plugin.
+ * Forcing or MAGI-1). Without further settings it uses a small demo model that comes with the plugin.
  *
  * The element is not seekable. It produces exactly #GstMotionCacheGen:num-frames frames (-1: without end) and then
  * ends the stream; from READY to PAUSED it starts again with the first one. The frames of a chunk are pushed as
@@ -112,6 +112,9 @@
  *
  * * `MOTIONCACHE_MODEL`: folder of the model to use when model-path is not set
  * * `MOTIONCACHE_ENGINE_DIR`: folders to search for libmotioncache.so, separated by colons
+ * * `MOTIONCACHE_CACHE`: folder for what is kept from run to run, embeddings of prompts, instead of
+ *   `~/.cache/motioncachegen`
+ * * `MOTIONCACHE_TEXT_CACHE`: `never` keeps no embeddings, `always` also those of a small text encoder
  * * `MOTIONCACHE_ENGINE`: `testpattern` produces a test pattern instead of generating, with a warning on the bus
  *
  * Since: 0.1
@@ -284,13 +287,13 @@ static gboolean gst_motioncache_gen_set_clock(GstElement* element, GstClock* clo
     return result;
 }
 
-// After EOS from the application the chunks that are finished are pushed, and in a live stream nothing any more. Loading
-// ends too: gst-launch waits for its PROGRESS before it lets EOS through to the sinks.
+// After EOS from the application the chunks that are finished are pushed, and in a live stream nothing any more.
+// Loading ends too: gst-launch waits for its PROGRESS before it lets EOS through to the sinks.
 static gboolean gst_motioncache_gen_send_event(GstElement* element, GstEvent* event) {
     if (GST_EVENT_TYPE(event) == GST_EVENT_EOS) {
         state_of(element).generator.end_early();
-        // The streaming thread ends the stream by itself, as it does after an error. It may be doing so, and the base class
-        // would wait for it with the lock in hand that the sinks need to let EOS through.
+        // The streaming thread ends the stream by itself, as it does after an error. It may be doing so, and the base
+        // class would wait for it with the lock in hand that the sinks need to let EOS through.
         if (state_of(element).outbox.failed() || ends_by_itself(element)) {
             gst_event_unref(event);
             return TRUE;
@@ -313,17 +316,6 @@ static void check_texts(mc::Fields& values) {
                 throw mc::Error(MC_ERROR_SETTINGS,
                                 std::string(field.name) + " is not valid UTF-8: give the text in UTF-8 encoding.");
         }
-}
-
-// The headers of the weight files tell more than the JSON files. Errors in them are left to the worker, which checks for
-// contradicting settings first.
-static ModelSizes sizes_of_model(const std::string& path) {
-    const auto outlines = mc::model::outlines(path);
-    try {
-        return sizes_of(*mc::model::ModelFolder::open(path));
-    } catch (const mc::Error&) {
-        return sizes_of(outlines.front());
-    }
 }
 
 static void begin(GstMotionCacheGen* self) {
@@ -353,8 +345,9 @@ static void begin(GstMotionCacheGen* self) {
     job.qos_cache_max = stream.qos_cache_max;
     job.keep_model = KeepModel(stream.keep_model);
     if (!s.model.path) s.model.path = default_model_path();
-    const ModelSizes sizes = sizes_of_model(*s.model.path);
+    const ModelSizes sizes = sizes_of(mc::model::pictures_of(*s.model.path));
     if (!s.num_frames) s.num_frames = sizes.num_frames;
+    job.model_rate_n = sizes.preferred.frame_rate_n, job.model_rate_d = sizes.preferred.frame_rate_d;
     {
         ObjectLock lock(self);
         state.sizes = sizes;
@@ -365,7 +358,7 @@ static void begin(GstMotionCacheGen* self) {
             self, LIBRARY, SETTINGS,
             ("This is a test pattern, not a generated video: unset MOTIONCACHE_ENGINE to generate."),
             (nullptr));
-    state.pacing.begin(stream, 4 * s.causal_block_size.value_or(sizes.causal_block_size));
+    state.pacing.begin(stream, 4 * s.causal_block_size.value_or(sizes.chunk_latents));
     state.given = false;
     state.told_update = -1;
     state.generator.start(std::move(job));

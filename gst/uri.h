@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
-// motioncache://?prompt=a%20red%20ball&seed=3 for playbin, uridecodebin and every other application that plays URIs: each
-// pair is a property of the element. A URI may come from a stranger, a playlist or a page, so it names no files: those
-// properties are refused.
+// motioncache://?prompt=a%20red%20ball&seed=3 for playbin, uridecodebin and every other application that plays URIs:
+// each pair is a property of the element. A URI may come from a stranger, a playlist or a page, so it names no files:
+// those properties are refused.
 #include <gst/gst.h>
 
 #include <set>

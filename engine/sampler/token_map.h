@@ -19,8 +19,8 @@ struct TokenMap {
     static uint8_t share(int64_t part, int64_t all) {
         return uint8_t(all > 0 ? (255 * part + all / 2) / all : 0);
     }
-    // The latent frame of picture `index` of those that were decoded of it, `made` in all: four each, counted from the end,
-    // since the first of a video is one picture and an overlap is dropped.
+    // The latent frame of picture `index` of those that were decoded of it, `made` in all: four each, counted from the
+    // end, since the first of a video is one picture and an overlap is dropped.
     int frame_of(int64_t index, int64_t made) const {
         return int(std::max<int64_t>(0, frames - 1 - (made - 1 - index) / 4));
     }

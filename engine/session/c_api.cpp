@@ -77,6 +77,20 @@ std::optional<mc::sampler::Image> copy_image(const McImage& image, const char* n
     return copy;
 }
 
+std::optional<mc::sampler::Clip> copy_clip(const McClip& clip, const char* name) {
+    if (!clip.rgb) return std::nullopt;
+    if (clip.frames < 1 || clip.frames > 100000)
+        throw mc::Error(MC_ERROR_SETTINGS, std::string(name) + " has " + std::to_string(clip.frames) +
+                                               " frames: give a video of 1 to 100000 frames.");
+    if (clip.frame_rate_n < 1 || clip.frame_rate_d < 1)
+        throw mc::Error(MC_ERROR_SETTINGS, std::string(name) + " has no frame rate: give frame_rate_n and frame_rate_d.");
+    mc::sampler::Clip copy{{}, clip.frame_rate_n, clip.frame_rate_d};
+    for (int i = 0; i < clip.frames; i++)
+        copy.frames.push_back(
+            *copy_image({clip.rgb + size_t(i) * clip.frame_stride, clip.width, clip.height, clip.stride}, name));
+    return copy;
+}
+
 McWork work_of(const mc::sampler::ChunkCount& c) {
     return {c.turns, c.whole, c.sparse, c.reused, c.extra, c.tokens_computed, c.tokens_reused};
 }
@@ -88,6 +102,7 @@ mc::session::Request translate(const McRequest* caller) {
     if (c.cache) mc::read_c(mc::whole_c(c.cache, "mc_cache_options_init"), request);
     request.image = copy_image(c.image, "image");
     request.end_image = copy_image(c.end_image, "end-image");
+    request.prefix_video = copy_clip(c.prefix_video, "prefix-video");
     request.cancel = mc::Cancel(c.cancel);
     return request;
 }

@@ -26,23 +26,24 @@ class Session {
     Session(std::shared_ptr<const Family> family, Request request);
     ~Session();
     std::optional<Frames> next();                              // empty: all were delivered
-    // From any thread: what is set of the fields that may change while a video is made (Field::while_playing) counts from
-    // the next chunk on that starts; with `frames` behind those queued before (Changes). Returns the number of the change.
-    // Throws MC_ERROR_SETTINGS for what cannot be, and nothing changes.
+    // From any thread: what is set of the fields that may change while a video is made (Field::while_playing) counts
+    // from the next chunk on that starts; with `frames` behind those queued before (Changes). Returns the number of the
+    // change. Throws MC_ERROR_SETTINGS for what cannot be, and nothing changes.
     int64_t update(const Fields& wanted, std::optional<int64_t> frames = {});
     void clear_updates();                                      // queued ones that have not begun; from any thread
     Stats stats() const;                                       // from any thread
     std::optional<ChunkStats> chunk_stats(size_t index) const; // the same; without the copy of all others
     // Called by the thread of next() after each step of the video.
     void on_step(std::function<void()> call) { on_step_ = std::move(call); }
-    // What the transformer has run so far, by shape: for a benchmark that runs the same alone. From the thread of next().
+    // What the transformer has run so far, by shape: for a benchmark that
+    // runs the same alone. From the thread of next().
     transformer::CallCount calls() const;
 
   private:
     std::optional<Frames> make_next();
 
     std::shared_ptr<const Family> family_; // outlives the video
-    const std::optional<c10::Stream> stream_; // of a device: whatever thread calls
+    const std::optional<c10::Stream> stream_; // of a device; the same in every calling thread
     Cancel cancel_;
     const std::shared_ptr<Changes> changes_ = std::make_shared<Changes>();
     std::shared_ptr<const MadeWith> request_; // what a chunk was made with that does not say

@@ -25,9 +25,9 @@
 //
 // Chunks are as long as the model's would be: causal_block_size latent frames (here 3 when unset), of which
 // the very first one decodes to one frame and each other to four. A step counts as two forwards, one without
-// guidance. An image is answered by painting it into the first frame's corner, so that a test sees it arrive. The lowest
-// eighth of the picture has a colour of the prompt, so that a test sees a change arrive; a transition between two prompts
-// blends their colours. A chunk starts when the one before it is done.
+// guidance. An image is answered by painting it into the first frame's corner, so that a test sees it arrive. The
+// lowest eighth of the picture has a colour of the prompt, so that a test sees a change arrive; a transition between
+// two prompts blends their colours. A chunk starts when the one before it is done.
 #include <cstdint>
 #include <string>
 

@@ -61,6 +61,9 @@ TRIED = [
     Tried("devenv", "ldd build/engine/libmotioncache.so", ("ldd build/engine/libmotioncache.so",), shows="libtorch_cpu.so => /"),
     Tried("devenv", f"GST_DEBUG=motioncachegen:5,motioncache-engine:5 ./pipelines/devenv.sh {DEMO}",
           ("GST_DEBUG=motioncachegen:5,motioncache-engine:5",), shows=r"motioncache-engine .*cache, first chunk"),
+    Tried("devenv", f"MOTIONCACHE_TEXT_CACHE=always ./pipelines/devenv.sh {DEMO} && "
+          f"MOTIONCACHE_TEXT_CACHE=never ./pipelines/devenv.sh {DEMO}",
+          ("MOTIONCACHE_TEXT_CACHE=always", "MOTIONCACHE_TEXT_CACHE=never")),
     Tried("devenv", f"MOTIONCACHE_ENGINE=testpattern ./pipelines/devenv.sh {DEMO}", ("MOTIONCACHE_ENGINE=testpattern",),
           shows="test pattern"),
     Tried("devenv", "cp -r models/demo MODEL && rm MODEL/motioncache.json && ./pipelines/devenv.sh motioncache-calibrate MODEL "
@@ -96,6 +99,9 @@ TRIED = [
     Tried("stream", "./pipelines/stream.sh play fakevideosink num-frames=9", ("pipelines/stream.sh play",), shows="9 frames"),
     Tried("stream", "timeout -s INT 30 ./pipelines/live.sh --port 0; echo ended", ("pipelines/live.sh", "pipelines/live/main.py", "pipelines/live.sh [NAME=VALUE...] [OPTION...]",
           "pipelines/live.sh [NAME=VALUE...] [--port N] [--help for the rest]"), shows=r"The page: http[^$]*Done: \d+ frames[^$]*ended"),
+    Tried("stream", "(sleep 40; echo a red ball) | ./pipelines/devenv.sh pipelines/examples/prompts.py fakevideosink",
+          ("pipelines/devenv.sh pipelines/examples/prompts.py", "pipelines/examples/prompts.py",
+           "pipelines/examples/prompts.py [SINK...]"), shows="frame 0: a white boat"),
     Tried("stream", f"rm out.mp4; ./pipelines/devenv.sh {FMP4}", (f"pipelines/devenv.sh {FMP4}",), makes="out.mp4"),
     Tried("stream", f"./pipelines/devenv.sh {HLS}", (f"pipelines/devenv.sh {HLS}",), makes="index.m3u8"),
     Tried("stream", f"{RTMP_SERVER} sleep 1; timeout -s INT 20 ./pipelines/devenv.sh {RTMP}; {COUNT} got.flv".replace(
@@ -199,5 +205,6 @@ NOT_TRIED = [
                                                    "tests/bench/tokens_test.py", "tests/bench/tokens_test.py BUILD MODEL", "tests/bench/live_test.py", "tests/bench/live_test.py BUILD MODEL",
                                                    "tests/docs/citations_test.py", "tests/docs/figures_test.py",
                                                    "tests/docs/take_in_test.py", "tests/quality/pictures_test.py", "tests/summary.py", "tests/element/python.py", "tests/pipelines/files_test.py", "tests/pipelines/rtmp_test.py",
-                                                   "tests/pipelines/srt_test.py", "tests/pipelines/live_test.py")),
+                                                   "tests/pipelines/srt_test.py", "tests/pipelines/live_test.py", "tests/pipelines/examples.sh",
+                                                   "tests/pipelines/examples.sh FRAMES ENGINE MODEL PROMPTS")),
 ]

@@ -229,8 +229,8 @@ static void see(GstElement*, GstBuffer* buffer, GstPad*, gpointer user) {
     seen->maps.emplace_back(facts.computed, facts.computed + facts.map_width * facts.map_height);
 }
 
-// With the preset of the demo model: tokens are chosen by their motion, so the map has hills; it adds up to the statistics,
-// and is drawn.
+// With the preset of the demo model: tokens are chosen by their motion, so the map has hills; it adds up to the
+// statistics, and is drawn.
 GST_START_TEST(test_frames_say_where_they_were_computed) {
     const std::string request = red_ball + "seed=11 num-frames=33";
     Player player(request);

@@ -48,8 +48,8 @@ CRequest request(int frames = 33) {
     r.ar_step = 2;
     return r;
 }
-// With about half of each chunk's evaluations reused in the course of the video. A few tokens of a chunk do not compute alone, however a
-// model's subjects move: so every chunk has turns that reuse all of it, and others.
+// With about half of each chunk's evaluations reused in the course of the video. A few tokens of a chunk do not compute
+// alone, however a model's subjects move: so every chunk has turns that reuse all of it, and others.
 CRequest motioncache(int frames = 33) {
     CRequest r = request(frames);
     r.attention = MC_ATTENTION_KV;

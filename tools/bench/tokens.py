@@ -56,7 +56,7 @@ def choose(balanced, quick=False):
 # ---- what is made of it
 
 def spread(values):
-    """Of one value a prompt. A quartile is that of statistics.quantiles, inclusive."""
+    """Of one value per prompt. A quartile is that of statistics.quantiles, inclusive."""
     values = sorted(values)
     low, _, high = statistics.quantiles(values, n=4, method="inclusive") if len(values) > 1 else values * 3
     return {"mean": statistics.mean(values), "median": statistics.median(values), "least": values[0],

@@ -32,8 +32,8 @@ struct Guidance {
 class WindowSampler {
   public:
     // latents: [C, frames (+ 1), h, w] float32, prefix and end frame in place, noise elsewhere; on the
-    // transformer's device. prefix_noise(row): [C, prefix, h, w], asked for at most once per row when the prefix is noised.
-    // guidance: of every chunk, until guide(). Everything else that is given must outlive the sampler.
+    // transformer's device. prefix_noise(row): [C, prefix, h, w], asked for at most once per row when the prefix is
+    // noised. guidance: of every chunk, until guide(). Everything else that is given must outlive the sampler.
     WindowSampler(transformer::Window& window, Guidance guidance, const WindowPlan& plan,
                   cache::Policy& policy, const cache::Settings& cache, at::Tensor latents,
                   std::function<at::Tensor(int row)> prefix_noise);
@@ -42,8 +42,8 @@ class WindowSampler {
     std::vector<int> starting() const;
     // Whether a chunk that starts in the next row does so while one before it is under way.
     bool under_way() const;
-    // A chunk and those after it. With keys and values, where none is under way, those before it are passed once more with the
-    // new text: a chunk sees one text in all of them, as in training.
+    // A chunk and those after it. With keys and values, where none is under way, those before it are passed once more
+    // with the new text: a chunk sees one text in all of them, as in training.
     void guide(int chunk, Guidance guidance);
     // Takes the next row. `forwarded` is called for each branch that was run.
     void step(Cancel cancel, const Trace& trace, Timing& timing, const std::function<void()>& forwarded,

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // The forward as the formulas say it (docs/algorithms.md#block), operation by operation and one piece of work after the
-// other: what the optimised one is tested against, and what runs on devices other than the CPU. bfloat16 is rounded where
-// Diffusers rounds (1.5).
+// other: what the optimised one is tested against, and what runs on devices other than the CPU. bfloat16 is rounded
+// where Diffusers rounds (1.5).
 #include <ATen/ATen.h>
 
 #include "engine/device.h"
@@ -75,8 +75,8 @@ struct Plain {
     }
 
     at::Tensor self_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v) const {
-        if (w.shape.attention == model::Attention::FULL) return attended(q, k, v, {});
-        if (w.shape.attention == model::Attention::KV) {
+        if (w.shape.attention == Attention::FULL) return attended(q, k, v, {});
+        if (w.shape.attention == Attention::KV) {
             const int64_t keys = (item.chunk + 1) * w.chunk_tokens;
             return attended(q, k.narrow(0, 0, keys), v.narrow(0, 0, keys), {});
         }

@@ -40,7 +40,7 @@ struct Window::Impl {
     std::vector<at::Tensor> keys_values;  // fast: bytes of kernels::KeyValues
     std::vector<at::Tensor> keys, values; // plain: [tokens, D] type of the store
     size_t slot_of(size_t layer, int branch) const {
-        return (shape.attention == model::Attention::KV ? layer : layer % 2) * shape.branches + branch;
+        return (shape.attention == Attention::KV ? layer : layer % 2) * shape.branches + branch;
     }
 
     at::Tensor x, q; // [rows at once, D]: the tokens that go through the layers
