@@ -55,7 +55,7 @@ TRIED = [
           'uri="motioncache://?prompt=a%20red%20ball%20bouncing&seed=3&num-frames=5" video-sink=fakesink',
           ('pipelines/devenv.sh gst-launch-1.0 playbin uri="motioncache://?prompt=a%20red%20ball%20bouncing&seed=3"',),
           shows="Got EOS"),
-    Tried("devenv", "./pipelines/overlay.sh out.png && git diff --exit-code docs",
+    Tried("devenv", "./pipelines/overlay.sh out.png",
           ("pipelines/overlay.sh docs/overlay.png", "pipelines/overlay.sh [OUT.png]", "pipelines/overlay.sh"), makes="out.png"),
     Tried("devenv", "./pipelines/devenv.sh gst-inspect-1.0 -b", ("gst-inspect-1.0 -b",), shows="blacklisted"),
     Tried("devenv", "ldd build/engine/libmotioncache.so", ("ldd build/engine/libmotioncache.so",), shows="libtorch_cpu.so => /"),
