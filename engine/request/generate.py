@@ -200,17 +200,13 @@ class Field:
     def property_blurb(self):
         text = self.blurb
         if self.type in NUMBERS:
-            text += " " + sentence(self.range_text())
+            text += f" Range: {self.range_text()}."
         unset = ""
         if self.type in NUMBERS and not (self.least <= self.unset <= self.most):
             unset = plain(self.unset)
         if self.type == "choice" and not self.default.startswith("is auto"):
             unset = "auto"
         return text + f" Default: {self.default_text(unset)}." + self.known.blurb()
-
-
-def sentence(text):
-    return text[0].upper() + text[1:] + "."
 
 
 def plain(number):
@@ -266,7 +262,7 @@ def c_members(fields, struct):
         kind = field.choice.c + " " if field.choice else C_TYPES[field.type]
         text = field.blurb
         if field.type in NUMBERS:
-            text += " " + sentence(field.range_text())
+            text += f" Range: {field.range_text()}."
         if field.none is not None:
             text = re.sub(rf" {plain(field.none)}: ", f" {none_macro(field)}: ", text)
         text += f" Default: {field.c_default or field.default_text('')}." + field.known.blurb()

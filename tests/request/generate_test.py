@@ -150,7 +150,7 @@ class Generate(unittest.TestCase):
             self.assertEqual(run("header", table, ROOT / "engine/motioncache.h.in", folder / "motioncache.h").returncode, 0)
             self.assertEqual(run("fields", table, folder / "fields.h").returncode, 0)
             self.assertEqual(run("table", table, folder / "table.cpp").returncode, 0)
-            self.assertRegex((folder / "motioncache.h").read_text(), r"smeared\. 0 to 2 frames\. Default: the model's\. \*/\n  double motion_blur;")
+            self.assertRegex((folder / "motioncache.h").read_text(), r"smeared\. Range: 0 to 2 frames\. Default: the model's\. \*/\n  double motion_blur;")
             self.assertIn("std::optional<double> motion_blur;", (folder / "fields.h").read_text())
             made = (folder / "table.cpp").read_text()
             self.assertIn('"motion-blur"', made)
