@@ -13,8 +13,8 @@ class ChunkTimes {
         began_ = now;
         at_work_ = true;
     }
-    // The first chunk of a session is not counted: it has the text, and with some schedules most steps of the others.
-    // Returns what it took.
+    // The first chunk of a session is not counted: its time includes the text and, with some schedules, most steps of
+    // the others. Returns how long the chunk took.
     double end(double now, int frames) {
         at_work_ = false;
         frames_ = std::max(frames_, frames);

@@ -17,7 +17,7 @@ namespace mc::gst {
 namespace {
 
 constexpr size_t MOST_WAITING = 1000;
-constexpr double MOST_OF_OWN = 4; // thresholds of presets are two to three times apart
+constexpr double MOST_OF_OWN = 4; // qos-cache-max over the request's own threshold; presets are 2 to 3 times apart
 constexpr size_t LONGEST_BEFORE = 48; // frames of a given video that are kept: no model sees more than its last 32
 constexpr std::chrono::milliseconds APPLICATION_READY{200}; // a generous guess of how long its state change takes
 
@@ -259,7 +259,7 @@ void Generator::sample(const Images& images) {
         Generator& g;
         Shown(Generator& g, McSession* session) : g(g) {
             std::lock_guard lock(g.mutex_);
-            g.tell_story(session);
+            g.queue_waiting(session);
             g.session_ = session;
         }
         ~Shown() {
@@ -338,21 +338,21 @@ double Generator::most_threshold(double own) const {
     return job_.qos_cache_max > 0 ? job_.qos_cache_max : MOST_OF_OWN * own;
 }
 
-// After a chunk that took so long.
+// After a chunk that took `seconds` to generate.
 void Generator::keep_pace(McSession* session, const McFrames* frames, double seconds) {
     const double with = made_with(frames).cache_threshold;
     const int together = total_of(*engine_, session).window_chunks;
     std::lock_guard lock(mutex_);
     threshold_.now = with;
     if (!job_.qos_cache) return;
-    if (!pace_) { // the first chunk, which has the text, and with some schedules most steps of the others
+    if (!pace_) { // the first chunk, whose time includes the text and, with some schedules, most steps of the others
         const double own = asked_threshold_.value_or(with);
         pace_.emplace(own, most_threshold(own));
         if (own <= 0)
             outbox_.post(
                 message_of(element_,
                            {GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_SETTINGS,
-                            "qos-cache has nothing to set, for this video is made without a cache: choose "
+                            "qos-cache has no threshold to change, since this video is made without a cache: choose "
                             "a cache or a cache-preset, or leave qos-cache out.",
                             ""},
                            GST_MESSAGE_WARNING));
@@ -370,9 +370,9 @@ void Generator::keep_pace(McSession* session, const McFrames* frames, double sec
 }
 
 // The prompts of the file, then what was asked for before there was a session.
-void Generator::tell_story(McSession* session) {
-    for (size_t i = 0; i < job_.story.size(); i++) {
-        const StoryLine& line = job_.story[i];
+void Generator::queue_waiting(McSession* session) {
+    for (size_t i = 0; i < job_.timed_prompts.size(); i++) {
+        const TimedPrompt& line = job_.timed_prompts[i];
         const double frames = line.frames ? double(line.frames)
                                           : line.seconds * picture_->frame_rate_n / picture_->frame_rate_d;
         Fields wanted;

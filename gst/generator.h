@@ -49,10 +49,10 @@ struct Job {
     Engine engine;
     int queue_chunks = 2;
     bool qos_cache = false;   // the cache's threshold moves so that chunks come in time
-    double qos_cache_max = 0; // up to here; 0: a multiple of the request's own
+    double qos_cache_max = 0; // highest threshold; 0: a multiple of the request's own
     KeepModel keep_model = KeepModel::READY;
     int model_rate_n = 24, model_rate_d = 1; // frames per second that the model makes, whatever the caps say
-    std::vector<StoryLine> story; // begins with the first frame; settings.prompt is its first prompt
+    std::vector<TimedPrompt> timed_prompts; // of prompts-file; the first one is settings.prompt
 };
 
 // What a chunk was made with.
@@ -111,11 +111,11 @@ class Generator {
 
     // ---- any thread ----
     Stats stats() const; // of the running session, or else of the last one
-    // What is set of `changed` counts from the next chunk on that starts; queued: after what was queued before, and
-    // what is queued next comes `frames` later. Before there is a session it waits
-    // for one. Throws mc::Error for what cannot be.
+    // The fields that are set in `changed` count from the next chunk that starts. With `frames` the change is queued
+    // instead: it begins after those queued before, and the one queued next comes `frames` later. Waits for a session
+    // where there is none yet. Throws mc::Error for a change that is refused.
     void update(const Fields& changed, std::optional<int> frames = {});
-    void clear_queued(); // what has not begun of it
+    void clear_queued(); // those that have not begun
     struct Pace {
         int queued;                // chunks, beside the one that is being sent
         int frames, remaining;     // in a chunk; still to send of the one that is being sent
@@ -125,7 +125,7 @@ class Generator {
     Pace pace() const;
     struct Threshold {
         double now = 0;  // of the cache, in the chunk that was made last; 0: nothing is cached, or not known yet
-        double load = 0; // with qos-cache: seconds that a second of video took, when it was looked at last; 0: not known
+        double load = 0; // with qos-cache: seconds of generating per second of video, as judged last; 0: not known
     };
     Threshold threshold() const;
 
@@ -133,8 +133,8 @@ class Generator {
     void run();
     void load(const Images& images);
     void sample(const Images& images);
-    // PROGRESS messages of one load: START, CONTINUE..., and exactly one of COMPLETE,
-    // CANCELED, ERROR; only the first end is posted.
+    // PROGRESS messages of one load: START, CONTINUE..., and exactly one of COMPLETE, CANCELED, ERROR: only the first
+    // of these is posted.
     void open_progress();
     void close_progress(GstProgressType type, const char* text);
     GstMessage* progress_message(GstProgressType type, const char* text) const;
@@ -145,7 +145,7 @@ class Generator {
     double most_threshold(double own) const;
     void post_threshold(double before, double now, gint64 frame);
     MadeWith made_with(const McFrames* frames) const;
-    void tell_story(McSession* session); // with the lock
+    void queue_waiting(McSession* session); // with the lock: timed prompts, and changes that waited for a session
     bool put(McFrames* frames); // false: that was the last one
     void post_plan(const McModelOptions& options, const McRequest& request);
     static void on_step(void* user);

@@ -330,8 +330,8 @@ static void begin(GstMotionCacheGen* self) {
     }
     mc::Fields& s = job.settings;
     if (!stream.prompts_file.empty()) {
-        job.story = read_prompts_file(stream.prompts_file);
-        s.prompt = job.story.front().prompt;
+        job.timed_prompts = read_prompts_file(stream.prompts_file);
+        s.prompt = job.timed_prompts.front().prompt;
     }
     if (s.prompt.value_or("").find_first_not_of(" \t\r\n") == std::string::npos)
         throw mc::Error(MC_ERROR_SETTINGS,

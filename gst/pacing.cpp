@@ -8,12 +8,12 @@
 namespace mc::gst {
 namespace {
 
-// The latency is kept while what was measured needs less than it but more than this share of it: the pipeline stutters
-// a little whenever it changes.
+// The latency is kept while the measured need is below it but above this share of it: the pipeline stutters a little
+// whenever it changes.
 constexpr double KEPT = 0.5;
 constexpr double MARGIN = 1.1; // chunks differ
-// Downstream that takes nothing for this long, beyond the latency, has lost the clock: the stream goes on at the time
-// that it is then, and does not run after it for ever.
+// Where downstream takes nothing for this long beyond the latency, the stream goes on at the current running time
+// instead of being late for ever.
 constexpr GstClockTime STUCK = GST_SECOND;
 
 } // namespace
@@ -82,7 +82,7 @@ void Pacing::measure() {
     if (changed) latency_changed_();
 }
 
-// How late a frame may leave. One frame less than what is reported: it is pushed through other elements as well.
+// How late a frame may leave. One frame less than the latency that is reported: elements behind take time too.
 GstClockTime Pacing::tolerance() const {
     std::lock_guard lock(mutex_);
     return latency_ > interval_ ? latency_ - interval_ : 0;

@@ -20,7 +20,7 @@ class Pacing {
     Pacing(LiveClock& clock, Generator& generator, std::function<void()> latency_changed);
 
     // ---- start and stop ----
-    // chunk_frames: in a chunk, before the first one tells.
+    // chunk_frames: expected frames per chunk, until the first chunk tells.
     void begin(const StreamSettings& settings, int chunk_frames);
 
     // ---- streaming thread ----

@@ -14,7 +14,7 @@
 
 namespace mc::gst {
 
-struct StoryLine {
+struct TimedPrompt {
     static constexpr double DEFAULT_SECONDS = 8;
     std::string prompt;
     double seconds = DEFAULT_SECONDS;
@@ -23,6 +23,6 @@ struct StoryLine {
 
 // Throws mc::Error: MC_ERROR_NOT_FOUND, MC_ERROR_READ, or MC_ERROR_SETTINGS with the number of the line and what is wrong
 // with it.
-std::vector<StoryLine> read_prompts_file(const std::string& path);
+std::vector<TimedPrompt> read_prompts_file(const std::string& path);
 
 } // namespace mc::gst

@@ -62,7 +62,7 @@ class Reader {
         g_object_get(sink_, "eos", &eos, nullptr);
         return eos;
     }
-    // All that the file has came out of decodebin, or something did and an error after it: nobody takes sound.
+    // decodebin has given all streams of the file, or some and then an error, since nothing is linked to sound.
     bool has_no_video(bool failed) const { return !linked_ && (complete_ || (failed && others_)); }
     GstMessage* error() { return gst_bus_pop_filtered(bus_, GST_MESSAGE_ERROR); }
 
@@ -161,7 +161,7 @@ VideoFile read_video_file(const std::string& path, const char* property, int rat
         gst_sample_unref(sample);
         if (pixels.empty()) continue;
         if (info.width != video.width || info.height != video.height)
-            frames.clear(); // goes on in another size
+            frames.clear(); // the file goes on in another size
         video.width = info.width, video.height = info.height;
         frames.push_back(std::move(pixels));
         if (frames.size() > most) frames.pop_front();
