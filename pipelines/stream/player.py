@@ -11,7 +11,7 @@ ENDING_SECONDS = 30  # from Ctrl-C to the end of the stream; then the pipeline i
 
 
 class Line:
-    """One line that is written over again on a terminal, and now and then elsewhere."""
+    """One line that is overwritten on a terminal; elsewhere, a line every few seconds."""
 
     def __init__(self, out=sys.stderr, seconds=5):
         self.out, self.seconds = out, seconds

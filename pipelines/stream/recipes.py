@@ -12,13 +12,13 @@ NAMES = (" name=enc", " name=sink", " name=silence", " name=sound")
 class Recipe(NamedTuple):
     what: str
     target: str    # what TARGET is
-    default: str   # without one
+    default: str   # TARGET where none is given
     launch: str    # what stands between the source and the sink
     sink: str
     location: str  # the sink's properties that take the target: name=format, separated by spaces
     live: str      # is-live: never, always, or for streams without end
     relay: bool = False  # the sink is in a pipeline of its own, made anew whenever the connection is lost
-    writes: str = ""     # file or folder
+    writes: str = ""     # what TARGET becomes: "file" or "folder"; "": nothing on disk
 
 
 H264 = "x264enc name=enc tune=zerolatency speed-preset=veryfast key-int-max={gop}"
@@ -55,7 +55,7 @@ RECIPES = {
 def launch(recipe, caps, live):
     """With a key frame every two seconds: what servers ask for, and players wait for."""
     rate = re.search(r"framerate=(\d+)/(\d+)", caps)
-    gop = round(2 * int(rate.group(1)) / int(rate.group(2))) if rate else 48  # models have 24 frames a second
+    gop = round(2 * int(rate.group(1)) / int(rate.group(2))) if rate else 48  # models have 24 frames per second
     text = recipe.launch.replace("{gop}", str(max(1, gop))).replace("{patience}", PATIENCE if live else "")
     return text if live else text.replace("is-live=true", "is-live=false")
 

@@ -136,10 +136,10 @@ def test_the_lines_of_the_readme_are_those_of_the_program(folder):
 def test_a_wrong_command_line_is_one_clear_error(folder):
     a = str(folder / "a.mp4")
     for words, status, text in (
-            (["mp4", a, "num-frames=-7"], 1, "num-frames=-7 is no value of it"),
-            (["mp4", a, "steps=many"], 1, "steps=many is no value of it"),
-            (["mp4", a, "attention=what"], 1, "attention=what is no value of it"),
-            (["mp4", a, "is-live=perhaps"], 1, "is-live=perhaps is no value of it"),
+            (["mp4", a, "num-frames=-7"], 1, "num-frames=-7 is not a value that it can have"),
+            (["mp4", a, "steps=many"], 1, "steps=many is not a value that it can have"),
+            (["mp4", a, "attention=what"], 1, "attention=what is not a value that it can have"),
+            (["mp4", a, "is-live=perhaps"], 1, "is-live=perhaps is not a value that it can have"),
             (["mp4", a, "nonsense=1"], 1, "motioncachegen has no property nonsense"),
             (["mp4", a, "seed-used=1"], 1, "seed-used can be read only"),
             (["mp4", a, "prompt="], 1, "No prompt is given"),

@@ -3,8 +3,8 @@
 
 Run by pipelines/benchmark.sh --live, which builds first. Busy processes are added until the stream underruns with the
 cache as it is. Then the same stream with qos-cache=true; then once more with those processes in the second and third
-quarter only. The PSNR of videos with the thresholds at which it rested is that of one window, against one without a
-cache, and as a difference to the threshold of the preset.
+quarter only. Last, what the thresholds at which it rested cost: the PSNR of videos of one window against those without
+a cache, and how much lower it is than with the threshold of the preset.
 """
 import argparse
 import json
@@ -48,8 +48,8 @@ def rests(thresholds, frames):
 
 
 def report(result):
-    print(f"\n{result['frames']} frames at {RATE} a second, live, {result['threads']} threads; the cache's own threshold is "
-          f"{number(result['own'])}\n")
+    print(f"\n{result['frames']} frames at {RATE} per second, live, {result['threads']} threads; the cache's own threshold "
+          f"is {number(result['own'])}\n")
     rows = [("busy processes", "threshold", "underruns by quarter", "tokens computed", "threshold at the end", "changes")]
     for r in result["streams"]:
         stats = r["stats"]
@@ -96,7 +96,7 @@ def main():
     p.add_argument("--threads", type=int, default=os.cpu_count(), help="default: as many as processors")
     p.add_argument("--frames", type=int, default=960, help="of each stream; default 960, 40 seconds")
     p.add_argument("--steps", type=int, help="default: the model's")
-    p.add_argument("--busy", type=int, help="so many busy processes; default: as many as it takes")
+    p.add_argument("--busy", type=int, help="number of busy processes; default: as many as make the stream underrun")
     p.add_argument("--prompts", metavar="FILE", default=str(caches.ROOT / "tools" / "bench" / "prompts.txt"))
     p.add_argument("--json", metavar="FILE", help="write every run here")
     p.add_argument("--quick", action="store_true", help="one prompt: a smoke test")
