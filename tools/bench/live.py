@@ -48,8 +48,8 @@ def rests(thresholds, frames):
 
 
 def report(result):
-    print(f"\n{result['frames']} frames at {RATE} per second, live, {result['threads']} threads; the cache's own threshold "
-          f"is {number(result['own'])}\n")
+    print(f"\n{result['frames']} frames at {RATE} per second, live, {result['threads']} threads; the cache's own "
+          f"threshold is {number(result['own'])}\n")
     rows = [("busy processes", "threshold", "underruns by quarter", "tokens computed", "threshold at the end", "changes")]
     for r in result["streams"]:
         stats = r["stats"]
