@@ -32,8 +32,8 @@
  *
  * With #GstMotionCacheGen:is-live, frames carry the running time at which they are due, evenly spaced, and leave at that
  * time or at most #GstMotionCacheGen:latency later, which sinks wait for. Generation pauses while
- * #GstMotionCacheGen:queue-chunks finished chunks wait. A chunk that comes too late is an underrun, and #GstMotionCacheGen:underrun says what
- * is done. Pausing loses no frame; an EOS event ends the stream at once, while a stream that is not live ends after the
+ * #GstMotionCacheGen:queue-chunks finished chunks wait. A chunk that comes too late is an underrun, and
+ * #GstMotionCacheGen:underrun says what is done. Pausing loses no frame; an EOS event ends the stream at once, while a stream that is not live ends after the
  * chunks that are finished.
  *
  * ## Messages
@@ -80,15 +80,16 @@
  * `motioncache://?prompt=a%20red%20ball&seed=3` plays in playbin, uridecodebin and whatever else plays URIs. Each pair sets a
  * property, percent-encoded as in every URI (+ is a plus sign); choices are given by name. A URI with a pair that is not
  * known, malformed or out of its range is refused as a whole, with a GST_URI_ERROR that says why. Properties that name files
- * (model-path, image, end-image, prefix-video, prompts-file) cannot be set so, since a URI may come from a stranger: set them from
- * playbin's signal `source-setup`, and the model in `MOTIONCACHE_MODEL`. Players show each frame at its time; with is-live=true and
- * underrun=repeat a stream that is generated more slowly keeps going.
+ * (model-path, image, end-image, prefix-video, prompts-file) cannot be set so, since a URI may come from a stranger:
+ * set them from playbin's signal `source-setup`, and the model in `MOTIONCACHE_MODEL`. Players show each frame at its time;
+ * with is-live=true and underrun=repeat a stream that is generated more slowly keeps going.
  *
  * ## What a frame has cost
  *
  * Each buffer has a #GstCustomMeta named `GstMotionCacheMeta`: the numbers of chunk and frame, how many of the chunk's
  * turns (denoising steps times guidance branches) were computed and reused, and a map of the picture that tells in which
- * share of them each token was computed. gst/motioncachemeta.h lists its fields and reads them in C. The element motioncacheoverlay draws the map over the video.
+ * share of them each token was computed. gst/motioncachemeta.h lists its fields and reads them in C. The element
+ * motioncacheoverlay draws the map over the video.
  *
  * ## Properties
  *

@@ -7,7 +7,7 @@
 //     48f: a blue ball bouncing over green hills
 //     a white boat moving left on the sea
 //
-// How long each prompt stays, in seconds or frames; where nothing is said, DEFAULT_SECONDS. The last one stays to the end.
+// How long each prompt stays, in seconds or frames; else DEFAULT_SECONDS. The last one stays to the end.
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -21,8 +21,8 @@ struct TimedPrompt {
     int64_t frames = 0; // instead of seconds, where it is not 0
 };
 
-// Throws mc::Error: MC_ERROR_NOT_FOUND, MC_ERROR_READ, or MC_ERROR_SETTINGS with the number of the line and what is wrong
-// with it.
+// Throws mc::Error: MC_ERROR_NOT_FOUND, MC_ERROR_READ, or MC_ERROR_SETTINGS with the number of the line and what is
+// wrong with it.
 std::vector<TimedPrompt> read_prompts_file(const std::string& path);
 
 } // namespace mc::gst

@@ -108,7 +108,8 @@ void install_settings(GObjectClass* klass) {
      *
      * * #gchararray `cache`: the cache in use
      * * `seed`, `frames`, `frames-total`, `forwards`, `forwards-total`; totals are -1 where there is no end
-     * * `turns`: each is one chunk in one denoising step and one guidance branch; `turns-whole`, `turns-partial` and `turns-reused`
+     * * `turns`: each is one chunk in one denoising step and one guidance branch; `turns-whole`, `turns-partial` and
+     *   `turns-reused`
      *   are those in which all, some and none of the chunk's tokens were computed
      * * `tokens-computed`, `tokens-reused` in these turns; `passes-extra`: passes for keys and values only
      * * #gdouble `seconds-text`, `seconds-transformer`, `seconds-cache`, `seconds-schedule`, `seconds-vae`
