@@ -21,6 +21,7 @@
 #include <thread>
 #include <vector>
 
+#include "engine/request/changes.h"
 #include "gst/cache_pace.h"
 #include "gst/chunk_times.h"
 #include "gst/engine_library.h"
@@ -53,13 +54,6 @@ struct Job {
     KeepModel keep_model = KeepModel::READY;
     int model_rate_n = 24, model_rate_d = 1; // frames per second that the model makes, whatever the caps say
     std::vector<TimedPrompt> timed_prompts; // of prompts-file; the first one is settings.prompt
-};
-
-// What a chunk was made with.
-struct MadeWith {
-    gint64 update = 0; // 0: the settings at the start
-    std::string prompt, negative_prompt;
-    double guidance_scale = 1, cache_threshold = 0;
 };
 
 class Generator {
