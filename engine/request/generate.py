@@ -58,6 +58,9 @@ class Known:
     def blurb(self):
         return f" Only for {self.titles}." if self.names else ""
 
+    def tail(self):
+        return f"; only for {self.titles}" if self.names else ""
+
     def cpp(self):
         families = " | ".join(f"bit(ModelFamily::{enumerator(name)})" for name in self.names) or "ALL_FAMILIES"
         return f"{{{families}, {literal(self.instead)}, {literal(self.titles)}}}"
@@ -297,7 +300,7 @@ def c_choices(choices, fields):
         for value in choice.values:
             comma = "," if value is not choice.values[-1] else ""
             name = choice.prefix + "_" + enumerator(value.name) + comma
-            lines.append(f"  {name.ljust(width)} /* {value.blurb}{value.known.blurb()} */")
+            lines.append(f"  {name.ljust(width)} /* {value.blurb}{value.known.tail()} */")
         lines.append(f"}} {choice.c};\n")
     for field in fields:
         if field.none is not None:
@@ -428,7 +431,7 @@ def table(fields, choices, families, out):
              '#include "engine/request/c_request.h"', "", "namespace mc {", "", "namespace {", ""]
     for choice in choices.values():
         lines.append(f"constexpr ChoiceValue {variable(choice)}_VALUES[] = {{")
-        lines += [f"    {{{literal(value.name)}, {literal(value.blurb + value.known.blurb())}, {value.known.cpp()}}},"
+        lines += [f"    {{{literal(value.name)}, {literal(value.blurb + value.known.tail())}, {value.known.cpp()}}},"
                   for value in choice.values]
         lines.append("};")
         lines.append(f"constexpr Choice {variable(choice)}{{{literal(choice.name)}, {literal(choice.c)}, "
