@@ -118,7 +118,7 @@ Tiles highway_tiles(Store store) {
     return {};
 }
 
-// With AVX-512 only: who turns that off, as a test does, wants none of it.
+// Only where the target is AVX-512: a test that turns that off must not get this kernel either.
 bool bf16_dot() {
     return lanes == 16 && processor_has_bf16_dot();
 }

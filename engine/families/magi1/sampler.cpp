@@ -22,7 +22,7 @@ static double since(clock::time_point start) {
     return std::chrono::duration<double>(clock::now() - start).count();
 }
 
-// The token phase of MotionCache by steps begins here; elsewhere never.
+// The step at which MotionCache by steps begins to decide by token; with other caches never reached.
 static int token_phase(const cache::Settings& settings) {
     const auto* s = std::get_if<cache::MotionCacheByStepsSettings>(&settings.policy);
     return s ? s->warmup + s->coarse_steps : cache::endless;
@@ -33,7 +33,7 @@ static bool is_tea(const cache::Settings& settings) {
 }
 
 int Sampler::at_once(const SamplerSettings& settings) {
-    // And the one that is passed because it is finished, and a copy.
+    // Those on their way, the one that is passed because it is finished, and the nearly clean copy.
     return settings.stages.window + (settings.passes_finished ? 1 : 0) + (settings.copy_above ? 1 : 0);
 }
 
@@ -166,7 +166,7 @@ void Sampler::run(Now& now, std::span<const at::Tensor> velocity, bool captioned
     const Stages& stages = settings_.stages;
     std::vector<Work> work;
     std::vector<int> scratch;
-    std::map<int64_t, int> before; // what lasting pages stand aside
+    std::map<int64_t, int> before; // pages that last and are put aside during this pass
     const auto for_now = [&](int64_t chunk) {
         scratch.push_back(keys_.take(KeyStore::Lasting::FORWARD));
         if (chunk >= 0) {

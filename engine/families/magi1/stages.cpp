@@ -85,7 +85,8 @@ int64_t Stages::first_seen_from(const Row& row) const {
 int64_t Stages::most_kept(bool with_those_on_their_way) const {
     if (noise2clean.empty()) return chunks.value_or(EVERYTHING) - (with_those_on_their_way ? 0 : 1);
     const int64_t widest = std::max<int64_t>(*std::max_element(noise2clean.begin(), noise2clean.end()), clean_range);
-    const int64_t all = chunks.value_or(EVERYTHING), steady = given + window + widest + 2; // from then on a stage is like another
+    const int64_t all = chunks.value_or(EVERYTHING);
+    const int64_t steady = given + window + widest + 2; // stages after which all are alike
     if (widest > LONG) return std::min(all, window + widest);
     int64_t most = 0, first = first_seen_from(row(0));
     for (int64_t c = given; c-- > first;) first = std::min(first, given_sees(c).begin);
