@@ -23,7 +23,7 @@ class WindowPolicy : public Policy {
     // Of states that are kept for each branch and chunk: how many, and the place of one.
     size_t states() const { return size_t(shape_.branches) * size_t(shape_.chunks); }
     size_t state_of(int branch, int chunk) const;
-    // Whether a chunk that starts comes with a distance all the same.
+    // Whether a chunk at its first step comes with a distance, as in decisions by place.
     virtual bool compares_starting() const { return false; }
     bool is_end(int row) const { return row == 0 || row == shape_.rows - 1; }
     static bool any_starts(std::span<const ChunkStep> chunks);

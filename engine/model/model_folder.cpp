@@ -17,7 +17,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
-// Each: whether the path holds a model of the family, empty where it does not; throws where it does, but spoiled.
+// Each: whether the path holds a model of the family, empty where it does not; throws where it does and it is damaged.
 struct Family {
     const char *name, *shown;
     std::optional<Claim> (*claim)(const std::string& path);

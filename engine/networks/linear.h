@@ -51,7 +51,7 @@ inline at::ScalarType type_of(kernels::Store store) {
 inline int64_t element_bytes(kernels::Store store) {
     return store == kernels::Store::BF16 ? 2 : 4;
 }
-// Of the numbers, in either kind of memory: that of weights for such activations.
+// The type whose numbers are kept, in either kind of memory: that of weights for such activations.
 inline at::ScalarType grid_of(kernels::Store store) {
     return store == kernels::Store::F32 ? at::kFloat : at::kBFloat16;
 }

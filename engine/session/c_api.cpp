@@ -66,7 +66,7 @@ std::optional<mc::sampler::Image> copy_image(const McImage& image, const char* n
         throw mc::Error(
             MC_ERROR_SETTINGS,
             std::string(name) +
-                " must be 1 to 32768 pixels wide and high, its rows at least 3 bytes a pixel apart.");
+                " must be 1 to 32768 pixels wide and high, its rows at least 3 bytes per pixel apart.");
     mc::sampler::Image copy;
     copy.width = image.width;
     copy.height = image.height;
@@ -85,9 +85,10 @@ std::optional<mc::sampler::Clip> copy_clip(const McClip& clip, const char* name)
     if (clip.frame_rate_n < 1 || clip.frame_rate_d < 1)
         throw mc::Error(MC_ERROR_SETTINGS, std::string(name) + " has no frame rate: give frame_rate_n and frame_rate_d.");
     mc::sampler::Clip copy{{}, clip.frame_rate_n, clip.frame_rate_d};
-    for (int i = 0; i < clip.frames; i++)
-        copy.frames.push_back(
-            *copy_image({clip.rgb + size_t(i) * clip.frame_stride, clip.width, clip.height, clip.stride}, name));
+    for (int i = 0; i < clip.frames; i++) {
+        const uint8_t* rgb = clip.rgb + static_cast<size_t>(i) * clip.frame_stride;
+        copy.frames.push_back(*copy_image({rgb, clip.width, clip.height, clip.stride}, name));
+    }
     return copy;
 }
 

@@ -46,7 +46,7 @@ void check_weights_fit(int64_t bytes, Precision precision, at::Device device);
 class LoadProgress {
   public:
     LoadProgress(const LoadOptions& options, size_t total) : options_(options), total_(total) {}
-    // The weights of the next part. It and the options must outlive them.
+    // The weights of the next part. This, the options and `tensors` must outlive them.
     Weights part(const char* name, const model::Tensors& tensors, at::Device device) {
         return Weights(tensors, device, options_.cancel, [this, name](size_t bytes) {
             done_ += bytes;

@@ -32,11 +32,11 @@ class Session {
     int64_t update(const Fields& wanted, std::optional<int64_t> frames = {});
     void clear_updates();                                      // queued ones that have not begun; from any thread
     Stats stats() const;                                       // from any thread
-    std::optional<ChunkStats> chunk_stats(size_t index) const; // the same; without the copy of all others
+    std::optional<ChunkStats> chunk_stats(size_t index) const; // from any thread; as Meter::chunk
     // Called by the thread of next() after each step of the video.
     void on_step(std::function<void()> call) { on_step_ = std::move(call); }
     // What the transformer has run so far, by shape: for a benchmark that
-    // runs the same alone. From the thread of next().
+    // runs these calls alone. From the thread of next().
     transformer::CallCount calls() const;
 
   private:
@@ -46,7 +46,7 @@ class Session {
     const std::optional<c10::Stream> stream_; // of a device; the same in every calling thread
     Cancel cancel_;
     const std::shared_ptr<Changes> changes_ = std::make_shared<Changes>();
-    std::shared_ptr<const MadeWith> request_; // what a chunk was made with that does not say
+    std::shared_ptr<const MadeWith> request_; // for chunks whose made_with is null
     std::unique_ptr<Video> video_;
     Meter meter_;
     int64_t delivered_ = 0, chunks_ = 0;

@@ -32,7 +32,7 @@ OnDisk on_disk() {
                                        "\"; it can be always or never, or unset it.");
 }
 
-// Another session may read weights for minutes; who waits can be cancelled.
+// Another session may read weights for minutes; a session that waits for it can be cancelled.
 std::unique_lock<std::timed_mutex> locked(std::timed_mutex& mutex, Cancel cancel) {
     std::unique_lock lock(mutex, std::defer_lock);
     while (!lock.try_lock_for(std::chrono::milliseconds(50))) cancel.check();

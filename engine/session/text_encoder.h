@@ -27,11 +27,11 @@ class TextEncoder {
 
     // From how many bytes of weights on, as they are held, an encoder is on demand. UMT5-XXL has 11 GB in bfloat16,
     // T5-XXL 19 GB in float32.
-    static constexpr int64_t LARGE = int64_t(1) << 30;
-    // Whether one is whose weights take so many bytes. $MOTIONCACHE_TEXT_CACHE=always: any is; never: a large one is,
+    static constexpr int64_t LARGE = static_cast<int64_t>(1) << 30;
+    // Whether one with so many bytes of weights is. $MOTIONCACHE_TEXT_CACHE=always: any encoder is; never: a large one,
     // but nothing is kept on disk or taken from there. Throws MC_ERROR_SETTINGS for another value.
     static bool on_demand(int64_t bytes);
-    // Of these weights in memory.
+    // Bytes that these weights take in memory.
     static int64_t weight_bytes(const model::Tensors& tensors, Precision precision);
 
     // Reads no weight. device: where they go.

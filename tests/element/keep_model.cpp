@@ -96,7 +96,7 @@ GST_START_TEST(test_who_waits_for_anothers_load_stops_at_once) {
 }
 GST_END_TEST
 
-// The one that loads is stopped, or fails: who waited opens the model itself.
+// The one that loads is stopped, or fails: the one that waited opens the model itself.
 GST_START_TEST(test_anothers_load_that_ends_is_taken_over) {
     const Model model;
     use_testpattern("load-ms=800");

@@ -78,7 +78,7 @@ GST_START_TEST(test_latency_is_a_chunk_until_it_is_measured) {
     fail_unless(l.most >= 3 * 9 * INTERVAL);
     const int told = player.count("latency");
     fail_unless(player.wait_frames(40));
-    l = latency_of(player.gen); // 200 ms a chunk, and what the machine adds to that
+    l = latency_of(player.gen); // 200 ms per chunk, and what the machine adds to that
     fail_unless(l.least >= 200 * GST_MSECOND && l.least < GST_SECOND, "%" GST_TIME_FORMAT, GST_TIME_ARGS(l.least));
     fail_unless(l.most >= l.least);
     fail_unless(l.least % INTERVAL == 0);

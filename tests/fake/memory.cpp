@@ -109,9 +109,9 @@ void* Memory::take(size_t bytes) {
 void Memory::give(void* at) {
     std::lock_guard lock(mutex_);
     Block& block = blocks_.at(at);
-    // Who takes it next, on its own stream, would write what another stream may still read.
+    // The next to take it, on its own stream, would write what another stream may still read.
     if (!lost && in_use(block, block.home, true)) counts.races++;
-    std::memset(shadow_of(at), 0xff, block.size); // who reads it still, reads NaN
+    std::memset(shadow_of(at), 0xff, block.size); // a read after this finds NaN
     kept_.emplace(block.size, at), used_ -= block.size;
 }
 

@@ -11,7 +11,7 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 from stream import MAIN, ROOT, Stream, decoded, hashes, main, missing_elements, missing_programs, packets, probe, run_of
 
-SLOW = 5  # ms a step, of 30: a chunk of half a second takes less than that
+SLOW = 5  # ms per step, of 30: a chunk of half a second takes less than that
 
 
 def printed(*words):

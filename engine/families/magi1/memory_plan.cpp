@@ -17,7 +17,7 @@ WeightBytes weight_bytes(const model::Tensors& transformer, const model::Tensors
     const auto numbers = [](const model::Tensors& tensors) {
         int64_t sum = 0;
         for (const auto& [name, view] : tensors.all())
-            sum += static_cast<int64_t>(view.bytes / size_of(view.dtype));
+            sum += int64_t(view.bytes / size_of(view.dtype));
         return sum;
     };
     return {numbers(transformer) * (precision == Precision::FLOAT32 ? 4 : 2),
@@ -74,7 +74,7 @@ std::string what_fits(const session::Request& request, const Planned& model, int
     const auto smaller = [&](int rows) {
         session::Request r = request;
         r.height = rows * SIDE;
-        r.width = std::max(2, static_cast<int>(std::lround(double(s.width) * rows / s.height))) * SIDE;
+        r.width = std::max(2, int(std::lround(double(s.width) * rows / s.height))) * SIDE;
         return r;
     };
     const auto fits = [&](int rows) {

@@ -25,7 +25,7 @@ struct Planned {
     at::Device device, text_device; // of all, and of the text encoder
     int64_t text_on_demand = 0;     // bytes of its weights where they are held only while a text is encoded
 };
-// To the CPU where the weights would leave a device less than half of what is free for videos.
+// Where the text encoder goes: to the CPU where weights would leave a device less than half of what is free for videos.
 at::Device text_device(const WeightBytes& weights, at::Device device, int64_t free);
 
 struct MemoryPlan {

@@ -96,7 +96,7 @@ MagiVideo::MagiVideo(const Model& m, Request r)
     outline_.chunks = ends ? *s.stages.chunks - s.stages.given : -1;
     outline_.forwards = ends ? *s.stages.rows() * branches() : -1;
     outline_.cache = s.cache.kind();
-    outline_.window_chunks = 1; // all take the same
+    outline_.window_chunks = 1; // each is a window by itself: all take as long
     outline_.changes = true;
     outline_.guided = branches() > 1 && settings.guidance_scale > 0;
     made_with = std::make_shared<const MadeWith>(

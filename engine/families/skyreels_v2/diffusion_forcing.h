@@ -18,8 +18,8 @@
 namespace mc::sampler {
 
 struct Timing {
-    double transformer = 0, cache = 0,
-           schedule = 0; // seconds; cache: policies and motion, apart from the transformer
+    // Seconds. cache: policies and motion, apart from the transformer.
+    double transformer = 0, cache = 0, schedule = 0;
 };
 
 // What a chunk is told to show.

@@ -14,7 +14,7 @@ WeightBytes weight_bytes(const model::Tensors& transformer, const model::Tensors
     auto as = [](const model::Tensors& t, int64_t element) {
         int64_t sum = 0;
         for (const auto& [name, view] : t.all())
-            sum += static_cast<int64_t>(view.bytes / size_of(view.dtype)) * element;
+            sum += int64_t(view.bytes / size_of(view.dtype)) * element;
         return sum;
     };
     const int64_t element = precision == Precision::FLOAT32 ? 4 : 2;
@@ -81,7 +81,7 @@ std::string what_fits(const session::Request& request, const Planned& model, int
     // In steps of a chunk, down from the window that there is.
     const int chunk = s.causal_block_size, window = s.length.windows.front();
     const bool one_window = s.length.windows.size() == 1;
-    auto frames_of = [&](int64_t chunks) { return static_cast<int>(4 * (chunks * chunk - 1) + 1); };
+    auto frames_of = [&](int64_t chunks) { return int(4 * (chunks * chunk - 1) + 1); };
     auto shorter = [&](int64_t chunks) {
         session::Request r = request;
         r.base_num_frames = frames_of(chunks);
@@ -91,12 +91,12 @@ std::string what_fits(const session::Request& request, const Planned& model, int
     if (const int64_t n = largest(window / chunk, [&](int64_t n) { return fits(shorter(n), model, free); }))
         add((one_window ? "num-frames=" : "base-num-frames=") + std::to_string(frames_of(n)));
 
-    const int step = model.facts.vae.spatial_factor * static_cast<int>(model.facts.transformer.patch[1]);
+    const int step = model.facts.vae.spatial_factor * int(model.facts.transformer.patch[1]);
     auto smaller = [&](int64_t rows) { // of tokens, in about the same shape
         session::Request r = request;
-        r.height = static_cast<int>(rows) * step;
+        r.height = int(rows) * step;
         r.width =
-            std::max(1, static_cast<int>(std::lround(double(s.width) * *r.height / s.height / step))) * step;
+            std::max(1, int(std::lround(double(s.width) * *r.height / s.height / step))) * step;
         return r;
     };
     if (const int64_t n =

@@ -129,7 +129,7 @@ std::shared_ptr<const TextContext> Transformer::text_context(const at::Tensor& e
     const Impl& m = *impl_;
     int64_t rows = embeds.size(0), D = m.config.width, padding = m.config.text_rows - rows;
     if (rows < 1 || padding < 0 || embeds.size(1) != m.config.text_width)
-        throw Error(MC_ERROR_INTERNAL, "Text embeddings do not fit the transformer.");
+        throw Error(MC_ERROR_INTERNAL, "Text embeddings do not fit the transformer; please report this.");
     CallCount count;
     at::Tensor x = embeds.to(m.device);
     // A device's attention takes no number for each key, or one in the queries' type that has no digits for a

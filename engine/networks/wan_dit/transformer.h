@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
-// The diffusion transformer of the Wan / SkyReels-V2 family (docs/algorithms.md#transformer): latents of a window and a
+// Wan's diffusion transformer (docs/algorithms.md#transformer): latents of a window and a
 // timestep per latent frame in, velocity out.
 #include <ATen/core/Tensor.h>
 #include <memory>

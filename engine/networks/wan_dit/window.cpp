@@ -127,7 +127,7 @@ void Window::check_positions(const model::TransformerConfig& c, int64_t frames, 
         throw Error(MC_ERROR_SETTINGS,
                     "A picture of " + std::to_string(rows) + " x " + std::to_string(columns) +
                         " tokens is larger than the " + std::to_string(c.rope_length) +
-                        " a side that the model has positions for; lower width or height.");
+                        " per side that the model has positions for; lower width or height.");
 }
 
 Window::Window(const Transformer& transformer, const Shape& shape) {
@@ -135,7 +135,7 @@ Window::Window(const Transformer& transformer, const Shape& shape) {
     const auto& c = transformer.impl_->config;
     if (shape.frames < 1 || shape.height % c.patch[1] || shape.width % c.patch[2] || shape.chunk < 1 ||
         (shape.attention != Attention::FULL && shape.frames % shape.chunk) || shape.branches < 1)
-        throw Error(MC_ERROR_INTERNAL, "A window that the transformer cannot take.");
+        throw Error(MC_ERROR_INTERNAL, "A window was asked for that the transformer cannot take; please report this.");
     check_positions(c, shape.frames, shape.height / c.patch[1], shape.width / c.patch[2]);
     impl_ = std::make_unique<Impl>(*transformer.impl_, shape);
 }
@@ -201,7 +201,7 @@ void Window::forward(const at::Tensor& latents, const std::vector<int64_t>& time
         if (item.branch < 0 || item.branch >= w.shape.branches || item.chunk < 0 || item.chunk >= w.chunks ||
             ((item.remember || item.motion || !whole) && !w.shape.remembers) ||
             (!whole && item.plan->action == cache::Action::TOKENS && w.shape.attention != Attention::KV))
-            throw Error(MC_ERROR_INTERNAL, "Work that the window was not made for.");
+            throw Error(MC_ERROR_INTERNAL, "The window was given work that it was not made for; please report this.");
     }
     w.time.prepare(timesteps, &w.count);
     w.lay_out(timesteps, work);

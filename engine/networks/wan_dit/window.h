@@ -27,7 +27,7 @@ struct Window::Impl {
     struct Memory {
         // [chunk_tokens, D] type of the store: output - input of the layers, as last computed
         at::Tensor residual;
-        at::Tensor slope; // likewise: its change with sigma; Reuse::TAYLOR
+        at::Tensor slope; // [chunk_tokens, D] type of the store: residual's change with sigma; Reuse::TAYLOR
         at::Tensor level; // [chunk_tokens] float32: sigma at which it was computed; NaN: never
         at::Tensor last;  // [frame_tokens, D]: output of the last frame when it was last seen with motion
         bool has_last = false;
@@ -59,7 +59,7 @@ struct Window::Impl {
     struct Pass {
         std::vector<Span> spans;
         std::vector<int32_t> token;       // [rows]: of the window; its position and the slot of its key
-        std::vector<int32_t> group;       // [rows]: its latent frame's index in `frames_of_time`
+        std::vector<int32_t> group;       // [rows]: index of its latent frame's timestep in `distinct`
         std::vector<int64_t> first_row;   // of each work
         std::vector<int32_t> token_row;   // of each work's tokens, one work after the other: its row, or -1
         std::vector<int64_t> first_slot;  // of each work in token_row

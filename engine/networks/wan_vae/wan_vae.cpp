@@ -43,7 +43,7 @@ struct WanVae::Impl {
         return std::make_unique<PlainOps>();
     }
 
-    // `bytes` of FastOps, and small change. PlainOps holds the same state, joins a window before its
+    // `bytes` of FastOps, and 2 % for small tensors. PlainOps holds the same state, joins a window before its
     // convolution and makes every intermediate anew: on the CPU, with what oneDNN reorders for itself, that
     // was measured as up to 24 of the widest frames. On CUDA it has not been measured.
     int64_t with_temporaries(int64_t bytes, int64_t h, int64_t w) const {
