@@ -98,6 +98,8 @@ class Generate(unittest.TestCase):
             ('families = ["roses"]\n', ""): ("colour", "instead"),
             ('["seas"]', '["lakes"]'): ("colour", "blue", "lakes"),
             ('instead = "roses', 'because = "roses'): ("colour", "blue"),
+            ('instead = "seas are blue"', 'instead = {roses = "no"}'): ("colour", "instead by family", "seas"),
+            ('instead = "seas are blue"', 'instead = {seas = " "}'): ("colour", "instead"),
             ('title = "Seas"\n', ""): ("seas", "title"),
             ('name = "seas"', 'name = "roses"'): ("two families", "roses"),
         }
@@ -133,6 +135,14 @@ class Generate(unittest.TestCase):
             self.assertEqual(run("policies", table, made).returncode, 0)
             self.assertIn('#include "engine/cache/every_other.h"', made.read_text())
             self.assertIn("TeaCacheSettings, EveryOtherSettings", made.read_text())
+
+    def test_what_does_it_instead_may_differ_by_family(self):
+        with tempfile.TemporaryDirectory() as folder:
+            table, made = pathlib.Path(folder) / "fields.toml", pathlib.Path(folder) / "table.cpp"
+            table.write_text(GOOD.replace('[[choice]]', '[[family]]\nname = "hills"\ntitle = "Hills"\n\n[[choice]]', 1).replace(
+                'instead = "seas are blue"', 'instead = {seas = "seas are blue", hills = "hills are green"}'), encoding="utf-8")
+            self.assertEqual(run("table", table, made).returncode, 0)
+            self.assertIn('[](ModelFamily other) -> const char* { return other == ModelFamily::SEAS ? "seas are blue" : "hills are green"', made.read_text())
 
     def test_each_family_of_the_table_is_a_folder(self):
         table = tomllib.loads(TABLE.read_text(encoding="utf-8"))
