@@ -26,9 +26,9 @@ std::span<const FamilyName> families(); // in the order of ModelFamily
 
 // Which families of models know a field, or a value of a choice.
 struct Known {
-    unsigned families;   // bits
-    const char* instead; // what to do in the others: stands behind "...: drop it; "
-    const char* titles;  // of those that know it
+    unsigned families; // bits
+    const char* (*instead)(ModelFamily other); // what to do there, behind "...: drop it; "; null where all know it
+    const char* titles; // of those that know it
 };
 
 struct ChoiceValue {
@@ -104,7 +104,7 @@ void unset(const Field& field, Fields& values);
 // Throws MC_ERROR_SETTINGS for the first value out of its range, with name, value and range.
 void check_ranges(const Fields& values);
 // Throws MC_ERROR_SETTINGS for the first field that is set, or value of a choice, that models of the family do not
-// know, with what does it instead; then as check_ranges. Each family calls it first when it completes a request.
+// know, with what to do instead; then as check_ranges. A family calls that of engine/session/request.h.
 void check_fields(const Fields& values, ModelFamily family);
 // From text, as in "steps" = "30" or "cache" = "none"; "auto" and "" leave a choice or number empty. Throws
 // MC_ERROR_SETTINGS for a name or value that is not known, and names those that are.

@@ -46,12 +46,16 @@ class Known:
 
     def __init__(self, what, entry, families):
         self.names, self.instead = entry.get("families", []), entry.get("instead", "")
+        others = [name for name in families if name not in self.names]
         for name in self.names:
             if name not in families:
                 raise Mistake(f"{what}: family {name!r} is none of {', '.join(families)}")
         if "families" in entry and (not self.names or len(set(self.names)) == len(families)):
             raise Mistake(f"{what}: families must be some of them, and is left out where all know it")
-        if bool(self.names) != bool(self.instead.strip()):
+        if isinstance(self.instead, dict) and sorted(self.instead) != sorted(others):
+            raise Mistake(f"{what}: instead by family has {', '.join(self.instead)}, and the others are {', '.join(others)}")
+        said = self.instead.values() if isinstance(self.instead, dict) else [self.instead]
+        if bool(self.names) != all(text.strip() for text in said):
             raise Mistake(f"{what}: families, and instead for the others, are given together or not at all")
         self.titles = " and ".join(families[name] for name in self.names)
 
@@ -63,7 +67,15 @@ class Known:
 
     def cpp(self):
         families = " | ".join(f"bit(ModelFamily::{enumerator(name)})" for name in self.names) or "ALL_FAMILIES"
-        return f"{{{families}, {literal(self.instead)}, {literal(self.titles)}}}"
+        if not self.names:
+            return f'{{{families}, nullptr, ""}}'
+        parameter, text = "", literal(self.instead)
+        if isinstance(self.instead, dict):
+            *several, (_, last) = self.instead.items()
+            parameter = " other" if several else ""
+            text = "".join(f"other == ModelFamily::{enumerator(name)} ? {literal(said)} : " for name, said in several)
+            text += literal(last)
+        return f"{{{families}, [](ModelFamily{parameter}) -> const char* {{ return {text}; }}, {literal(self.titles)}}}"
 
 
 class Value:

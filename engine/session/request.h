@@ -45,4 +45,8 @@ struct Request : Fields {
     std::function<void(int window, const sampler::Turn&)> turns;
 };
 
+// mc::check_fields, of pictures and clips as well, which a request holds as pixels: what each family begins with when
+// it completes a request.
+void check_fields(const Request& request, ModelFamily family);
+
 } // namespace mc::session

@@ -165,8 +165,8 @@ TEST(a_model_is_known_by_what_its_files_say) {
     write_file(folder / "note.json", "{");
     CHECK_EQ(find_model(folder.path).family, "magi1");
     write_file(folder / "note/note.json", "{\"model_config\": 1}");
-    CHECK_ERROR(find_model(folder / "note"), MC_ERROR_NOT_FOUND, "no configuration of MAGI-1");
-    CHECK_ERROR(find_model(folder / "note/note.json"), MC_ERROR_NOT_FOUND, "not the JSON file of a MAGI-1 model");
+    CHECK_ERROR(find_model(folder / "note"), MC_ERROR_NOT_FOUND, "no other file that describes a model");
+    CHECK_ERROR(find_model(folder / "note/note.json"), MC_ERROR_NOT_FOUND, "not one that describes a model; set the model path to a SkyReels-V2 folder");
 }
 
 TEST(a_spoiled_configuration_is_named_and_no_other_family_taken) {

@@ -149,9 +149,6 @@ Settings complete(const session::Request& r, const ModelFacts& model) {
     p.stages.window = window_of(r, d, p.stages.steps);
     p.stages.noise2clean = d.noise2clean;
     p.stages.clean_range = d.clean_range;
-    if (r.end_image)
-        refuse(
-            "end-image is for SkyReels-V2, not for MAGI-1: drop it."); // pixels, which check_fields does not see
     if (r.image && r.prefix_video)
         refuse("image and prefix-video both say how the video begins: drop one of them.");
     if (r.image) s.given = 1;
