@@ -210,6 +210,6 @@ NOT_TRIED = [
                                                    "tests/bench/tokens_test.py", "tests/bench/tokens_test.py BUILD MODEL", "tests/bench/live_test.py", "tests/bench/live_test.py BUILD MODEL",
                                                    "tests/docs/citations_test.py", "tests/docs/figures_test.py",
                                                    "tests/docs/take_in_test.py", "tests/quality/pictures_test.py", "tests/summary.py", "tests/element/python.py", "tests/pipelines/files_test.py", "tests/pipelines/rtmp_test.py",
-                                                   "tests/pipelines/srt_test.py", "tests/pipelines/live_test.py", "tests/pipelines/examples.sh",
+                                                   "tests/pipelines/srt_test.py", "tests/pipelines/live_test.py", "tests/pipelines/live_demo_test.py", "tests/pipelines/live_demo_test.py OUT.png", "tests/pipelines/examples.sh",
                                                    "tests/pipelines/examples.sh FRAMES ENGINE MODEL PROMPTS")),
 ]
