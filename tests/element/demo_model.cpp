@@ -224,8 +224,8 @@ static double blue(const Frame& frame) {
     return sum / (double(frame.bytes.size()) / 3);
 }
 
-// A live stream of the model as it comes: a prompt is set while chunks of another one are under way, the message names the
-// frame, and two chunks later the picture is the new prompt's.
+// A live stream of the model as it comes: a prompt is set while chunks of another one are under way, the message names
+// the frame, and two chunks later the picture is the new prompt's.
 GST_START_TEST(test_colours_follow_the_prompt_of_a_live_stream) {
     Player player("prompt=\"an orange ball still in the desert at sunset\" seed=3 num-frames=-1 is-live=true",
                   "video/x-raw,format=RGB");

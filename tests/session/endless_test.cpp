@@ -224,8 +224,8 @@ TEST(what_is_left_is_told_when_a_window_waits) {
     }
 }
 
-// With the demo model as it comes: a new prompt begins with the next chunk that starts, and the picture is the new one's
-// within two chunks, also where that is in the middle of a window, with chunks of the old one under way; so is a
+// With the demo model as it comes: a new prompt begins with the next chunk that starts, and the picture is the new
+// one's within two chunks, also where that is in the middle of a window, with chunks of the old one under way; so is a
 // transition's last one.
 TEST(colours_follow_the_prompt) {
     auto m = demo(2);
