@@ -242,7 +242,7 @@ TEST(colours_follow_the_prompt) {
     const at::Tensor wanted = colour(frames_of(direct, 9)), old = colour(frames_of(whole, 9));
     std::printf("     the two prompts are %.2f apart\n", far(old, wanted));
     CHECK(far(old, wanted) > 0.4);
-    // Chunks start every 5 rows, the first with row 0; with the first chunk handed out all 5 of the window are under way.
+    // Chunks start every 5 rows, the first with row 0; when it is handed out all 5 of the window are under way.
     const struct {
         int rows;
         int64_t chunk; // the first one with the new prompt
