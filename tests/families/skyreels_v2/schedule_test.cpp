@@ -255,8 +255,8 @@ TEST(plan_length_refuses_what_cannot_work) {
     CHECK_ERROR(plan_length(1, 97, 17, INT_MAX, PIXEL), MC_ERROR_SETTINGS, "base-num-frames");
 }
 
-// Wherever a window is held back: each chunk takes all its steps, row by row; those before are not disturbed, and the next
-// one begins when none is under way.
+// Wherever a window is held back: each chunk takes all its steps, row by row; those before are not disturbed, and the
+// next one begins when none is under way.
 TEST(chunks_that_have_not_begun_wait_for_those_under_way) {
     using namespace mc::sampler;
     using Kind = ChunkTurn::Kind;
