@@ -3,9 +3,9 @@
 //
 //     motioncache-element-bench [--encode | --stream] PROPERTIES...     e.g. model-path=models/demo threads=2 seed=0
 //
-// --encode: through x264enc speed-preset=medium; --stream: as README.md's live lines have it. seconds: wall-clock from the end of loading to the end of the stream,
-// in I420; first_frame: to the first buffer; underruns: so many when a quarter, a half, ... of the frames had left;
-// thresholds: [frame, threshold, load] of each change by qos-cache.
+// --encode: through x264enc speed-preset=medium; --stream: as README.md's live lines have it. seconds: wall-clock from
+// the end of loading to the end of the stream, in I420; first_frame: to the first buffer; underruns: so many when a
+// quarter, a half, ... of the frames had left; thresholds: [frame, threshold, load] of each change by qos-cache.
 #include <gst/gst.h>
 
 #include <chrono>
