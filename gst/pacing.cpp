@@ -61,7 +61,7 @@ Pacing::Counts Pacing::counts() const {
     std::lock_guard lock(mutex_);
     Counts counts = counts_;
     counts.queued = pace.queued;
-    if (pace.usual > 0) counts.real_time_factor = double(chunk_) / GST_SECOND / pace.usual;
+    if (pace.mean > 0) counts.real_time_factor = double(chunk_) / GST_SECOND / pace.mean;
     return counts;
 }
 
