@@ -12,7 +12,7 @@ from page import COLOURS, Live
 from stream import main, missing_elements
 
 OUT = pathlib.Path(sys.argv.pop(1) if len(sys.argv) > 1 else "live.png")
-DESERT, WATER = "an orange ball still in the desert at sunset", "a blue fish moving left under water"
+DESERT, WATER = "an orange ball still in the desert at sunset", "an orange fish moving in a circle under water"
 HILLS, SPACE = "a red ball bouncing over green hills", "a white rocket going up among the stars"
 
 
