@@ -86,8 +86,9 @@ class Player:
         if factor > 0:
             parts.append(f"{factor:.2f}x real time" if factor < 100 else "over 100x real time")
         underruns, repeated = stats.get_value("underruns"), stats.get_value("frames-repeated")
-        if underruns or repeated:
-            parts.append(f"{underruns} underruns, {repeated} frames repeated")
+        if self.gen.get_property("is-live"):
+            told = f"{underruns} underrun{'s' * (underruns > 1)}" if underruns else "no underruns"
+            parts.append(told + (f", {repeated} frames repeated" if repeated else ""))
         if self.relay:
             parts.append(self.relay.state())
         if stats.get_value("frames") != total:
