@@ -343,6 +343,7 @@ void Generator::keep_pace(McSession* session, const McFrames* frames, double sec
     const double with = made_with(frames).cache_threshold;
     const int together = total_of(*engine_, session).window_chunks;
     std::lock_guard lock(mutex_);
+    window_chunks_ = together;
     threshold_.now = with;
     if (!job_.qos_cache) return;
     if (!pace_) { // the first chunk, whose time includes the text and, with some schedules, most steps of the others
@@ -416,7 +417,7 @@ bool Generator::put(McFrames* frames) {
 Generator::Pace Generator::pace() const {
     std::lock_guard lock(mutex_);
     return {int(queue_.size()), times_.frames(), remaining_,      times_.worst(),
-            times_.usual(),     times_.left(seconds_now()), quit_ || ended_ || failed_};
+            times_.usual(),     times_.left(seconds_now()), times_.mean(window_chunks_), quit_ || ended_ || failed_};
 }
 
 Generator::Threshold Generator::threshold() const {

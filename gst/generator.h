@@ -114,6 +114,7 @@ class Generator {
         int queued;                // chunks, beside the one that is being sent
         int frames, remaining;     // in a chunk; still to send of the one that is being sent
         double worst, usual, left; // seconds that a chunk takes, and until the next one is ready; 0: not known
+        double mean;               // seconds that one takes of late, those of a window together
         bool ended;                // nothing more comes
     };
     Pace pace() const;
@@ -179,6 +180,7 @@ class Generator {
     std::deque<McFrames*> queue_;
     std::deque<std::pair<Fields, std::optional<int>>> waiting_; // updates, for a session
     ChunkTimes times_;
+    int window_chunks_ = 0; // that take turns in being fast and slow
     std::optional<CachePace> pace_;         // from the first chunk on, with qos-cache
     std::optional<double> asked_threshold_; // set while the video is made
     Threshold threshold_;

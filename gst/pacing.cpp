@@ -25,6 +25,7 @@ void Pacing::begin(const StreamSettings& settings, int chunk_frames) {
     settings_ = settings;
     timeline_.forget();
     stretched_ = -1;
+    repeating_ = false;
     std::lock_guard lock(mutex_);
     chunk_frames_ = chunk_frames;
     chunk_ = chunk_frames * interval_;
@@ -61,7 +62,7 @@ Pacing::Counts Pacing::counts() const {
     std::lock_guard lock(mutex_);
     Counts counts = counts_;
     counts.queued = pace.queued;
-    if (pace.usual > 0) counts.real_time_factor = double(chunk_) / GST_SECOND / pace.usual;
+    if (pace.mean > 0) counts.real_time_factor = double(chunk_) / GST_SECOND / pace.mean;
     return counts;
 }
 
@@ -106,10 +107,11 @@ void Pacing::settle(GstClockTime now, bool waited) {
         allowed = std::max(allowed, configured_) + STUCK;
     }
     const bool late = timeline_.running() && now > timeline_.next() + allowed;
-    if (late && waited) {
+    if (late && waited && !repeating_) {
         std::lock_guard lock(mutex_);
         counts_.underruns++;
     }
+    repeating_ = false;
     if (late || !timeline_.running()) timeline_.restart(now);
     const gint64 chunk = generator_.chunk_first();
     if (chunk == stretched_) return;
@@ -147,7 +149,9 @@ Pacing::Next Pacing::wait() {
             {
                 std::lock_guard lock(mutex_);
                 counts_.repeated++;
+                if (!repeating_) counts_.underruns++; // one, however long it lasts
             }
+            repeating_ = true;
             return Next::REPEAT;
         case Generator::Next::FRAME:
             break;

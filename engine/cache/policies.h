@@ -13,6 +13,7 @@ namespace mc::cache {
 class WindowPolicy : public Policy {
   public:
     void begin_window(const WindowShape& shape) final;
+    void extend_window(int rows) final { shape_.rows = rows; }
     std::vector<Plan> decide(int row, int branch, std::span<const ChunkStep> chunks) final;
 
   protected:

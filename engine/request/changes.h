@@ -60,6 +60,12 @@ class Changes {
         next_queued_.reset();
     }
 
+    // Whether new prompts, or what is queued, wait for a chunk like this one.
+    bool words_due(int64_t frame) const {
+        std::lock_guard lock(mutex_);
+        return words_ || (!queue_.empty() && next_queued_.value_or(frame) <= frame);
+    }
+
     struct Due {
         int64_t update;
         Change change;
@@ -96,7 +102,7 @@ class Changes {
         Due due;
         int64_t frames;
     };
-    std::mutex mutex_;
+    mutable std::mutex mutex_;
     int64_t last_ = 0;
     std::optional<Due> words_, numbers_; // added changes, merged: those with a prompt, and those without
     std::deque<Queued> queue_;

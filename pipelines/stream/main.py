@@ -26,7 +26,7 @@ PROMPT = "a white boat moving left on the sea"
 
 
 def arguments():
-    kinds = "\n".join(f"  {kind:5} {recipe.what}\n        TARGET: {recipe.target}, {recipe.default}\n        "
+    kinds = "\n".join(f"  {kind:7} {recipe.what}\n        TARGET: {recipe.target}, {recipe.default}\n        "
                       f"{recipes.line(recipe, recipe.default, {'prompt': '...'}, '')}"
                       for kind, recipe in recipes.RECIPES.items())
     parser = argparse.ArgumentParser(
@@ -37,7 +37,7 @@ def arguments():
                "num-frames=96.\n"
                "Live streams have no end (num-frames=-1) and hold their rate (underrun=repeat) unless told so.\n\n"
                f"KIND, with the pipeline that it plays:\n{kinds}")
-    parser.add_argument("kind", choices=recipes.RECIPES, metavar="KIND", help="the recipe, see below")
+    parser.add_argument("kind", choices=[*recipes.RECIPES, *recipes.ELSEWHERE], metavar="KIND", help="the recipe, see below")
     parser.add_argument("words", nargs="*", metavar="TARGET, NAME=VALUE", help="where to, and settings of the element")
     settings.add_picture_options(parser)
     parser.add_argument("--bitrate", type=positive, metavar="KBIT",
@@ -55,6 +55,8 @@ def arguments():
     lost.add_argument("--retry", type=seconds, default=0, metavar="SECONDS",
                       help="give up after this long without a connection; 0: never (default: 0)")
     options = parser.parse_intermixed_args()
+    if options.kind in recipes.ELSEWHERE:
+        parser.error(recipes.ELSEWHERE[options.kind])
     options.recipe = recipes.RECIPES[options.kind]
     properties, targets = settings.split(options.words)
     if len(targets) > 1:
@@ -63,6 +65,8 @@ def arguments():
     options.target = targets[0] if targets else options.recipe.default
     options.properties = with_defaults(properties, options.recipe)
     options.caps = settings.caps(parser, options)
+    if options.caps and options.kind == "playbin":
+        parser.error("a URI has no size and rate: use stream.sh play with --size and --fps")
     return options
 
 
@@ -115,6 +119,8 @@ def follow_video(silence, sound, gen):
 
 def pipeline_of(options):
     recipe, live = options.recipe, recipes.is_live(options.properties)
+    if options.kind == "playbin":
+        return playbin_of(options), live
     relayed = "appsink name=relayed emit-signals=true max-buffers=16"
     sink = relayed if recipe.relay else recipe.sink.format(options.target)
     parts = ["motioncachegen name=gen", *([options.caps] if options.caps else []),
@@ -135,6 +141,14 @@ def pipeline_of(options):
             out.set_property("playlist-length", 5)
             out.set_property("max-files", 10)
     return pipeline, live
+
+
+def playbin_of(options):
+    pipeline = Gst.ElementFactory.make("playbin")
+    pipeline.set_property("uri", recipes.uri(options.properties))
+    sink = Gst.parse_bin_from_description(options.recipe.sink.format(options.target), True)
+    pipeline.set_property("video-sink", sink)
+    return pipeline
 
 
 def relay_of(options, pipeline, live, line):

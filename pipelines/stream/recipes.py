@@ -3,6 +3,7 @@
 import os
 import re
 import shlex
+import urllib.parse
 from typing import NamedTuple
 
 # Names that only the program needs; a line that is printed has none of them.
@@ -49,7 +50,17 @@ RECIPES = {
                    "videoconvert ! video/x-raw,format=YUY2 ! identity drop-allocation=true", "v4l2sink name=sink",
                    "device={}", "always"),
     "play": Recipe("a window", "SINK", "autovideosink", "videoconvert", "{} name=sink", "", "always"),
+    "playbin": Recipe("a window, by the URI that any player takes", "SINK", "autovideosink", "playbin", "{} name=sink", "",
+                      "always"),
 }
+# What somebody may look for here.
+ELSEWHERE = {"webrtc": "WebRTC is negotiated with everybody who watches: ./pipelines/live.sh serves it, with a page, and by "
+                       "WHEP for players."}
+
+
+def uri(properties):
+    """All of them in one, as gst-play-1.0 and others take it."""
+    return "motioncache://?" + "&".join(f"{name}={urllib.parse.quote(value, safe='')}" for name, value in properties.items())
 
 
 def launch(recipe, caps, live):
@@ -82,6 +93,8 @@ def quoted(value):
 
 def line(recipe, target, properties, caps):
     """The recipe as a line for gst-launch-1.0."""
+    if recipe.launch == "playbin":
+        return f"gst-launch-1.0 -e playbin uri={quoted(uri(properties))} video-sink={quoted(target)}"
     source = "motioncachegen" + "".join(f" {name}={quoted(value)}" for name, value in properties.items())
     sink = recipe.sink.format(target)
     for name, value in locations(recipe, target).items():

@@ -36,6 +36,8 @@ RTMP = (f"{LIVE} ! {H264} ! h264parse ! queue ! mux. audiotestsrc wave=silence i
 SRT = (f"{LIVE} ! {H264} ! h264parse config-interval=-1 ! mpegtsmux alignment=7 ! srtsink uri=srt://127.0.0.1:7001 sync=false")
 CAMERA = (f"{LIVE} ! videoconvert ! video/x-raw,format=YUY2 ! identity drop-allocation=true ! v4l2sink device=/dev/video0")
 WINDOW = f"{LIVE} ! videoconvert ! autovideosink"
+PLAYBIN = ('gst-launch-1.0 -e playbin uri="motioncache://?prompt=a%20white%20boat%20moving%20left%20on%20the%20sea&num-frames=-1&'
+           'is-live=true&underrun=repeat" video-sink=autovideosink')
 # ffmpeg as the server, which ends with the stream.
 RTMP_SERVER = "ffmpeg -v error -nostdin -y -f flv -listen 1 -i rtmp://127.0.0.1:19351/live/motioncache -c copy got.flv &"
 SRT_SERVER = "ffmpeg -v error -nostdin -y -i 'srt://127.0.0.1:17001?mode=listener' -c copy got.ts &"
@@ -97,6 +99,7 @@ TRIED = [
     Tried("stream", f"{SRT_SERVER} sleep 1; timeout --foreground -s INT 20 ./pipelines/stream.sh srt srt://127.0.0.1:17001; {COUNT} got.ts",
           ("pipelines/stream.sh srt srt://127.0.0.1:7001",), shows=r"nb_read_frames=[1-9]\d+"),
     Tried("stream", "./pipelines/stream.sh play fakevideosink num-frames=9", ("pipelines/stream.sh play",), shows="9 frames"),
+    Tried("stream", "./pipelines/stream.sh playbin fakevideosink num-frames=9", ("pipelines/stream.sh playbin",), shows="9 frames"),
     Tried("stream", "timeout --foreground -s INT 30 ./pipelines/live.sh --port 0; echo ended", ("pipelines/live.sh", "pipelines/live/main.py", "pipelines/live.sh [NAME=VALUE...] [OPTION...]",
           "pipelines/live.sh [NAME=VALUE...] [--port N] [--help for the rest]"), shows=r"The page: http[^$]*Done: \d+ frames[^$]*ended"),
     Tried("stream", "(sleep 40; echo a red ball) | ./pipelines/devenv.sh pipelines/examples/prompts.py fakevideosink",
@@ -110,6 +113,8 @@ TRIED = [
           (f"pipelines/devenv.sh {SRT}",), shows=r"nb_read_frames=[1-9]\d+"),
     Tried("stream", f"timeout --foreground -s INT 20 ./pipelines/devenv.sh {WINDOW}; echo ended".replace("autovideosink", "fakevideosink"),
           (f"pipelines/devenv.sh {WINDOW}",), shows=r"EOS received - stopping pipeline[^$]*ended"),
+    Tried("stream", f"timeout --foreground -s INT 20 ./pipelines/devenv.sh {PLAYBIN}; echo ended".replace("autovideosink", "fakevideosink"),
+          (f"pipelines/devenv.sh {PLAYBIN}",), shows=r"EOS received - stopping pipeline[^$]*ended"),
 
     Tried("benchmark", "./pipelines/benchmark.sh --frames 5 --steps 2 --repeat 1 --dtype float32 --json out.json",
           ("pipelines/benchmark.sh", "pipelines/benchmark.sh [--json FILE] [--peer CMD] [--help for the rest]"),
@@ -198,7 +203,7 @@ NOT_TRIED = [
         "tools/bench/caches.py", "tools/bench/presets.py", "motioncache-session-bench", "motioncache-element-bench", "motioncache-cache-bench",
         "motioncache-sparse-bench", "motioncache-token-bench", "motioncache-cache-bench --dump",
         "motioncache-token-bench MODEL --prompts FILE [--steps N] [--frames N] [--width N] [--height N] [--seed N]", "motioncache-cache-bench MODEL --prompts FILE --run NAME",
-        "motioncache-element-bench [--encode] PROPERTIES...", "motioncache-sparse-bench MODEL",
+        "motioncache-element-bench [--encode | --stream] PROPERTIES...", "motioncache-sparse-bench MODEL",
         "motioncache-session-bench MODEL [--dtype float32|bfloat16] [--threads N] [--prompt TEXT] [--frames N]")),
     NotTried("is a test that tests/run.sh starts, and asks git, which knows nothing of these clones",
              ("python3 tests/commands/commands.py list .", "python3 tests/docs/citations.py .")),
@@ -206,6 +211,6 @@ NOT_TRIED = [
                                                    "tests/bench/tokens_test.py", "tests/bench/tokens_test.py BUILD MODEL", "tests/bench/live_test.py", "tests/bench/live_test.py BUILD MODEL",
                                                    "tests/docs/citations_test.py", "tests/docs/figures_test.py",
                                                    "tests/docs/take_in_test.py", "tests/quality/pictures_test.py", "tests/summary.py", "tests/element/python.py", "tests/pipelines/files_test.py", "tests/pipelines/rtmp_test.py",
-                                                   "tests/pipelines/srt_test.py", "tests/pipelines/live_test.py", "tests/pipelines/examples.sh",
+                                                   "tests/pipelines/srt_test.py", "tests/pipelines/live_test.py", "tests/pipelines/live_demo_test.py", "tests/pipelines/examples.sh",
                                                    "tests/pipelines/examples.sh FRAMES ENGINE MODEL PROMPTS")),
 ]

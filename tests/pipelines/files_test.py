@@ -46,9 +46,10 @@ def test_ctrl_c_finishes_the_file(folder):
 
 def test_ctrl_c_before_the_first_frame_leaves_no_broken_file(folder):
     file = folder / "a.mp4"
-    with Stream("mp4", str(file), steps_ms=20000) as stream:
+    with Stream("mp4", str(file), "num-frames=57", steps_ms=2000) as stream: # a minute for the first chunk
         stream.await_that("it has begun", file.exists)
-        time.sleep(0.5)
+        stream.await_that("a line of progress", lambda: any(
+            re.match(r"Generating: chunk 1 of 5, step \d+ of 30  \d+ s left$", line) for line in stream.lines))
         stream.interrupt()
         assert "Nothing was generated" in stream.end(seconds=120)
     assert not file.exists()
@@ -104,6 +105,10 @@ def test_hls_without_end_moves_along_and_ctrl_c_ends_it(folder):
 def test_the_window_and_the_camera_take_frames(folder):
     with Stream("play", "fakevideosink", "num-frames=12") as stream:
         assert "12 frames" in stream.end()
+    with Stream("playbin", "fakevideosink", "num-frames=12", "prompt=what, 100 % & more?") as stream:
+        assert "12 frames" in stream.end()
+    subprocess.run(shlex.split(printed("playbin", "fakevideosink", "num-frames=5", "prompt=it's")), check=True, timeout=300,
+                   stdout=subprocess.DEVNULL)
     # There is no virtual camera in a container: the same pipeline, with the camera's place taken.
     words = [word if not word.startswith("device=") else "sync=false"
              for word in shlex.split(printed("v4l2", "num-frames=5"))]
@@ -128,7 +133,7 @@ def test_a_printed_line_does_the_same(folder):
 
 def test_the_lines_of_the_readme_are_those_of_the_program(folder):
     readme = (ROOT / "README.md").read_text()
-    for kind, *target in (["mp4"], ["fmp4"], ["hls", "."], ["rtmp"], ["srt"], ["v4l2"], ["play"]):
+    for kind, *target in (["mp4"], ["fmp4"], ["hls", "."], ["rtmp"], ["srt"], ["v4l2"], ["play"], ["playbin"]):
         line = printed(kind, *target)
         assert f"./pipelines/devenv.sh {line}" in readme, f"README.md has not this line: {line}"
 
@@ -154,6 +159,11 @@ def test_a_wrong_command_line_is_one_clear_error(folder):
             (["hls", "/proc/none"], 1, "/proc/none cannot be written"),
             (["v4l2", "/dev/video77"], 1, "modprobe v4l2loopback"),
             (["play", "nosuchsink"], 1, "nosuchsink"),
+            (["playbin", "nosuchsink"], 1, "nosuchsink"),
+            (["playbin", "fakevideosink", "num-frames=-7"], 1, "num-frames is -7"),
+            (["playbin", "fakevideosink", "image=a.png"], 1, "image, which names a file"),
+            (["playbin", "--fps", "16"], 2, "a URI has no size and rate"),
+            (["webrtc"], 2, "./pipelines/live.sh serves it"),
             (["film"], 2, "invalid choice: 'film'")):
         with Stream(*words) as stream:
             said = stream.end(status)

@@ -84,6 +84,7 @@ struct SkyReelsVideo final : session::Video {
     void encode_text(Meter& meter);
     void set_context(Wording& wording);
     int64_t first_frame(int chunk) const;
+    bool waits_for_words(int chunk, Meter& meter);
     void follow_changes(int chunk, Meter& meter);
     void change_words(const Change& change);
     sampler::Guidance guidance() const {
@@ -190,7 +191,18 @@ int64_t SkyReelsVideo::first_frame(int chunk) const {
 }
 
 // What a chunk that starts is made with, and those after it. While chunks of another prompt are under way a model goes
-// on with their picture: a new one waits until there are none.
+// on with their picture: the first chunk of a new one, and the first of it alone, waits until there are none.
+bool SkyReelsVideo::waits_for_words(int chunk, Meter& meter) {
+    const bool arrives = passed + 1 == transition; // at the end of a transition
+    if (!sampler->under_way()) return false;
+    if (!arrives && !(request.changes && request.changes->words_due(first_frame(chunk)))) return false;
+    const int rows = sampler->hold_back();
+    meter.update([&](Stats& s) {
+        if (s.forwards_total >= 0) s.forwards_total += rows * windows.plan(index).branches();
+    });
+    return rows > 0;
+}
+
 void SkyReelsVideo::follow_changes(int chunk, Meter& meter) {
     const auto due = request.changes ? request.changes->due(first_frame(chunk), !sampler->under_way()) : std::nullopt;
     if (!due && passed >= transition) return;
@@ -409,6 +421,7 @@ void SkyReelsVideo::step_row(Meter& meter) {
     if (request.turns)
         observe = [&](const sampler::Turn& turn) { request.turns(int(index), turn); };
     for (int chunk : sampler->starting()) {
+        if (waits_for_words(chunk, meter)) break;
         follow_changes(chunk, meter);
         std::fill(chunk_made_with.begin() + chunk, chunk_made_with.end(), made_with);
     }
