@@ -20,6 +20,9 @@ packages_stream=(
 packages_live=(
     gstreamer1.0-nice gir1.2-gst-plugins-base-1.0 gir1.2-gst-plugins-bad-1.0 # WebRTC, pipelines/live
 )
+packages_debian=(
+    debhelper dpkg-dev fakeroot patchelf # debian/build.sh
+)
 packages_fuzz=(
     clang libclang-rt-14-dev llvm # the fuzzers, and what of the parsers they reach
 )

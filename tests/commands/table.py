@@ -178,6 +178,9 @@ TRIED = [
     Tried("fuzz", "./tests/fuzz/coverage.sh",
           ("tests/fuzz/coverage.sh [EXECUTIONS, default 20000]", "tests/fuzz/coverage.sh"), shows="TOTAL"),
 
+    Tried("tools", "./debian/build.sh --help", ("debian/build.sh",), shows="build-debian"),
+    Tried("tests", "./tests/run.sh packages", ("tests/packages/packages_test.py", "tests/packages/packages_test.py SOURCE_ROOT BUILD"),
+          shows=PASSED),
     Tried("tools", "./tools/torch/fetch.sh", ("tools/torch/fetch.sh",), shows="LibTorch .* is in /"),
     Tried("tools", "python3 tools/text/html_entities.py > engine/text/html_entities.inc", ("python3 tools/text/html_entities.py",
           "tools/text/html_entities.py"), makes="engine/text/html_entities.inc"),
@@ -193,6 +196,8 @@ NOT_TRIED = [
     NotTried("fetches the wheel of a torch for GPUs, or needs a GPU", (
         "tests/gpu.sh pack", "tests/gpu.sh run", "tests/gpu/backends.py", "tests/gpu/backends.py [SECONDS]", "tests/gpu/goals.py",
         "tests/gpu/goals.py FOLDER")),
+    NotTried("is run by debian/build.sh, which builds everything once more and packs half a GB; tests/packages tries what "
+             "debian/ says", ("debian/rules", "debian/libtorch.sh", "debian/libtorch.sh TORCH_DIR FOLDER")),
     NotTried("installs packages", ("apt-get update", "apt-get install", "apt-get install -y --no-install-recommends", "sudo sh -c", "su -c")),
     NotTried("needs packages of Python that it fetches", ("python3 -m", "tests/quality/record_ssim.py", "tests/text/refresh_cleaning_pairs.py", "tests/text/refresh_caption_pairs.py")),
     NotTried("needs Diffusers, some GB of packages of Python", ("tools/bench/peer_diffusers.py",
