@@ -3,12 +3,16 @@
 
 #include <ATen/detail/CUDAHooksInterface.h>
 #include <ATen/ops/zeros.h>
+#include <c10/cuda/CUDAException.h>
+#include <c10/cuda/CUDAStream.h>
 #include <c10/util/Exception.h>
 #include <cuda_runtime_api.h>
 
 #include <cstdio>
 #include <string>
 #include <typeinfo>
+
+#include "kernels/cuda/row_kernels.h"
 
 namespace {
 
@@ -65,6 +69,23 @@ std::string fault(int device, McStatus& status) {
 }
 
 } // namespace
+
+const mc::kernels::rows::Launchers* mc_cuda_row_kernels() {
+    namespace cuda = mc::kernels::cuda;
+    static const mc::kernels::rows::Launchers launchers{
+        true,
+        [](const mc::kernels::rows::ResidualNorm& a) {
+            C10_CUDA_CHECK(cuda::residual_norm(a, c10::cuda::getCurrentCUDAStream()));
+        },
+        [](const mc::kernels::rows::Projection& a) {
+            C10_CUDA_CHECK(cuda::project(a, c10::cuda::getCurrentCUDAStream()));
+        },
+        [](const mc::kernels::Reuse& a) { C10_CUDA_CHECK(cuda::reuse(a, c10::cuda::getCurrentCUDAStream())); },
+        [](const mc::kernels::rows::Change& a) {
+            C10_CUDA_CHECK(cuda::change(a, c10::cuda::getCurrentCUDAStream()));
+        }};
+    return &launchers;
+}
 
 McStatus mc_cuda_open(int device, char* message, size_t size) {
     McStatus status = MC_OK;

@@ -23,6 +23,7 @@ bool Linear::library_is_faster(Store store) {
 Linear::Linear(at::Tensor weight, at::Tensor bias, Layout layout, Store store, HugeArena& arena)
     : weight_(std::move(weight)), bias_(std::move(bias)), out_(weight_.size(0)), in_(weight_.size(1)),
       layout_(layout), store_(store) {
+    if (!weight_.is_cpu() && bias_.defined()) stored_bias_ = bias_.to(weight_.scalar_type());
     if (layout == Layout::PLAIN) return;
     at::Tensor packed = arena.take(static_cast<int64_t>(kernels::packed_weight_bytes(out_, in_, store)));
     at::Tensor rows = weight_.contiguous();
@@ -41,6 +42,15 @@ Linear Linear::load(const Weights& weights, const std::vector<std::string>& name
     }
     return names.size() == 1 ? Linear(w[0], b[0], layout, store, arena)
                              : Linear(at::cat(w), at::cat(b), layout, store, arena);
+}
+
+Linear Linear::part(int64_t first_out, int64_t outs) const {
+    Linear l = *this;
+    l.out_ = outs;
+    l.weight_ = weight_.narrow(0, first_out, outs);
+    for (at::Tensor* t : {&l.bias_, &l.stored_bias_})
+        if (t->defined()) *t = t->narrow(0, first_out, outs);
+    return l;
 }
 
 at::Tensor Linear::weight() const {

@@ -77,6 +77,10 @@ class Linear {
     const void* first_panel() const { return weight_.const_data_ptr(); }
 
     const at::Tensor& bias() const { return bias_; } // [out] float32, or undefined
+    // [out], type of the weight: what at::addmm takes. On devices, where there is a bias.
+    const at::Tensor& stored_bias() const { return stored_bias_; }
+    // PLAIN: outs [first_out, first_out + outs) of it, in the same memory.
+    Linear part(int64_t first_out, int64_t outs) const;
     at::Tensor weight() const;                       // [out, in]; PACKED: unpacked anew
     int64_t out() const { return out_; }
     int64_t in() const { return in_; }
@@ -87,6 +91,7 @@ class Linear {
 
   private:
     at::Tensor weight_, bias_; // PACKED: bytes
+    at::Tensor stored_bias_;
     int64_t out_ = 0, in_ = 0;
     Layout layout_ = Layout::PLAIN;
     kernels::Store store_ = kernels::Store::F32;

@@ -45,9 +45,15 @@ static Layer load_layer(const Weights& w, Transformer::Impl& m, int64_t index) {
     };
     Layer l;
     l.modulation = w.get(p + "scale_shift_table", {1, 6, D}, at::kFloat).view({6, D});
-    l.self_q = linear("attn1.to_q", D, D);
-    l.self_k = linear("attn1.to_k", D, D);
-    l.self_v = linear("attn1.to_v", D, D);
+    if (m.device.is_cpu()) {
+        l.self_q = linear("attn1.to_q", D, D);
+        l.self_k = linear("attn1.to_k", D, D);
+        l.self_v = linear("attn1.to_v", D, D);
+    } else {
+        l.self_qkv = Linear::load(w, {p + "attn1.to_q", p + "attn1.to_k", p + "attn1.to_v"}, D, D, precision,
+                                  Linear::Layout::PLAIN, m.store, m.arena);
+        l.self_q = l.self_qkv.part(0, D), l.self_k = l.self_qkv.part(D, D), l.self_v = l.self_qkv.part(2 * D, D);
+    }
     l.self_out = linear("attn1.to_out.0", D, D);
     l.self_norm_q = gain("attn1.norm_q.weight");
     l.self_norm_k = gain("attn1.norm_k.weight");

@@ -119,7 +119,7 @@ class Window {
     std::pair<int64_t, int64_t> frame_grid() const; // of tokens: rows and columns of a latent frame
     int64_t flop() const;                           // so far: GEMM and attention, counted from the shapes run
     const CallCount& calls() const;                 // so far, by shape (linear.h)
-    // Runs the plain forward from now on: for tests; devices other than the CPU always do.
+    // Runs the plain forward from now on: for tests.
     void use_plain(bool plain);
 
     struct Bytes {

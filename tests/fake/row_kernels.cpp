@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// The fake device's row kernels: the arithmetic of kernels/rows, one thread a row, on the shadow of the device's memory.
+#include <set>
+
+#include "engine/device_kernels.h"
+#include "kernels/bf16.h"
+#include "kernels/rows/one_by_one.h"
+#include "tests/fake/memory.h"
+
+namespace mc::fake {
+
+namespace {
+
+namespace rows = kernels::rows;
+
+// Replaces a pointer by where the CPU reaches it.
+template <class T>
+void bring(T*& p, bool write = false) {
+    p = static_cast<T*>(Memory::get().reach(p, write));
+}
+int64_t bytes_of(size_t elements, kernels::Store store) {
+    return static_cast<int64_t>(elements * kernels::element_bytes(store));
+}
+
+void residual_norm(const rows::ResidualNorm& given) {
+    if (!given.rows) return;
+    counts.kernels++;
+    rows::ResidualNorm a = given;
+    bring(a.x, a.delta != nullptr), bring(a.delta), bring(a.gate), bring(a.mult), bring(a.add),
+        bring(a.group);
+    bring(a.out, true);
+    rows::residual_norm(a);
+    std::set<int32_t> groups{0};
+    if (a.group) groups = {a.group, a.group + a.rows};
+    const size_t times = 1 + (a.delta ? 2 : 0) + (a.out ? 1 : 0), tables = (a.gate ? 1 : 0) + (a.out ? 2 : 0);
+    add_bytes("residual_norm", bytes_of(times * a.rows * a.width, a.store) +
+                                   bytes_of(tables * groups.size() * a.width, kernels::Store::F32));
+}
+
+void project(const rows::Projection& given) {
+    if (!given.rows) return;
+    counts.kernels++;
+    rows::Projection a = given;
+    for (size_t p = 0; p < a.parts; p++) {
+        rows::RmsRope& part = a.part[p];
+        bring(part.in), bring(part.gain), bring(part.cosine), bring(part.sine), bring(part.position),
+            bring(part.slot);
+        bring(part.out, true);
+        add_bytes("project", bytes_of(2 * a.rows * part.width, part.store) +
+                                 (part.cosine ? bytes_of(a.rows * part.head, kernels::Store::F32) : 0));
+    }
+    rows::project(a);
+}
+
+void reuse(const kernels::Reuse& given) {
+    if (!given.rows) return;
+    counts.kernels++;
+    kernels::Reuse a = given;
+    bring(a.in), bring(a.x), bring(a.row), bring(a.residual, true), bring(a.slope, true),
+        bring(a.level, true);
+    bring(a.out, true);
+    rows::reuse(a);
+    size_t times = 0;
+    for (size_t t = 0; t < a.rows; t++)
+        times += a.row[t] < 0 ? (a.slope ? 4 : 3) : !a.residual ? 2 : a.slope ? 6 : 4;
+    add_bytes("reuse", bytes_of(times * a.width, a.store));
+}
+
+void change(const rows::Change& given) {
+    if (!given.rows) return;
+    counts.kernels++;
+    rows::Change a = given;
+    bring(a.x), bring(a.y), bring(a.change, true);
+    rows::change(a);
+    add_bytes("change", bytes_of(2 * a.rows * a.width, a.store));
+}
+
+const rows::Launchers launchers{true, residual_norm, project, reuse, change};
+const bool registered = (use_row_kernels(true), true);
+
+} // namespace
+
+void use_row_kernels(bool use) {
+    register_row_kernels(KIND, use ? &launchers : nullptr);
+}
+
+} // namespace mc::fake
