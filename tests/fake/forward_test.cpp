@@ -2,6 +2,7 @@
 // The forward of devices against the plain one on the same device, with row kernels and without, through a history of
 // everything that caches ask for; what it uploads and waits for; what it moves between products.
 #include <ATen/ATen.h>
+#include <ATen/Parallel.h>
 #include <c10/core/InferenceMode.h>
 
 #include "engine/model/model_folder.h"
@@ -122,7 +123,7 @@ void equals_plain(Precision precision, cache::Reuse reuse, double limit) {
             CHECK_EQ(fake::counts.uploads - prepared, 1);
             CHECK(prepared - uploads <= 1); // of timesteps that are new
             w->wait();
-CHECK_EQ(fake::counts.waits - waits, 1); // for motion, or by wait()
+            CHECK_EQ(fake::counts.waits - waits, 1); // for motion, or by wait()
             for (size_t i = 0; i < work.size(); i++) {
                 if (work[i].output) {
                     auto of = [&](const Window& from) {
@@ -229,5 +230,6 @@ TEST(what_moves_between_products) {
 
 int main(int argc, char** argv) {
     demo = std::string(argv[1]) + "/models/demo/transformer";
+    at::set_num_threads(1);
     return mc::test::run_tests(argc - 1, argv + 1);
 }
