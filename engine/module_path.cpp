@@ -12,8 +12,9 @@ std::string module_path(const std::string& file) {
     Dl_info info;
     const fs::path self = dladdr(reinterpret_cast<void*>(&module_path), &info) ? info.dli_fname : "";
     const fs::path here = fs::absolute(self).lexically_normal().parent_path();
-    // Programs of the build tree stand in tests/… and tools/…, installed ones in bin.
-    for (const fs::path& folder : {here, here / "../../engine", here / ".." / LIBDIR / "motioncache"}) {
+    // Programs of the build tree stand in tests/…, tests/families/… and tools/…, installed ones in bin.
+    for (const fs::path& folder :
+         {here, here / "../../engine", here / "../../../engine", here / ".." / LIBDIR / "motioncache"}) {
         std::error_code error;
         if (fs::exists(folder / file, error)) return fs::canonical(folder / file, error).string();
     }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
-// Keeps a stream in real time by the threshold of its cache: a higher one computes less. A chunk's load is the time that it
-// took over the time that it lasts; above BUSY the threshold rises, below IDLE it comes down, between them it rests. No
-// GStreamer in it.
+// Keeps a stream in real time by the threshold of its cache: a higher one computes less. The load is the time that
+// chunks took over the time that they last; above BUSY the threshold rises, below IDLE it comes down, between them it
+// rests. No GStreamer in it.
 #include <algorithm>
 #include <cmath>
 
@@ -10,29 +10,38 @@ namespace mc::gst {
 
 class CachePace {
   public:
-    CachePace(double least, double most) : least_(least), most_(std::max(least, most)) {}
+    CachePace(double least, double most) { limit(least, most); }
+    // From here on; how far it has gone from one to the other stays.
+    void limit(double least, double most) { least_ = least, most_ = std::max(least, most); }
     double threshold() const { return least_ * std::pow(most_ / least_, place_); }
+    double load() const { return load_; } // judged last; 0: not yet
 
-    // A chunk of `video` seconds took `seconds`. True: threshold() is another from here on.
-    bool chunk(double seconds, double video) {
+    // A chunk of `video` seconds, made with `made_with`, took `seconds`. Of unlike ones so many `together` always take
+    // as long. True: threshold() is another from here on.
+    bool chunk(double seconds, double video, double made_with, int together = 1) {
         if (!(most_ > least_)) return false;
-        if (skipped_ < SKIPPED) { // begun with the threshold before
+        if (made_with != threshold()) { // begun before it changed
+            skipped_ = seen_ = 0, seconds_ = video_ = 0;
+            return false;
+        }
+        if (skipped_ < SKIPPED) { // made beside those
             skipped_++;
             return false;
         }
         seconds_ += seconds;
         video_ += video;
-        if (++seen_ < SEEN || !(video_ > 0)) return false;
-        const double load = std::max(seconds_ / video_, 1e-3);
+        together = std::max(together, 1);
+        if (++seen_ < (SEEN + together - 1) / together * together || !(video_ > 0)) return false;
+        load_ = std::max(seconds_ / video_, 1e-3);
         seen_ = 0, seconds_ = video_ = 0;
-        return judge(load);
+        return judge(load_);
     }
 
   private:
     // Shares of real time. They are as far apart as the load may jump where the cache computes a step more or less, or the
     // threshold would never rest.
     static constexpr double BUSY = 0.95, IDLE = 0.72, AIM = 0.84;
-    static constexpr int SKIPPED = 2, SEEN = 3; // chunks after a change, and chunks that are judged together
+    static constexpr int SKIPPED = 1, SEEN = 3; // chunks after a change, and those judged together at least
     static constexpr double DAMPING = 0.8, STEEPEST = -6, FLATTEST = -0.7;
     static constexpr int PATIENCE = 4, MOST_PATIENCE = 64; // judgements
     static constexpr double LESS = 0.8;                    // of the load: something else has ended, no need to wait
@@ -70,7 +79,7 @@ class CachePace {
         slope_ += (slope - slope_) / 2;
     }
 
-    const double least_, most_;
+    double least_ = 1, most_ = 1, load_ = 0;
     double place_ = 0; // 0: least, 1: most, on a logarithmic scale
     double slope_ = -2, last_step_ = 0, last_load_ = 1;
     double seconds_ = 0, video_ = 0;

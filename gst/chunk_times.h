@@ -14,15 +14,17 @@ class ChunkTimes {
         at_work_ = true;
     }
     // The first chunk of a session is not counted: it has the text, and with some schedules most steps of the others.
-    void end(double now, int frames) {
+    // Returns what it took.
+    double end(double now, int frames) {
         at_work_ = false;
         frames_ = std::max(frames_, frames);
         if (!first_seen_) {
             first_seen_ = true;
-            return;
+            return now - began_;
         }
         last_.push_back(now - began_);
         if (last_.size() > REMEMBERED) last_.pop_front();
+        return now - began_;
     }
     bool measured() const { return !last_.empty(); }
     double worst() const { return measured() ? *std::max_element(last_.begin(), last_.end()) : 0; }

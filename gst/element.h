@@ -47,6 +47,7 @@ struct State {
     bool given = false;              // create() gave out the generator's frame
     GstBuffer* last_frame = nullptr; // to be repeated
     gint64 told_update = -1;         // MadeWith::update that the application was told of last
+    MadeWith told;                   // with it
 
     // Since GStreamer 1.24 the base class throws away what create() returns while it is interrupted: it is given again.
     std::atomic<bool> pushed{false}, interrupted{false};

@@ -17,7 +17,10 @@ namespace mc::gst {
 namespace {
 
 constexpr size_t MOST_WAITING = 1000;
+constexpr double MOST_OF_OWN = 4; // thresholds of presets are two to three times apart
 constexpr std::chrono::milliseconds APPLICATION_READY{200}; // a generous guess of how long its state change takes
+
+thread_local Generator* at_work = nullptr; // whose worker the calling thread is
 
 double seconds_now() {
     return double(g_get_monotonic_time()) / G_USEC_PER_SEC;
@@ -68,8 +71,8 @@ Generator::~Generator() {
 
 // ---- state changes ----
 
-Generator::ModelKey Generator::key_of(const Job& job) {
-    return {job.engine, job.settings.model};
+bool Generator::holds_model() const {
+    return model_ && model_engine_ == job_.engine && model_key_.model == job_.settings.model;
 }
 
 void Generator::start(Job job) {
@@ -80,9 +83,12 @@ void Generator::start(Job job) {
         quit_ = ended_ = failed_ = false;
         picture_.reset();
         times_ = {};
+        pace_.reset();
+        asked_threshold_.reset();
+        threshold_ = {};
     }
     progress_open_ = std::make_shared<std::atomic<bool>>(false);
-    if (model_key_ != key_of(job_)) open_progress();
+    if (!holds_model()) open_progress();
     thread_ = std::thread([this] { run(); });
 }
 
@@ -105,6 +111,7 @@ void Generator::stop() {
     outbox_.close(progress_message(GST_PROGRESS_TYPE_CANCELED, "Loading was cancelled"),
                   [open = progress_open_] { return open->exchange(false); });
     forget_frames();
+    if (job_.keep_model == KeepModel::NEVER) drop_model();
     std::lock_guard lock(mutex_);
     waiting_.clear();
 }
@@ -118,14 +125,13 @@ void Generator::forget_frames() {
 }
 
 void Generator::drop_model() {
-    if (model_) engine_->model_free(model_);
-    model_ = nullptr;
-    model_key_.reset();
+    model_.reset();
 }
 
 // ---- worker ----
 
 void Generator::run() {
+    at_work = this;
     std::optional<Fault> fault;
     try {
         // Before the model, so that a wrong path is reported at once.
@@ -159,8 +165,10 @@ void Generator::run() {
 
 void Generator::load(const Images& images) {
     const gint64 begin = g_get_monotonic_time();
-    const ModelKey key = key_of(job_);
-    if (model_key_ != key) {
+    const bool held = holds_model();
+    const std::string files = files_of(*job_.settings.model.path);
+    if (held && files != model_key_.files) open_progress();
+    if (!held || files != model_key_.files) {
         drop_model();
         engine_ = &load_engine(job_.engine);
     }
@@ -169,17 +177,38 @@ void Generator::load(const Images& images) {
         cancel_ = engine_->cancel_new();
         if (quit_) engine_->cancel_set(cancel_);
     }
-    if (model_key_ == key) {
+    const bool keep = job_.keep_model == KeepModel::PROCESS;
+    if (model_) {
+        if (keep) ModelStore::of_process().keep(model_);
         tell("the model is still loaded");
         return;
     }
+    const ModelKey key{engine_, job_.settings.model, files};
+    const auto found = ModelStore::of_process().get(
+        key, [&] { return open_model(images); },
+        [this] {
+            std::lock_guard lock(mutex_);
+            return quit_;
+        });
+    model_ = found.model;
+    model_key_ = key;
+    model_engine_ = job_.engine;
+    if (keep) ModelStore::of_process().keep(model_);
+    if (found.opened)
+        tell("engine and model loaded in %.3f s", (g_get_monotonic_time() - begin) / 1e6);
+    else
+        tell("the model is shared with another element, or was kept");
+    close_progress(GST_PROGRESS_TYPE_COMPLETE, "The model is loaded");
+}
+
+McModel* Generator::open_model(const Images& images) {
     McModelOptions options;
     init_c(&options, sizeof options);
     write_c(job_.settings, options);
     options.cancel = cancel_;
     options.progress = on_progress;
     options.log = on_log;
-    options.user = this;
+    options.user = this; // for the progress alone
     McError error{};
     // Impossible requests are refused before weights are read, which takes long. The negotiated size is usually known in a
     // moment; if it is not, the session checks it.
@@ -192,11 +221,9 @@ void Generator::load(const Images& images) {
     const CRequest asked(job_.settings, picture, images, cancel_);
     post_plan(options, asked.request); // also of what is refused next
     if (!engine_->request_check(&options, &asked.request, &error)) raise(error);
-    model_ = engine_->model_open(&options, &error);
-    if (!model_) raise(error);
-    model_key_ = key;
-    tell("engine and model loaded in %.3f s", (g_get_monotonic_time() - begin) / 1e6);
-    close_progress(GST_PROGRESS_TYPE_COMPLETE, "The model is loaded");
+    McModel* model = engine_->model_open(&options, &error);
+    if (!model) raise(error);
+    return model;
 }
 
 void Generator::sample(const Images& images) {
@@ -209,8 +236,8 @@ void Generator::sample(const Images& images) {
     const McRequest& request = asked.request;
 
     McError error{};
-    std::unique_ptr<McSession, void (*)(McSession*)> session(engine_->session_new(model_, &request, &error),
-                                                             engine_->session_free);
+    std::unique_ptr<McSession, void (*)(McSession*)> session(
+        engine_->session_new(model_.get(), &request, &error), engine_->session_free);
     if (!session) raise(error);
     // Statistics can be read, and changes be made, while the session lives, and of the last session afterwards.
     struct Shown {
@@ -239,7 +266,13 @@ void Generator::sample(const Images& images) {
         McFrames* frames = engine_->session_next(session.get(), &error);
         if (!frames && error.status != MC_OK) raise(error);
         if (!frames) return;
+        double seconds;
+        {
+            std::lock_guard lock(mutex_);
+            seconds = times_.end(seconds_now(), engine_->frames_count(frames));
+        }
         post_chunk(session.get(), frames, index);
+        keep_pace(session.get(), frames, seconds);
         if (!put(frames)) return;
     }
 }
@@ -258,6 +291,7 @@ void Generator::change(McSession* session, const Fields& changed, std::optional<
 
 void Generator::update(const Fields& changed, std::optional<int> frames) {
     std::lock_guard lock(mutex_);
+    if (session_ && changed.cache.threshold) return change_threshold(changed);
     if (session_) return change(session_, changed, frames);
     if (waiting_.size() >= MOST_WAITING)
         throw Error(MC_ERROR_SETTINGS, std::to_string(MOST_WAITING) +
@@ -269,6 +303,53 @@ void Generator::clear_queued() {
     std::lock_guard lock(mutex_);
     std::erase_if(waiting_, [](const auto& update) { return update.second.has_value(); });
     if (session_) engine_->session_clear_updates(session_);
+}
+
+// With qos-cache it is the lower limit of what the clock chooses.
+void Generator::change_threshold(const Fields& changed) {
+    change(session_, changed, {}); // refuses what cannot be
+    const double own = *changed.cache.threshold;
+    asked_threshold_ = own;
+    if (!pace_) return;
+    pace_->limit(own, most_threshold(own));
+    Fields wanted;
+    wanted.cache.threshold = pace_->threshold();
+    change(session_, wanted, {});
+}
+
+double Generator::most_threshold(double own) const {
+    return job_.qos_cache_max > 0 ? job_.qos_cache_max : MOST_OF_OWN * own;
+}
+
+// After a chunk that took so long.
+void Generator::keep_pace(McSession* session, const McFrames* frames, double seconds) {
+    const double with = made_with(frames).cache_threshold;
+    const int together = total_of(*engine_, session).window_chunks;
+    std::lock_guard lock(mutex_);
+    threshold_.now = with;
+    if (!job_.qos_cache) return;
+    if (!pace_) { // the first chunk, which has the text, and with some schedules most steps of the others
+        const double own = asked_threshold_.value_or(with);
+        pace_.emplace(own, most_threshold(own));
+        if (own <= 0)
+            outbox_.post(
+                message_of(element_,
+                           {GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_SETTINGS,
+                            "qos-cache has nothing to set, for this video is made without a cache: choose "
+                            "a cache or a cache-preset, or leave qos-cache out.",
+                            ""},
+                           GST_MESSAGE_WARNING));
+        return;
+    }
+    const double video = double(engine_->frames_count(frames)) * picture_->frame_rate_d / picture_->frame_rate_n;
+    const double before = pace_->threshold();
+    const bool changed = pace_->chunk(seconds, video, with, together);
+    threshold_.load = pace_->load();
+    if (!changed) return;
+    Fields wanted;
+    wanted.cache.threshold = pace_->threshold();
+    change(session, wanted, {});
+    post_threshold(before, pace_->threshold(), engine_->frames_first(frames) + engine_->frames_count(frames));
 }
 
 // The prompts of the file, then what was asked for before there was a session.
@@ -296,15 +377,18 @@ gint64 Generator::update() const {
 }
 
 MadeWith Generator::made_with() const {
+    return made_with(current_);
+}
+
+MadeWith Generator::made_with(const McFrames* frames) const {
     McMadeWith with{};
     with.struct_size = sizeof with;
-    engine_->frames_made_with(current_, &with);
+    engine_->frames_made_with(frames, &with);
     return {with.update, with.prompt, with.negative_prompt, with.guidance_scale, with.cache_threshold};
 }
 
 bool Generator::put(McFrames* frames) {
     std::unique_lock lock(mutex_);
-    times_.end(seconds_now(), engine_->frames_count(frames));
     changed_.wait(lock, [&] { return quit_ || queue_.size() < size_t(job_.queue_chunks); });
     // What is finished is delivered even when the stream ends early; stop() forgets it.
     queue_.push_back(frames);
@@ -316,6 +400,11 @@ Generator::Pace Generator::pace() const {
     std::lock_guard lock(mutex_);
     return {int(queue_.size()), times_.frames(), remaining_,      times_.worst(),
             times_.usual(),     times_.left(seconds_now()), quit_ || ended_ || failed_};
+}
+
+Generator::Threshold Generator::threshold() const {
+    std::lock_guard lock(mutex_);
+    return threshold_;
 }
 
 Stats Generator::stats() const {
@@ -356,6 +445,13 @@ void Generator::post_chunk(McSession* session, const McFrames* frames, int index
                               "forwards-total", G_TYPE_INT64, gint64(stats.forwards_total), nullptr)));
 }
 
+void Generator::post_threshold(double before, double now, gint64 frame) {
+    outbox_.post(gst_message_new_element(
+        GST_OBJECT(element_), gst_structure_new("motioncache-qos", "cache-threshold", G_TYPE_DOUBLE, now,
+                                                "before", G_TYPE_DOUBLE, before, "load", G_TYPE_DOUBLE,
+                                                pace_->load(), "frame", G_TYPE_INT64, frame, nullptr)));
+}
+
 void Generator::open_progress() {
     percent_ = 0;
     outbox_.post(progress_message(GST_PROGRESS_TYPE_START, "Loading the model"),
@@ -382,9 +478,13 @@ void Generator::on_progress(void* user, double fraction, const char* part) {
     self->outbox_.post(self->progress_message(GST_PROGRESS_TYPE_CONTINUE, text.c_str()));
 }
 
-// A warning of the engine is meant for the user of the pipeline, who does not read the log.
-void Generator::on_log(void* user, int level, const char* text) {
-    auto* self = static_cast<Generator*>(user);
+// A warning of the engine is meant for the user of the pipeline, who does not read the log. A model that is shared tells it to
+// the element that is at work in this thread, for the one that opened it may be gone.
+void Generator::on_log(void*, int level, const char* text) {
+    Generator* self = at_work;
+    if (!self)
+        return gst_debug_log(motioncache_engine_debug, GstDebugLevel(level), __FILE__, __func__, __LINE__,
+                             nullptr, "%s", text);
     self->outbox_.log(motioncache_engine_debug, GstDebugLevel(level), text);
     if (level == GST_LEVEL_WARNING)
         self->outbox_.post(message_of(

@@ -20,10 +20,12 @@
 #include <string>
 #include <thread>
 
+#include "gst/cache_pace.h"
 #include "gst/chunk_times.h"
 #include "gst/engine_library.h"
 #include "gst/fault.h"
 #include "gst/image_file.h"
+#include "gst/model_store.h"
 #include "gst/outbox.h"
 #include "gst/prompts_file.h"
 #include "gst/settings.h"
@@ -43,6 +45,9 @@ struct Job {
     Fields settings; // model.path and num_frames are set
     Engine engine;
     int queue_chunks = 2;
+    bool qos_cache = false;   // the cache's threshold moves so that chunks come in time
+    double qos_cache_max = 0; // up to here; 0: a multiple of the request's own
+    KeepModel keep_model = KeepModel::READY;
     std::vector<StoryLine> story; // begins with the first frame; settings.prompt is its first prompt
 };
 
@@ -62,7 +67,8 @@ class Generator {
 
     // ---- state changes ----
     void start(Job job);
-    void stop();       // cancels and joins the worker; discards pending frames and messages, keeps the model
+    // Cancels and joins the worker; discards pending frames and messages. Keeps the model, unless the job says never.
+    void stop();
     void drop_model(); // while stopped
     // Ends the stream after the chunks that are finished: the worker abandons its work; does not wait for it.
     void end_early();
@@ -104,14 +110,13 @@ class Generator {
         bool ended;                // nothing more comes
     };
     Pace pace() const;
+    struct Threshold {
+        double now = 0;  // of the cache, in the chunk that was made last; 0: nothing is cached, or not known yet
+        double load = 0; // with qos-cache: seconds that a second of video took, when it was looked at last; 0: not known
+    };
+    Threshold threshold() const;
 
   private:
-    struct ModelKey {
-        Engine engine;
-        ModelFields model;
-        bool operator==(const ModelKey&) const = default;
-    };
-
     void run();
     void load(const Images& images);
     void sample(const Images& images);
@@ -122,12 +127,18 @@ class Generator {
     GstMessage* progress_message(GstProgressType type, const char* text) const;
     static void on_progress(void* user, double fraction, const char* part);
     void change(McSession* session, const Fields& changed, std::optional<int> frames);
+    void change_threshold(const Fields& changed); // with the lock
+    void keep_pace(McSession* session, const McFrames* frames, double seconds);
+    double most_threshold(double own) const;
+    void post_threshold(double before, double now, gint64 frame);
+    MadeWith made_with(const McFrames* frames) const;
     void tell_story(McSession* session); // with the lock
     bool put(McFrames* frames); // false: that was the last one
     void post_plan(const McModelOptions& options, const McRequest& request);
     void post_chunk(McSession* session, const McFrames* frames, int index);
     void forget_frames();
-    static ModelKey key_of(const Job& job);
+    bool holds_model() const; // of this job, unless its files have changed
+    McModel* open_model(const Images& images);
     static void on_log(void* user, int level, const char* text);
     void tell(const char* format, ...) G_GNUC_PRINTF(2, 3); // the log, INFO
 
@@ -140,8 +151,9 @@ class Generator {
     Job job_{};
     std::chrono::steady_clock::time_point started_;
     const EngineLibrary* engine_ = nullptr;
-    McModel* model_ = nullptr;
-    std::optional<ModelKey> model_key_;
+    std::shared_ptr<McModel> model_;
+    ModelKey model_key_; // of it
+    Engine model_engine_{};
     int percent_ = 0;
     // True from the posting of this run's START until that of its end.
     std::shared_ptr<std::atomic<bool>> progress_open_ = std::make_shared<std::atomic<bool>>(false);
@@ -157,6 +169,9 @@ class Generator {
     std::deque<McFrames*> queue_;
     std::deque<std::pair<Fields, std::optional<int>>> waiting_; // updates, for a session
     ChunkTimes times_;
+    std::optional<CachePace> pace_;         // from the first chunk on, with qos-cache
+    std::optional<double> asked_threshold_; // set while the video is made
+    Threshold threshold_;
     int remaining_ = 0; // frames of the current chunk
 
     // Owned by the streaming thread.

@@ -39,8 +39,9 @@
  * ## Messages
  *
  * While the model is loaded, PROGRESS messages with the code `loading` are posted; the last one (COMPLETE,
- * CANCELED or ERROR) comes before the first buffer. The model stays loaded until the element goes to NULL,
- * unless model-path, device, precision or threads change.
+ * CANCELED or ERROR) comes before the first buffer. The model stays loaded until the element goes to NULL
+ * (#GstMotionCacheGen:keep-model), unless model-path, device, precision, threads or its files change. Elements of a process
+ * that use the same one share it.
  *
  * Messages, `notify::seed-used` and the engine's log lines are delivered in order, from a thread that the element does
  * not wait for: handlers may do anything, including stopping the pipeline. Everything that concerns a chunk is delivered
@@ -51,6 +52,14 @@
  * * #gint `index`: from 0
  * * #gint64 `first-frame`, #gint `frames`: index of its first frame in the video, and the number of its frames
  * * #gint64 `forwards`, `forwards-total`: passes through the transformer, so far and in the whole video
+ *
+ * With #GstMotionCacheGen:qos-cache, an element message `motioncache-qos` is posted when the cache's threshold is
+ * changed because chunks take longer than they last, or because there is time again. Chunks that start from then on
+ * are made with it. The fields are
+ *
+ * * #gdouble `cache-threshold`, `before`: the new one, and the one before
+ * * #gdouble `load`: seconds that a second of video took
+ * * #gint64 `frame`: the first one that was not made yet
  *
  * Before the model is loaded an element message `motioncache-plan` tells what it and the request will take of the memory,
  * with the fields of McPlan in motioncache.h, among them #gchararray `device`, #gboolean `fits`, #gint64 `bytes-total`,
@@ -162,9 +171,11 @@ static void gst_motioncache_gen_get_property(GObject* object, guint id, GValue* 
     if (id == PROPERTY_STATS) { // takes the generator's own lock
         GstStructure* stats = structure_of(state_of(object).generator.stats());
         const Pacing::Counts counts = state_of(object).pacing.counts();
+        const Generator::Threshold threshold = state_of(object).generator.threshold();
         gst_structure_set(stats, "chunks-queued", G_TYPE_INT64, counts.queued, "underruns", G_TYPE_INT64, counts.underruns,
                           "frames-repeated", G_TYPE_INT64, counts.repeated, "real-time-factor", G_TYPE_DOUBLE,
-                          counts.real_time_factor, nullptr);
+                          counts.real_time_factor, "cache-threshold", G_TYPE_DOUBLE, threshold.now, "qos-load",
+                          G_TYPE_DOUBLE, threshold.load, nullptr);
         g_value_take_boxed(value, stats);
         return;
     }
@@ -309,6 +320,9 @@ static void begin(GstMotionCacheGen* self) {
     mc::check_ranges(s);
     job.engine = wanted_engine();
     job.queue_chunks = stream.queue_chunks;
+    job.qos_cache = stream.qos_cache;
+    job.qos_cache_max = stream.qos_cache_max;
+    job.keep_model = KeepModel(stream.keep_model);
     if (!s.model.path) s.model.path = default_model_path();
     const ModelSizes sizes = sizes_of_model(*s.model.path);
     if (!s.num_frames) s.num_frames = sizes.num_frames;

@@ -80,7 +80,13 @@ void tell_settings(GstElement* element, GstBuffer* buffer) {
     State& state = state_of(element);
     if (state.told_update == state.generator.update()) return;
     const MadeWith with = state.generator.made_with();
+    // The clock may change the threshold often: no reason to write titles.
+    const bool by_clock = state.told_update >= 0 && state.generator.job().qos_cache &&
+                          with.prompt == state.told.prompt &&
+                          with.negative_prompt == state.told.negative_prompt &&
+                          with.guidance_scale == state.told.guidance_scale;
     state.told_update = with.update;
+    state.told = with;
     state.outbox.post(gst_message_new_element(
         GST_OBJECT(element),
         gst_structure_new("motioncache-prompt", "prompt", G_TYPE_STRING, with.prompt.c_str(), "negative-prompt",
@@ -93,7 +99,7 @@ void tell_settings(GstElement* element, GstBuffer* buffer) {
         ObjectLock lock(element);
         tags = state.stream.embed_metadata;
     }
-    if (tags) send_tags(element, with);
+    if (tags && !by_clock) send_tags(element, with);
     state.outbox.await();
 }
 

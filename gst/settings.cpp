@@ -125,6 +125,8 @@ void install_settings(GObjectClass* klass) {
      * * `chunks`: a #GValueArray of structures, one for each of the last 1024 delivered chunks: `first-frame`, `frames`, and turns and tokens as above
      * * `chunks-queued`; `underruns`, how often a live stream had nothing to send in time; `frames-repeated`
      * * #gdouble `real-time-factor`: seconds of video generated per second, recently; 0 before it is known
+     * * #gdouble `cache-threshold`: of the chunk that was made last, 0 where nothing is cached; `qos-load`: with
+     *   #GstMotionCacheGen:qos-cache, seconds that a second of video took, as judged last
      */
     g_object_class_install_property(
         klass, PROPERTY_STATS,

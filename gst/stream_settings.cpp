@@ -21,6 +21,20 @@ GType underrun_type() {
     return type;
 }
 
+GType keep_model_type() {
+    static const GType type = [] {
+        static const GEnumValue values[] = {
+            {int(KeepModel::NEVER), "Freed when the video ends, from PAUSED to READY", "never"},
+            {int(KeepModel::READY), "Freed from READY to NULL", "ready"},
+            {int(KeepModel::PROCESS), "Kept when the element is gone, for the next one", "process"},
+            {0, nullptr, nullptr}};
+        const GType made = g_enum_register_static("GstMotionCacheKeepModel", values);
+        gst_type_mark_as_plugin_api(made, GST_PLUGIN_API_FLAG_IGNORE_ENUM_MEMBERS);
+        return made;
+    }();
+    return type;
+}
+
 // One property: its spec, and the member that holds it. gboolean and int are the same type.
 struct Row {
     GParamSpec* (*spec)();
@@ -59,6 +73,33 @@ const Row rows[] = {
                                  -1, 3600000, DEFAULTS.latency, FLAGS);
      },
      &StreamSettings::latency},
+    {[] {
+         return g_param_spec_boolean(
+             "qos-cache", "Cache follows the clock",
+             "Raise the cache threshold while chunks take longer than they last, up to "
+             "qos-cache-max, and lower it again, down to cache-threshold or what the preset "
+             "has, when there is time. Each change is told by an element message "
+             "motioncache-qos.",
+             DEFAULTS.qos_cache, FLAGS);
+     },
+     &StreamSettings::qos_cache},
+    {[] {
+         return g_param_spec_double(
+             "qos-cache-max", "Highest threshold by the clock",
+             "With qos-cache: the highest cache threshold. 0: four times cache-threshold or "
+             "what the preset has.",
+             0, 1000000, DEFAULTS.qos_cache_max, FLAGS);
+     },
+     nullptr, &StreamSettings::qos_cache_max},
+    {[] {
+         return g_param_spec_enum(
+             "keep-model", "Keep the model",
+             "How long the model stays in memory. Elements of a process that use the same model with the "
+             "same device, precision and threads share it, and it stays as long as one of them needs it. "
+             "What is kept for the process is freed when another model is loaded and nobody uses it.",
+             keep_model_type(), DEFAULTS.keep_model, FLAGS);
+     },
+     &StreamSettings::keep_model},
     {[] {
          return g_param_spec_boolean("embed-metadata", "Embed metadata",
                                      "Send tags with the prompt (title), and the settings and the seed (comment), which "

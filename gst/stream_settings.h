@@ -6,6 +6,8 @@
 
 #include <string>
 
+#include "gst/model_store.h"
+
 namespace mc::gst {
 
 enum class Underrun { WAIT, REPEAT, SLOW };
@@ -15,6 +17,9 @@ struct StreamSettings {
     int queue_chunks = 2;
     int underrun = int(Underrun::WAIT);
     int latency = -1; // milliseconds; -1: measured
+    gboolean qos_cache = FALSE;
+    double qos_cache_max = 0; // 0: MOST_OF_OWN times cache-threshold
+    int keep_model = int(KeepModel::READY);
     gboolean embed_metadata = TRUE;
     std::string prompts_file; // empty: none
 };

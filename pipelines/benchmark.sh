@@ -6,10 +6,14 @@
 #   pipelines/benchmark.sh --caches [--json FILE] [--pictures FOLDER] [--peer CMD] [--quick] [--help for the rest]
 #   pipelines/benchmark.sh --presets [--json FILE] [--quick] [--help for the rest]
 #   pipelines/benchmark.sh --tokens [--json FILE] [--quick] [--help for the rest]
+#   pipelines/benchmark.sh --beside [--json FILE] [--help for the rest]
+#   pipelines/benchmark.sh --live [--json FILE] [--quick] [--help for the rest]
 #
 # --caches: speed-up and video quality of MotionCache and other caches; ten minutes on two cores.
 # --presets: whether presets reach their stated PSNR with other steps, sizes, guidance; half an hour, --quick one minute.
 # --tokens: whether choosing tokens pays over choosing steps, with the spread over the prompts; about as long.
+# --beside: how much longer a video takes beside a busy process and an encoder; a minute.
+# --live: a live stream on a machine that is too slow, with and without qos-cache; some minutes.
 #
 # Sets up and builds like quickstart.sh; the measurements are in tools/bench/.
 set -euo pipefail
@@ -25,6 +29,8 @@ for argument; do
     case $argument in
         --caches) report=caches.py programs=(tools/bench/motioncache-{cache,sparse}-bench) ;;
         --presets) report=presets.py programs=(tools/bench/motioncache-cache-bench) ;;
+        --beside) report=beside.py programs=(tools/bench/motioncache-element-bench) ;;
+        --live) report=live.py programs=(tools/bench/motioncache-{element,cache}-bench) ;;
         --tokens) report=tokens.py programs=(tools/bench/motioncache-{cache,token}-bench) ;;
         *) arguments+=("$argument") ;;
     esac

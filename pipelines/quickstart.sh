@@ -13,21 +13,14 @@ here=$PWD
 cd "$(dirname "$0")/.."
 source tools/setup.sh
 
-need_packages "${packages_build[@]}" "${packages_play[@]}"
+need_packages "${packages_build[@]}" "${packages_play[@]}" "${packages_stream[@]}"
 need_torch
 configure build -Dtests=false
 build build
 
-# gst-launch parses its arguments again, and strips the quotes from a string that has them at both ends. Written as a
-# GStreamer string with every byte in octal, any text arrives as it was typed.
-quoted() {
-    printf '"\\"'
-    printf '%s' "$1" | od -An -v -to1 | sed 's/ /\\\\/g' | tr -d '\n'
-    printf '\\""'
-}
 say "Writing $out: $prompt"
-meson devenv -C build --workdir "$here" \
-    gst-launch-1.0 -e motioncachegen prompt="$(quoted "$prompt")" ! x264enc ! mp4mux ! filesink location="$(quoted "$out")"
+[[ $out == /* ]] || out=./$out # a name with an equals sign is no property
+meson devenv -C build --workdir "$here" /usr/bin/python3 "$PWD/pipelines/stream/main.py" mp4 "$out" prompt="$prompt"
 
 cd "$here"
 if command -v ffprobe >/dev/null; then
@@ -35,4 +28,3 @@ if command -v ffprobe >/dev/null; then
 elif command -v gst-discoverer-1.0 >/dev/null; then
     gst-discoverer-1.0 "$out"
 fi
-say "Done: $out"

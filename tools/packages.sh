@@ -13,11 +13,16 @@ packages_play=(
     gstreamer1.0-plugins-good # mp4mux
     gstreamer1.0-plugins-ugly # x264enc
 )
+packages_stream=(
+    gstreamer1.0-plugins-bad           # hlssink2, rtmp2sink, srtsink, voaacenc
+    python3-gi gir1.2-gstreamer-1.0    # pipelines/stream
+)
 packages_fuzz=(
     clang libclang-rt-14-dev llvm # the fuzzers, and what of the parsers they reach
 )
 packages_test=(
-    gstreamer1.0-plugins-bad gstreamer1.0-libav ffmpeg # read back what was written
+    gstreamer1.0-libav ffmpeg    # read back what was written
+    "${packages_stream[@]}" nginx libnginx-mod-rtmp
     "${packages_fuzz[@]}"
-    git python3-gi gir1.2-gstreamer-1.0                # README.md's commands in a clean clone
+    git                          # README.md's commands in a clean clone
 )

@@ -61,6 +61,12 @@ int chosen(const char* name, const Choice& choice, const std::string& text) {
     refuse(std::string(name) + " is \"" + text + "\" but must be one of " + known + ".");
 }
 
+void check_known(const std::string& what, const Known& known, ModelFamily family) {
+    if (known.families & bit(family)) return;
+    refuse(what + " is for " + known.titles + ", not for " + families()[size_t(family)].title + ": drop it; " +
+           known.instead + ".");
+}
+
 } // namespace
 
 const char* text_of(McCache cache) {
@@ -97,6 +103,20 @@ void check_ranges(const Fields& values) {
                        },
                        [](const auto&) {}},
             field.type);
+}
+
+void check_fields(const Fields& values, ModelFamily family) {
+    Fields copy = values;
+    for (const Field& field : fields()) {
+        const auto* flag = std::get_if<FlagField>(&field.type);
+        if (flag ? !flag->at(copy).value_or(false) : !is_set(field, values)) continue; // a flag that is false asks nothing
+        check_known(field.name, field.known, family);
+        if (const auto* f = std::get_if<ChoiceField>(&field.type)) {
+            const ChoiceValue& value = f->choice->values[size_t(f->get(values))];
+            check_known(std::string(field.name) + "=" + value.name, value.known, family);
+        }
+    }
+    check_ranges(values);
 }
 
 void set_from_text(Fields& values, std::string_view name, const std::string& text) {

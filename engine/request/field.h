@@ -11,8 +11,25 @@
 
 namespace mc {
 
+constexpr unsigned ALL_FAMILIES = ~0u;
+constexpr unsigned bit(ModelFamily family) {
+    return 1u << static_cast<unsigned>(family);
+}
+struct FamilyName {
+    const char *name, *title; // title: as texts have it
+};
+std::span<const FamilyName> families(); // in the order of ModelFamily
+
+// Which families of models know a field, or a value of a choice.
+struct Known {
+    unsigned families;   // bits
+    const char* instead; // what does it in the others, behind "...: drop it; "
+    const char* titles;  // of those that know it
+};
+
 struct ChoiceValue {
     const char *name, *blurb;
+    Known known;
 };
 // Values in the order of the C++ enum; the C enum has _AUTO, 0, before them.
 struct Choice {
@@ -57,13 +74,12 @@ using FieldType = std::variant<TextField, FileField, IntField, Int64Field, Numbe
 // Where the value of an empty field comes from.
 enum class Source { REQUIRED, MODEL, PRESET, NONE, FIXED };
 enum class Part { MODEL, REQUEST, CACHE };
-constexpr unsigned FAMILY_SKYREELS_V2 = 1, FAMILY_ANY = ~0u;
 
 struct Field {
     const char *name, *nick, *blurb;
     Source source;
     Part part;
-    unsigned families;  // that know it
+    Known known;
     bool while_playing; // may change then, from the next chunk on
     bool property;      // of the element
     FieldType type;
@@ -76,6 +92,9 @@ void unset(const Field& field, Fields& values);
 
 // Throws MC_ERROR_SETTINGS for the first value out of its range, with name, value and range.
 void check_ranges(const Fields& values);
+// Throws MC_ERROR_SETTINGS for the first field that is set, or value of a choice, that models of the family do not know,
+// with what does it instead; then as check_ranges. What each family begins with when it completes a request.
+void check_fields(const Fields& values, ModelFamily family);
 // From text, as in "steps" = "30" or "cache" = "none"; "auto" and "" leave a choice or number empty. Throws
 // MC_ERROR_SETTINGS for a name or value that is not known, and names those that are.
 void set_from_text(Fields& values, std::string_view name, const std::string& text);

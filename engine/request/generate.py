@@ -19,11 +19,11 @@ import tomllib
 TYPES = {"text", "file", "picture", "int", "int64", "number", "flag", "choice"}
 NUMBERS = {"int", "int64", "number"}
 STRUCTS = ("model", "request", "cache")
-FAMILIES = ("skyreels-v2",)
 ABI = 3  # the version from which on fields are only appended
 FIELD_KEYS = {"name", "type", "choice", "range", "above", "unit", "unset", "none", "default", "struct", "c_name", "families",
-              "none_c", "when", "element", "c_default", "nick", "blurb", "short", "since"}
+              "instead", "none_c", "when", "element", "c_default", "nick", "blurb", "short", "since"}
 CHOICE_KEYS = {"name", "c", "cpp", "prefix", "auto", "values"}
+FAMILY_KEYS = {"name", "title"}
 
 
 class Mistake(Exception):
@@ -38,8 +38,42 @@ def camel(name):
     return "".join(part.capitalize() for part in name.split("-"))
 
 
+class Known:
+    """Which families know something, and what does it in the others. Families, here and below: titles by name."""
+
+    def __init__(self, what, entry, families):
+        self.names, self.instead = entry.get("families", []), entry.get("instead", "")
+        for name in self.names:
+            if name not in families:
+                raise Mistake(f"{what}: family {name!r} is none of {', '.join(families)}")
+        if "families" in entry and (not self.names or len(set(self.names)) == len(families)):
+            raise Mistake(f"{what}: families must be some of them, and is left out where all know it")
+        if bool(self.names) != bool(self.instead.strip()):
+            raise Mistake(f"{what}: families, and instead for the others, are given together or not at all")
+        self.titles = " and ".join(families[name] for name in self.names)
+
+    def blurb(self):
+        return f" Only for {self.titles}." if self.names else ""
+
+    def cpp(self):
+        families = " | ".join(f"bit(ModelFamily::{enumerator(name)})" for name in self.names) or "ALL_FAMILIES"
+        return f"{{{families}, {literal(self.instead)}, {literal(self.titles)}}}"
+
+
+class Value:
+    def __init__(self, choice, entry, families):
+        self.name, self.blurb, *rest = entry
+        if len(rest) > 1 or (rest and set(rest[0]) - {"families", "instead"}):
+            raise Mistake(f"choice {choice}: {self.name} has more than name, description and {{families, instead}}")
+        self.known = Known(f"choice {choice}, {self.name}", rest[0] if rest else {}, families)
+
+
+def enumerator(name):
+    return name.upper().replace("-", "_")
+
+
 class Choice:
-    def __init__(self, entry):
+    def __init__(self, entry, families):
         unknown = set(entry) - CHOICE_KEYS
         if unknown:
             raise Mistake(f"choice {entry.get('name')}: unknown key {sorted(unknown)[0]}")
@@ -48,24 +82,21 @@ class Choice:
                 raise Mistake(f"choice {entry.get('name', '?')}: {key} is missing or empty")
         self.name, self.c, self.prefix, self.auto = entry["name"], entry["c"], entry["prefix"], entry["auto"]
         self.cpp = entry.get("cpp", camel(self.name))
-        self.values = entry["values"]
-        names = [name for name, _ in self.values]
+        self.values = [Value(self.name, value, families) for value in entry["values"]]
+        names = [value.name for value in self.values]
         if "auto" in names or len(set(names)) != len(names):
             raise Mistake(f"choice {self.name}: two values of one name, or one named auto")
-        for name, blurb in self.values:
-            if not blurb:
-                raise Mistake(f"choice {self.name}: {name} has no description")
-            if blurb in names + ["auto"]:  # GStreamer looks at descriptions before it looks at names
-                raise Mistake(f"choice {self.name}: the description of {name} is a name")
+        for value in self.values:
+            if not value.blurb:
+                raise Mistake(f"choice {self.name}: {value.name} has no description")
+            if value.blurb in names + ["auto"]:  # GStreamer looks at descriptions before it looks at names
+                raise Mistake(f"choice {self.name}: the description of {value.name} is a name")
         if self.auto in names:
             raise Mistake(f"choice {self.name}: the description of auto is a name")
 
-    def enumerator(self, name):
-        return name.upper().replace("-", "_")
-
 
 class Field:
-    def __init__(self, entry, choices):
+    def __init__(self, entry, choices, families):
         name = entry.get("name")
         if not name or not re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", name):
             raise Mistake(f"a field has no name, or one that is no property name: {name!r}")
@@ -101,10 +132,7 @@ class Field:
         if self.playing and (self.struct == "model" or self.type not in ("text", "int", "number")):
             wrong("when next chunk is for texts, ints and numbers of the request and the cache")
         self.since = entry.get("since", ABI)
-        self.families = entry.get("families", [])
-        for family in self.families:
-            if family not in FAMILIES:
-                wrong(f"family {family!r} is none of {', '.join(FAMILIES)}")
+        self.known = Known(f"field {name}", entry, families)
         short = name.removeprefix("cache-") if self.struct == "cache" else name
         self.member = entry.get("c_name", short).replace("-", "_")
         self.cpp_member = self.member + ("_file" if self.type == "picture" else "")
@@ -135,7 +163,7 @@ class Field:
         elif "range" in entry:
             wrong("only numbers have a range")
         if self.type == "choice" and (given := re.match(r"is ([a-z0-9-]+)", self.default)):
-            if given[1] not in ["auto"] + [value for value, _ in self.choice.values]:
+            if given[1] not in ["auto"] + [value.name for value in self.choice.values]:
                 wrong("its default is none of its choice")
 
     # In words, for gst-inspect and the header.
@@ -162,13 +190,7 @@ class Field:
             unset = plain(self.unset)
         if self.type == "choice" and not self.default.startswith("is auto"):
             unset = "auto"
-        text += f" Default: {self.default_text(unset)}."
-        if self.families and len(FAMILIES) > 1:
-            text += " Only for " + " and ".join(FAMILY_NAMES[family] for family in self.families) + "."
-        return text
-
-
-FAMILY_NAMES = {"skyreels-v2": "SkyReels-V2"}
+        return text + f" Default: {self.default_text(unset)}." + self.known.blurb()
 
 
 def sentence(text):
@@ -182,22 +204,29 @@ def plain(number):
 def read(path):
     with open(path, "rb") as file:
         table = tomllib.load(file)
+    families = {}
+    for entry in table.get("family", []):
+        if set(entry) != FAMILY_KEYS or not all(entry.values()):
+            raise Mistake(f"family {entry.get('name', '?')}: has {', '.join(sorted(entry))} instead of name and title")
+        if entry["name"] in families:
+            raise Mistake(f"two families are named {entry['name']}")
+        families[entry["name"]] = entry["title"]
     choices = {}
     for entry in table.get("choice", []):
-        choice = Choice(entry)
+        choice = Choice(entry, families)
         if choice.name in choices:
             raise Mistake(f"two choices are named {choice.name}")
         choices[choice.name] = choice
     fields, seen = [], set()
     for entry in table.get("field", []):
-        field = Field(entry, choices)
+        field = Field(entry, choices, families)
         if field.name in seen:
             raise Mistake(f"two fields are named {field.name}")
         if (field.struct, field.member) in seen:
             raise Mistake(f"field {field.name}: its struct has a {field.member} already")
         seen |= {field.name, (field.struct, field.member)}
         fields.append(field)
-    return choices, fields
+    return families, choices, fields
 
 
 # ---- C ----
@@ -224,7 +253,7 @@ def c_members(fields, struct):
             text += " " + sentence(field.range_text())
         if field.none is not None:
             text = re.sub(rf" {plain(field.none)}: ", f" {none_macro(field)}: ", text)
-        text += f" Default: {field.c_default or field.default_text('')}."
+        text += f" Default: {field.c_default or field.default_text('')}." + field.known.blurb()
         lines += [c_comment(text, "  "), f"  {kind}{field.member};"]
     return "\n".join(lines)
 
@@ -252,10 +281,11 @@ def c_choices(choices, fields):
         lines.append(c_comment(f"auto: {choice.auto}.", ""))
         lines.append("typedef enum {")
         lines.append(f"  {choice.prefix}_AUTO = 0,")
-        width = max(len(name) for name, _ in choice.values) + len(choice.prefix) + 2
-        for i, (name, blurb) in enumerate(choice.values):
-            comma = "," if i + 1 < len(choice.values) else ""
-            lines.append(f"  {(choice.prefix + '_' + choice.enumerator(name) + comma).ljust(width)} /* {blurb} */")
+        width = max(len(value.name) for value in choice.values) + len(choice.prefix) + 2
+        for value in choice.values:
+            comma = "," if value is not choice.values[-1] else ""
+            name = choice.prefix + "_" + enumerator(value.name) + comma
+            lines.append(f"  {name.ljust(width)} /* {value.blurb}{value.known.blurb()} */")
         lines.append(f"}} {choice.c};\n")
     for field in fields:
         if field.none is not None:
@@ -291,12 +321,13 @@ def place(field):
     return field.cpp_member if field.struct == "request" else f"{field.struct}.{field.cpp_member}"
 
 
-def fields_header(fields, choices, out):
+def fields_header(fields, choices, families, out):
     lines = ["// Made by engine/request/generate.py from fields.toml.", "#pragma once", "#include <cstdint>",
              "#include <optional>", "#include <string>", "", "namespace mc {", ""]
+    lines += ["enum class ModelFamily {"] + [f"    {enumerator(name)}," for name in families] + ["};", ""]
     for choice in choices.values():
         lines.append(f"enum class {choice.cpp} {{")
-        lines += [f"    {choice.enumerator(name)}, // {blurb}" for name, blurb in choice.values]
+        lines += [f"    {enumerator(value.name)}, // {value.blurb}" for value in choice.values]
         lines += ["};", f"const char* name_of({choice.cpp} value);", ""]
     lines.append("// Not set: empty.")
     for struct in ("model", "cache", "request"):
@@ -334,10 +365,9 @@ def descriptor(field):
     else:
         unset = literal(field.unset_text) if field.unset_text else "nullptr"
         kind = ("TextField" if field.type == "text" else "FileField") + f"{{{at}, {unset}}}"
-    families = " | ".join("FAMILY_" + f.upper().replace("-", "_") for f in field.families) or "FAMILY_ANY"
     source = {"required": "REQUIRED", "model": "MODEL", "preset": "PRESET", "none": "NONE"}.get(field.default, "FIXED")
     return (f"    {{{literal(field.name)}, {literal(field.nick)}, {literal(field.property_blurb())}, Source::{source}, "
-            f"Part::{field.struct.upper()}, {families}, {str(field.playing).lower()}, {str(field.element).lower()}, {kind}}},")
+            f"Part::{field.struct.upper()}, {field.known.cpp()}, {str(field.playing).lower()}, {str(field.element).lower()}, {kind}}},")
 
 
 def cpp_number(field, value):
@@ -374,12 +404,13 @@ def to_c(field, target, member=None):
     return f"    {value} = {source} ? {C_TYPES[field.type].strip()}(*{source}) : MC_UNSET;"
 
 
-def table(fields, choices, out):
+def table(fields, choices, families, out):
     lines = ["// Made by engine/request/generate.py from fields.toml.", '#include "engine/request/field.h"',
              '#include "engine/request/c_request.h"', "", "namespace mc {", "", "namespace {", ""]
     for choice in choices.values():
         lines.append(f"constexpr ChoiceValue {variable(choice)}_VALUES[] = {{")
-        lines += [f"    {{{literal(name)}, {literal(blurb)}}}," for name, blurb in choice.values]
+        lines += [f"    {{{literal(value.name)}, {literal(value.blurb + value.known.blurb())}, {value.known.cpp()}}},"
+                  for value in choice.values]
         lines.append("};")
         lines.append(f"constexpr Choice {variable(choice)}{{{literal(choice.name)}, {literal(choice.c)}, "
                      f"{literal(choice.auto)}, {variable(choice)}_VALUES}};\n")
@@ -387,6 +418,9 @@ def table(fields, choices, out):
     for choice in choices.values():
         lines += [f"const char* name_of({choice.cpp} value) {{",
                   f"    return {variable(choice)}_VALUES[static_cast<int>(value)].name;", "}"]
+    lines += ["", "std::span<const FamilyName> families() {", "    static const FamilyName table[] = {"]
+    lines += [f"        {{{literal(name)}, {literal(title)}}}," for name, title in families.items()]
+    lines += ["    };", "    return table;", "}"]
     lines += ["", "std::span<const Field> fields() {", "    static const Field table[] = {"]
     lines += ["    " + descriptor(field) for field in fields]
     lines += ["    };", "    return table;", "}", ""]
@@ -413,8 +447,7 @@ def readme_rows(fields):
         if not default:
             default = field.default.removeprefix("is ")
             default = re.split(r"[,:]", default)[0].strip('"') if field.type != "file" else "`$MOTIONCACHE_MODEL`, else the demo model"
-        names = " and ".join(FAMILY_NAMES[family] for family in field.families)
-        only = f"; only {names}" if names and len(FAMILIES) > 1 else ""
+        only = f"; only {field.known.titles}" if field.known.names else ""
         rows.append(f"| `{field.name}` | {default} | {field.short}{only} |")
     return rows
 
@@ -448,13 +481,13 @@ def main(arguments):
         if what not in ("header", "fields", "table", "check", "readme"):
             print(__doc__)
             return 0 if what in ("help", "--help", "-h") else 2
-        choices, fields = read(rest[0])
+        families, choices, fields = read(rest[0])
         if what == "header":
             header(fields, choices, rest[1], rest[2])
         if what == "fields":
-            fields_header(fields, choices, rest[1])
+            fields_header(fields, choices, families, rest[1])
         if what == "table":
-            table(fields, choices, rest[1])
+            table(fields, choices, families, rest[1])
         if what == "readme":
             readme(fields, rest[1], "--write" in rest)
     except Mistake as mistake:

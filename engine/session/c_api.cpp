@@ -293,6 +293,7 @@ void mc_session_stats(McSession* session, McStats* out) {
     full.seconds_cache = s.seconds_cache;
     full.bytes_keys_values = s.bytes_keys_values;
     full.bytes_cache = s.bytes_cache;
+    full.window_chunks = s.window_chunks;
     std::memcpy(out, &full, std::min(out->struct_size, sizeof full));
 }
 

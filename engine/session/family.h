@@ -26,6 +26,7 @@ struct Outline {
     int64_t bytes; // that it takes beside the weights, at its worst moment; of these:
     int64_t bytes_keys_values, bytes_cache;
     cache::Kind cache;
+    int window_chunks = 0; // that a window gives which is not the last one; 0: not known
     bool changes = false; // follows Request::changes
     bool guided = false;  // guidance_scale above 1 is possible
 };
@@ -59,6 +60,7 @@ class Family {
     // (MC_ERROR_MEMORY, with both numbers), and plans.
     virtual std::unique_ptr<Video> begin(Request request) const = 0;
     virtual int64_t bytes() const = 0; // of all weights held
+    virtual ModelFamily name() const = 0;
     Placement placement;
 };
 

@@ -1,16 +1,14 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "engine/session/loading.h"
 
-#include <algorithm>
-#include <thread>
-
+#include "engine/available_processors.h"
 #include "engine/processor.h"
 #include "engine/session/memory.h"
 
 namespace mc::session {
 
 int thread_count(const LoadOptions& o) {
-    return o.threads > 0 ? o.threads : static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
+    return o.threads > 0 ? o.threads : available_processors();
 }
 
 at::Device choose_device(const LoadOptions& o, const std::function<void(int level, const std::string& text)>& log) {

@@ -23,7 +23,7 @@ struct Stats {
     double seconds_text, seconds_transformer, seconds_cache, seconds_schedule, seconds_vae;
     int64_t flop_transformer, flop_text, flop_vae;
     int64_t bytes_weights, bytes_planned, bytes_keys_values, bytes_cache;
-    int width, height;
+    int width, height, window_chunks;
     cache::Kind cache;
     sampler::ChunkCount count; // of all turns so far
 };

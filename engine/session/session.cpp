@@ -17,6 +17,7 @@ namespace mc::session {
 
 Session::Session(std::shared_ptr<const Family> family, Request request)
     : family_(std::move(family)), stream_(new_stream(family_->placement.device)), cancel_(request.cancel) {
+    check_fields(request, family_->name());
     const InStream in_stream(stream_);
     MadeWith asked;
     asked.prompt = request.prompt.value_or("");
@@ -38,6 +39,7 @@ Session::Session(std::shared_ptr<const Family> family, Request request)
         s.bytes_keys_values = o.bytes_keys_values;
         s.bytes_cache = o.bytes_cache;
         s.cache = o.cache;
+        s.window_chunks = o.window_chunks;
     });
 }
 
@@ -54,6 +56,7 @@ std::optional<Frames> Session::next() {
     c10::InferenceMode guard;
     const InStream in_stream(stream_);
     set_thread_count(family_->placement.threads);
+    const LibraryThreads library(family_->placement.device.is_cpu() ? 1 : family_->placement.threads);
     std::optional<Frames> frames;
     with_memory_told(family_->placement.device, "This video", video_->outline().bytes,
                      "ask for a smaller picture, a smaller base-num-frames or fewer frames.",
@@ -85,7 +88,7 @@ std::optional<Frames> Session::make_next() {
 
 int64_t Session::update(const Fields& wanted, std::optional<int64_t> frames) {
     const auto refuse = [](const std::string& message) { throw Error(MC_ERROR_SETTINGS, message); };
-    check_ranges(wanted);
+    check_fields(wanted, family_->name());
     const Outline& o = video_->outline(); // does not change
     if (!o.changes) refuse("Videos of this model cannot be changed while they are made: start a new one.");
     if (wanted.prompt && text::clean_prompt(*wanted.prompt).empty())

@@ -57,8 +57,8 @@ struct McFrames {
 namespace {
 
 // Sleeps in slices, as the engine works in layers.
-void work(int milliseconds, mc::Cancel cancel) {
-    const auto end = std::chrono::steady_clock::now() + std::chrono::milliseconds(milliseconds);
+void work(double milliseconds, mc::Cancel cancel) {
+    const auto end = std::chrono::steady_clock::now() + std::chrono::microseconds(int64_t(milliseconds * 1000));
     cancel.check();
     while (std::chrono::steady_clock::now() < end) {
         std::this_thread::sleep_for(std::min<std::chrono::steady_clock::duration>(
@@ -288,7 +288,7 @@ McFrames* mc_session_next(McSession* s, McError* error) {
         if (chunk == 0) work(knobs.first_ms, s->cancel);
         follow_changes(*s);
         for (int step = 0; step < s->steps; step++) {
-            work(knobs.step_ms, s->cancel);
+            work(step_milliseconds(knobs, chunk, s->made_with.cache_threshold), s->cancel);
             s->forwards += s->forwards_a_step;
         }
         if (chunk == knobs.fault_chunk && knobs.fault == Fault::NUMBERS)
@@ -398,6 +398,7 @@ void mc_session_stats(McSession* s, McStats* stats) {
     stats->width = s->width;
     stats->height = s->height;
     stats->cache = MC_CACHE_NONE;
+    stats->window_chunks = s->model->knobs.window;
     const int64_t tokens = int64_t(s->width / 16) * (s->height / 16) * s->chunk;
     stats->work.turns = stats->work.turns_whole = s->forwards;
     stats->work.tokens_computed = s->forwards * tokens;

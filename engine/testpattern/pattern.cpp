@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include <algorithm>
+#include <array>
+#include <cmath>
 #include <cstring>
 #include <string_view>
 
@@ -19,6 +21,17 @@ int number(std::string_view name, std::string_view text) {
         value = value * 10 + (c - '0');
     }
     return value;
+}
+
+// "K:L:P"
+std::array<int, 3> three(std::string_view name, std::string_view text) {
+    std::array<int, 3> numbers{};
+    for (int& n : numbers) {
+        const std::string_view item = text.substr(0, text.find(':'));
+        text.remove_prefix(std::min(text.size(), item.size() + 1));
+        n = number(name, item);
+    }
+    return numbers;
 }
 
 Fault fault_of(std::string_view where) {
@@ -56,6 +69,13 @@ Knobs parse_knobs(const char* text) {
             knobs.first_ms = number(name, value);
         } else if (name == "step-ms") {
             knobs.step_ms = number(name, value);
+        } else if (name == "saves") {
+            knobs.saves = std::min(number(name, value), 99);
+        } else if (name == "window") {
+            knobs.window = std::max(number(name, value), 1);
+        } else if (name == "busy") {
+            const auto [first, end, percent] = three(name, value);
+            knobs.busy_first = first, knobs.busy_end = end, knobs.busy_percent = percent;
         } else if (name == "warn") {
             knobs.warn = number(name, value) != 0;
         } else if (name == "fail") {
@@ -65,10 +85,18 @@ Knobs parse_knobs(const char* text) {
                 knobs.fault_chunk = number("fail", value.substr(where.size() + 1));
         } else {
             throw Error(MC_ERROR_SETTINGS, "MOTIONCACHE_TESTPATTERN: \"" + std::string(name) +
-                                               "\" is unknown; use load-ms, first-ms, step-ms, warn or fail.");
+                                               "\" is unknown; use load-ms, first-ms, step-ms, saves, busy, window, "
+                                               "warn or fail.");
         }
     }
     return knobs;
+}
+
+double step_milliseconds(const Knobs& knobs, int64_t chunk, double threshold) {
+    if (chunk % knobs.window) return 0;
+    double time = double(knobs.step_ms) * knobs.window;
+    if (threshold > 0.1) time *= std::pow(1 - knobs.saves / 100., std::log2(threshold / 0.1));
+    return chunk >= knobs.busy_first && chunk < knobs.busy_end ? time * knobs.busy_percent / 100 : time;
 }
 
 Rgb colour_of(const std::string& prompt) {

@@ -8,6 +8,10 @@
 //   load-ms=N    loading takes N milliseconds                                       default 0
 //   first-ms=N   so does what comes before the first step (the text encoder)        default 0
 //   step-ms=N    and each denoising step                                            default 0
+//   saves=P      a step takes P percent less with twice the cache threshold of 0.1; four times, P percent less again
+//                                                                                   default 0
+//   busy=K:L:P   from chunk K on and before chunk L steps take P percent of that    default 0:0:100
+//   window=N     the first of each N chunks takes the steps of all of them          default 1
 //   warn=1       mc_model_open warns through its log
 //   fail=WHERE   one of
 //                  check       mc_request_check: MC_ERROR_SETTINGS
@@ -34,12 +38,16 @@ enum class Fault { NONE, CHECK, LOAD, DEVICE, SESSION, MEMORY, NUMBERS, NEXT };
 
 struct Knobs {
     int load_ms = 0, first_ms = 0, step_ms = 0;
+    int saves = 0, window = 1;                               // percent; chunks
+    int busy_first = 0, busy_end = 0, busy_percent = 100;    // chunks
     bool warn = false;
     Fault fault = Fault::NONE;
     int fault_chunk = 0;
 };
 // Throws MC_ERROR_SETTINGS for what it does not know.
 Knobs parse_knobs(const char* text); // may be null
+// Of one step of a chunk. threshold 0: nothing is cached.
+double step_milliseconds(const Knobs& knobs, int64_t chunk, double threshold);
 
 // One 8-bit picture, a function of its arguments alone.
 struct Rgb {

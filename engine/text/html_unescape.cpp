@@ -141,6 +141,14 @@ std::u32string html_unescape(const std::u32string& text) {
     return out;
 }
 
+std::optional<std::u32string> html_entity(std::string_view name) {
+    const Entity* entity = find(name);
+    if (!entity) return {};
+    std::u32string value;
+    append(value, *entity);
+    return value;
+}
+
 std::u32string html_unescape_careful(const std::u32string& text) {
     std::u32string out;
     for (size_t i = 0; i < text.size();) {

@@ -1,16 +1,13 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
-// Prompt cleaning, as the reference pipelines do before the tokenizer (docs/algorithms.md#prompt-cleaning).
+// Prompt cleaning, as SkyReels-V2's references do before the tokenizer (docs/algorithms.md#prompt-cleaning).
 #include <string>
 
 namespace mc::text {
 
 // In this order:
 //
-//   1. the repairs that ftfy.fix_text makes by default, line by line until nothing changes any more: references like
-//      "&eacute;" (not from the first line on that contains a "<"), control characters of windows-1252, Latin
-//      ligatures, full and half width forms, curly quotes, line breaks, terminal escapes, control characters, Unicode
-//      normal form C. Left out is its repair of text decoded with the wrong encoding ("Ã©" stays).
+//   1. the repairs of engine/text/repair.h.
 //   2. HTML references again, twice, by the rules of HTML 5 ("&amp;lt;" ends as "<").
 //   3. white space: none at the ends, one blank for every run of it (what Unicode calls white space).
 //

@@ -22,13 +22,32 @@ DEMO = f'gst-launch-1.0 -e motioncachegen prompt="a red ball" {SMALL} ! fakesink
 MP4 = ("gst-launch-1.0 -e motioncachegen prompt=\"a white boat moving left on the sea\" ! x264enc ! mp4mux ! "
        "filesink location=out.mp4")
 
+# README.md's lines, as `stream.sh KIND --print` has them; what has no end is ended by Ctrl-C.
+PROMPT = 'motioncachegen prompt="a white boat moving left on the sea"'
+LIVE = f"gst-launch-1.0 -e {PROMPT} num-frames=-1 is-live=true underrun=repeat"
+H264 = "x264enc tune=zerolatency speed-preset=veryfast key-int-max=48"
+FMP4 = (f"gst-launch-1.0 -e {PROMPT} ! {H264} ! mp4mux fragment-duration=500 streamable=true ! filesink buffer-mode=unbuffered "
+        "location=out.mp4")
+HLS = (f"gst-launch-1.0 -e {PROMPT} ! x264enc speed-preset=veryfast key-int-max=48 ! h264parse ! hlssink2 target-duration=2 "
+       "playlist-length=0 location=./segment%05d.ts playlist-location=./index.m3u8")
+RTMP = (f"{LIVE} ! {H264} ! h264parse ! queue ! mux. audiotestsrc wave=silence is-live=true ! audioconvert ! "
+        "audio/x-raw,rate=44100,channels=2 ! voaacenc bitrate=64000 ! aacparse ! queue ! mux. flvmux name=mux streamable=true "
+        "latency=10000000000 ! rtmp2sink location=rtmp://127.0.0.1/live/motioncache sync=false")
+SRT = (f"{LIVE} ! {H264} ! h264parse config-interval=-1 ! mpegtsmux alignment=7 ! srtsink uri=srt://127.0.0.1:7001 sync=false")
+CAMERA = (f"{LIVE} ! videoconvert ! video/x-raw,format=YUY2 ! identity drop-allocation=true ! v4l2sink device=/dev/video0")
+WINDOW = f"{LIVE} ! videoconvert ! autovideosink"
+# ffmpeg as the server, which ends with the stream.
+RTMP_SERVER = "ffmpeg -v error -nostdin -y -f flv -listen 1 -i rtmp://127.0.0.1:19351/live/motioncache -c copy got.flv &"
+SRT_SERVER = "ffmpeg -v error -nostdin -y -i 'srt://127.0.0.1:17001?mode=listener' -c copy got.ts &"
+COUNT = "wait; ffprobe -v error -count_frames -select_streams v -show_entries stream=nb_read_frames"
+
 PASSED = r"(?m)^[1-9]\d* passed, 0 failed$"
 
 TRIED = [
     Tried("quickstart", "./pipelines/quickstart.sh", ('pipelines/quickstart.sh ["PROMPT"] [OUT.mp4]', "pipelines/quickstart.sh"),
-          shows="Done: out.mp4", makes="out.mp4"),
+          shows="Done: ./out.mp4, 57 frames", makes="out.mp4"),
 
-    Tried("devenv", f"./pipelines/devenv.sh {MP4}", (f"pipelines/devenv.sh {MP4}",), makes="out.mp4"),
+    Tried("devenv", f"./pipelines/devenv.sh {MP4}", (f"pipelines/devenv.sh {MP4}", "gst-launch-1.0 -e"), makes="out.mp4"),
     Tried("devenv", "./pipelines/devenv.sh gst-inspect-1.0 motioncachegen",
           ("pipelines/devenv.sh gst-inspect-1.0 motioncachegen", "pipelines/devenv.sh COMMAND [ARGUMENT...]",
            "pipelines/devenv.sh", "pipelines/devenv.sh gst-launch-1.0 ..."), shows="negative-prompt"),
@@ -55,6 +74,29 @@ TRIED = [
     Tried("devenv", "DESTDIR=$PWD/installed ./pipelines/devenv.sh meson install -C build",
           ("pipelines/devenv.sh meson install -C build", "meson install"), shows="libgstmotioncache.so"),
 
+    Tried("stream", './pipelines/stream.sh mp4 out.mp4 prompt="a red ball bouncing over green hills"',
+          ('pipelines/stream.sh mp4 out.mp4 prompt="a red ball bouncing over green hills"',
+           "pipelines/stream.sh KIND [TARGET] [NAME=VALUE...] [OPTION...]"), shows="Done: out.mp4, 57 frames", makes="out.mp4"),
+    Tried("stream", "./pipelines/stream.sh --help", ("pipelines/stream.sh --help", "pipelines/stream.sh", "pipelines/stream/main.py"),
+          shows="KIND, with the pipeline that it plays"),
+    Tried("stream", "rm out.mp4; ./pipelines/stream.sh fmp4 out.mp4 num-frames=96", ("pipelines/stream.sh fmp4 out.mp4 num-frames=96",),
+          shows="96 frames", makes="out.mp4"),
+    Tried("stream", "./pipelines/stream.sh hls site/hls num-frames=96", ("pipelines/stream.sh hls site/hls num-frames=96",),
+          shows="96 frames", makes="site/hls/index.m3u8"),
+    Tried("stream", f"{RTMP_SERVER} sleep 1; timeout -s INT 20 ./pipelines/stream.sh rtmp rtmp://127.0.0.1:19351/live/motioncache; "
+          f"{COUNT} got.flv", ("pipelines/stream.sh rtmp rtmp://127.0.0.1/live/motioncache",), shows=r"nb_read_frames=[1-9]\d+"),
+    Tried("stream", f"{SRT_SERVER} sleep 1; timeout -s INT 20 ./pipelines/stream.sh srt srt://127.0.0.1:17001; {COUNT} got.ts",
+          ("pipelines/stream.sh srt srt://127.0.0.1:7001",), shows=r"nb_read_frames=[1-9]\d+"),
+    Tried("stream", "./pipelines/stream.sh play fakevideosink num-frames=9", ("pipelines/stream.sh play",), shows="9 frames"),
+    Tried("stream", f"rm out.mp4; ./pipelines/devenv.sh {FMP4}", (f"pipelines/devenv.sh {FMP4}",), makes="out.mp4"),
+    Tried("stream", f"./pipelines/devenv.sh {HLS}", (f"pipelines/devenv.sh {HLS}",), makes="index.m3u8"),
+    Tried("stream", f"{RTMP_SERVER} sleep 1; timeout -s INT 20 ./pipelines/devenv.sh {RTMP}; {COUNT} got.flv".replace(
+          "127.0.0.1/live", "127.0.0.1:19351/live"), (f"pipelines/devenv.sh {RTMP}",), shows=r"nb_read_frames=[1-9]\d+"),
+    Tried("stream", f"{SRT_SERVER} sleep 1; timeout -s INT 20 ./pipelines/devenv.sh {SRT}; {COUNT} got.ts".replace(":7001", ":17001"),
+          (f"pipelines/devenv.sh {SRT}",), shows=r"nb_read_frames=[1-9]\d+"),
+    Tried("stream", f"timeout -s INT 20 ./pipelines/devenv.sh {WINDOW}; echo ended".replace("autovideosink", "fakevideosink"),
+          (f"pipelines/devenv.sh {WINDOW}",), shows=r"EOS received - stopping pipeline[^$]*ended"),
+
     Tried("benchmark", "./pipelines/benchmark.sh --frames 5 --steps 2 --repeat 1 --dtype float32 --json out.json",
           ("pipelines/benchmark.sh", "pipelines/benchmark.sh [--json FILE] [--peer CMD] [--help for the rest]"),
           shows="transformer", makes="out.json"),
@@ -70,6 +112,12 @@ TRIED = [
     Tried("caches", "./pipelines/benchmark.sh --tokens --quick --steps 6 --width 32 --height 32 --frames 21 --json out.json",
           ("pipelines/benchmark.sh --tokens", "pipelines/benchmark.sh --tokens [--json FILE] [--quick] [--help for the rest]",
            "tools/bench/tokens.py"), shows="prompts won", makes="out.json"),
+    Tried("benchmark", "./pipelines/benchmark.sh --beside --frames 9 --steps 2 --rounds 1 --json beside.json",
+          ("pipelines/benchmark.sh --beside", "pipelines/benchmark.sh --beside [--json FILE] [--help for the rest]",
+           "tools/bench/beside.py"), shows="beside one busy process", makes="beside.json"),
+    Tried("caches", "./pipelines/benchmark.sh --live --frames 96 --steps 2 --busy 1 --quick --json live.json",
+          ("pipelines/benchmark.sh --live", "pipelines/benchmark.sh --live [--json FILE] [--quick] [--help for the rest]",
+           "tools/bench/live.py"), shows="underruns by quarter", makes="live.json"),
     Tried("caches", "./tools/demo/take-in.sh --help",
           ("tools/demo/take-in.sh", "tools/demo/take_in.py", "tools/demo/take-in.sh FOLDER [--quick] [--from STAGE | --only STAGE] "
            "[--no-peer | --peer-python PYTHON] [--help]"), shows="output of the training"),
@@ -119,12 +167,14 @@ NOT_TRIED = [
     NotTried("needs PyTorch, which no test may; what it writes is in the tree",
              ("tests/model/make_torch_files.py",)),
     NotTried("runs this test, in CI's clean clone", ("tests/run.sh",)),
+    NotTried("needs a virtual camera, which no container has; tests/pipelines/files_test.py tries the rest of it",
+             ("pipelines/stream.sh v4l2 /dev/video0", f"pipelines/devenv.sh {CAMERA}")),
     NotTried("fetches 2 GB, for GPUs", ("tools/torch/fetch.sh --cuda",)),
     NotTried("fetches the wheel of a torch for GPUs, or needs a GPU", (
         "tests/gpu.sh pack", "tests/gpu.sh run", "tests/gpu/backends.py", "tests/gpu/backends.py [SECONDS]", "tests/gpu/goals.py",
         "tests/gpu/goals.py FOLDER")),
     NotTried("installs packages", ("apt-get update", "apt-get install", "apt-get install -y --no-install-recommends", "sudo sh -c", "su -c")),
-    NotTried("needs packages of Python that it fetches", ("python3 -m", "tests/quality/record_ssim.py", "tests/text/refresh_cleaning_pairs.py")),
+    NotTried("needs packages of Python that it fetches", ("python3 -m", "tests/quality/record_ssim.py", "tests/text/refresh_cleaning_pairs.py", "tests/text/refresh_caption_pairs.py")),
     NotTried("needs Diffusers, some GB of packages of Python", ("tools/bench/peer_diffusers.py",
              "tools/bench/peer_diffusers.py models/demo", "pipelines/benchmark.sh --caches --peer")),
     NotTried("needs another training of the model, and measures for half an hour", ("tools/demo/take-in.sh FOLDER",)),
@@ -133,12 +183,13 @@ NOT_TRIED = [
         "tools/bench/caches.py", "tools/bench/presets.py", "motioncache-session-bench", "motioncache-element-bench", "motioncache-cache-bench",
         "motioncache-sparse-bench", "motioncache-token-bench", "motioncache-cache-bench --dump",
         "motioncache-token-bench MODEL --prompts FILE [--steps N] [--frames N] [--width N] [--height N] [--seed N]", "motioncache-cache-bench MODEL --prompts FILE --run NAME",
-        "motioncache-element-bench PROPERTIES...", "motioncache-sparse-bench MODEL",
+        "motioncache-element-bench [--encode] PROPERTIES...", "motioncache-sparse-bench MODEL",
         "motioncache-session-bench MODEL [--dtype float32|bfloat16] [--threads N] [--prompt TEXT] [--frames N]")),
     NotTried("is a test that tests/run.sh starts, and asks git, which knows nothing of these clones",
              ("python3 tests/commands/commands.py list .", "python3 tests/docs/citations.py .")),
     NotTried("is a test that tests/run.sh starts", ("tests/bench/caches_quick.py BUILD MODEL", "tests/bench/caches_test.py", "tests/bench/presets_quick.py BUILD MODEL", "tests/bench/presets_test.py",
-                                                   "tests/bench/tokens_test.py", "tests/bench/tokens_test.py BUILD MODEL",
+                                                   "tests/bench/tokens_test.py", "tests/bench/tokens_test.py BUILD MODEL", "tests/bench/live_test.py", "tests/bench/live_test.py BUILD MODEL",
                                                    "tests/docs/citations_test.py", "tests/docs/figures_test.py",
-                                                   "tests/docs/take_in_test.py", "tests/quality/pictures_test.py", "tests/summary.py", "tests/element/python.py")),
+                                                   "tests/docs/take_in_test.py", "tests/quality/pictures_test.py", "tests/summary.py", "tests/element/python.py", "tests/pipelines/files_test.py", "tests/pipelines/rtmp_test.py",
+                                                   "tests/pipelines/srt_test.py")),
 ]

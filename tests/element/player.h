@@ -50,6 +50,11 @@ struct Prompt {
     gint64 frame, id;
 };
 
+struct Threshold {
+    double now, before, load;
+    gint64 frame;
+};
+
 class Player {
   public:
     GstElement *pipeline, *gen;
@@ -118,7 +123,7 @@ class Player {
     void forget() {
         std::lock_guard lock(mutex_);
         frames.clear(), errors.clear(), warnings.clear(), chunks.clear(), log.clear();
-        prompts.clear(), titles.clear(), comments.clear();
+        prompts.clear(), thresholds.clear(), titles.clear(), comments.clear();
         eos = false;
     }
 
@@ -127,6 +132,7 @@ class Player {
     std::vector<Failure> errors, warnings;
     std::vector<Chunk> chunks;
     std::vector<Prompt> prompts;
+    std::vector<Threshold> thresholds;
     std::vector<std::string> titles, comments; // of tags
     std::vector<int> percents;
     std::vector<std::string> log; // "frame", "error", "progress start", "chunk 0", ...
@@ -203,6 +209,13 @@ class Player {
                                               G_TYPE_INT64, &p.frame, "id", G_TYPE_INT64, &p.id, nullptr));
                 self->prompts.push_back(p);
                 self->log.push_back("prompt " + p.prompt);
+            }
+            if (gst_structure_has_name(s, "motioncache-qos")) {
+                Threshold t{};
+                fail_unless(gst_structure_get(s, "cache-threshold", G_TYPE_DOUBLE, &t.now, "before", G_TYPE_DOUBLE, &t.before,
+                                              "load", G_TYPE_DOUBLE, &t.load, "frame", G_TYPE_INT64, &t.frame, nullptr));
+                self->thresholds.push_back(t);
+                self->log.push_back("threshold");
             }
             if (!gst_structure_has_name(s, "motioncache-chunk")) break;
             Chunk c{};

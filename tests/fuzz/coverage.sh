@@ -11,7 +11,7 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
 # What works on bytes. Files and folders are opened by data_file, folder_listing, weight_files and folder, which tests/model covers.
-parsers="model/calibration_json model/json_object model/pickle model/safetensors model/tensor_view model/torch_archive
+parsers="model/calibration_json model/json_object model/npz model/pickle model/safetensors model/tensor_view model/torch_archive
          model/zip_archive families/skyreels_v2/generation_config networks/t5/t5_files networks/wan_dit/wan_dit_files
          networks/wan_vae/wan_vae_files"
 mkdir -p "$work/engine/request"
@@ -24,7 +24,7 @@ printf '%s\0' engine/model/*.cpp engine/networks/*/*_files.cpp engine/families/*
     xargs -0 -P "$(nproc)" -I SOURCE sh -c 'clang++ '"$flags"' -fsanitize=fuzzer-no-link -c SOURCE -o "$0/$(echo SOURCE | tr / _).o"' "$work"
 objects=$(echo "$work"/*.o)
 binaries=
-for target in safetensors torch_archive config; do
+for target in safetensors torch_archive npz config; do
     clang++ $flags -fsanitize=fuzzer tests/fuzz/fuzz_$target.cpp $objects -o "$work/$target"
     mkdir "$work/corpus-$target"
     cp tests/fuzz/corpus/$target/* "$work/corpus-$target"

@@ -6,6 +6,7 @@
 #include "engine/model/calibration.h"
 #include "engine/model/model_folder.h"
 #include "tests/model/memory_file.h"
+#include "tests/model/npz_writer.h"
 #include "tests/model/published.h"
 
 using namespace mc;
@@ -114,21 +115,21 @@ int main(int argc, char** argv) {
         .op("s");
     seldom.op("\x8c\1w").tensor("FloatStorage", "0", 4, 0, {2, 2}, {1, 2}).op("(N1(0N0s.");
     write_pth(pth + "seldom", seldom.bytes, {{"0", "0123456789abcdef"}});
-    // zip64 records in a small archive: sizes and places beyond 32 bits, written as such.
-    std::string small = read_file(pth + "vae");
-    size_t end = small.find("PK\x05\x06"), directory = small.find("PK\x01\x02");
-    std::string end64(56, '\0'), locator(20, '\0');
-    auto put = [](std::string& text, size_t at, auto value) {
-        std::memcpy(text.data() + at, &value, sizeof value);
-    };
-    put(end64, 0, uint32_t(0x06064b50)), put(end64, 32, uint64_t(uint8_t(small[end + 10]))),
-        put(end64, 40, uint64_t(end - directory)), put(end64, 48, uint64_t(directory));
-    put(locator, 0, uint32_t(0x07064b50)), put(locator, 8, uint64_t(end)), put(locator, 16, uint32_t(1));
-    std::string zip64 = small.substr(0, end) + end64 + locator + small.substr(end);
-    put(zip64, zip64.size() - 22 + 10, uint16_t(0xffff)),
-        put(zip64, zip64.size() - 22 + 12, uint32_t(0xffffffff)),
-        put(zip64, zip64.size() - 22 + 16, uint32_t(0xffffffff));
-    write_file(pth + "zip64", zip64);
+    write_file(pth + "zip64", with_zip64_end(read_file(pth + "vae")));
+
+    const std::string npz = corpus + "/npz/";
+    write_file(npz + "tokens",
+               npz_bytes({{"caption_token.npy", npy_bytes(npy_header("<f8", "(1, 2)"), std::string(16, 'x'))},
+                          {"logo_token.npy", npy_bytes(npy_header("<f4", "(1, 2)"), "01234567")},
+                          {"other_tokens.npy", npy_bytes(npy_header("<f2", "(2, 2)", true), "01234567")}}));
+    write_file(npz + "versions", npz_bytes({{"a.npy", npy_bytes(npy_header("|u1", "()"), "x", 2)},
+                                            {"b.npy", npy_bytes(npy_header("<i8", "(0, 3)"), "", 3)}}));
+    write_file(
+        npz + "records",
+        npz_bytes({{"a.npy", npy_bytes("{'descr': [('x', '<f8')], 'fortran_order': False, 'shape': (1,), }",
+                                       "01234567")}}));
+    write_file(npz + "zip64",
+               with_zip64_end(npz_bytes({{"a.npy", npy_bytes(npy_header(">f8", "(1,)"), "01234567")}})));
 
     const std::string config = corpus + "/config/";
     auto seed = [&](const std::string& name, const std::string& kind, const std::string& file) {

@@ -103,14 +103,16 @@ struct Machine {
 struct Run {
     CachePace pace{0.05, 0.4};
     std::vector<double> loads, places;
+    double told = 0.05; // when the chunk began that is in the making
     int changes = 0, reversals = 0;
     double place() const { return std::log(pace.threshold() / 0.05) / std::log(8.); }
     void run(Machine& machine, double load, int chunks) {
         int last = 0;
         for (int i = 0; i < chunks; i++) {
             const double took = machine.chunk(load, place()), was = place();
+            const double made_with = std::exchange(told, pace.threshold());
             loads.push_back(took);
-            if (pace.chunk(took, 1)) {
+            if (pace.chunk(took, 1, made_with)) {
                 const int direction = place() > was ? 1 : -1;
                 changes++;
                 reversals += last && direction != last;
@@ -178,8 +180,38 @@ TEST(a_cache_that_jumps_is_tried_less_and_less_often) {
 
 TEST(a_threshold_without_room_stays) {
     CachePace pace(0.1, 0.1);
-    for (int i = 0; i < 100; i++) CHECK(!pace.chunk(5, 1));
+    for (int i = 0; i < 100; i++) CHECK(!pace.chunk(5, 1, 0.1));
     CHECK(pace.threshold() == 0.1);
+}
+
+// As with windows whose first chunk takes nearly all the time, and which follow a change with the next window only.
+TEST(chunks_that_take_turns_are_judged_together) {
+    for (const double load : {0.85, 1.3}) {
+        CachePace pace(0.05, 0.4);
+        double window = 0.05; // its threshold
+        int changes = 0;
+        double sum = 0;
+        for (int i = 0; i < 400; i++) {
+            if (i % 4 == 0) window = pace.threshold();
+            const double place = std::log(window / 0.05) / std::log(8.);
+            const double took = (i % 4 ? 0.1 : 3.7) * load * (1 - 0.7 * place);
+            changes += pace.chunk(took, 1, window, 4);
+            if (i >= 200) sum += took / 200;
+        }
+        CHECK(changes <= (load < 0.95 ? 0 : 4));
+        CHECK(sum > 0.7 && sum < 0.95);
+        CHECK_NEAR(pace.load(), sum, 0.1);
+    }
+}
+
+TEST(other_limits_count_from_where_it_is) {
+    CachePace pace(0.1, 0.4);
+    while (pace.threshold() < 0.2) pace.chunk(1.2, 1, pace.threshold());
+    const double share = std::log(pace.threshold() / 0.1) / std::log(4);
+    pace.limit(0.2, 0.8);
+    CHECK_NEAR(pace.threshold(), 0.2 * std::pow(4, share), 1e-12);
+    CHECK(!pace.chunk(9, 1, 0.1)); // begun before
+    CHECK_NEAR(pace.threshold(), 0.2 * std::pow(4, share), 1e-12);
 }
 
 int main(int argc, char** argv) {

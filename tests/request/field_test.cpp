@@ -86,6 +86,47 @@ TEST(what_is_out_of_range_is_named) {
     }
 }
 
+TEST(what_a_family_does_not_know_is_refused_with_what_does_it_instead) {
+    const auto refused = [](const std::string& name, const std::string& text, ModelFamily family) {
+        Fields values;
+        set_from_text(values, name, text);
+        try {
+            check_fields(values, family);
+        } catch (const Error& e) {
+            CHECK_EQ(e.status, MC_ERROR_SETTINGS);
+            return std::string(e.what());
+        }
+        return std::string();
+    };
+    int fields_refused = 0, values_refused = 0;
+    for (size_t i = 0; i < families().size(); i++) {
+        const auto family = static_cast<ModelFamily>(i);
+        check_fields({}, family);
+        const auto sentence = [&](const std::string& what, const Known& known) {
+            return known.families & bit(family) ? ""
+                                                : what + " is for " + known.titles + ", not for " + families()[i].title +
+                                                      ": drop it; " + known.instead + ".";
+        };
+        for (const Field& field : fields()) {
+            const std::string name = field.name;
+            if (const auto* f = std::get_if<ChoiceField>(&field.type)) {
+                for (const ChoiceValue& value : f->choice->values) {
+                    const std::string of_field = sentence(name, field.known), of_value =
+                                                                                  sentence(name + "=" + value.name, value.known);
+                    CHECK_EQ(refused(name, value.name, family), of_field.empty() ? of_value : of_field);
+                    values_refused += of_field.empty() && !of_value.empty();
+                }
+            } else {
+                CHECK_EQ(refused(name, text_for(field), family), sentence(name, field.known));
+                fields_refused += !(field.known.families & bit(family));
+            }
+        }
+    }
+    CHECK(fields_refused > 5 && values_refused > 0);
+    CHECK_EQ(refused("reference-windows", "false", ModelFamily::MAGI1), std::string()); // asks for nothing
+    CHECK_EQ(refused("steps", "1001", ModelFamily::MAGI1), "steps is 1001 but must be from 1 to 1000.");
+}
+
 TEST(text_that_is_none_is_refused_with_what_would_do) {
     Fields values;
     const auto words = [&](const char* name, const char* text) {

@@ -8,18 +8,27 @@ import pathlib
 import subprocess
 import sys
 import tempfile
+import tomllib
 import unittest
 
 ROOT = pathlib.Path(sys.argv.pop(1)).resolve()
 GENERATE = ROOT / "engine/request/generate.py"
 TABLE = ROOT / "engine/request/fields.toml"
 GOOD = '''
+[[family]]
+name = "roses"
+title = "Roses"
+
+[[family]]
+name = "seas"
+title = "Seas"
+
 [[choice]]
 name = "colour"
 c = "McColour"
 prefix = "MC_COLOUR"
 auto = "As it comes"
-values = [["red", "Like a rose"], ["blue", "Like the sea"]]
+values = [["red", "Like a rose"], ["blue", "Like the sea", {families = ["seas"], instead = "roses are red"}]]
 
 [[field]]
 name = "number"
@@ -36,6 +45,8 @@ name = "colour"
 type = "choice"
 choice = "colour"
 default = "is auto"
+families = ["roses"]
+instead = "seas are blue"
 nick = "Colour"
 blurb = "Which colour."
 short = "which colour"
@@ -80,10 +91,25 @@ class Generate(unittest.TestCase):
             ('["red", ', '["blue", '): ("colour", "two values"),
             ('unit = "things"', 'units = "things"'): ("number", "units"),
             ('name = "number"', 'name = "Number_"'): ("Number_",),
+            ('["roses"]', '["tulips"]'): ("colour", "tulips", "roses, seas"),
+            ('["roses"]', '["roses", "seas"]'): ("colour", "some of them"),
+            ('["roses"]', "[]"): ("colour", "some of them"),
+            ('instead = "seas are blue"\n', ""): ("colour", "instead"),
+            ('families = ["roses"]\n', ""): ("colour", "instead"),
+            ('["seas"]', '["lakes"]'): ("colour", "blue", "lakes"),
+            ('instead = "roses', 'because = "roses'): ("colour", "blue"),
+            ('title = "Seas"\n', ""): ("seas", "title"),
+            ('name = "seas"', 'name = "roses"'): ("two families", "roses"),
         }
         for (old, new), words in wrong.items():
             self.assertIn(old, GOOD)
             self.check(GOOD.replace(old, new, 1), *words)
+
+    def test_each_family_of_the_table_is_a_folder(self):
+        table = tomllib.loads(TABLE.read_text(encoding="utf-8"))
+        names = sorted(family["name"].replace("-", "_") for family in table["family"])
+        folders = sorted(folder.name for folder in (ROOT / "engine/families").iterdir() if folder.is_dir())
+        self.assertEqual(names, folders)
 
     def test_a_new_field_is_everywhere(self):
         with tempfile.TemporaryDirectory() as folder:

@@ -49,6 +49,7 @@ struct Counters final : Family {
         return std::make_unique<Counting>(chunks, frames, value);
     }
     int64_t bytes() const override { return 1000; }
+    ModelFamily name() const override { return ModelFamily::MAGI1; }
 };
 
 } // namespace
@@ -79,6 +80,17 @@ TEST(frames_that_are_no_numbers_are_an_error) {
     family->value = NAN;
     Session s(family, {});
     CHECK_ERROR(s.next(), MC_ERROR_NUMBERS, "The VAE produced NaN");
+}
+
+TEST(what_the_family_does_not_know_is_refused_before_the_video_and_while_it_is_made) {
+    Request r;
+    r.shift = 5;
+    CHECK_ERROR(Session(std::make_shared<Counters>(), r), MC_ERROR_SETTINGS,
+                "shift is for SkyReels-V2, not for MAGI-1: drop it; the noise schedule has a fixed shift there");
+    Session s(std::make_shared<Counters>(), {});
+    Fields change;
+    change.negative_prompt = "fog";
+    CHECK_ERROR(s.update(change, {}), MC_ERROR_SETTINGS, "negative-prompt is for SkyReels-V2, not for MAGI-1");
 }
 
 TEST(the_family_outlives_the_video) {

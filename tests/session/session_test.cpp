@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <fstream>
 #include <sys/resource.h>
+#include <thread>
 
 #include "engine/families/skyreels_v2/window_plan.h"
 #include "engine/session/memory.h"
@@ -49,6 +50,20 @@ TEST(same_request_same_bytes_and_seeds_differ) {
     Request other = small();
     other.seed = 6;
     CHECK(!at::equal(a, run(m, other)));
+}
+
+// Two elements that share a model do this.
+TEST(sessions_of_a_model_may_sample_at_once) {
+    auto m = demo(2);
+    std::vector<Request> requests(3, small());
+    for (size_t i = 0; i < requests.size(); i++) requests[i].seed = int64_t(i), requests[i].num_frames = 33;
+    requests[2].width = 32, requests[2].prompt = "a blue fish under water";
+    std::vector<at::Tensor> alone, beside(requests.size());
+    for (const Request& r : requests) alone.push_back(run(m, r));
+    std::vector<std::thread> threads;
+    for (size_t i = 0; i < requests.size(); i++) threads.emplace_back([&, i] { beside[i] = run(m, requests[i]); });
+    for (std::thread& thread : threads) thread.join();
+    for (size_t i = 0; i < requests.size(); i++) CHECK(at::equal(alone[i], beside[i]));
 }
 
 // FNV-1a of the video's 8-bit samples.

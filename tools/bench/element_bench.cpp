@@ -1,16 +1,20 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // One run of the element into a fakesink, for what it costs over a bare session. Prints one line of JSON:
 //
-//     motioncache-element-bench PROPERTIES...     e.g. model-path=models/demo precision=float32 threads=2
+//     motioncache-element-bench [--encode] PROPERTIES...     e.g. model-path=models/demo precision=float32 threads=2
 //     seed=0
 //
-// seconds: wall-clock from the end of loading to the end of the stream, in I420; first_frame: to the first buffer.
+// --encode: through x264enc speed-preset=medium. seconds: wall-clock from the end of loading to the end of the stream, in
+// I420; first_frame: to the first buffer; underruns: so many when a quarter, a half, ... of the frames had left;
+// thresholds: [frame, threshold, load] of each change by qos-cache.
 #include <gst/gst.h>
 
 #include <chrono>
 #include <iostream>
+#include <mutex>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <vector>
 
 using Clock = std::chrono::steady_clock;
 
@@ -18,12 +22,33 @@ namespace {
 
 struct Times {
     Clock::time_point loaded, first;
-    int64_t frames = 0;
+    int64_t frames = 0, quarter = 0; // quarter: of the frames that there will be
+    GstElement* source = nullptr;
+    nlohmann::json underruns = nlohmann::json::array();
+    std::mutex mutex; // guards what follows
+    nlohmann::json thresholds = nlohmann::json::array();
 };
+
+// Statistics that are numbers, of the element.
+nlohmann::json stats_of(GstElement* source) {
+    GstStructure* stats = nullptr;
+    g_object_get(source, "stats", &stats, nullptr);
+    nlohmann::json numbers;
+    gint64 whole = 0;
+    for (const char* name : {"underruns", "tokens-computed", "tokens-reused"})
+        if (gst_structure_get_int64(stats, name, &whole)) numbers[name] = whole;
+    gdouble real = 0;
+    for (const char* name : {"cache-threshold", "qos-load", "real-time-factor"})
+        if (gst_structure_get_double(stats, name, &real)) numbers[name] = real;
+    gst_structure_free(stats);
+    return numbers;
+}
 
 void on_frame(GstElement*, GstBuffer*, GstPad*, gpointer user) {
     auto* times = static_cast<Times*>(user);
     if (times->frames++ == 0) times->first = Clock::now();
+    if (times->quarter && times->frames % times->quarter == 0)
+        times->underruns.push_back(stats_of(times->source)["underruns"]);
 }
 
 // In the thread that posts it: waiting for the main thread would be counted as work of the element.
@@ -32,6 +57,16 @@ GstBusSyncReply on_message(GstBus*, GstMessage* message, gpointer user) {
         GstProgressType type;
         gst_message_parse_progress(message, &type, nullptr, nullptr);
         if (type == GST_PROGRESS_TYPE_COMPLETE) static_cast<Times*>(user)->loaded = Clock::now();
+    }
+    const GstStructure* s = gst_message_get_structure(message);
+    if (s && gst_structure_has_name(s, "motioncache-qos")) {
+        gint64 frame = 0;
+        double threshold = 0, load = 0;
+        gst_structure_get(s, "frame", G_TYPE_INT64, &frame, "cache-threshold", G_TYPE_DOUBLE, &threshold,
+                          "load", G_TYPE_DOUBLE, &load, nullptr);
+        auto* times = static_cast<Times*>(user);
+        const std::lock_guard lock(times->mutex);
+        times->thresholds.push_back({frame, threshold, load});
     }
     return GST_BUS_PASS;
 }
@@ -47,11 +82,18 @@ int main(int argc, char** argv) {
     GstElement* source = gst_element_factory_make("motioncachegen", nullptr);
     GstElement* filter = gst_element_factory_make("capsfilter", nullptr);
     GstElement* sink = gst_element_factory_make("fakesink", nullptr);
+    const bool encode = argc > 1 && std::string(argv[1]) == "--encode";
+    GstElement* encoder = gst_element_factory_make(encode ? "x264enc" : "identity", nullptr);
+    if (!encoder) {
+        std::cerr << "no element x264enc: install gstreamer1.0-plugins-ugly\n";
+        return 1;
+    }
+    if (encode) gst_util_set_object_arg(G_OBJECT(encoder), "speed-preset", "medium");
     if (!source || !filter || !sink) {
         std::cerr << "no element motioncachegen: start it with pipelines/benchmark.sh\n";
         return 1;
     }
-    for (int i = 1; i < argc; i++) {
+    for (int i = encode ? 2 : 1; i < argc; i++) {
         const std::string text = argv[i];
         const size_t equals = text.find('=');
         if (equals == std::string::npos) {
@@ -62,12 +104,16 @@ int main(int argc, char** argv) {
     }
     gst_util_set_object_arg(G_OBJECT(filter), "caps", "video/x-raw,format=I420");
     Times times;
+    times.source = source;
+    gint frames = 0;
+    g_object_get(source, "num-frames", &frames, nullptr);
+    times.quarter = frames / 4;
     g_object_set(sink, "signal-handoffs", TRUE, "sync", FALSE, nullptr);
     g_signal_connect(sink, "handoff", G_CALLBACK(on_frame), &times);
 
     GstElement* pipeline = gst_pipeline_new(nullptr);
-    gst_bin_add_many(GST_BIN(pipeline), source, filter, sink, nullptr);
-    if (!gst_element_link_many(source, filter, sink, nullptr)) {
+    gst_bin_add_many(GST_BIN(pipeline), source, filter, encoder, sink, nullptr);
+    if (!gst_element_link_many(source, filter, encoder, sink, nullptr)) {
         std::cerr << "the elements do not link\n";
         return 1;
     }
@@ -84,10 +130,13 @@ int main(int argc, char** argv) {
         std::cerr << error->message << "\n";
         g_error_free(error);
     } else {
-        std::cout << nlohmann::json{{"seconds", between(times.loaded, end)},
-                                    {"first_frame", between(times.loaded, times.first)},
-                                    {"frames", times.frames}}
-                  << std::endl;
+        nlohmann::json out = {{"seconds", between(times.loaded, end)},
+                              {"first_frame", between(times.loaded, times.first)},
+                              {"frames", times.frames},
+                              {"underruns", times.underruns},
+                              {"thresholds", times.thresholds}};
+        out["stats"] = stats_of(source);
+        std::cout << out << std::endl;
     }
     gst_message_unref(message);
     gst_element_set_state(pipeline, GST_STATE_NULL);

@@ -15,6 +15,7 @@
 
 #include "engine/model/npz.h"
 #include "engine/model/read_error.h"
+#include "engine/text/caption_cleaning.h"
 
 namespace mc::magi1 {
 
@@ -80,6 +81,12 @@ Caption first(const Caption& caption, int64_t most) {
 }
 
 } // namespace
+
+std::vector<int64_t> caption_ids(const std::string& prompt, const text::Tokenizer& tokenizer, int64_t most,
+                                 size_t* all) {
+    constexpr bool BYTES = false; // T5 v1.1's vocabulary has none: what it does not know is <unk>
+    return tokenizer.encode(text::clean_caption(prompt), static_cast<size_t>(most), BYTES, all);
+}
 
 at::Tensor Caption::counting() const {
     return at::index_select(rows, 0, mask.nonzero().view({-1}));

@@ -5,8 +5,16 @@
 #include <ATen/core/Tensor.h>
 #include <cstdint>
 #include <string>
+#include <vector>
+
+#include "engine/text/tokenizer.h"
 
 namespace mc::magi1 {
+
+// What the text encoder is given for a prompt: cleaned as in training, in at most `most` ids, the end token included.
+// all: as Tokenizer::encode. Throws MC_ERROR_SETTINGS as text::clean_caption.
+std::vector<int64_t> caption_ids(const std::string& prompt, const text::Tokenizer& tokenizer, int64_t most,
+                                 size_t* all = nullptr);
 
 // Rows of text, and which of them count.
 struct Caption {

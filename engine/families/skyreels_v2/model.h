@@ -30,6 +30,7 @@ struct Model final : session::Family {
     std::unique_ptr<session::Video> begin(session::Request request) const override;
     Planned planned() const; // points into this
     int64_t bytes() const override;
+    ModelFamily name() const override { return ModelFamily::SKYREELS_V2; }
 
     model::TransformerConfig transformer_config;
     model::VaeConfig vae_config;

@@ -46,7 +46,7 @@ Settings complete(const session::Request& r, const ModelFacts& model) {
     const model::GenerationDefaults& d = model.defaults;
     const model::TransformerConfig& transformer = model.transformer;
     const model::VaeConfig& vae = model.vae;
-    check_ranges(r);
+    check_fields(r, ModelFamily::SKYREELS_V2);
     Settings s;
     s.prompt = text::clean_prompt(r.prompt.value_or(""));
     if (s.prompt.empty())

@@ -115,6 +115,9 @@ SkyReelsVideo::SkyReelsVideo(const Model& m, Request r) : model(m), request(std:
     outline_.width = settings.width;
     outline_.height = settings.height;
     outline_.cache = settings.cache.kind();
+    const int64_t window_latents = windows.count > 1 ? settings.length.windows[1] - overlap_latents(settings, 1)
+                                                     : settings.length.latent_frames;
+    outline_.window_chunks = int(std::max<int64_t>(1, window_latents / settings.causal_block_size));
     outline_.changes = true;
     outline_.guided = settings.guidance_scale > 1;
     made_with = std::make_shared<const MadeWith>(MadeWith{

@@ -16,6 +16,7 @@
 
 #include "engine/error.h"
 #include "engine/networks/vit_vae/tiles.h"
+#include "engine/processor.h"
 
 namespace mc::vit_vae {
 
@@ -194,6 +195,7 @@ VitVae::~VitVae() = default;
 
 at::Tensor VitVae::encode(const at::Tensor& video, const Tiles& tiles, Cancel cancel, int64_t* flop) const {
     c10::InferenceMode inference;
+    const LibraryThreads threads(thread_count()); // nearly all of it is the library's
     const Impl& s = *impl_;
     const auto& [frames, rows, columns] = s.config.patch;
     if (video.dim() != 4 || video.size(0) != 3 || video.numel() == 0 || video.size(2) % rows ||
@@ -235,6 +237,7 @@ at::Tensor VitVae::encode(const at::Tensor& video, const Tiles& tiles, Cancel ca
 
 at::Tensor VitVae::decode(const at::Tensor& latents, const Tiles& tiles, Cancel cancel, int64_t* flop) const {
     c10::InferenceMode inference;
+    const LibraryThreads threads(thread_count()); // nearly all of it is the library's
     const Impl& s = *impl_;
     const auto& [frames, rows, columns] = s.config.patch;
     if (latents.dim() != 4 || latents.size(0) != s.config.latent_channels || latents.numel() == 0)

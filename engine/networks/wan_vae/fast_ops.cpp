@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "engine/networks/wan_vae/fast_ops.h"
 
-#include <ATen/Parallel.h>
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/empty.h>
@@ -9,7 +8,9 @@
 #include <ATen/ops/zeros.h>
 #include <ATen/ops/zeros_like.h>
 #include <algorithm>
+#include <c10/core/InferenceMode.h>
 
+#include "engine/processor.h"
 #include "kernels/conv.h"
 #include "kernels/kernels.h"
 
@@ -55,9 +56,9 @@ Reach reach_of(Kernel kernel) {
 void run_rows(const std::vector<kernels::Conv>& jobs, const float* gamma) {
     const auto rows = static_cast<int64_t>(jobs[0].rows), columns = static_cast<int64_t>(jobs[0].columns);
     // So many that the weights are not fetched for every row, and few enough that every thread has some.
-    const int64_t per_thread = (rows + at::get_num_threads() - 1) / at::get_num_threads();
+    const int64_t per_thread = (rows + thread_count() - 1) / thread_count();
     const int64_t group = std::min(std::max<int64_t>(512 / columns, 1), per_thread);
-    at::parallel_for(0, (rows + group - 1) / group, 1, [&](int64_t begin, int64_t end) {
+    parallel_for(0, (rows + group - 1) / group, 1, [&](int64_t begin, int64_t end) {
         for (int64_t g = begin; g < end; g++)
             for (kernels::Conv job : jobs) {
                 const int64_t first = g * group;
@@ -151,7 +152,7 @@ Frame FastOps::norm_silu(const at::Tensor& gamma, const Frame& x) {
     const Inside i(x);
     const float *from = x.const_data_ptr<float>(), *g = gamma.const_data_ptr<float>();
     float* to = y.mutable_data_ptr<float>();
-    at::parallel_for(0, i.height, std::max<int64_t>(1, 4096 / i.width), [&](int64_t begin, int64_t end) {
+    parallel_for(0, i.height, std::max<int64_t>(1, 4096 / i.width), [&](int64_t begin, int64_t end) {
         for (int64_t r = begin; r < end; r++)
             kernels::channel_norm(from + i.offset(r, 0), g, to + i.offset(r, 0), i.width, i.channels, true);
     });
@@ -229,7 +230,7 @@ void FastOps::add_attention(const Attention& a, Frame& onto) {
     flop += 2 * tokens * channels * 4 * channels + 4 * tokens * tokens * channels;
     // The result, and what the library's threads work in: a tile of scores and one of the result each.
     const int64_t tile = std::min<int64_t>(tokens, tokens >= 768 ? 256 : tokens >= 192 ? 64 : 32);
-    const int64_t workspace = at::get_num_threads() * tile * (std::min<int64_t>(tokens, 512) + 2 + channels);
+    const int64_t workspace = thread_count() * tile * (std::min<int64_t>(tokens, 512) + 2 + channels);
     const int64_t scratch = sizeof(float) * (tokens * (channels + 1) + workspace);
     scratch_bytes_ = std::max(scratch_bytes_, scratch);
     if (measure_) return;
@@ -250,7 +251,17 @@ void FastOps::add_attention(const Attention& a, Frame& onto) {
                               rows + r * i.width * channels, i.width, channels, false);
     point(a.qkv, rows, i.width * channels, qkv.mutable_data_ptr<float>(), i.width * 3 * channels, false);
     const std::vector<at::Tensor> parts = qkv.unsqueeze(0).chunk(3, 3);
-    const at::Tensor mixed = at::scaled_dot_product_attention(parts[0], parts[1], parts[2]).contiguous();
+    // Queries in blocks, whoever takes them: many enough for the library to work on large tiles.
+    const int64_t block = tokens < 3072 ? 64 : 768;
+    const at::Tensor mixed = at::empty({1, 1, tokens, channels}, at::kFloat);
+    parallel_for(0, (tokens + block - 1) / block, 1, [&](int64_t begin, int64_t end) {
+        c10::InferenceMode guard; // which threads do not inherit
+        for (int64_t b = begin; b < end; b++) {
+            const int64_t first = b * block, n = std::min(block, tokens - first);
+            const at::Tensor queries = parts[0].narrow(2, first, n);
+            mixed.narrow(2, first, n).copy_(at::scaled_dot_product_attention(queries, parts[1], parts[2]));
+        }
+    });
     point(a.proj, mixed.const_data_ptr<float>(), i.width * channels, picture, i.row, true);
 }
 

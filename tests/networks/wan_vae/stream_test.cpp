@@ -3,9 +3,9 @@
 // a cancel is noticed soon, wrong input is an error.
 #include "tests/check.h"
 
+#include "engine/processor.h"
 #include "tests/networks/wan_vae/vaes.h"
 
-#include <ATen/Parallel.h>
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/cat.h>
 
@@ -48,16 +48,16 @@ TEST(chunking_changes_no_bit) {
 }
 
 TEST(threads_change_no_bit) {
-    const int before = at::get_num_threads();
+    const int before = thread_count();
     const auto vae = demo().vae();
     const at::Tensor latents = noise({16, 3, 5, 7});
     const at::Tensor video = vae->decoder()->decode(latents), encoded = vae->encode(video);
     for (int threads : {1, 2, 3}) {
-        at::set_num_threads(threads);
+        set_thread_count(threads);
         CHECK(vae->decoder()->decode(latents).equal(video));
         CHECK(vae->encode(video).equal(encoded));
     }
-    at::set_num_threads(before);
+    set_thread_count(before);
 }
 
 TEST(fast_equals_plain) {
