@@ -6,16 +6,15 @@
 
 namespace mc {
 
-static std::atomic<const kernels::rows::Launchers*>& entry(c10::DeviceType type) {
-    static std::array<std::atomic<const kernels::rows::Launchers*>, c10::COMPILE_TIME_MAX_DEVICE_TYPES>
-        table{};
+static std::atomic<const kernels::Launchers*>& entry(c10::DeviceType type) {
+    static std::array<std::atomic<const kernels::Launchers*>, c10::COMPILE_TIME_MAX_DEVICE_TYPES> table{};
     return table.at(static_cast<size_t>(type));
 }
 
-const kernels::rows::Launchers* row_kernels(c10::DeviceType type) {
+const kernels::Launchers* device_kernels(c10::DeviceType type) {
     return entry(type);
 }
-void register_row_kernels(c10::DeviceType type, const kernels::rows::Launchers* launchers) {
+void register_kernels(c10::DeviceType type, const kernels::Launchers* launchers) {
     entry(type) = launchers;
 }
 

@@ -12,6 +12,7 @@
 #include <string>
 #include <typeinfo>
 
+#include "kernels/cuda/picture_kernels.h"
 #include "kernels/cuda/row_kernels.h"
 
 namespace {
@@ -70,19 +71,26 @@ std::string fault(int device, McStatus& status) {
 
 } // namespace
 
-const mc::kernels::rows::Launchers* mc_cuda_row_kernels() {
+const mc::kernels::Launchers* mc_cuda_kernels() {
+    namespace kernels = mc::kernels;
     namespace cuda = mc::kernels::cuda;
-    static const mc::kernels::rows::Launchers launchers{
-        true,
-        [](const mc::kernels::rows::ResidualNorm& a) {
-            C10_CUDA_CHECK(cuda::residual_norm(a, c10::cuda::getCurrentCUDAStream()));
-        },
-        [](const mc::kernels::rows::Projection& a) {
-            C10_CUDA_CHECK(cuda::project(a, c10::cuda::getCurrentCUDAStream()));
-        },
-        [](const mc::kernels::Reuse& a) { C10_CUDA_CHECK(cuda::reuse(a, c10::cuda::getCurrentCUDAStream())); },
-        [](const mc::kernels::rows::Change& a) {
-            C10_CUDA_CHECK(cuda::change(a, c10::cuda::getCurrentCUDAStream()));
+    using c10::cuda::getCurrentCUDAStream;
+    static const kernels::Launchers launchers{
+        {true,
+         [](const kernels::rows::ResidualNorm& a) { C10_CUDA_CHECK(cuda::residual_norm(a, getCurrentCUDAStream())); },
+         [](const kernels::rows::Projection& a) { C10_CUDA_CHECK(cuda::project(a, getCurrentCUDAStream())); },
+         [](const kernels::Reuse& a) { C10_CUDA_CHECK(cuda::reuse(a, getCurrentCUDAStream())); },
+         [](const kernels::rows::Change& a) { C10_CUDA_CHECK(cuda::change(a, getCurrentCUDAStream())); }},
+        [](const kernels::PictureTo& a) {
+            const cudaStream_t stream = getCurrentCUDAStream();
+            switch (a.format) {
+            case kernels::PictureTo::I420:
+                return C10_CUDA_CHECK(cuda::picture_to_i420(a.from, a.planes, a.strides, stream));
+            case kernels::PictureTo::NV12:
+                return C10_CUDA_CHECK(cuda::picture_to_nv12(a.from, a.planes, a.strides, stream));
+            case kernels::PictureTo::RGB:
+                return C10_CUDA_CHECK(cuda::picture_to_rgb(a.from, a.planes[0], a.strides[0], stream));
+            }
         }};
     return &launchers;
 }

@@ -6,7 +6,7 @@
 #include <cstddef>
 
 #include "engine/motioncache.h"
-#include "kernels/rows/rows.h"
+#include "kernels/launchers.h"
 
 extern "C" {
 
@@ -16,5 +16,5 @@ extern "C" {
 MC_API McStatus mc_cuda_open(int device, char* message, size_t size);
 
 // This program's kernels for CUDA devices.
-MC_API const mc::kernels::rows::Launchers* mc_cuda_row_kernels();
+MC_API const mc::kernels::Launchers* mc_cuda_kernels();
 }

@@ -35,13 +35,13 @@ at::Device open_cuda(int index, const std::string& module) {
     if (!open)
         throw Error(MC_ERROR_DEVICE, module + " is not the CUDA module of this program; install it again",
                     dlerror());
-    auto kernels = reinterpret_cast<decltype(&mc_cuda_row_kernels)>(dlsym(library, "mc_cuda_row_kernels"));
+    auto kernels = reinterpret_cast<decltype(&mc_cuda_kernels)>(dlsym(library, "mc_cuda_kernels"));
     if (!kernels)
         throw Error(MC_ERROR_DEVICE, module + " is of another version of this program; install it again", dlerror());
     char message[1024];
     if (McStatus status = open(index, message, sizeof message); status != MC_OK)
         throw Error(status, message, module);
-    register_row_kernels(at::kCUDA, kernels());
+    register_kernels(at::kCUDA, kernels());
     return at::Device(at::kCUDA, c10::DeviceIndex(index));
 }
 

@@ -12,8 +12,9 @@ namespace rows = kernels::rows;
 
 RowOps::RowOps(at::Device device, int64_t width, int64_t head, double eps) : head_(head), eps_(eps) {
     const auto eights = [](int64_t n) { return n % static_cast<int64_t>(rows::EIGHT) == 0; };
-    if (eights(width) && eights(head) && width <= static_cast<int64_t>(rows::MOST_WIDTH))
-        launch_ = row_kernels(device.type());
+    if (eights(width) && eights(head) && width <= static_cast<int64_t>(rows::MOST_WIDTH)) {
+        if (const kernels::Launchers* own = device_kernels(device.type())) launch_ = &own->rows;
+    }
 }
 
 // ---- in ATen ----

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // The C API over Family, Session and Frames: translates, and keeps exceptions inside.
+#include <atomic>
 #include <c10/core/InferenceMode.h>
 #include <c10/util/Exception.h>
 #include <cstring>
@@ -7,17 +8,22 @@
 
 #include "engine/motioncache.h"
 #include "engine/request/c_request.h"
+#include "engine/session/pictures.h"
 #include "engine/session/session.h"
-#include "kernels/kernels.h"
 
 struct McModel {
     std::shared_ptr<const mc::session::Family> loaded;
 };
 struct McSession {
     std::unique_ptr<mc::session::Session> session;
+    std::shared_ptr<std::atomic<int>> out = std::make_shared<std::atomic<int>>(0); // chunks handed out and not yet freed
 };
 struct McFrames {
-    mc::session::Frames frames;
+    mc::session::Pictures pictures;
+    int64_t first;
+    std::shared_ptr<const mc::MadeWith> made_with;
+    std::shared_ptr<std::atomic<int>> out;
+    ~McFrames() { --*out; }
 };
 
 namespace {
@@ -208,8 +214,10 @@ void mc_session_free(McSession* session) {
 
 McFrames* mc_session_next(McSession* session, McError* error) {
     return guarded(error, [&]() -> McFrames* {
-        auto frames = session->session->next();
-        return frames ? new McFrames{{frames->pixels.contiguous(), frames->first, frames->made_with}} : nullptr;
+        auto frames = session->session->next(*session->out < mc::session::CHUNKS_ON_DEVICE);
+        if (!frames) return nullptr;
+        ++*session->out;
+        return new McFrames{mc::session::Pictures(frames->pixels), frames->first, frames->made_with, session->out};
     });
 }
 
@@ -231,34 +239,29 @@ void mc_session_clear_updates(McSession* session) {
 }
 
 void mc_frames_made_with(const McFrames* frames, McMadeWith* out) {
-    const mc::MadeWith& m = *frames->frames.made_with;
+    const mc::MadeWith& m = *frames->made_with;
     const McMadeWith full{out->struct_size,   m.update,         m.prompt.c_str(), m.negative_prompt.c_str(),
                           m.guidance_scale, m.cache_threshold};
     std::memcpy(out, &full, std::min(out->struct_size, sizeof full));
 }
 
 int mc_frames_count(const McFrames* frames) {
-    return static_cast<int>(frames->frames.pixels.size(1));
+    return static_cast<int>(frames->pictures.count());
 }
 int64_t mc_frames_first(const McFrames* frames) {
-    return frames->frames.first;
+    return frames->first;
 }
 
 void mc_frames_write(const McFrames* f, int index, McPixelFormat format, uint8_t* const planes[3],
                      const int strides[3]) {
-    const at::Tensor& t = f->frames.pixels; // [3, n, H, W]
-    size_t height = t.size(2), width = t.size(3);
-    mc::kernels::Picture picture{t.const_data_ptr<float>() + index * height * width,
-                                 static_cast<size_t>(t.stride(0)), width, height};
+    using Format = mc::session::Pictures::Format;
+    const Format as = format == MC_I420 ? Format::I420 : format == MC_NV12 ? Format::NV12 : Format::RGB;
     size_t s[3] = {};
     for (int p = 0, n = format == MC_RGB ? 1 : format == MC_NV12 ? 2 : 3; p < n; p++) s[p] = strides[p];
-    switch (format) {
-    case MC_I420:
-        return mc::kernels::picture_to_i420(picture, planes, s);
-    case MC_NV12:
-        return mc::kernels::picture_to_nv12(picture, planes, s);
-    case MC_RGB:
-        return mc::kernels::picture_to_rgb(picture, planes[0], s[0]);
+    try {
+        f->pictures.write(index, as, planes, s);
+    } catch (const std::exception&) { // a device that is lost, as mc_session_next will tell
+        f->pictures.write_black(as, planes, s);
     }
 }
 

@@ -31,9 +31,12 @@ struct Outline {
     bool guided = false;  // guidance_scale above 1 is possible
 };
 
+// Chunks whose frames may stay on a device until they are written; plans of memory count them. More go to the CPU.
+constexpr int CHUNKS_ON_DEVICE = 3;
+
 // The next frames that will not change any more.
 struct Chunk {
-    at::Tensor pixels;         // [3, n, H, W] float32 on the CPU, n > 0, not clamped
+    at::Tensor pixels;         // [3, n, H, W] float32 on the CPU or the model's device, n > 0, not clamped
     sampler::ChunkCount count; // of its turns so far; the meter is told where more follow
     std::shared_ptr<const MadeWith> made_with = {}; // null: the request
 };

@@ -52,7 +52,7 @@ Session::~Session() {
     video_.reset();
 }
 
-std::optional<Frames> Session::next() {
+std::optional<Frames> Session::next(bool stay) {
     c10::InferenceMode guard;
     const InStream in_stream(stream_);
     set_thread_count(family_->placement.threads);
@@ -60,11 +60,11 @@ std::optional<Frames> Session::next() {
     std::optional<Frames> frames;
     with_memory_told(family_->placement.device, "This video", video_->outline().bytes,
                      "ask for a smaller picture, a smaller base-num-frames or fewer frames.",
-                     [&] { frames = make_next(); });
+                     [&] { frames = make_next(stay); });
     return frames;
 }
 
-std::optional<Frames> Session::make_next() {
+std::optional<Frames> Session::make_next(bool stay) {
     const int64_t total = video_->outline().frames;
     while (total < 0 || delivered_ < total) {
         cancel_.check();
@@ -73,11 +73,13 @@ std::optional<Frames> Session::make_next() {
             if (!video_->step(meter_)) break;
             continue;
         }
-        if (!at::isfinite(chunk->pixels.sum()).item<bool>())
+        const int64_t made = chunk->pixels.size(1), count = total < 0 ? made : std::min(made, total - delivered_);
+        at::Tensor pixels = chunk->pixels.narrow(1, 0, count).clamp(-1, 1).contiguous();
+        if (!stay) pixels = pixels.cpu();
+        if (!at::isfinite(chunk->pixels.sum()).item<bool>()) // behind all else that was asked of a device, so it waits for that
             throw Error(MC_ERROR_NUMBERS,
                         "The VAE produced NaN or infinity; its weights are damaged: fetch the file again.");
-        const int64_t made = chunk->pixels.size(1), count = total < 0 ? made : std::min(made, total - delivered_);
-        Frames result{chunk->pixels.narrow(1, 0, count).clamp(-1, 1), delivered_,
+        Frames result{pixels, delivered_,
                       chunk->made_with ? chunk->made_with : request_};
         delivered_ += count;
         meter_.deliver({result.first, count, chunk->count});

@@ -11,7 +11,7 @@
 namespace mc::session {
 
 struct Frames {
-    at::Tensor pixels; // [3, n, H, W] float32 in [-1, 1], on the CPU
+    at::Tensor pixels; // [3, n, H, W] float32 in [-1, 1], done
     int64_t first;     // index of the first one in the video
     std::shared_ptr<const MadeWith> made_with = {};
 };
@@ -21,7 +21,8 @@ class Session {
     // Throws mc::Error: MC_ERROR_SETTINGS for what cannot work, MC_ERROR_MEMORY with needed and free bytes.
     Session(std::shared_ptr<const Family> family, Request request);
     ~Session();
-    std::optional<Frames> next();                              // empty: all were delivered
+    // Empty: all were delivered. Pixels come on the CPU, or with `stay` where the model's device made them.
+    std::optional<Frames> next(bool stay = false);
     // From any thread: what is set of the fields that may change while a video is made (Field::while_playing) counts from
     // the next chunk on that starts; with `frames` behind those queued before (Changes). Returns the number of the change.
     // Throws MC_ERROR_SETTINGS for what cannot be, and nothing changes.
@@ -33,7 +34,7 @@ class Session {
     transformer::CallCount calls() const;
 
   private:
-    std::optional<Frames> make_next();
+    std::optional<Frames> make_next(bool stay);
 
     std::shared_ptr<const Family> family_; // outlives the video
     const std::optional<c10::Stream> stream_; // of a device: whatever thread calls

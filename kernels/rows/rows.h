@@ -52,7 +52,7 @@ struct Change {
     Store store;
 };
 
-// Of a device: each is asked of it in the calling thread's current stream, and throws what the device's library throws.
+// See kernels/launchers.h.
 struct Launchers {
     // Whether the device's library ends a product in GELU by tanh where it is asked to (cuBLASLt does).
     bool products_end_in_gelu;

@@ -39,7 +39,7 @@ extern Counts counts;
 std::map<std::string, int64_t> take_bytes();
 
 // Without them the device has ATen's operators alone, as one has that brings no kernels of its own.
-void use_row_kernels(bool use);
+void use_kernels(bool use);
 
 struct Use {
     size_t used, reserved, most, allocations; // reserved: used, and freed but kept; most: of `used`

@@ -114,7 +114,7 @@ void equals_plain(Precision precision, cache::Reuse reuse, double limit) {
         const auto& work = history.rows[row];
         plain.forward(x, timesteps, m.text, work);
         for (Window* w : {&kernels, &aten}) {
-            fake::use_row_kernels(w == &kernels);
+            fake::use_kernels(w == &kernels);
             const int64_t uploads = fake::counts.uploads, waits = fake::counts.waits;
             w->prepare(timesteps);
             w->wait();
@@ -139,7 +139,7 @@ void equals_plain(Precision precision, cache::Reuse reuse, double limit) {
             }
             for (int b = 0; b < 2; b++) near(w->keys_values(b, 7).first, plain.keys_values(b, 7).first);
         }
-        fake::use_row_kernels(true);
+        fake::use_kernels(true);
     }
     CHECK(kernels.flop() <= plain.flop());
     CHECK_NEAR(double(kernels.flop()) / double(plain.flop()), 1, 0.005);
@@ -204,7 +204,7 @@ TEST(what_moves_between_products) {
                       {"row kernels, a fifth of the tokens", false, true, true, 120}};
     double before = 1e9;
     for (const auto& way : ways) {
-        fake::use_row_kernels(way.kernels);
+        fake::use_kernels(way.kernels);
         Window window(*m.t, shape);
         window.use_plain(way.plain);
         window.forward(x, timesteps, m.text, dense);
@@ -225,7 +225,7 @@ TEST(what_moves_between_products) {
         if (!way.sparse) CHECK(all < before);
         before = all;
     }
-    fake::use_row_kernels(true);
+    fake::use_kernels(true);
 }
 
 int main(int argc, char** argv) {

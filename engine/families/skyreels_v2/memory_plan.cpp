@@ -6,6 +6,7 @@
 
 #include "engine/error.h"
 #include "engine/networks/t5/encoder.h"
+#include "engine/session/family.h"
 
 namespace mc::skyreels_v2 {
 
@@ -45,6 +46,11 @@ MemoryPlan plan_memory(const Settings& settings, const Windows& windows, const P
     const int64_t chunk = std::max(settings.causal_block_size, by_pixels ? overlap_latents(settings, 1) : 1);
     plan.vae = model.vae.decode_bytes(chunk, h, w);
     if (by_pixels) plan.vae = std::max(plan.vae, model.vae.encode_bytes(settings.overlap_history, h, w));
+    if (!model.device.is_cpu()) { // frames that are not yet written, and those that the next window begins with
+        const int64_t frames = session::CHUNKS_ON_DEVICE * chunk * model.facts.vae.temporal_factor +
+                               (by_pixels ? settings.overlap_history : 0);
+        plan.vae += frames * 3 * 4 * settings.width * settings.height;
+    }
     if (model.text_device == model.device)
         plan.text = text::T5Encoder::encode_bytes(model.text, model.precision, model.device, c.text_rows);
     return plan;

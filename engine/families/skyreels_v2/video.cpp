@@ -370,7 +370,8 @@ at::Tensor SkyReelsVideo::decode(int begin, int end, Meter& meter) {
                              ? ": fetch the files again."
                              : " or do not suit precision bfloat16: try precision=float32, else fetch the "
                                "files again."));
-    at::Tensor frames = decoder->decode(latents, request.cancel).to(at::kCPU);
+    at::Tensor frames = decoder->decode(latents, request.cancel);
+    wait_for(model.placement.device); // so that its time is told
     int64_t drop = std::min(skip, frames.size(1));
     skip -= drop;
     meter.update([&](Stats& s) {

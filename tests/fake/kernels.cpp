@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-// The fake device's row kernels: the arithmetic of kernels/rows, one thread a row, on the shadow of the device's memory.
+// The fake device's kernels: the arithmetic of kernels/rows, one thread a row, and of pictures, on the shadow of the device's
+// memory.
 #include <set>
 
 #include "engine/device_kernels.h"
@@ -75,13 +76,23 @@ void change(const rows::Change& given) {
     add_bytes("change", bytes_of(2 * a.rows * a.width, a.store));
 }
 
-const rows::Launchers launchers{true, residual_norm, project, reuse, change};
-const bool registered = (use_row_kernels(true), true);
+void picture(const kernels::PictureTo& given) {
+    counts.kernels++;
+    kernels::PictureTo a = given;
+    bring(a.from.rgb);
+    for (uint8_t*& plane : a.planes) bring(plane, true);
+    if (a.format == kernels::PictureTo::I420) kernels::picture_to_i420(a.from, a.planes, a.strides);
+    if (a.format == kernels::PictureTo::NV12) kernels::picture_to_nv12(a.from, a.planes, a.strides);
+    if (a.format == kernels::PictureTo::RGB) kernels::picture_to_rgb(a.from, a.planes[0], a.strides[0]);
+}
+
+const kernels::Launchers launchers{{true, residual_norm, project, reuse, change}, picture};
+const bool registered = (use_kernels(true), true);
 
 } // namespace
 
-void use_row_kernels(bool use) {
-    register_row_kernels(KIND, use ? &launchers : nullptr);
+void use_kernels(bool use) {
+    register_kernels(KIND, use ? &launchers : nullptr);
 }
 
 } // namespace mc::fake
