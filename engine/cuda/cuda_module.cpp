@@ -41,8 +41,9 @@ std::string fault(int device, McStatus& status) {
     // LibTorch asks once for its part for CUDA, some operations on the CPU among those that ask, and keeps the answer.
     const at::CUDAHooksInterface& hooks = at::detail::getCUDAHooks();
     if (typeid(hooks) == typeid(at::CUDAHooksInterface))
-        return name + ": LibTorch has worked on the CPU in this program and settled that there is no GPU; open the GPU "
-                      "before anything else, in a new process";
+        return name +
+               ": LibTorch has worked on the CPU in this program and settled that there is no GPU; open the GPU "
+               "before anything else, in a new process";
     int driver = 0;
     if (cudaDriverGetVersion(&driver) != cudaSuccess || driver == 0)
         return name + ": NVIDIA's driver is not installed; install one for CUDA " + version(OLDEST_DRIVER) +
@@ -77,10 +78,14 @@ const mc::kernels::Launchers* mc_cuda_kernels() {
     using c10::cuda::getCurrentCUDAStream;
     static const kernels::Launchers launchers{
         {true,
-         [](const kernels::rows::ResidualNorm& a) { C10_CUDA_CHECK(cuda::residual_norm(a, getCurrentCUDAStream())); },
+         [](const kernels::rows::ResidualNorm& a) {
+             C10_CUDA_CHECK(cuda::residual_norm(a, getCurrentCUDAStream()));
+         },
          [](const kernels::rows::Projection& a) { C10_CUDA_CHECK(cuda::project(a, getCurrentCUDAStream())); },
          [](const kernels::Reuse& a) { C10_CUDA_CHECK(cuda::reuse(a, getCurrentCUDAStream())); },
-         [](const kernels::rows::Change& a) { C10_CUDA_CHECK(cuda::change(a, getCurrentCUDAStream())); }},
+         [](const kernels::rows::Change& a) { C10_CUDA_CHECK(cuda::change(a, getCurrentCUDAStream())); },
+         [](const kernels::rows::Codes& a) { C10_CUDA_CHECK(cuda::quantize(a, getCurrentCUDAStream())); },
+         [](const kernels::rows::Codes& a) { C10_CUDA_CHECK(cuda::restore(a, getCurrentCUDAStream())); }},
         [](const kernels::PictureTo& a) {
             const cudaStream_t stream = getCurrentCUDAStream();
             switch (a.format) {

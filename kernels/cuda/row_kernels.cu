@@ -2,6 +2,7 @@
 #include "kernels/cuda/row_kernels.h"
 
 #include "kernels/rows/change.h"
+#include "kernels/rows/codes.h"
 #include "kernels/rows/residual_norm.h"
 #include "kernels/rows/reuse.h"
 #include "kernels/rows/rms_rope.h"
@@ -16,6 +17,14 @@ struct Warp {
     __device__ float sum(float mine) const {
 #pragma unroll
         for (unsigned mask = lanes_of_warp / 2; mask; mask /= 2) mine += __shfl_xor_sync(~0u, mine, mask);
+        return mine;
+    }
+    __device__ float most(float mine) const {
+#pragma unroll
+        for (unsigned mask = lanes_of_warp / 2; mask; mask /= 2) {
+            const float other = __shfl_xor_sync(~0u, mine, mask);
+            mine = mine != mine || other <= mine ? mine : other;
+        }
         return mine;
     }
     __device__ bool first() const { return threadIdx.x == 0; }
@@ -72,6 +81,19 @@ __global__ void change_rows(rows::Change a) {
     if (r < a.rows) rows::change<T>(a, r, lanes);
 }
 
+template <class T>
+__global__ void quantize_groups(rows::Codes a) {
+    const size_t i = blockIdx.x * rows_of_block + threadIdx.y, groups = a.width / a.group;
+    Holding<1> lanes;
+    if (i < a.count * groups) rows::quantize<T>(a, i / groups, i % groups, lanes);
+}
+template <class T>
+__global__ void restore_rows(rows::Codes a) {
+    const size_t r = blockIdx.x * rows_of_block + threadIdx.y;
+    Passing lanes;
+    if (r < a.count) rows::restore<T>(a, r, lanes);
+}
+
 template <class F>
 cudaError_t typed(Store store, const F& body) {
     store == Store::BF16 ? body(static_cast<bf16*>(nullptr)) : body(static_cast<float*>(nullptr));
@@ -119,6 +141,18 @@ cudaError_t reuse(const Reuse& a, cudaStream_t stream) {
 cudaError_t change(const rows::Change& a, cudaStream_t stream) {
     if (!a.rows) return cudaSuccess;
     return typed(a.store, [&]<class T>(T*) { MC_LAUNCH(change_rows<T>, blocks_of(a.rows), block, stream, a); });
+}
+
+cudaError_t quantize(const rows::Codes& a, cudaStream_t stream) {
+    if (!a.count) return cudaSuccess;
+    if (a.group > 256) return cudaErrorInvalidValue;
+    return typed(a.store, [&]<class T>(T*) {
+        MC_LAUNCH(quantize_groups<T>, blocks_of(a.count * (a.width / a.group)), block, stream, a);
+    });
+}
+cudaError_t restore(const rows::Codes& a, cudaStream_t stream) {
+    if (!a.count) return cudaSuccess;
+    return typed(a.store, [&]<class T>(T*) { MC_LAUNCH(restore_rows<T>, blocks_of(a.count), block, stream, a); });
 }
 
 } // namespace mc::kernels::cuda

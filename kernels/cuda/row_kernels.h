@@ -13,5 +13,7 @@ cudaError_t residual_norm(const rows::ResidualNorm& a, cudaStream_t stream);
 cudaError_t project(const rows::Projection& a, cudaStream_t stream);
 cudaError_t reuse(const Reuse& a, cudaStream_t stream);
 cudaError_t change(const rows::Change& a, cudaStream_t stream);
+cudaError_t quantize(const rows::Codes& a, cudaStream_t stream);
+cudaError_t restore(const rows::Codes& a, cudaStream_t stream);
 
 } // namespace mc::kernels::cuda

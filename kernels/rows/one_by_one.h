@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "kernels/rows/change.h"
+#include "kernels/rows/codes.h"
 #include "kernels/rows/residual_norm.h"
 #include "kernels/rows/reuse.h"
 #include "kernels/rows/rms_rope.h"
@@ -33,6 +34,19 @@ inline void reuse(const Reuse& a) {
 }
 inline void change(const Change& a) {
     one_by_one(a.rows, a.store, [&]<class T>(T*, size_t r, One& lanes) { change<T>(a, r, lanes); });
+}
+
+inline void quantize(const Codes& a) {
+    one_by_one(a.count, a.store, [&]<class T>(T*, size_t r, One& lanes) {
+        for (size_t g = 0; g < a.width / a.group; g++) quantize<T>(a, r, g, lanes);
+    });
+}
+// Rows may be wider than what is held elsewhere.
+inline void restore(const Codes& a) {
+    std::vector<float> held(a.width);
+    One lanes{held.data()};
+    for (size_t r = 0; r < a.count; r++)
+        a.store == Store::BF16 ? restore<bf16>(a, r, lanes) : restore<float>(a, r, lanes);
 }
 
 } // namespace mc::kernels::rows

@@ -31,10 +31,10 @@ MC_HOST_DEVICE inline bf16 narrow(float x) {
 #endif
 }
 
-// What one load or store of 16 bytes takes.
-template <class T>
-struct alignas(16) Packet {
-    T at[16 / sizeof(T)];
+// What one load or store takes, of 16 bytes where nothing else is said.
+template <class T, size_t N = 16 / sizeof(T)>
+struct alignas(N * sizeof(T)) Packet {
+    T at[N];
 };
 
 MC_HOST_DEVICE inline void load(const float* from, float* v) {
@@ -78,7 +78,8 @@ struct One {
         for (size_t i = 0; i < width; i += EIGHT) body(i, held + i);
     }
     float sum(float mine) const { return mine; }
-    bool first() const { return true; } // of those who work on the row
+    float most(float mine) const { return mine; } // a NaN where one has it
+    bool first() const { return true; }           // of those who work on the row
 };
 
 } // namespace mc::kernels::rows

@@ -52,6 +52,17 @@ struct Change {
     Store store;
 };
 
+// Numbers of eight bits, each `group` of a row's elements with a scale of its own: in = scale code, code in [-127, 127].
+// Where slots are given, row r lies at row slot[r] of all that is read and written.
+struct Codes {
+    void* rows;                 // [., width]: read by `quantize`, written by `restore`
+    int8_t* code;               // [., width], without gaps
+    float* scale;               // [., width / group]
+    const int32_t* slot;        // [count] or nullptr
+    size_t count, width, group; // group: a multiple of 8, which divides the width
+    Store store;                // of rows, which have no gaps
+};
+
 // See kernels/launchers.h.
 struct Launchers {
     // Whether the device's library ends a product in GELU by tanh where it is asked to (cuBLASLt does).
@@ -60,6 +71,8 @@ struct Launchers {
     void (*project)(const Projection&);
     void (*reuse)(const Reuse&);
     void (*change)(const Change&);
+    void (*quantize)(const Codes&); // groups of at most 256
+    void (*restore)(const Codes&);
 };
 
 } // namespace mc::kernels::rows

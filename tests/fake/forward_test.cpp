@@ -30,10 +30,11 @@ struct Model {
     at::Generator generator = at::make_generator<at::CPUGeneratorImpl>(3);
     std::vector<const TextContext*> text;
 
-    explicit Model(Precision precision) {
+    explicit Model(Precision precision, bool in_bytes = false) {
         model::TransformerConfig config;
         auto tensors = model::open_transformer(demo, config);
-        t = std::make_unique<Transformer>(Weights(*tensors, fake::device()), config, precision);
+        t = std::make_unique<Transformer>(Weights(*tensors, fake::device()), config, precision, std::nullopt,
+                                          in_bytes);
         auto context = [&](int64_t n) {
             return t->text_context(at::randn({n, config.text_width}, generator));
         };
@@ -172,6 +173,59 @@ TEST(whole_windows_equal_plain) {
         for (Window* w : {&plain, &device}) w->forward(x, {300, 300, 620, 620, 999, 999}, m.text, both);
         for (int b = 0; b < 2; b++) CHECK_NEAR(relative(device.velocity(b), plain.velocity(b)), 0, 1e-5);
     }
+}
+
+// What eight bits cost: weights, keys and values, both; against float32, through rows that look at what was kept. The same
+// from ATen's operators.
+TEST(eight_bits) {
+    c10::InferenceMode guard;
+    const Window::Shape whole = shape_of(Attention::KV);
+    Window::Shape bytes = whole;
+    bytes.keys_in_bytes = true;
+    const Model exact(Precision::FLOAT32), rounded(Precision::BFLOAT16), coded(Precision::BFLOAT16, true);
+    CHECK(double(coded.t->bytes()) / double(rounded.t->bytes()) <
+          0.75); // the demo model is small outside of its layers too
+    CHECK(
+        Window::bytes(coded.t->config(), Precision::BFLOAT16, fake::device(), bytes).keys_values <
+        0.6 *
+            double(Window::bytes(coded.t->config(), Precision::BFLOAT16, fake::device(), whole).keys_values));
+    const struct {
+        const char* name;
+        const Model& model;
+        const Window::Shape& shape;
+        bool kernels;
+    } ways[] = {{"float32", exact, whole, true},
+                {"bfloat16", rounded, whole, true},
+                {"weights in bytes", coded, whole, true},
+                {"keys and values in bytes", rounded, bytes, true},
+                {"both", coded, bytes, true},
+                {"both, in ATen", coded, bytes, false}};
+    at::Tensor want, both;
+    double before = 0;
+    for (const auto& way : ways) {
+        fake::use_kernels(way.kernels);
+        Window window(*way.model.t, way.shape);
+        at::Tensor x = at::randn({16, whole.frames, whole.height, whole.width},
+                                 at::make_generator<at::CPUGeneratorImpl>(5))
+                           .to(fake::device());
+        const History history = history_of(way.model, cache::Reuse::REPEAT);
+        std::vector<at::Tensor> made;
+        for (size_t row = 0; row < 4; row++) {
+            x = x * 0.97 + 0.1;
+            window.forward(x, {300, 300, 620, 620, 999, 999}, way.model.text, history.rows[row]);
+            for (int b = 0; b < 2; b++) made.push_back(window.velocity(b).cpu());
+        }
+        const at::Tensor all = at::stack(made);
+        if (!want.defined()) want = all;
+        const double off = relative(all, want);
+        std::printf("     %s: %.4f from float32\n", way.name, off);
+        CHECK(off < 0.1);
+        if (way.shape.keys_in_bytes || &way.model == &coded) CHECK(off > before);
+        if (&way.model == &rounded && !way.shape.keys_in_bytes) before = off;
+        if (std::string(way.name) == "both") both = all;
+        if (!way.kernels) CHECK_NEAR(relative(all, both), 0, 0.03);
+    }
+    fake::use_kernels(true);
 }
 
 // Dense rows of both branches, at a size where tables of a chunk do not show.

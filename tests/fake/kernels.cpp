@@ -76,6 +76,25 @@ void change(const rows::Change& given) {
     add_bytes("change", bytes_of(2 * a.rows * a.width, a.store));
 }
 
+void quantize(const rows::Codes& given) {
+    if (!given.count) return;
+    counts.kernels++;
+    rows::Codes a = given;
+    bring(a.rows), bring(a.code, true), bring(a.scale, true), bring(a.slot);
+    rows::quantize(a);
+    const size_t n = a.count * a.width;
+    add_bytes("quantize", bytes_of(n, a.store) + static_cast<int64_t>(n + 4 * n / a.group));
+}
+void restore(const rows::Codes& given) {
+    if (!given.count) return;
+    counts.kernels++;
+    rows::Codes a = given;
+    bring(a.rows, true), bring(a.code), bring(a.scale), bring(a.slot);
+    rows::restore(a);
+    const size_t n = a.count * a.width;
+    add_bytes("restore", bytes_of(n, a.store) + static_cast<int64_t>(n + 4 * n / a.group));
+}
+
 void picture(const kernels::PictureTo& given) {
     counts.kernels++;
     kernels::PictureTo a = given;
@@ -86,7 +105,7 @@ void picture(const kernels::PictureTo& given) {
     if (a.format == kernels::PictureTo::RGB) kernels::picture_to_rgb(a.from, a.planes[0], a.strides[0]);
 }
 
-const kernels::Launchers launchers{{true, residual_norm, project, reuse, change}, picture};
+const kernels::Launchers launchers{{true, residual_norm, project, reuse, change, quantize, restore}, picture};
 const bool registered = (use_kernels(true), true);
 
 } // namespace

@@ -85,7 +85,9 @@ int main(int argc, char** argv) {
                                  [](const rows::ResidualNorm& a) { done(cuda::residual_norm(a, nullptr)); },
                                  [](const rows::Projection& a) { done(cuda::project(a, nullptr)); },
                                  [](const Reuse& a) { done(cuda::reuse(a, nullptr)); },
-                                 [](const rows::Change& a) { done(cuda::change(a, nullptr)); }};
+                                 [](const rows::Change& a) { done(cuda::change(a, nullptr)); },
+                                 [](const rows::Codes& a) { done(cuda::quantize(a, nullptr)); },
+                                 [](const rows::Codes& a) { done(cuda::restore(a, nullptr)); }};
     const int before = mc::test::failures();
     mc::kernels::test::fuzz_rows(launch, rows::MOST_WIDTH);
     const int off = mc::test::failures() - before;

@@ -61,10 +61,13 @@ TEST(pictures) {
 
 // Up to 1.3B's width, a block of fibers a few rows; 14B's once.
 TEST(rows_of_activations) {
-    const rows::Launchers launch{true, [](const rows::ResidualNorm& a) { cuda::residual_norm(a, nullptr); },
+    const rows::Launchers launch{true,
+                                 [](const rows::ResidualNorm& a) { cuda::residual_norm(a, nullptr); },
                                  [](const rows::Projection& a) { cuda::project(a, nullptr); },
                                  [](const Reuse& a) { cuda::reuse(a, nullptr); },
-                                 [](const rows::Change& a) { cuda::change(a, nullptr); }};
+                                 [](const rows::Change& a) { cuda::change(a, nullptr); },
+                                 [](const rows::Codes& a) { cuda::quantize(a, nullptr); },
+                                 [](const rows::Codes& a) { cuda::restore(a, nullptr); }};
     for (bool backwards : {false, true}) {
         cuda_on_cpu::backwards = backwards;
         mc::kernels::test::fuzz_rows(launch, backwards ? 1536 : rows::MOST_WIDTH);

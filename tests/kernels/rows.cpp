@@ -7,7 +7,8 @@
 using namespace mc::kernels;
 using namespace mc::kernels::test;
 
-static const rows::Launchers one_by_one{true, rows::residual_norm, rows::project, rows::reuse, rows::change};
+static const rows::Launchers one_by_one{true,         rows::residual_norm, rows::project, rows::reuse,
+                                        rows::change, rows::quantize,      rows::restore};
 
 TEST(residual_norm) {
     fuzz_residual_norm(one_by_one, rows::MOST_WIDTH);
@@ -20,6 +21,10 @@ TEST(reuse) {
 }
 TEST(change) {
     fuzz_change(one_by_one, rows::MOST_WIDTH);
+}
+
+TEST(codes) {
+    fuzz_codes(one_by_one, rows::MOST_WIDTH);
 }
 
 int main(int argc, char** argv) {

@@ -202,11 +202,63 @@ inline void fuzz_change(const rows::Launchers& launch, size_t most_width) {
         most_width);
 }
 
+// There and back, a group apart in ulp of its largest element at most; what is not in a slot stays.
+inline void fuzz_codes(const rows::Launchers& launch, size_t most_width) {
+    each_size(
+        [&](const RowSizes& s, Random& random) {
+            const size_t slots = s.rows + 2,
+                         group = s.width % 128 == 0 ? 128
+                                 : s.width == 192   ? 48
+                                                    : 8,
+                         groups = s.width / group;
+            std::vector<float> values = random.normals(slots * s.width);
+            const size_t odd = group * random.size(0, s.rows * groups - 1); // of one group
+            values[odd + 3] = random.coin() ? not_a_number : std::numeric_limits<float>::infinity();
+            if (groups > 1)
+                for (size_t i = 0; i < group; i++) values[(odd + group) % values.size() + i] = 0;
+            Activations rows(values, s.store), back(std::vector<float>(slots * s.width, 7), s.store);
+            std::vector<int8_t> code(slots * s.width, 77);
+            std::vector<float> scale(slots * groups, 7);
+            std::vector<int32_t> slot(s.rows);
+            for (size_t r = 0; r < s.rows; r++) slot[r] = int32_t(s.rows - r); // 1 to rows
+            rows::Codes a{rows.data(), code.data(), scale.data(), slot.data(),
+                          s.rows,      s.width,     group,        s.store};
+            launch.quantize(a);
+            a.rows = back.data();
+            launch.restore(a);
+            for (size_t at = 0; at < slots; at++)
+                for (size_t g = 0; g < groups; g++) {
+                    const size_t first = at * s.width + g * group;
+                    if (at == 0 || at > s.rows) {
+                        CHECK_EQ(scale[at * groups + g], 7);
+                        for (size_t i = 0; i < group; i++)
+                            CHECK(code[first + i] == 77 && back.at(first + i) == 7);
+                        continue;
+                    }
+                    float most = 0;
+                    bool finite = true;
+                    for (size_t i = 0; i < group; i++)
+                        most = std::max(most, std::fabs(rows.at(first + i))),
+                        finite &= std::isfinite(rows.at(first + i));
+                    // Half a step, and what the product is rounded by.
+                    const float apart = most * (0.5f / 127 + (s.store == Store::F32 ? 8 * ulp : bf16_ulp));
+                    size_t off = 0;
+                    for (size_t i = 0; i < group; i++) {
+                        const float got = back.at(first + i);
+                        off += !(finite ? std::fabs(got - rows.at(first + i)) <= apart : std::isnan(got));
+                    }
+                    CHECK_EQ(off, size_t(0));
+                }
+        },
+        most_width);
+}
+
 inline void fuzz_rows(const rows::Launchers& launch, size_t most_width) {
     fuzz_residual_norm(launch, most_width);
     fuzz_project(launch, most_width);
     fuzz_reuse(launch, most_width);
     fuzz_change(launch, most_width);
+    fuzz_codes(launch, most_width);
 }
 
 } // namespace mc::kernels::test

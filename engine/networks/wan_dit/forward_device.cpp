@@ -7,6 +7,7 @@
 #include <algorithm>
 
 #include "engine/device.h"
+#include "engine/networks/codes.h"
 #include "engine/networks/row_ops.h"
 #include "engine/networks/wan_dit/window.h"
 
@@ -36,6 +37,7 @@ struct Forward {
     at::Tensor times;      // [timesteps]: rows of the time table
     at::Tensor token;      // [rows]: of the window
     at::Tensor slot;       // [rows]: of the key, in w.layer_keys
+    at::Tensor slots;      // [2 rows]: of the key, then of the value
     at::Tensor group;      // [rows]: of the timestep
     at::Tensor source;     // [rows]: in `in`
     at::Tensor out_row;    // [tokens of all work]: row, or -1
@@ -51,7 +53,7 @@ struct Forward {
         for (int64_t t : pass.distinct) all.push_back(static_cast<int32_t>(w.time.row(t)));
         auto put = [&](const std::vector<int32_t>& list) { all.insert(all.end(), list.begin(), list.end()); };
         put(pass.token);
-        std::vector<int32_t> slots(pass.rows), sources(pass.rows);
+        std::vector<int32_t> keys_at(pass.rows), sources(pass.rows);
         for (size_t i = 0; i < work.size(); i++) {
             if (std::find(chunks.begin(), chunks.end(), work[i].chunk) == chunks.end())
                 chunks.push_back(work[i].chunk);
@@ -59,11 +61,13 @@ struct Forward {
             const int64_t keys = work[i].branch * 2 * w.tokens,
                           shift = place_of(work[i].chunk) - work[i].chunk * w.chunk_tokens;
             for (int64_t r = pass.first_row[i]; r < end; r++) {
-                slots[r] = static_cast<int32_t>(keys + pass.token[r]);
+                keys_at[r] = static_cast<int32_t>(keys + pass.token[r]);
                 sources[r] = static_cast<int32_t>(shift + pass.token[r]);
             }
         }
-        put(slots), put(pass.group), put(sources), put(pass.token_row);
+        put(keys_at);
+        for (int32_t& at : keys_at) at += static_cast<int32_t>(w.tokens);
+        put(keys_at), put(pass.group), put(sources), put(pass.token_row);
         for (const ChunkWork& item : work)
             for (int64_t t = 0; t < w.chunk_tokens; t++)
                 all.push_back(pass.frame_group[item.chunk * w.chunk_frames + t / w.frame_tokens]);
@@ -72,10 +76,11 @@ struct Forward {
         int64_t begin = 0;
         for (auto [to, count] :
              {std::pair(&times, static_cast<int64_t>(pass.distinct.size())), std::pair(&token, pass.rows),
-              std::pair(&slot, pass.rows), std::pair(&group, pass.rows), std::pair(&source, pass.rows),
+              std::pair(&slots, 2 * pass.rows), std::pair(&group, pass.rows), std::pair(&source, pass.rows),
               std::pair(&out_row, static_cast<int64_t>(pass.token_row.size())),
               std::pair(&out_group, static_cast<int64_t>(pass.token_row.size()))})
             *to = there.narrow(0, begin, count), begin += count;
+        slot = slots.narrow(0, 0, pass.rows);
         modulation = m.modulations.unsqueeze(1) + w.time.e0().index_select(0, times);
     }
     // [timesteps, D]: shift, scale, gate of self-attention, then of the FFN
@@ -159,13 +164,32 @@ struct Forward {
         return pieces.size() == 1 ? pieces[0] : at::cat(pieces);
     }
 
+    // Keys and values of a layer as attention reads them, [slots, D]: those that are kept in bytes as far as somebody looks at
+    // them. What this forward makes itself comes on top.
+    at::Tensor open_keys(size_t layer) const {
+        const size_t at = w.layer_slot(layer);
+        if (!w.shape.keys_in_bytes) return w.layer_keys[at];
+        for (int b = 0; b < w.shape.branches; b++) {
+            int64_t keys = 0;
+            for (const Span& span : pass.spans)
+                if (span.branch == b) keys = std::max(keys, span.keys);
+            for (int64_t first : {b * 2 * w.tokens, (b * 2 + 1) * w.tokens}) {
+                auto part = [&](const at::Tensor& t) { return t.narrow(0, first, keys); };
+                restore(part(w.layer_keys[at]), part(w.layer_scales[at]), part(w.open_keys));
+            }
+        }
+        return w.open_keys;
+    }
+
     // x: [rows, D], in place; y: [rows, D], its norm for this layer on entry, for the next one on exit.
     void layer(size_t i, const at::Tensor& x, const at::Tensor& y, const Trace& trace) const {
         const Layer& l = m.layers[i];
         at::Tensor q = at::empty_like(x);
-        const at::Tensor& keys_values = w.layer_keys[w.layer_slot(i)];
+        const at::Tensor keys_values = open_keys(i);
         ops.project({product(l.self_qkv, y), l.self_norm_q, l.self_norm_k, w.rotary.cosine, w.rotary.sine,
                      token, q, keys_values, slot, w.tokens});
+        if (w.shape.keys_in_bytes)
+            quantize(keys_values, w.layer_keys[w.layer_slot(i)], w.layer_scales[w.layer_slot(i)], slots);
         q = self_attention(q, keys_values);
         at::Tensor delta = product(l.self_out, q);
         q.reset();

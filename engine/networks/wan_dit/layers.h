@@ -27,6 +27,7 @@ struct Transformer::Impl {
     Precision precision;
     at::Device device = at::kCPU;
     kernels::Store store; // of activations
+    bool in_bytes = false; // the matrices of the layers
 
     HugeArena arena; // of what is packed
     Linear patch;    // [D, 4C]: channel slowest, then row, column of the patch

@@ -8,6 +8,7 @@
 
 #include "engine/device.h"
 #include "engine/networks/blocks.h"
+#include "engine/networks/codes.h"
 #include "engine/networks/row_ops.h"
 #include "engine/processor.h"
 
@@ -77,9 +78,17 @@ void Window::Impl::allocate_for_plain() {
 }
 
 void Window::Impl::allocate_for_device() {
+    const int64_t slots = shape.branches * 2 * tokens;
+    auto space = [&](int64_t columns, at::ScalarType type) {
+        return at::zeros({slots, columns}, at::TensorOptions(model.device).dtype(type));
+    };
+    if (shape.keys_in_bytes) open_keys = space(model.config.width, model.type());
     for (size_t i = 0; i < layers_kept(); i++) {
-        layer_keys.push_back(at::zeros({shape.branches * 2 * tokens, model.config.width},
-                                       at::TensorOptions(model.device).dtype(model.type())));
+        layer_keys.push_back(space(model.config.width, shape.keys_in_bytes ? at::kChar : model.type()));
+        if (shape.keys_in_bytes) {
+            layer_scales.push_back(space(model.config.heads, at::kFloat));
+            continue;
+        }
         for (int b = 0; b < shape.branches; b++) {
             keys.push_back(layer_keys.back().narrow(0, b * 2 * tokens, tokens));
             values.push_back(layer_keys.back().narrow(0, (b * 2 + 1) * tokens, tokens));
@@ -148,7 +157,8 @@ Window::Window(const Transformer& transformer, const Shape& shape) {
     c10::InferenceMode guard;
     const auto& c = transformer.impl_->config;
     if (shape.frames < 1 || shape.height % c.patch[1] || shape.width % c.patch[2] || shape.chunk < 1 ||
-        (shape.attention != Attention::FULL && shape.frames % shape.chunk) || shape.branches < 1)
+        (shape.attention != Attention::FULL && shape.frames % shape.chunk) || shape.branches < 1 ||
+        (shape.keys_in_bytes && (shape.attention != Attention::KV || transformer.impl_->device.is_cpu())))
         throw Error(MC_ERROR_INTERNAL, "A window that the transformer cannot take.");
     check_positions(c, shape.frames, shape.height / c.patch[1], shape.width / c.patch[2]);
     impl_ = std::make_unique<Impl>(*transformer.impl_, shape);
@@ -255,7 +265,15 @@ std::pair<at::Tensor, at::Tensor> Window::keys_values(int branch, int64_t layer)
     c10::InferenceMode guard;
     const Impl& w = *impl_;
     const size_t slot = w.slot_of(layer, branch);
-    if (!w.keys.empty() && (w.plain || !w.model.device.is_cpu()))
+    if (!w.plain && w.shape.keys_in_bytes) {
+        const size_t at = w.layer_slot(layer);
+        restore(w.layer_keys[at], w.layer_scales[at], w.open_keys);
+        auto part = [&](int64_t of) {
+            return w.open_keys.narrow(0, (branch * 2 + of) * w.tokens, w.tokens).to(at::kFloat).cpu();
+        };
+        return {part(0), part(1)};
+    }
+    if (w.plain || !w.model.device.is_cpu())
         return {w.keys.at(slot).to(at::kFloat).cpu(), w.values.at(slot).to(at::kFloat).cpu()};
     const int64_t D = w.model.config.width;
     at::Tensor k = at::empty({w.tokens, D}), v = at::empty_like(k);
@@ -273,7 +291,9 @@ static int64_t device_workspace(const model::TransformerConfig& c, const Window:
     const int64_t activations = std::max(6 * c.width, 3 * c.width + c.ffn) * rows + embedded * c.width,
                   patches = embedded * 4 * c.in_channels;
     const int64_t text = s.branches * c.layers * 2 * c.text_rows * c.width;
-    return (activations + 2 * patches + text) * element + c.layers * s.frames * 6 * c.width * 4 +
+    // A matrix that is kept in bytes, as it is multiplied.
+    const int64_t opened = std::max(3 * c.width, c.ffn) * c.width;
+    return (activations + 2 * patches + text + opened) * element + c.layers * s.frames * 6 * c.width * 4 +
            10 * 4 * std::min(rows, RowOps::ROWS_AT_ONCE) * c.width;
 }
 
@@ -297,8 +317,10 @@ Window::Bytes Window::bytes(const model::TransformerConfig& c, Precision precisi
     else
         bytes.workspace += device_workspace(
             c, s, most, kv ? std::min(s.frames, s.chunks_at_once * s.chunk) * frame_tokens : tokens, element);
+    if (s.keys_in_bytes) bytes.workspace += s.branches * 2 * tokens * c.width * element; // of the layer at work
     const int64_t layer = device.is_cpu()
                               ? static_cast<int64_t>(kernels::key_value_bytes(tokens, c.heads, c.head(), store))
+                          : s.keys_in_bytes ? tokens * 2 * (c.width + 4 * c.heads)
                               : tokens * c.width * 2 * element;
     bytes.keys_values = layer * s.branches * (kv ? c.layers : device.is_cpu() ? 2 : 1);
     if (s.remembers) {

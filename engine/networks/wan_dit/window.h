@@ -39,7 +39,10 @@ struct Window::Impl {
     // turn, so that the next layer's may be written while this one's are still read.
     std::vector<at::Tensor> keys_values;  // fast: bytes of kernels::KeyValues
     std::vector<at::Tensor> keys, values; // plain: [tokens, D] type of the store
-    std::vector<at::Tensor> layer_keys;   // devices: [branches (keys, values) tokens, D], of which those are parts
+    // Devices: [branches (keys, values) tokens, D], of which those are parts. In bytes: codes, their scales [., heads], and
+    // the numbers of the layer that is at work.
+    std::vector<at::Tensor> layer_keys, layer_scales;
+    at::Tensor open_keys;
     size_t layer_slot(size_t layer) const {
         if (shape.attention == model::Attention::KV) return layer;
         return model.device.is_cpu() ? layer % 2 : 0;
