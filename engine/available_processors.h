@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
-// How many processors this process may use at once: those of its affinity (taskset, cpusets), and no more than the quota of
-// the control groups that it is in (containers), rounded up. No Torch.
+// How many processors this process may use at once: those of its affinity (taskset, cpusets), and no more than the
+// quota of the control groups that it is in (containers), rounded up. No Torch.
 #include <filesystem>
 
 namespace mc {

@@ -22,7 +22,7 @@ DeviceMemory device_memory(at::Device device);
 // What was freed on the device and kept for later, to the system. Throws nothing.
 void give_back_memory(at::Device device);
 
-// A stream of its own, so that nobody else's work on the device is waited for, and nobody waits for ours.
+// A stream of its own, so that other work on the device is not waited for, and does not wait for ours.
 std::optional<c10::Stream> new_stream(at::Device device);
 
 // The calling thread works in a stream, on its device. A thread starts on device 0 and its default stream.

@@ -38,8 +38,8 @@ class CachePace {
     }
 
   private:
-    // Shares of real time. They are as far apart as the load may jump where the cache computes a step more or less, or the
-    // threshold would never rest.
+    // Shares of real time. They are as far apart as the load may jump where the cache computes a step more or less, or
+    // the threshold would never rest.
     static constexpr double BUSY = 0.95, IDLE = 0.72, AIM = 0.84;
     static constexpr int SKIPPED = 1, SEEN = 3; // chunks after a change, and those judged together at least
     static constexpr double DAMPING = 0.8, STEEPEST = -6, FLATTEST = -0.7;
@@ -71,8 +71,8 @@ class CachePace {
         skipped_ = 0;
         return true;
     }
-    // What the last step did to the load, as a slope of its logarithm. Another program's load comes and goes meanwhile, so
-    // it is believed in part and within limits.
+    // What the last step did to the load, as a slope of its logarithm. Another program's load comes and goes meanwhile,
+    // so it is believed in part and within limits.
     void learn(double load) {
         if (std::abs(last_step_) < 0.03) return;
         const double slope = std::clamp(std::log(load / last_load_) / last_step_, STEEPEST, FLATTEST);

@@ -130,7 +130,8 @@ const GValue* nearest_part(const GValue* value, int wanted) {
     return best;
 }
 
-Sides sides_of(const Clash& c, const char* field, int step, int largest, int native) {
+// Legal sides: multiples of the step, from `smallest` to `largest`.
+Sides sides_of(const Clash& c, const char* field, int step, int smallest, int largest, int native) {
     const GValue* wanted = gst_structure_get_value(c.theirs, field);
     if (std::find(c.fields.begin(), c.fields.end(), field) == c.fields.end()) {
         GValue both = G_VALUE_INIT;
@@ -149,16 +150,16 @@ Sides sides_of(const Clash& c, const char* field, int step, int largest, int nat
         most = gst_value_get_int_range_max(part);
     }
     Sides s;
-    s.below = std::clamp(least / step * step, step, largest);
-    s.above = int(std::clamp((int64_t(most) + step - 1) / step * step, int64_t(step), int64_t(largest)));
+    s.below = std::clamp(least / step * step, smallest, largest);
+    s.above = int(std::clamp((int64_t(most) + step - 1) / step * step, int64_t(smallest), int64_t(largest)));
     s.nearest = std::abs(least - s.below) < std::abs(s.above - most) ? s.below : s.above;
     return s;
 }
 
 // "960x544 or 960x528"; "width=320 or 304" where only a width is asked for.
 std::string legal_size(const Clash& c, const ModelSizes& sizes) {
-    const Sides w = sides_of(c, "width", sizes.step_width, sizes.largest_width, sizes.preferred.width);
-    const Sides h = sides_of(c, "height", sizes.step_height, sizes.largest_height, sizes.preferred.height);
+    const Sides w = sides_of(c, "width", sizes.step_width, sizes.least_width, sizes.largest_width, sizes.preferred.width);
+    const Sides h = sides_of(c, "height", sizes.step_height, sizes.least_height, sizes.largest_height, sizes.preferred.height);
     const bool width_given = gst_structure_has_field(c.theirs, "width");
     const bool height_given = gst_structure_has_field(c.theirs, "height");
     Strings list;

@@ -40,6 +40,8 @@ struct State {
     std::optional<Picture> picture;  // from the first set_caps to stop
     int num_frames = 0;              // with sizes
     bool started = false;            // from start to stop, which run with a copy of the settings
+    std::string uri;                 // empty: none was set
+    std::set<GParamSpec*> set_by_uri;
     std::set<guint> told_later;      // settings changed meanwhile, each warned of already
 
     // STREAM_LOCK

@@ -66,10 +66,13 @@ EngineLibrary open_library(const std::string& path) {
     resolve(library, path, "mc_session_clear_updates", e.session_clear_updates);
     resolve(library, path, "mc_session_stats", e.session_stats);
     resolve(library, path, "mc_session_chunk_stats", e.session_chunk_stats);
+    resolve(library, path, "mc_session_on_step", e.session_on_step);
     resolve(library, path, "mc_frames_count", e.frames_count);
     resolve(library, path, "mc_frames_first", e.frames_first);
     resolve(library, path, "mc_frames_write", e.frames_write);
     resolve(library, path, "mc_frames_made_with", e.frames_made_with);
+    resolve(library, path, "mc_frames_work", e.frames_work);
+    resolve(library, path, "mc_frames_map", e.frames_map);
     resolve(library, path, "mc_frames_free", e.frames_free);
     return e;
 }

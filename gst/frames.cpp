@@ -4,6 +4,7 @@
 
 #include "gst/debug.h"
 #include "gst/element.h"
+#include "gst/frame_meta.h"
 
 #define GST_CAT_DEFAULT motioncachegen_debug
 
@@ -100,6 +101,7 @@ static GstFlowReturn create(GstPushSrc* src, GstBuffer** out) {
         stamp(buffer, state.pacing.stamp());
     else
         stamp(buffer, index, state.info);
+    add_frame_meta(buffer, index, state.generator.work());
     tell_settings(GST_ELEMENT(src), buffer);
     if (live && Underrun(state.pacing.settings().underrun) == Underrun::REPEAT) {
         GstBuffer* copy = gst_buffer_copy(buffer);

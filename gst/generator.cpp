@@ -18,6 +18,7 @@ namespace {
 
 constexpr size_t MOST_WAITING = 1000;
 constexpr double MOST_OF_OWN = 4; // thresholds of presets are two to three times apart
+constexpr size_t LONGEST_BEFORE = 48; // frames of a given video that are kept: no model sees more than its last 32
 constexpr std::chrono::milliseconds APPLICATION_READY{200}; // a generous guess of how long its state change takes
 
 thread_local Generator* at_work = nullptr; // whose worker the calling thread is
@@ -32,6 +33,12 @@ double seconds_now() {
 
 McImage view_of(const ImageFile& image) {
     return {image.rgb.data(), image.width, image.height, size_t(3) * image.width};
+}
+
+McClip view_of(const VideoFile& video) {
+    const size_t row = size_t(3) * video.width;
+    return {video.rgb.data(),  video.width,         video.height,      video.frames, row,
+            row * video.height, video.frame_rate_n, video.frame_rate_d};
 }
 
 // A request as the engine takes it; points into the values that it is built from.
@@ -55,6 +62,7 @@ struct CRequest {
         }
         if (images.first) request.image = view_of(*images.first);
         if (images.last) request.end_image = view_of(*images.last);
+        if (images.before) request.prefix_video = view_of(*images.before);
     }
     CRequest(const CRequest&) = delete;
 };
@@ -139,6 +147,13 @@ void Generator::run() {
         Images images;
         if (s.image_file) images.first = read_image_file(*s.image_file, "image");
         if (s.end_image_file) images.last = read_image_file(*s.end_image_file, "end-image");
+        const auto quit = [this] {
+            std::lock_guard lock(mutex_);
+            return quit_;
+        };
+        if (s.prefix_video_file)
+            images.before = read_video_file(*s.prefix_video_file, "prefix-video", job_.model_rate_n, job_.model_rate_d,
+                                            LONGEST_BEFORE, quit);
         load(images);
         sample(images);
     } catch (const Error& e) {
@@ -210,8 +225,8 @@ McModel* Generator::open_model(const Images& images) {
     options.log = on_log;
     options.user = this; // for the progress alone
     McError error{};
-    // Impossible requests are refused before weights are read, which takes long. The negotiated size is usually known in a
-    // moment; if it is not, the session checks it.
+    // Impossible requests are refused before weights are read, which takes long. The negotiated size is usually known
+    // in a moment; if it is not, the session checks it.
     std::optional<Picture> picture;
     {
         std::unique_lock lock(mutex_);
@@ -257,6 +272,8 @@ void Generator::sample(const Images& images) {
     tell("seed %" G_GINT64_FORMAT ", %dx%d, %d frames", seed, request.width, request.height,
          request.num_frames);
     seed_used_(seed);
+    pulse_.forget();
+    engine_->session_on_step(session.get(), on_step, this);
 
     for (int index = 0;; index++) {
         {
@@ -265,7 +282,7 @@ void Generator::sample(const Images& images) {
         }
         McFrames* frames = engine_->session_next(session.get(), &error);
         if (!frames && error.status != MC_OK) raise(error);
-        if (!frames) return;
+        if (!frames) return post_progress(session.get());
         double seconds;
         {
             std::lock_guard lock(mutex_);
@@ -445,6 +462,16 @@ void Generator::post_chunk(McSession* session, const McFrames* frames, int index
                               "forwards-total", G_TYPE_INT64, gint64(stats.forwards_total), nullptr)));
 }
 
+void Generator::post_progress(McSession* session) {
+    outbox_.post(gst_message_new_element(GST_OBJECT(element_), progress_of(total_of(*engine_, session))));
+}
+
+// The session calls it from the worker, which alone sets and clears the pointer.
+void Generator::on_step(void* user) {
+    auto* self = static_cast<Generator*>(user);
+    if (self->pulse_.due()) self->post_progress(self->session_);
+}
+
 void Generator::post_threshold(double before, double now, gint64 frame) {
     outbox_.post(gst_message_new_element(
         GST_OBJECT(element_), gst_structure_new("motioncache-qos", "cache-threshold", G_TYPE_DOUBLE, now,
@@ -478,8 +505,8 @@ void Generator::on_progress(void* user, double fraction, const char* part) {
     self->outbox_.post(self->progress_message(GST_PROGRESS_TYPE_CONTINUE, text.c_str()));
 }
 
-// A warning of the engine is meant for the user of the pipeline, who does not read the log. A model that is shared tells it to
-// the element that is at work in this thread, for the one that opened it may be gone.
+// A warning of the engine is meant for the user of the pipeline, who does not read the log. A model that is shared
+// tells it to the element that is at work in this thread, for the one that opened it may be gone.
 void Generator::on_log(void*, int level, const char* text) {
     Generator* self = at_work;
     if (!self)
@@ -550,6 +577,16 @@ gint64 Generator::frame_index() const {
 
 gint64 Generator::chunk_first() const {
     return engine_->frames_first(current_);
+}
+
+Generator::Work Generator::work() const {
+    Work work{};
+    work.facts.struct_size = sizeof work.facts;
+    engine_->frames_work(current_, &work.facts);
+    work.computed.resize(size_t(work.facts.map_width) * size_t(work.facts.map_height));
+    if (work.facts.has_motion) work.motion.resize(work.computed.size());
+    engine_->frames_map(current_, position_, work.computed.data(), work.motion.data());
+    return work;
 }
 
 void Generator::write(McPixelFormat format, uint8_t* const planes[3], const int strides[3]) const {

@@ -19,6 +19,7 @@
 #include <optional>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "gst/cache_pace.h"
 #include "gst/chunk_times.h"
@@ -27,9 +28,11 @@
 #include "gst/image_file.h"
 #include "gst/model_store.h"
 #include "gst/outbox.h"
+#include "gst/progress.h"
 #include "gst/prompts_file.h"
 #include "gst/settings.h"
 #include "gst/stats.h"
+#include "gst/video_file.h"
 
 namespace mc::gst {
 
@@ -48,6 +51,7 @@ struct Job {
     bool qos_cache = false;   // the cache's threshold moves so that chunks come in time
     double qos_cache_max = 0; // up to here; 0: a multiple of the request's own
     KeepModel keep_model = KeepModel::READY;
+    int model_rate_n = 24, model_rate_d = 1; // frames per second that the model makes, whatever the caps say
     std::vector<StoryLine> story; // begins with the first frame; settings.prompt is its first prompt
 };
 
@@ -60,8 +64,8 @@ struct MadeWith {
 
 class Generator {
   public:
-    // Posts as `element`, through `outbox`, which was opened before start() and is closed by stop(); calls seed_used from
-    // the worker thread when a session has begun.
+    // Posts as `element`, through `outbox`, which was opened before start() and is closed by stop(); calls seed_used
+    // from the worker thread when a session has begun.
     Generator(GstElement* element, Outbox& outbox, std::function<void(gint64)> seed_used);
     ~Generator(); // stopped and without a model
 
@@ -80,8 +84,8 @@ class Generator {
     void set_picture(const Picture& picture); // only the first call has an effect
     void set_flushing(bool flushing);         // from any thread: wait() returns FLUSHING while it is set
     enum class Next { FRAME, FLUSHING, END, FAILED, NOT_YET };
-    // Returns the same FRAME until advance(): a buffer that could not be pushed is requested again. Messages posted before
-    // a chunk, or before the end, have been delivered by then (Outbox::await).
+    // Returns the same FRAME until advance(): a buffer that could not be pushed is requested again. Messages posted
+    // before a chunk, or before the end, have been delivered by then (Outbox::await).
     // give_up: NOT_YET when it says so before there is a frame; asked again after wake().
     Next wait(const std::function<bool()>& give_up = {});
     void wake();                // from any thread
@@ -89,18 +93,27 @@ class Generator {
     gint64 chunk_first() const; // likewise: the first frame of its chunk
     gint64 update() const;      // likewise: MadeWith::update
     MadeWith made_with() const; // likewise
+    // Likewise: what its chunk has cost, and where.
+    struct Work {
+        McFramesWork facts;
+        std::vector<uint8_t> computed; // [map_height, map_width]
+        std::vector<float> motion;     // the same; empty: not measured
+    };
+    Work work() const;
     const Job& job() const { return job_; }
     void write(McPixelFormat format, uint8_t* const planes[3], const int strides[3]) const;
     void advance();
 
     struct Images {
         std::optional<ImageFile> first, last;
+        std::optional<VideoFile> before;
     };
 
     // ---- any thread ----
     Stats stats() const; // of the running session, or else of the last one
-    // What is set of `changed` counts from the next chunk on that starts; queued: after what was queued before, and what is
-    // queued next comes `frames` later. Before there is a session it waits for one. Throws mc::Error for what cannot be.
+    // What is set of `changed` counts from the next chunk on that starts; queued: after what was queued before, and
+    // what is queued next comes `frames` later. Before there is a session it waits
+    // for one. Throws mc::Error for what cannot be.
     void update(const Fields& changed, std::optional<int> frames = {});
     void clear_queued(); // what has not begun of it
     struct Pace {
@@ -120,8 +133,8 @@ class Generator {
     void run();
     void load(const Images& images);
     void sample(const Images& images);
-    // PROGRESS messages of one load: START, CONTINUE..., and exactly one of COMPLETE, CANCELED, ERROR; only the first end
-    // is posted.
+    // PROGRESS messages of one load: START, CONTINUE..., and exactly one of COMPLETE,
+    // CANCELED, ERROR; only the first end is posted.
     void open_progress();
     void close_progress(GstProgressType type, const char* text);
     GstMessage* progress_message(GstProgressType type, const char* text) const;
@@ -135,6 +148,8 @@ class Generator {
     void tell_story(McSession* session); // with the lock
     bool put(McFrames* frames); // false: that was the last one
     void post_plan(const McModelOptions& options, const McRequest& request);
+    static void on_step(void* user);
+    void post_progress(McSession* session);
     void post_chunk(McSession* session, const McFrames* frames, int index);
     void forget_frames();
     bool holds_model() const; // of this job, unless its files have changed
@@ -155,6 +170,7 @@ class Generator {
     ModelKey model_key_; // of it
     Engine model_engine_{};
     int percent_ = 0;
+    Pulse pulse_; // of progress messages
     // True from the posting of this run's START until that of its end.
     std::shared_ptr<std::atomic<bool>> progress_open_ = std::make_shared<std::atomic<bool>>(false);
 

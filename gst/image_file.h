@@ -13,7 +13,8 @@ struct ImageFile {
     std::vector<uint8_t> rgb; // [height, width, 3]
 };
 
-// `property`: name of the property that holds the path, for the error message. Throws mc::Error: MC_ERROR_NOT_FOUND, MC_ERROR_READ.
+// `property`: name of the property that holds the path, for the error message. Throws
+// mc::Error: MC_ERROR_NOT_FOUND, MC_ERROR_READ.
 ImageFile read_image_file(const std::string& path, const char* property);
 
 } // namespace mc::gst

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
-// Waiting on the pipeline's clock. A wait ends early when the element pauses, flushes or gets another clock; whoever waits
-// then asks again, since pausing moves the base time.
+// Waiting on the pipeline's clock. A wait ends early when the element pauses, flushes or gets another clock; its
+// caller then asks again, since pausing moves the base time.
 #include <gst/gst.h>
 
 #include <atomic>

@@ -4,7 +4,7 @@
  * @title: motioncachegen
  *
  * Generates a video from a text prompt, with an autoregressive video diffusion model (SkyReels-V2 Diffusion
- * Forcing). Without further settings it uses a small demo model that comes with the plugin.
+ * Forcing or MAGI-1). Without further settings it uses a small demo model that comes with the plugin.
  *
  * The element is not seekable. It produces exactly #GstMotionCacheGen:num-frames frames (-1: without end) and then
  * ends the stream; from READY to PAUSED it starts again with the first one. The frames of a chunk are pushed as
@@ -53,6 +53,16 @@
  * * #gint64 `first-frame`, #gint `frames`: index of its first frame in the video, and the number of its frames
  * * #gint64 `forwards`, `forwards-total`: passes through the transformer, so far and in the whole video
  *
+ * While a video is made an element message `motioncache-progress` is posted about four times a second, and once more at
+ * its end, with the fields
+ *
+ * * #gint64 `chunk`, `chunks`: the number of the chunk that is finished next, from 0, and of all chunks
+ * * #gint `step`, `steps`: denoising steps of that chunk, taken and in all; of its window where attention is not kv
+ * * #gdouble `fraction`: of the work that is done, 0 to 1
+ * * #gdouble `seconds-left`: that the rest takes, at the rate so far
+ *
+ * `chunks`, `fraction` and `seconds-left` are -1 where there is no end, `seconds-left` also before it is known.
+ *
  * With #GstMotionCacheGen:qos-cache, an element message `motioncache-qos` is posted when the cache's threshold is
  * changed because chunks take longer than they last, or because there is time again. Chunks that start from then on
  * are made with it. The fields are
@@ -64,6 +74,21 @@
  * Before the model is loaded an element message `motioncache-plan` tells what it and the request will take of the memory,
  * with the fields of McPlan in motioncache.h, among them #gchararray `device`, #gboolean `fits`, #gint64 `bytes-total`,
  * `bytes-free` and #gchararray `would-fit`: where it does not fit, settings that would.
+ *
+ * ## URIs
+ *
+ * `motioncache://?prompt=a%20red%20ball&seed=3` plays in playbin, uridecodebin and whatever else plays URIs. Each pair sets a
+ * property, percent-encoded as in every URI (+ is a plus sign); choices are given by name. A URI with a pair that is not
+ * known, malformed or out of its range is refused as a whole, with a GST_URI_ERROR that says why. Properties that name files
+ * (model-path, image, end-image, prompts-file) cannot be set so, since a URI may come from a stranger: set them from
+ * playbin's signal `source-setup`, and the model in `MOTIONCACHE_MODEL`. Players show frames at their time; is-live=true with
+ * underrun=repeat keeps a stream going that is generated slower than that.
+ *
+ * ## What a frame has cost
+ *
+ * Each buffer has a #GstCustomMeta named `GstMotionCacheMeta`: the numbers of chunk and frame, how many turns of the chunk
+ * were computed and reused, and a map of the picture that tells in which share of them each token was computed. Its fields
+ * stand in gst/motioncachemeta.h, which reads them in C. The element motioncacheoverlay draws the map over the video.
  *
  * ## Properties
  *
@@ -87,6 +112,9 @@
  *
  * * `MOTIONCACHE_MODEL`: folder of the model to use when model-path is not set
  * * `MOTIONCACHE_ENGINE_DIR`: folders to search for libmotioncache.so, separated by colons
+ * * `MOTIONCACHE_CACHE`: folder for what is kept from run to run, embeddings of prompts, instead of
+ *   `~/.cache/motioncachegen`
+ * * `MOTIONCACHE_TEXT_CACHE`: `never` keeps no embeddings, `always` also those of a small text encoder
  * * `MOTIONCACHE_ENGINE`: `testpattern` produces a test pattern instead of generating, with a warning on the bus
  *
  * Since: 0.1
@@ -99,8 +127,10 @@
 #include "gst/debug.h"
 #include "gst/element.h"
 #include "gst/fault.h"
+#include "gst/frame_meta.h"
 #include "gst/settings.h"
 #include "gst/stats.h"
+#include "gst/uri.h"
 
 GST_DEBUG_CATEGORY(motioncachegen_debug);
 GST_DEBUG_CATEGORY(motioncache_engine_debug);
@@ -108,8 +138,10 @@ GST_DEBUG_CATEGORY(motioncache_engine_debug);
 
 using namespace mc::gst;
 
+
 #define gst_motioncache_gen_parent_class parent_class
-G_DEFINE_TYPE(GstMotionCacheGen, gst_motioncache_gen, GST_TYPE_PUSH_SRC)
+G_DEFINE_TYPE_WITH_CODE(GstMotionCacheGen, gst_motioncache_gen, GST_TYPE_PUSH_SRC,
+                        G_IMPLEMENT_INTERFACE(GST_TYPE_URI_HANDLER, implement_uri_handler))
 GST_ELEMENT_REGISTER_DEFINE(motioncachegen, "motioncachegen", GST_RANK_NONE, GST_TYPE_MOTIONCACHE_GEN)
 
 static GstStaticPadTemplate src_template =
@@ -255,13 +287,13 @@ static gboolean gst_motioncache_gen_set_clock(GstElement* element, GstClock* clo
     return result;
 }
 
-// After EOS from the application the chunks that are finished are pushed, and in a live stream nothing any more. Loading
-// ends too: gst-launch waits for its PROGRESS before it lets EOS through to the sinks.
+// After EOS from the application the chunks that are finished are pushed, and in a live stream nothing any more.
+// Loading ends too: gst-launch waits for its PROGRESS before it lets EOS through to the sinks.
 static gboolean gst_motioncache_gen_send_event(GstElement* element, GstEvent* event) {
     if (GST_EVENT_TYPE(event) == GST_EVENT_EOS) {
         state_of(element).generator.end_early();
-        // The streaming thread ends the stream by itself, as it does after an error. It may be doing so, and the base class
-        // would wait for it with the lock in hand that the sinks need to let EOS through.
+        // The streaming thread ends the stream by itself, as it does after an error. It may be doing so, and the base
+        // class would wait for it with the lock in hand that the sinks need to let EOS through.
         if (state_of(element).outbox.failed() || ends_by_itself(element)) {
             gst_event_unref(event);
             return TRUE;
@@ -284,17 +316,6 @@ static void check_texts(mc::Fields& values) {
                 throw mc::Error(MC_ERROR_SETTINGS,
                                 std::string(field.name) + " is not valid UTF-8: give the text in UTF-8 encoding.");
         }
-}
-
-// The headers of the weight files tell more than the JSON files. Errors in them are left to the worker, which checks for
-// contradicting settings first.
-static ModelSizes sizes_of_model(const std::string& path) {
-    const auto outlines = mc::model::outlines(path);
-    try {
-        return sizes_of(*mc::model::ModelFolder::open(path));
-    } catch (const mc::Error&) {
-        return sizes_of(outlines.front());
-    }
 }
 
 static void begin(GstMotionCacheGen* self) {
@@ -324,8 +345,9 @@ static void begin(GstMotionCacheGen* self) {
     job.qos_cache_max = stream.qos_cache_max;
     job.keep_model = KeepModel(stream.keep_model);
     if (!s.model.path) s.model.path = default_model_path();
-    const ModelSizes sizes = sizes_of_model(*s.model.path);
+    const ModelSizes sizes = sizes_of(mc::model::pictures_of(*s.model.path));
     if (!s.num_frames) s.num_frames = sizes.num_frames;
+    job.model_rate_n = sizes.preferred.frame_rate_n, job.model_rate_d = sizes.preferred.frame_rate_d;
     {
         ObjectLock lock(self);
         state.sizes = sizes;
@@ -336,7 +358,7 @@ static void begin(GstMotionCacheGen* self) {
             self, LIBRARY, SETTINGS,
             ("This is a test pattern, not a generated video: unset MOTIONCACHE_ENGINE to generate."),
             (nullptr));
-    state.pacing.begin(stream, 4 * s.causal_block_size.value_or(sizes.causal_block_size));
+    state.pacing.begin(stream, 4 * s.causal_block_size.value_or(sizes.chunk_latents));
     state.given = false;
     state.told_update = -1;
     state.generator.start(std::move(job));
@@ -400,6 +422,7 @@ static void gst_motioncache_gen_class_init(GstMotionCacheGenClass* klass) {
     object->get_property = GST_DEBUG_FUNCPTR(gst_motioncache_gen_get_property);
     object->finalize = GST_DEBUG_FUNCPTR(gst_motioncache_gen_finalize);
     install_settings(object);
+    register_frame_meta();
 
     element->post_message = GST_DEBUG_FUNCPTR(gst_motioncache_gen_post_message);
     element->change_state = GST_DEBUG_FUNCPTR(gst_motioncache_gen_change_state);

@@ -25,22 +25,22 @@ class Outbox {
 
     // ---- state changes ----
     void open();
-    // Discards what was not delivered yet, and delivers one last message. Waits a moment for it, and for a delivery that is
-    // running in another thread, so that an application that has stopped the element hears nothing more of it.
+    // Discards what was not delivered yet, and delivers one last message. Waits a moment for it, and for a delivery
+    // that is running in another thread, so that an application that has stopped the element hears nothing more of it.
     void close(GstMessage* last, std::function<bool()> still_due);
     // From any thread. While set, await() returns at once.
     void set_flushing(bool flushing);
 
     // ---- any thread; each returns at once ----
-    // (transfer full) Drops all errors but the first since open(), as the base class adds one of its own to each of ours.
-    // still_due: asked right before delivery; false drops the message.
+    // (transfer full) Drops all errors but the first since open(), as the base class adds one of its own to each of
+    // ours. still_due: asked right before delivery; false drops the message.
     void post(GstMessage* message, std::function<bool()> still_due = {});
     void notify(const char* property);
     void log(GstDebugCategory* category, GstDebugLevel level, const std::string& text);
 
     bool failed(); // an error was posted since open()
-    // Waits until everything queued so far has been delivered, but no longer than a moment: a handler may itself be waiting,
-    // for a state change perhaps. Called from within a handler it returns at once.
+    // Waits until everything queued so far has been delivered, but no longer than a moment: a handler may itself be
+    // waiting, for a state change perhaps. Called from within a handler it returns at once.
     void await();
 
   private:

@@ -8,8 +8,8 @@
 namespace mc::gst {
 namespace {
 
-// The latency is kept while what was measured needs less than it but more than this share of it: the pipeline stutters a
-// little whenever it changes.
+// The latency is kept while what was measured needs less than it but more than this share of it: the pipeline stutters
+// a little whenever it changes.
 constexpr double KEPT = 0.5;
 constexpr double MARGIN = 1.1; // chunks differ
 // Downstream that takes nothing for this long, beyond the latency, has lost the clock: the stream goes on at the time

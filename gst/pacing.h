@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
-// A live stream's frames on the pipeline's clock: when the next one leaves, with which timestamps, and what is done when
-// there is none in time. A frame leaves at its time, at the latest `latency` after it; sinks wait that long.
+// A live stream's frames on the pipeline's clock: when the next one leaves, with which timestamps, and what is done
+// when there is none in time. A frame leaves at its time, at the latest `latency` after it; sinks wait that long.
 #include <gst/gst.h>
 
 #include <functional>

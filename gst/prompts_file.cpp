@@ -81,7 +81,7 @@ std::vector<StoryLine> read_prompts_file(const std::string& path) {
     }
     if (story.empty())
         throw Error(MC_ERROR_SETTINGS,
-                    "The prompts-file " + path + " has no prompt in it: write one a line, as in 8s: a red ball.");
+                    "The prompts-file " + path + " has no prompt in it: write one per line, as in 8s: a red ball.");
     return story;
 }
 

@@ -21,8 +21,8 @@ struct StoryLine {
     int64_t frames = 0; // instead of seconds, where it is not 0
 };
 
-// Throws mc::Error: MC_ERROR_NOT_FOUND, MC_ERROR_READ, or MC_ERROR_SETTINGS with the number of the line and what is wrong
-// with it.
+// Throws mc::Error: MC_ERROR_NOT_FOUND, MC_ERROR_READ, or MC_ERROR_SETTINGS with the
+// number of the line and what is wrong with it.
 std::vector<StoryLine> read_prompts_file(const std::string& path);
 
 } // namespace mc::gst

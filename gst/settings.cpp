@@ -13,13 +13,6 @@
 namespace mc::gst {
 namespace {
 
-template <class... F>
-struct Overloaded : F... {
-    using F::operator()...;
-};
-template <class... F>
-Overloaded(F...) -> Overloaded<F...>;
-
 constexpr guint FIRST = PROPERTY_STATS + 1;
 
 // In the order of the table, which is that of their ids.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
-// The element's properties, generated from the table of fields (engine/request/fields.toml), which documents them. Values
-// are stored as mc::Fields and copied when the element starts.
+// The element's properties, generated from the table of fields (engine/request/fields.toml), which documents them.
+// Values are stored as mc::Fields and copied when the element starts.
 #include <gst/gst.h>
 
 #include <optional>
@@ -20,9 +20,11 @@ constexpr guint PROPERTY_SEED_USED = 1, PROPERTY_STATS = 2;
 void install_settings(GObjectClass* klass);
 void set_setting(Fields& values, guint id, const GValue* value);
 void get_setting(const Fields& values, guint id, GValue* value);
-// Of one of the table's properties that may change while a video is made, and is set: a request of it alone. Else empty.
+// Of one of the table's properties that may change while a video is made,
+// and is set: a request of it alone. Else empty.
 std::optional<Fields> change_of(const Fields& values, guint id);
-// What is set, "name=value" with blanks between, without prompt and names of files: for whoever wants the same video again.
+// What is set, "name=value" with blanks between, without prompt and names of
+// files: for making the same video again.
 std::string text_of(const Fields& values);
 
 } // namespace mc::gst

@@ -31,7 +31,7 @@ static void put(GstStructure* s, const char* field, int64_t value) {
 static void put(GstStructure* s, const char* field, double value) {
     gst_structure_set(s, field, G_TYPE_DOUBLE, value, nullptr);
 }
-static void put(GstStructure* s, const McWork& work) {
+void put_work(GstStructure* s, const McWork& work) {
     put(s, "turns", work.turns);
     put(s, "turns-whole", work.turns_whole);
     put(s, "turns-partial", work.turns_partial);
@@ -50,7 +50,7 @@ GstStructure* structure_of(const Stats& stats) {
     put(s, "frames-total", t.frames_total);
     put(s, "forwards", t.forwards);
     put(s, "forwards-total", t.forwards_total);
-    put(s, t.work);
+    put_work(s, t.work);
     put(s, "seconds-text", t.seconds_text);
     put(s, "seconds-transformer", t.seconds_transformer);
     put(s, "seconds-cache", t.seconds_cache);
@@ -71,7 +71,7 @@ GstStructure* structure_of(const Stats& stats) {
         GstStructure* c = gst_structure_new_empty("chunk");
         put(c, "first-frame", chunk.first_frame);
         put(c, "frames", chunk.frames);
-        put(c, chunk.work);
+        put_work(c, chunk.work);
         GValue value = G_VALUE_INIT;
         g_value_init(&value, GST_TYPE_STRUCTURE);
         g_value_take_boxed(&value, c);

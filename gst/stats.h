@@ -17,6 +17,7 @@ struct Stats {
 McStats total_of(const EngineLibrary& engine, McSession* session);
 Stats stats_of(const EngineLibrary& engine, McSession* session);
 
+void put_work(GstStructure* s, const McWork& work); // turns, turns-whole, ..., tokens-reused
 // Fields: see the documentation of the property in settings.cpp. (transfer full)
 GstStructure* structure_of(const Stats& stats);
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
-// The timestamps of a live stream, in nanoseconds of running time: evenly spaced from where it began, without drift, and
-// never going back. No GStreamer in it.
+// The timestamps of a live stream, in nanoseconds of running time: evenly spaced from where it began, without drift,
+// and never going back. No GStreamer in it.
 #include <algorithm>
 #include <cstdint>
 

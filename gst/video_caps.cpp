@@ -18,10 +18,10 @@ void set_in_all(GstCaps* caps, const char* field, const GValue* value) {
     gst_caps_set_value(caps, field, value);
 }
 
-void set_range(GstCaps* caps, const char* field, int step, int largest) {
+void set_range(GstCaps* caps, const char* field, int step, int least, int largest) {
     GValue range = G_VALUE_INIT;
     g_value_init(&range, GST_TYPE_INT_RANGE);
-    gst_value_set_int_range_step(&range, step, largest / step * step, step);
+    gst_value_set_int_range_step(&range, least, largest / step * step, step);
     set_in_all(caps, field, &range);
     g_value_unset(&range);
 }
@@ -96,24 +96,16 @@ struct Choice {
 
 } // namespace
 
-ModelSizes sizes_of(const model::FolderOutline& folder) {
-    const auto& d = folder.defaults;
-    const auto& t = folder.transformer;
-    ModelSizes s{};
-    s.step_height = int(folder.vae.spatial_factor * t.patch[1]);
-    s.step_width = int(folder.vae.spatial_factor * t.patch[2]);
-    s.largest_height = int(std::min<int64_t>(LARGEST, t.rope_length * s.step_height));
-    s.largest_width = int(std::min<int64_t>(LARGEST, t.rope_length * s.step_width));
-    s.preferred = {d.width, d.height, d.frame_rate_n, d.frame_rate_d};
-    s.num_frames = d.num_frames;
-    s.causal_block_size = d.causal_block_size;
-    return s;
+ModelSizes sizes_of(const model::Pictures& p) {
+    return {p.step_width, p.step_height, p.least_width, p.least_height, std::min(LARGEST, p.largest_width),
+            std::min(LARGEST, p.largest_height), {p.width, p.height, p.frame_rate_n, p.frame_rate_d}, p.num_frames,
+            p.chunk_latents};
 }
 
 GstCaps* narrow_caps(const GstCaps* caps, const ModelSizes& sizes) {
     GstCaps* narrow = gst_caps_copy(caps);
-    set_range(narrow, "width", sizes.step_width, sizes.largest_width);
-    set_range(narrow, "height", sizes.step_height, sizes.largest_height);
+    set_range(narrow, "width", sizes.step_width, sizes.least_width, sizes.largest_width);
+    set_range(narrow, "height", sizes.step_height, sizes.least_height, sizes.largest_height);
     return narrow;
 }
 

@@ -25,12 +25,13 @@ namespace mc::gst {
 // What a model allows and prefers.
 struct ModelSizes {
     int step_width, step_height; // pixels
+    int least_width, least_height;
     int largest_width, largest_height;
     Picture preferred;
     int num_frames;
-    int causal_block_size; // latent frames of a chunk
+    int chunk_latents; // latent frames of a chunk
 };
-ModelSizes sizes_of(const model::FolderOutline& folder);
+ModelSizes sizes_of(const model::Pictures& pictures);
 
 GstCaps* narrow_caps(const GstCaps* caps, const ModelSizes& sizes);
 GstCaps* narrow_caps(const GstCaps* caps, const Picture& picture);

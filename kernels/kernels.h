@@ -80,8 +80,8 @@ void gelu_erf(const float* in, size_t in_stride, void* out, size_t out_stride, s
 void silu_gate(const float* u, size_t u_stride, const float* v, size_t v_stride, void* out, size_t out_stride,
                size_t rows, size_t width, Store store);
 
-// Layer norm of each head by itself, then rotary position embedding of its first 2 `angles` channels, of which the first
-// half and the second one are pairs:
+// Layer norm of each head by itself, then rotary position embedding of its first 2 `angles` channels, of which the
+// first half and the second one are pairs:
 //
 //     y = (in - mean) / sqrt(var + eps) * gain + bias                 in = round(in), in each head
 //     (y[p], y[p + angles]) -> (y[p] cos - y[p + angles] sin, y[p] sin + y[p + angles] cos)

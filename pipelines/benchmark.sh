@@ -10,7 +10,8 @@
 #   pipelines/benchmark.sh --live [--json FILE] [--quick] [--help for the rest]
 #
 # --caches: speed-up and video quality of MotionCache and other caches; ten minutes on two cores.
-# --presets: whether presets reach their stated PSNR with other steps, sizes, guidance; half an hour, --quick one minute.
+# --presets: whether presets reach their stated PSNR with other steps, sizes, guidance; half an hour, or with
+#   --quick one minute.
 # --tokens: whether choosing tokens pays over choosing steps, with the spread over the prompts; about as long.
 # --beside: how much longer a video takes beside a busy process and an encoder; a minute.
 # --live: a live stream on a machine that is too slow, with and without qos-cache; some minutes.

@@ -3,10 +3,10 @@
 # Everything that wants a GPU, the most telling first, in under ten minutes. In two halves, because the machine with the
 # GPU may have no network, no GStreamer and another LibTorch (its python3's torch):
 #
-#   tests/gpu.sh pack      here, no GPU needed: builds in build-gpu/ against the wheel of that torch and puts stripped programs
-#                          and the libraries that they need into .gpu/ (minutes, once)
-#   tests/gpu.sh run       there, in a copy of this folder: python3 with torch, and a GPU. A log each and a summary in $OUT,
-#                          default gpu-results/; ends with 1 where a part failed or missed its goal
+#   tests/gpu.sh pack      here, no GPU needed: builds in build-gpu/ against the wheel of that torch and puts stripped
+#                          programs and the libraries that they need into .gpu/ (minutes, once)
+#   tests/gpu.sh run       there, in a copy of this folder: python3 with torch, and a GPU. A log each and a summary in
+#                          $OUT, default gpu-results/; ends with 1 where a part failed or missed its goal
 #   tests/gpu.sh --help
 #
 # TORCH=2.11.0     the version of torch over there, for pack; TORCH_DIR=FOLDER: its torch/ folder, already unpacked

@@ -17,12 +17,16 @@ packages_stream=(
     gstreamer1.0-plugins-bad           # hlssink2, rtmp2sink, srtsink, voaacenc
     python3-gi gir1.2-gstreamer-1.0    # pipelines/stream
 )
+packages_live=(
+    gstreamer1.0-nice gir1.2-gst-plugins-base-1.0 gir1.2-gst-plugins-bad-1.0 # WebRTC, pipelines/live
+)
 packages_fuzz=(
     clang libclang-rt-14-dev llvm # the fuzzers, and what of the parsers they reach
 )
 packages_test=(
     gstreamer1.0-libav ffmpeg    # read back what was written
     "${packages_stream[@]}" nginx libnginx-mod-rtmp
+    "${packages_live[@]}" chromium
     "${packages_fuzz[@]}"
     git                          # README.md's commands in a clean clone
 )

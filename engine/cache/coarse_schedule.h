@@ -19,8 +19,8 @@ struct ScheduledStep {
     std::vector<FrameDistance> distance; // of the frames of a chunk, [chunk_frames]; none at step 0
     double sigma = 1;
 };
-// Of the window's first chunk, or of those behind its first frames, in a video of `video_chunks` chunks. TeaCache decides
-// rows: its schedule is that of a window whose chunks step together.
+// Of the window's first chunk, or of those behind its first frames, in a video of `video_chunks` chunks. TeaCache
+// decides rows: its schedule is that of a window whose chunks step together.
 CoarseSchedule coarse_schedule(const Settings& settings, std::span<const ScheduledStep> steps,
                                bool first_chunk, int branches = 2, int video_chunks = 1);
 

@@ -29,8 +29,14 @@ struct CommonSettings {
     bool operator==(const CommonSettings&) const = default;
 };
 
-// Throw MC_ERROR_SETTINGS for the first value out of its range. By the names that a user sets them under, as far as they
-// have any.
+// Sets what the request says of them.
+inline void read_common(const CacheFields& request, CommonSettings& settings) {
+    if (request.threshold) settings.threshold = *request.threshold;
+    if (request.reuse) settings.reuse = *request.reuse;
+}
+
+// Throw MC_ERROR_SETTINGS for the first value out of its range. By the names that a
+// user sets them under, as far as they have any.
 void check_common(const CommonSettings& settings);
 void check_share(const char* what, double value, const char* usual); // 0..1
 void check_count(const char* what, int value, const char* usual);    // >= 0

@@ -59,6 +59,11 @@ class FlowCache final : public WindowPolicy {
 
 } // namespace
 
+void read(const CacheFields& request, FlowCacheSettings& settings) {
+    read_common(request, settings);
+    if (request.warmup) settings.forced_first = *request.warmup;
+}
+
 void check(const FlowCacheSettings& settings) {
     check_common(settings);
     check_count("cache-warmup (the number of forced first evaluations)", settings.forced_first, "5");

@@ -15,7 +15,7 @@ struct FlowCacheSettings : CommonSettings {
     // Evaluations of a chunk that are always computed, at the beginning and at the end; >= 0. The first
     // one is computed in any case.
     int forced_first = 5, forced_last = 1;
-    // Whether the window's first and last row are computed whatever the distance, which then is not added.
+    // Whether the window's first and last row are computed at any distance, which then is not added.
     bool whole_ends = false;
     // Whether a row in which a chunk starts is computed of all chunks, and all sums begin anew.
     bool whole_when_chunk_starts = false;
@@ -23,6 +23,7 @@ struct FlowCacheSettings : CommonSettings {
     bool operator==(const FlowCacheSettings&) const = default;
 };
 
+void read(const CacheFields& request, FlowCacheSettings& settings); // sets what the request says
 // Throws MC_ERROR_SETTINGS for the first value out of its range.
 void check(const FlowCacheSettings& settings);
 std::unique_ptr<Policy> make(const FlowCacheSettings& settings);

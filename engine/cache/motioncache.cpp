@@ -39,9 +39,7 @@ class MotionCache final : public WindowPolicy {
     bool wants_prefix_motion() const override { return true; }
     void set_threshold(double threshold) override { threshold_ = threshold; }
     void motion(int branch, int chunk, std::span<const float> change, bool has_previous) override {
-        if (change.size() != chunk_tokens())
-            fault(std::to_string(change.size()) + " changes for a chunk of " +
-                  std::to_string(chunk_tokens()) + " tokens");
+        check_change(change);
         // Where a previous frame exists it is used, also by the first chunk of a window.
         const FirstFrame first = has_previous ? FirstFrame::COMPARED
                                  : chunk == 0 ? FirstFrame::SECOND
@@ -68,12 +66,7 @@ class MotionCache final : public WindowPolicy {
         for (const ChunkStep& chunk : chunks) {
             ChunkState& state = chunks_[state_of(branch, chunk.chunk)];
             if (chunk.step == 0) state.threshold = threshold_;
-            Decision decision{};
-            decision.row = row;
-            decision.branch = branch;
-            decision.chunk = chunk.chunk;
-            decision.step = chunk.step;
-            decision.distance = decision.accumulated = none;
+            Decision decision = decision_of(row, branch, chunk);
             if (chunk.step > settings_.warmup)
                 plans.push_back(plan_tokens(chunk, state, decision));
             else
@@ -98,8 +91,8 @@ class MotionCache final : public WindowPolicy {
         const std::vector<float> weights = state.weights;
         const std::vector<float> distance = token_distance(chunk, state, decision.distance);
         const double threshold = threshold_of(chunk.chunk, state.threshold);
-        // With the length of the step that follows. Equal lengths that fill a threshold exactly are not to be divided by
-        // their rounding.
+        // With the length of the step that follows. Equal lengths that fill a threshold
+        // exactly are not to be divided by their rounding.
         const double ahead = settings_.path.empty() ? 0 : length(chunk.sigma, chunk.next_sigma, chunk.sigma);
         const double reach = threshold * (settings_.path.empty() ? 1 : 1 + 1e-5);
         std::vector<uint8_t> due(state.sums.size());
@@ -115,20 +108,10 @@ class MotionCache final : public WindowPolicy {
         const bool suppressed = wanted > 0 && double(wanted) / double(voted.size()) < settings_.min_ratio;
         if (suppressed) std::fill(updated.begin(), updated.end(), 0);
 
-        Plan plan{Action::REUSE, {}};
-        decision.kind = suppressed ? Decision::Kind::SUPPRESSED : Decision::Kind::REUSE;
-        if (wanted == updated.size() && !suppressed) {
-            plan.action = Action::ALL;
-            decision.kind = Decision::Kind::FULL;
-        } else if (wanted && !suppressed) {
-            plan.action = Action::TOKENS;
-            decision.kind = Decision::Kind::SPARSE;
-        }
-        for (size_t t = 0; t < updated.size(); t++) {
-            if (!updated[t]) continue;
-            state.sums[t] = 0;
-            if (plan.action == Action::TOKENS) plan.tokens.push_back(int32_t(t));
-        }
+        Plan plan = plan_of(updated, decision);
+        if (suppressed) decision.kind = Decision::Kind::SUPPRESSED;
+        for (size_t t = 0; t < updated.size(); t++)
+            if (updated[t]) state.sums[t] = 0;
         if (plan.action != Action::REUSE && !state.fine) {
             ++state.coarse_updates;
             enter_fine_phase(state);
@@ -193,6 +176,22 @@ class MotionCache final : public WindowPolicy {
 };
 
 } // namespace
+
+void read(const CacheFields& request, MotionCacheSettings& settings) {
+    read_common(request, settings);
+    if (request.warmup) settings.warmup = *request.warmup;
+    if (request.coarse_updates) settings.coarse_updates = *request.coarse_updates;
+    if (request.weights) settings.weights = *request.weights;
+    if (request.weight_floor) settings.weight_floor = *request.weight_floor;
+    if (request.distance) settings.distance = *request.distance;
+    if (request.vote) settings.vote = vote_of(*request.vote);
+    if (request.min_ratio) settings.min_ratio = *request.min_ratio;
+    if (request.first_share) settings.first_share = *request.first_share;
+    if (request.noise_power) settings.noise_power = *request.noise_power;
+    if (settings.weights != Weights::MAX_RESCALE && request.weight_floor)
+        throw Error(MC_ERROR_SETTINGS, "cache-weight-floor is the least weight of cache-weights=max-rescale and means nothing "
+                                       "with another: drop one of them.");
+}
 
 void check(const MotionCacheSettings& settings) {
     check_common(settings);

@@ -29,11 +29,15 @@ struct ChunkState {
     std::vector<float> sums, weights; // [token]
     std::vector<uint8_t> computed;    // [token], as decided last; empty: all
     int steps = 0;
+    double scale = 1; // of its thresholds
 };
 
 class MotionCacheBySteps final : public WindowPolicy {
   public:
     explicit MotionCacheBySteps(const MotionCacheByStepsSettings& settings) : settings_(settings) {}
+
+    // That of tokens keeps its proportion to it.
+    void set_threshold(double threshold) override { scale_ = threshold / settings_.threshold; }
 
     bool wants_motion(int branch, int chunk) const override {
         const auto at = chunks_.find(state_of(branch, chunk));
@@ -41,8 +45,7 @@ class MotionCacheBySteps final : public WindowPolicy {
     }
     // The first frame of the first chunk, which follows none, weighs 1.
     void motion(int branch, int chunk, std::span<const float> change, bool has_previous) override {
-        if (change.size() != chunk_tokens())
-            fault(std::to_string(change.size()) + " changes for a chunk of " + std::to_string(chunk_tokens()) + " tokens");
+        check_change(change);
         state(branch, chunk).weights = range_weights(change, shape_.chunk_frames, has_previous, settings_.weight_floor,
                                                      settings_.weight_power);
     }
@@ -62,6 +65,7 @@ class MotionCacheBySteps final : public WindowPolicy {
         if (fresh) {
             at->second.sums.assign(chunk_tokens(), 0);
             at->second.weights.assign(chunk_tokens(), 1);
+            at->second.scale = scale_;
         }
         return at->second;
     }
@@ -71,13 +75,7 @@ class MotionCacheBySteps final : public WindowPolicy {
         std::vector<Plan> plans;
         for (const ChunkStep& chunk : chunks) {
             ChunkState& state = this->state(branch, chunk.chunk);
-            Decision decision{};
-            decision.row = row;
-            decision.branch = branch;
-            decision.chunk = chunk.chunk;
-            decision.step = chunk.step;
-            decision.distance = decision.accumulated = none;
-            decision.kind = Decision::Kind::FULL;
+            Decision decision = decision_of(row, branch, chunk);
             if (is_end(row))
                 plans.push_back(plan_end(state, chunk, decision));
             else if (whole || chunk.step == 0 || chunk.step < settings_.warmup)
@@ -112,7 +110,7 @@ class MotionCacheBySteps final : public WindowPolicy {
         decision.distance = distance_of(chunk);
         const double sum = state.sum + decision.distance;
         decision.accumulated = sum;
-        const bool reuse = sum < settings_.threshold; // not when it is NaN
+        const bool reuse = sum < settings_.threshold * state.scale; // not when it is NaN
         begin_anew(state);
         if (reuse) state.sum = sum;
         if (reuse) decision.kind = Decision::Kind::REUSE;
@@ -129,7 +127,7 @@ class MotionCacheBySteps final : public WindowPolicy {
         const std::vector<float> sums = state.sums;
         // Sums that are NaN are due.
         std::vector<uint8_t> due(sums.size());
-        const float threshold = static_cast<float>(settings_.token_threshold);
+        const float threshold = static_cast<float>(settings_.token_threshold * state.scale);
         for (size_t t = 0; t < due.size(); t++) due[t] = !(sums[t] < threshold);
         limit_reuse(sums, share(chunk.step), due);
         for (size_t t = 0; t < due.size(); t++)
@@ -151,21 +149,8 @@ class MotionCacheBySteps final : public WindowPolicy {
 
     // The plan of what is to be computed of the chunk.
     Plan reported(const ChunkState& state, Decision& decision) const {
-        Plan plan;
-        const auto& computed = state.computed;
-        const size_t count = static_cast<size_t>(std::count(computed.begin(), computed.end(), 1));
-        if (count == computed.size()) {
-            decision.kind = Decision::Kind::FULL;
-        } else if (count == 0) {
-            decision.kind = Decision::Kind::REUSE;
-            plan.action = Action::REUSE;
-        } else {
-            decision.kind = Decision::Kind::SPARSE;
-            plan.action = Action::TOKENS;
-            for (size_t t = 0; t < computed.size(); t++)
-                if (computed[t]) plan.tokens.push_back(static_cast<int32_t>(t));
-        }
-        decision.updated = computed;
+        const Plan plan = plan_of(state.computed, decision);
+        decision.updated = state.computed;
         report(decision);
         return plan;
     }
@@ -183,7 +168,7 @@ class MotionCacheBySteps final : public WindowPolicy {
         return std::isfinite(distance) ? distance : std::numeric_limits<double>::infinity(); // so: compute
     }
 
-    // One value a token.
+    // One value per token.
     std::vector<float> token_distance(const ChunkStep& chunk, double& chunk_distance) const {
         chunk_distance = distance_of(chunk);
         if (settings_.distance != Distance::TOKEN || chunk.distance.size() != chunk_tokens())
@@ -203,10 +188,20 @@ class MotionCacheBySteps final : public WindowPolicy {
     }
 
     const MotionCacheByStepsSettings settings_;
+    double scale_ = 1; // of the thresholds of chunks that begin
     std::map<size_t, ChunkState> chunks_; // by branch and chunk
 };
 
 } // namespace
+
+void read(const CacheFields& request, MotionCacheByStepsSettings& settings) {
+    read_common(request, settings);
+    if (request.threshold) settings.token_threshold = *request.threshold;
+    if (request.warmup) settings.warmup = *request.warmup;
+    if (request.weight_floor) settings.weight_floor = *request.weight_floor;
+    if (request.distance) settings.distance = *request.distance;
+    if (request.vote) settings.vote = vote_of(*request.vote);
+}
 
 void check(const MotionCacheByStepsSettings& settings) {
     check_common(settings);

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
-// The settings of MotionCache in its form by steps, as it was published for MAGI-1: a chunk is computed wholly at first,
-// then decided about as a whole for a number of steps, then token by token (docs/algorithms.md#motioncache-by-steps).
+// The settings of MotionCache in its form by steps, as it was published for MAGI-1: a chunk is computed wholly at
+// first, then decided about as a whole for a number of steps, then token by token
+// (docs/algorithms.md#motioncache-by-steps).
 #include <memory>
 #include <optional>
 
@@ -27,8 +28,8 @@ struct MotionCacheByStepsSettings : CommonSettings {
     // A position that more than this share of a chunk's frames wants is computed in all of them; others stay as they
     // are. Unset: each token for itself.
     std::optional<double> vote;
-    // The largest share of a chunk's tokens that is reused in a step: those with the smallest sums. Unset first_reuse: the
-    // same in every step; else it goes from that in the first token by token step to max_reuse in the last. 0..1
+    // The largest share of a chunk's tokens that is reused in a step: those with the smallest sums. Unset first_reuse:
+    // the same in every step; else it goes from that in the first token by token step to max_reuse in the last. 0..1
     double max_reuse = 1;
     std::optional<double> first_reuse;
     // Weights from the first step of a chunk alone, else from each.
@@ -37,13 +38,14 @@ struct MotionCacheByStepsSettings : CommonSettings {
     bool whole_when_chunk_starts = false;
 
     // Faults of the published code, for its golden cases: in the last row of a video what was decided in the row before
-    // holds instead of everything being computed; the share reused goes by the rows of the video instead of the steps of a
-    // chunk, and never arrives.
+    // holds instead of everything being computed; the share reused goes by the rows of the video instead of the steps
+    // of a chunk, and never arrives.
     bool stale_in_last_row = false, share_by_rows = false;
 
     bool operator==(const MotionCacheByStepsSettings&) const = default;
 };
 
+void read(const CacheFields& request, MotionCacheByStepsSettings& settings); // sets what the request says
 // Throws MC_ERROR_SETTINGS for the first value out of its range.
 void check(const MotionCacheByStepsSettings& settings);
 std::unique_ptr<Policy> make(const MotionCacheByStepsSettings& settings);

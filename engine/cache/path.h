@@ -8,8 +8,8 @@
 namespace mc::cache {
 
 struct Path {
-    // Falling from 1 to 0, and the length of the way from 1 to there: rising from 0 to 1. Straight lines between. Both empty:
-    // there is no path.
+    // Falling from 1 to 0, and the length of the way from 1 to there: rising from 0 to 1. Straight lines between. Both
+    // empty: there is no path.
     std::vector<double> sigma, length;
     bool empty() const { return sigma.empty(); }
     double at(double sigma) const; // of a path that is not empty; sigma 0..1

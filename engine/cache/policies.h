@@ -31,6 +31,11 @@ class WindowPolicy : public Policy {
     void report(const Decision& decision) const {
         if (observer_) observer_(decision);
     }
+    // With nothing decided yet.
+    static Decision decision_of(int row, int branch, const ChunkStep& chunk);
+    // What is computed of a chunk, by token; says so in `decision`: FULL, SPARSE or REUSE.
+    static Plan plan_of(std::span<const uint8_t> computed, Decision& decision);
+    void check_change(std::span<const float> change) const;
     // Of a policy that knows chunks only, not tokens.
     void report_chunk(int row, int branch, const ChunkStep& chunk, bool computed, bool forced,
                       double distance = none, double accumulated = none) const;

@@ -6,17 +6,6 @@
 #include "engine/error.h"
 
 namespace mc::cache {
-namespace {
-
-class ComputeAll final : public WindowPolicy {
-    void forget() override {}
-    std::vector<Plan> plan(int row, int branch, std::span<const ChunkStep> chunks) override {
-        for (const ChunkStep& chunk : chunks) report_chunk(row, branch, chunk, true, true);
-        return std::vector<Plan>(chunks.size());
-    }
-};
-
-} // namespace
 
 bool Policy::wants_motion(int, int) const {
     return false;
@@ -65,32 +54,47 @@ std::vector<Plan> WindowPolicy::decide(int row, int branch, std::span<const Chun
     return plan(row, branch, chunks);
 }
 
-void WindowPolicy::report_chunk(int row, int branch, const ChunkStep& chunk, bool computed, bool forced,
-                                double distance, double accumulated) const {
+Decision WindowPolicy::decision_of(int row, int branch, const ChunkStep& chunk) {
     Decision decision{};
     decision.row = row;
     decision.branch = branch;
     decision.chunk = chunk.chunk;
     decision.step = chunk.step;
+    decision.kind = Decision::Kind::FULL;
+    decision.distance = decision.accumulated = none;
+    return decision;
+}
+
+Plan WindowPolicy::plan_of(std::span<const uint8_t> computed, Decision& decision) {
+    const auto count = std::count(computed.begin(), computed.end(), 1);
+    Plan plan;
+    if (count == std::ssize(computed)) {
+        decision.kind = Decision::Kind::FULL;
+    } else if (count == 0) {
+        decision.kind = Decision::Kind::REUSE;
+        plan.action = Action::REUSE;
+    } else {
+        decision.kind = Decision::Kind::SPARSE;
+        plan.action = Action::TOKENS;
+        for (size_t t = 0; t < computed.size(); t++)
+            if (computed[t]) plan.tokens.push_back(int32_t(t));
+    }
+    return plan;
+}
+
+void WindowPolicy::check_change(std::span<const float> change) const {
+    if (change.size() != chunk_tokens())
+        fault(std::to_string(change.size()) + " changes for a chunk of " + std::to_string(chunk_tokens()) + " tokens");
+}
+
+void WindowPolicy::report_chunk(int row, int branch, const ChunkStep& chunk, bool computed, bool forced,
+                                double distance, double accumulated) const {
+    Decision decision = decision_of(row, branch, chunk);
     decision.kind = computed ? Decision::Kind::FULL : Decision::Kind::REUSE;
     decision.forced = forced;
     decision.distance = distance;
     decision.accumulated = accumulated;
     report(decision);
-}
-
-void check(const NoCache&) {}
-std::unique_ptr<Policy> make(const NoCache&) {
-    return std::make_unique<ComputeAll>();
-}
-
-void check(const Settings& settings) {
-    std::visit([](const auto& policy) { check(policy); }, settings.policy);
-}
-
-std::unique_ptr<Policy> make_policy(const Settings& settings) {
-    check(settings);
-    return std::visit([](const auto& policy) { return make(policy); }, settings.policy);
 }
 
 } // namespace mc::cache

@@ -25,8 +25,8 @@
 namespace mc::cache {
 
 // How far one of the equal parts of a chunk moved since the chunk's previous evaluation, computed or reused: mean over
-// channels of |now - before| and of |before|. What is measured is the sampler's affair: the time embedding of a latent frame,
-// or the patch embeddings of a chunk or of a token.
+// channels of |now - before| and of |before|. The sampler decides what is measured: the time embedding of a latent
+// frame, or the patch embeddings of a chunk or of a token.
 struct FrameDistance {
     double difference, magnitude;
 };
@@ -83,8 +83,8 @@ class Policy {
     virtual std::vector<Plan> decide(int row, int branch, std::span<const ChunkStep> chunks) = 0;
     // Whether motion() shall be called for this chunk after its plan was executed, even if the plan reuses everything.
     virtual bool wants_motion(int branch, int chunk) const;
-    // Whether the first chunk that is generated is to be compared with a given one before it, which is then looked at when
-    // it is passed for its keys and values.
+    // Whether the first chunk that is generated is to be compared with a given one before it, which is then looked at
+    // when it is passed for its keys and values.
     virtual bool wants_prefix_motion() const { return false; }
     // change[token]: mean |x - x'| / (mean |x'| + 1e-8) over channels, x the output of the last layer at the token,
     // x' at its position one latent frame earlier. The chunk's first frame is compared with the chunk before; where

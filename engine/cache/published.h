@@ -9,8 +9,8 @@ namespace mc::cache {
 struct PublishedCache {
     enum class Origin {
         PUBLISHED,    // for this model, in all their numbers
-        CARRIED_OVER, // numbers of another model or of another cache, with this model's polynomial: nobody
-                      // has published what they give
+        CARRIED_OVER, // numbers of another model or of another cache, with this model's polynomial: what
+                      // they give has not been published
     };
     Origin origin;
     Settings settings;
@@ -26,6 +26,21 @@ struct PublishedCaches {
     // threshold here is FlowCache's, on which MotionCache builds, and which does the same work (26 and 27
     // PFLOP in the paper's table).
     PublishedCache motioncache_slow, motioncache_fast;
+
+    // Those that a request gets; null: nothing was published for this cache. The published slow run of MotionCache lies
+    // between what a calibration calls quality and balanced.
+    const PublishedCache* of(Kind kind, CachePreset preset) const {
+        switch (kind) {
+        case Kind::TEACACHE:
+            return &teacache_retention;
+        case Kind::FLOWCACHE:
+            return &flowcache_slow;
+        case Kind::MOTIONCACHE:
+            return preset == CachePreset::FAST ? &motioncache_fast : &motioncache_slow;
+        default:
+            return nullptr;
+        }
+    }
 };
 
 } // namespace mc::cache

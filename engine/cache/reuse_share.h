@@ -6,8 +6,8 @@
 
 namespace mc::cache {
 
-// Of the tokens that are not due at most this share of all stays so: those with the smallest sums, and whoever equals the
-// last of them.
+// Of the tokens that are not due at most this share of all stays so: those with the
+// smallest sums, and those that equal the last of them.
 void limit_reuse(std::span<const float> sums, double share, std::span<uint8_t> due);
 
 } // namespace mc::cache

@@ -1,34 +1,29 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
-// The settings of the one policy that a session runs. `policy` is the list of them all: each has a header with a struct of
-// its own, its check() and its make().
-#include <variant>
+// The settings of the one policy that a session runs. The variant AnyPolicy lists them all; it is made from the values
+// of `cache` in engine/request/fields.toml. Each has a header with a struct of its own, its read(), check() and make().
+#include "engine/cache/policy_list.h"
 
-#include "engine/cache/flowcache.h"
-#include "engine/cache/motioncache.h"
-#include "engine/cache/motioncache_by_steps.h"
-#include "engine/cache/teacache.h"
+namespace mc {
+struct Field;
+}
 
 namespace mc::cache {
 
-struct NoCache {
-    static constexpr Kind KIND = Kind::NONE;
-    bool operator==(const NoCache&) const = default;
-};
-void check(const NoCache& settings);
-std::unique_ptr<Policy> make(const NoCache& settings);
-
 struct Settings {
-    std::variant<NoCache, TeaCacheSettings, FlowCacheSettings, MotionCacheSettings, MotionCacheByStepsSettings> policy;
+    AnyPolicy policy;
 
     Settings() = default;
-    Settings(const TeaCacheSettings& settings) : policy(settings) {}
-    Settings(const FlowCacheSettings& settings) : policy(settings) {}
-    Settings(const MotionCacheSettings& settings) : policy(settings) {}
-    Settings(const MotionCacheByStepsSettings& settings) : policy(settings) {}
+    template <class S>
+        requires requires { S::KIND; }
+    Settings(const S& settings) : policy(settings) {}
 
     Kind kind() const {
         return std::visit([](const auto& s) { return s.KIND; }, policy);
+    }
+    // Whether it decides about all chunks of a row at once, so that any attention will do.
+    bool decides_rows() const {
+        return std::visit([](const auto& s) { return requires { s.DECIDES_ROWS; }; }, policy);
     }
     // What others than the policy ask for; for a policy that lacks the setting, the value that means the same.
     CommonSettings common() const {
@@ -62,11 +57,28 @@ struct Settings {
             },
             policy);
     }
+    // Where the policy has one.
+    void set_polynomial(const Polynomial& polynomial) {
+        std::visit(
+            [&](auto& s) {
+                if constexpr (requires { s.polynomial; }) s.polynomial = polynomial;
+            },
+            policy);
+    }
 
     bool operator==(const Settings&) const = default;
 };
 
 // Throws MC_ERROR_SETTINGS for the first value of its policy that is out of its range.
 void check(const Settings& settings);
+
+// The defaults of the first policy of this kind.
+Settings default_settings(Kind kind);
+// `settings` with what a request says of them, checked. Throws MC_ERROR_SETTINGS.
+Settings with_request(Settings settings, const CacheFields& request);
+// The first setting that a request gives and that caches of this kind do not have; null: there is none.
+const Field* foreign_setting(const CacheFields& request, Kind kind);
+// Throws MC_ERROR_SETTINGS for it, with the caches that have it.
+void refuse_foreign_setting(const CacheFields& request, Kind kind);
 
 } // namespace mc::cache

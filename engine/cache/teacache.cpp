@@ -64,6 +64,11 @@ class TeaCache final : public WindowPolicy {
 
 } // namespace
 
+void read(const CacheFields& request, TeaCacheSettings& settings) {
+    read_common(request, settings);
+    if (request.warmup) settings.forced_first = *request.warmup;
+}
+
 void check(const TeaCacheSettings& settings) {
     check_common(settings);
     check_count("cache-warmup (the number of forced first evaluations)", settings.forced_first, "5");

@@ -15,6 +15,8 @@ enum class Embedding { E, E0 };
 
 struct TeaCacheSettings : CommonSettings {
     static constexpr Kind KIND = Kind::TEACACHE;
+    static constexpr bool DECIDES_ROWS = true; // about all chunks of a row at once
+    TeaCacheSettings() { threshold = 0.2; }    // of the official code
 
     Embedding embedding = Embedding::E0;
     // Rows of the window that are always computed, at the beginning and at the end; >= 0. The first
@@ -25,16 +27,17 @@ struct TeaCacheSettings : CommonSettings {
     // From the official numbers, which count forwards, with guidance two per row:
     //     forced_first = ret_steps / 2, forced_last = rows - cutoff_steps / 2, counter_period = num_steps
     int counter_period = 0;
-    // Whether a row in which a chunk starts is computed of all chunks, and the sum begins anew. Else the chunk that starts is
-    // computed alone where the sum allows it.
+    // Whether a row in which a chunk starts is computed of all chunks, and the sum begins anew. Else the chunk that
+    // starts is computed alone where the sum allows it.
     bool whole_when_chunk_starts = false;
-    // A fault of the published code, for its golden cases: where a chunk enters as another leaves, each chunk is compared with
-    // the one that was at its place, so one that starts may be reused.
+    // A fault of the published code, for its golden cases: where a chunk enters as another leaves, each chunk is
+    // compared with the one that was at its place, so one that starts may be reused.
     bool by_place = false;
 
     bool operator==(const TeaCacheSettings&) const = default;
 };
 
+void read(const CacheFields& request, TeaCacheSettings& settings); // sets what the request says
 // Throws MC_ERROR_SETTINGS for the first value out of its range.
 void check(const TeaCacheSettings& settings);
 std::unique_ptr<Policy> make(const TeaCacheSettings& settings);

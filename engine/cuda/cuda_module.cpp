@@ -88,14 +88,11 @@ const mc::kernels::Launchers* mc_cuda_kernels() {
          [](const kernels::rows::Codes& a) { C10_CUDA_CHECK(cuda::restore(a, getCurrentCUDAStream())); }},
         [](const kernels::PictureTo& a) {
             const cudaStream_t stream = getCurrentCUDAStream();
-            switch (a.format) {
-            case kernels::PictureTo::I420:
-                return C10_CUDA_CHECK(cuda::picture_to_i420(a.from, a.planes, a.strides, stream));
-            case kernels::PictureTo::NV12:
-                return C10_CUDA_CHECK(cuda::picture_to_nv12(a.from, a.planes, a.strides, stream));
-            case kernels::PictureTo::RGB:
-                return C10_CUDA_CHECK(cuda::picture_to_rgb(a.from, a.planes[0], a.strides[0], stream));
-            }
+            C10_CUDA_CHECK(a.format == kernels::PictureTo::I420
+                               ? cuda::picture_to_i420(a.from, a.planes, a.strides, stream)
+                           : a.format == kernels::PictureTo::NV12
+                               ? cuda::picture_to_nv12(a.from, a.planes, a.strides, stream)
+                               : cuda::picture_to_rgb(a.from, a.planes[0], a.strides[0], stream));
         }};
     return &launchers;
 }

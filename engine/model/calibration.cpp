@@ -38,7 +38,7 @@ Calibration read_calibration(const std::string& file, uint64_t fingerprint) {
         throw read_error(file,
                          "belongs to other weights (" + fingerprint_text(calibration.fingerprint) +
                              "; these are " + fingerprint_text(fingerprint) + ")",
-                         calibrate(file) + ", or fetch the weights again if nobody changed them");
+                         calibrate(file) + ", or fetch the weights again if they should be unchanged");
     return calibration;
 }
 

@@ -25,6 +25,11 @@ bool is_unfinished(std::string_view name) {
 
 } // namespace
 
+bool is_file(const std::string& path) {
+    std::error_code error;
+    return fs::is_regular_file(path, error);
+}
+
 bool is_side_file(const std::string& name) {
     return name.starts_with('.') || is_unfinished(name) || name.ends_with(".lock") || name.ends_with('~') ||
            name == "Thumbs.db" || name == "desktop.ini" || name == "__MACOSX";

@@ -10,6 +10,7 @@ struct FolderListing {
     std::vector<std::string> names; // of files and folders, sorted
     std::vector<std::string> side;  // hidden ones, unfinished downloads, thumbnails; sorted
 };
+bool is_file(const std::string& path); // a regular one; not there: no
 // Throws MC_ERROR_READ when `folder` cannot be listed, MC_ERROR_NOT_FOUND when it is not there.
 FolderListing list_folder(const std::string& folder);
 

@@ -2,7 +2,11 @@
 #include "engine/model/model_folder.h"
 
 #include <filesystem>
+#include <optional>
+#include <utility>
+#include <vector>
 
+#include "engine/families/magi1/folder.h"
 #include "engine/families/skyreels_v2/folder.h"
 #include "engine/model/folder_listing.h"
 #include "engine/model/read_error.h"
@@ -13,19 +17,30 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr const char* GIVE_FOLDER =
-    "set the model path to a SkyReels-V2 folder as published, in the original or the Diffusers layout";
-constexpr const char* SUPPORTED =
-    "the supported models are the SkyReels-V2 Diffusion Forcing series and the demo model";
+// Each: whether the path holds a model of the family, empty where it does not; throws where it does, but spoiled.
+struct Family {
+    const char *name, *shown;
+    std::optional<Claim> (*claim)(const std::string& path);
+    Pictures (*pictures)(const std::string& place);
+};
+constexpr Family FAMILIES[] = {
+    {"skyreels-v2", "SkyReels-V2", skyreels_v2::claim, skyreels_v2::pictures},
+    {"magi1", "MAGI-1", magi1::claim, magi1::pictures},
+};
 
-void require_folder(const std::string& path) {
+constexpr const char* GIVE_MODEL =
+    "set the model path to a SkyReels-V2 folder as published, in the original or the Diffusers layout, or to the JSON "
+    "file of a MAGI-1 model";
+constexpr const char* SUPPORTED =
+    "the supported models are the SkyReels-V2 Diffusion Forcing series, MAGI-1 and the demo model";
+
+void require_something(const std::string& path) {
     if (path.empty())
-        throw Error(MC_ERROR_NOT_FOUND, std::string("The model path is empty; ") + GIVE_FOLDER + ".");
+        throw Error(MC_ERROR_NOT_FOUND, std::string("The model path is empty; ") + GIVE_MODEL + ".");
     std::error_code error;
-    fs::file_status status = fs::status(path, error);
-    if (!fs::exists(status)) throw not_found(path, "there is no such folder", GIVE_FOLDER);
-    if (!fs::is_directory(status))
-        throw not_found(path, "is a file, not a folder", "set the model path to the folder of the model");
+    const fs::file_status status = fs::status(path, error);
+    if (!fs::exists(status)) throw not_found(path, "there is no such folder or file", GIVE_MODEL);
+    if (!fs::is_directory(status)) return;
     const FolderListing listing = list_folder(path);
     if (listing.names.empty())
         throw not_found(path,
@@ -36,68 +51,67 @@ void require_folder(const std::string& path) {
                         "download the model into it, or correct the model path");
 }
 
-std::string class_of(const JsonObject& config) {
-    return config.has("_class_name") ? config.text("_class_name") : "";
+// What a folder says that it is, as Diffusers or Transformers write it down.
+std::string class_in(const std::string& file) {
+    const JsonObject config = JsonObject::read(file);
+    for (const char* key : {"_class_name", "model_type"})
+        if (config.has(key)) return config.text(key);
+    return "";
 }
 
-Layout read_pipeline(const JsonObject& index) {
-    std::string name = class_of(index);
-    if (name == "SkyReelsV2ImageToVideoPipeline")
-        throw read_error(index.file(), "describes an image-to-video model (I2V), which is not supported",
-                         SUPPORTED);
-    if (!name.starts_with("SkyReelsV2")) index.refuse("_class_name", "a SkyReelsV2 pipeline", SUPPORTED);
-    return Layout::DIFFUSERS;
+[[noreturn]] void refuse_unknown(const std::string& path) {
+    if (!fs::is_directory(path))
+        throw not_found(path, "is a file, not a folder, and not the JSON file of a MAGI-1 model",
+                        "set the model path to the folder of the model");
+    for (const char* name : {"model_index.json", "config.json"}) {
+        const std::string file = path + "/" + name;
+        if (is_file(file))
+            throw read_error(path,
+                             std::string("is of an unknown family of models (its ") + name + " says " +
+                                 in_quotes(class_in(file)) + ")",
+                             SUPPORTED);
+    }
+    throw not_found(
+        path,
+        "is not a model folder: it holds neither model_index.json nor config.json, and no configuration of "
+        "MAGI-1",
+        GIVE_MODEL);
 }
 
-Layout read_root_config(const JsonObject& config, const std::string& path) {
-    std::string name = class_of(config);
-    if (name == "WanModel" || (name.empty() && config.has("dim") && config.has("ffn_dim")))
-        return Layout::ORIGINAL;
-    // A text encoder's config has no class of this kind, only a model type.
-    std::string type = config.has("model_type") ? config.text("model_type") : "";
-    if (name == "SkyReelsV2Transformer3DModel" || name == "AutoencoderKLWan" || type == "umt5")
-        throw read_error(path, "is one part of a model", "set the model path to the folder above it");
-    throw read_error(path,
-                     "is of an unknown family of models (its config.json says " +
-                         in_quotes(name.empty() ? type : name) + ")",
-                     SUPPORTED);
+std::string name_of(const std::string& file) {
+    return in_quotes(fs::path(file).filename().string());
 }
 
-bool has(const std::string& path) {
-    std::error_code error;
-    return fs::exists(path, error);
+std::pair<const Family*, Claim> find(const std::string& path) {
+    require_something(path);
+    std::string at = path;
+    while (at.size() > 1 && at.back() == '/') at.pop_back();
+    std::vector<std::pair<const Family*, Claim>> claims;
+    for (const Family& family : FAMILIES)
+        if (auto claim = family.claim(at)) claims.emplace_back(&family, *claim);
+    if (claims.empty()) refuse_unknown(at);
+    if (claims.size() == 1) return claims.front();
+    const auto& [one, first] = claims[0];
+    const auto& [other, second] = claims[1];
+    std::string named;
+    for (const auto& [family, claim] : claims)
+        if (claim.by_file) named = "set the model path to " + claim.file + " for " + family->shown + ", or ";
+    throw read_error(at,
+                     std::string("is the folder of two families of models: ") + name_of(first.file) +
+                         " is of " + one->shown + " and " + name_of(second.file) + " of " + other->shown,
+                     named + "move one of the models to a folder of its own");
 }
 
 } // namespace
 
-namespace {
-
-struct Found {
-    std::string folder;
-    Layout layout;
-};
-
-Found find(const std::string& path) {
-    require_folder(path);
-    std::string folder = path;
-    while (folder.size() > 1 && folder.back() == '/') folder.pop_back();
-    std::string index = folder + "/model_index.json", config = folder + "/config.json";
-    if (has(index)) return {folder, read_pipeline(JsonObject::read(index))};
-    if (has(config)) return {folder, read_root_config(JsonObject::read(config), folder)};
-    throw not_found(folder, "is not a model folder: it holds neither model_index.json nor config.json",
-                    GIVE_FOLDER);
+FoundModel find_model(const std::string& path) {
+    const auto [family, claim] = find(path);
+    return {family->name, claim.place};
 }
 
-} // namespace
-
-std::unique_ptr<ModelFolder> ModelFolder::open(const std::string& path) {
-    const Found found = find(path);
-    return skyreels_v2::open_folder(found.folder, found.layout);
-}
-
-std::vector<FolderOutline> outlines(const std::string& path) {
-    const Found found = find(path);
-    return skyreels_v2::outlines(found.folder, found.layout);
+Pictures pictures_of(const std::string& path) {
+    const auto [family, claim] = find(path);
+    return family->pictures(claim.place);
 }
 
 } // namespace mc::model

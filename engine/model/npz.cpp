@@ -18,14 +18,6 @@ constexpr size_t HEADER_LIMIT = 65536; // numpy itself reads 10000 of one that i
 constexpr size_t RANK_LIMIT = 8;
 constexpr const char* SAVE_AGAIN = "save the arrays again with numpy.savez";
 
-struct Type {
-    std::string_view descr;
-    DType dtype;
-};
-constexpr Type TYPES[] = {{"<f8", DType::F64}, {"<f4", DType::F32}, {"<f2", DType::F16},
-                          {"<i8", DType::I64}, {"<i4", DType::I32}, {"<i2", DType::I16},
-                          {"|i1", DType::I8},  {"|u1", DType::U8},  {"|b1", DType::BOOL}};
-
 // The header of an array: a Python dictionary of three entries, as numpy writes it.
 //
 //     {'descr': '<f8', 'fortran_order': False, 'shape': (1, 4096), }
@@ -95,8 +87,7 @@ class Header {
                              "array " + in_quotes(entry_) + " is one of records, which is not supported",
                              SAVE_AGAIN);
         const std::string_view descr = quoted();
-        for (const Type& type : TYPES)
-            if (type.descr == descr) return type.dtype;
+        if (const auto type = dtype_named(&DTypeNames::numpy, descr)) return *type;
         throw read_error(file_,
                          "array " + in_quotes(entry_) + " is of type " + in_quotes(descr) +
                              ", which is not supported",

@@ -113,17 +113,6 @@ struct Dictionary {
     bool tensors = false; // among the values
 };
 
-struct StorageType {
-    const char* name;
-    DType dtype;
-};
-constexpr StorageType STORAGE_TYPES[] = {
-    {"FloatStorage", DType::F32},  {"HalfStorage", DType::F16}, {"BFloat16Storage", DType::BF16},
-    {"DoubleStorage", DType::F64}, {"LongStorage", DType::I64}, {"IntStorage", DType::I32},
-    {"ShortStorage", DType::I16},  {"CharStorage", DType::I8},  {"ByteStorage", DType::U8},
-    {"BoolStorage", DType::BOOL},
-};
-
 struct Function {
     std::string_view module, name;
     Kind kind;
@@ -475,8 +464,8 @@ class Machine {
             if (module == function.module && name == function.name)
                 return push(make({function.kind, {}, 0, 0}));
         if (module == "torch") {
-            for (const StorageType& type : STORAGE_TYPES)
-                if (name == type.name) return push(make({Kind::STORAGE_TYPE, type.dtype, 0, 0}));
+            if (const auto type = dtype_named(&DTypeNames::storage, name))
+                return push(make({Kind::STORAGE_TYPE, *type, 0, 0}));
             for (std::string_view type : NUMBER_TYPES)
                 if (name == type) return push_object();
         }

@@ -22,9 +22,7 @@ struct Extent {
 };
 
 DType parse_dtype(const std::string& text, const std::string& tensor, const std::string& file) {
-    for (DType type : {DType::F32, DType::F16, DType::BF16, DType::F64, DType::I64, DType::I32, DType::I16,
-                       DType::I8, DType::U8, DType::BOOL, DType::F8_E4M3})
-        if (text == name_of(type)) return type;
+    if (const auto type = dtype_named(&DTypeNames::safetensors, text)) return *type;
     throw read_error(
         file, "tensor " + in_quotes(tensor) + " is of type " + in_quotes(text) + ", which is not supported",
         "use the weights in F32, F16 or BF16");

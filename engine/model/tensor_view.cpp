@@ -72,53 +72,10 @@ void TensorView::read(size_t from, void* into, size_t count) const {
     std::memcpy(into, all.data() + from, count);
 }
 
-size_t size_of(DType type) {
-    switch (type) {
-    case DType::F64:
-    case DType::I64:
-        return 8;
-    case DType::F32:
-    case DType::I32:
-        return 4;
-    case DType::F16:
-    case DType::BF16:
-    case DType::I16:
-        return 2;
-    case DType::I8:
-    case DType::U8:
-    case DType::BOOL:
-    case DType::F8_E4M3:
-        return 1;
-    }
-    return 0;
-}
-
-const char* name_of(DType type) {
-    switch (type) {
-    case DType::F32:
-        return "F32";
-    case DType::F16:
-        return "F16";
-    case DType::BF16:
-        return "BF16";
-    case DType::F64:
-        return "F64";
-    case DType::I64:
-        return "I64";
-    case DType::I32:
-        return "I32";
-    case DType::I16:
-        return "I16";
-    case DType::I8:
-        return "I8";
-    case DType::U8:
-        return "U8";
-    case DType::BOOL:
-        return "BOOL";
-    case DType::F8_E4M3:
-        return "F8_E4M3";
-    }
-    return "";
+std::optional<DType> dtype_named(const char* DTypeNames::* kind, std::string_view name) {
+    for (const DTypeNames& names : DTYPES)
+        if (names.*kind && name == names.*kind) return names.type;
+    return std::nullopt;
 }
 
 std::optional<uint64_t> element_count(const std::vector<int64_t>& shape) {

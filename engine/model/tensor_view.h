@@ -7,15 +7,34 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "engine/model/data_file.h"
 
 namespace mc::model {
 
-enum class DType { F32, F16, BF16, F64, I64, I32, I16, I8, U8, BOOL, F8_E4M3 };
-size_t size_of(DType type);
-const char* name_of(DType type); // as safetensors spells it: "BF16"
+enum class DType {
+#define SCALAR_TYPE(name, bytes, aten, storage, numpy) name,
+#include "engine/model/scalar_types.inc"
+#undef SCALAR_TYPE
+};
+
+// A type and its names in files of each kind; null: they cannot have it.
+struct DTypeNames {
+    DType type;
+    size_t bytes;
+    const char *safetensors, *storage, *numpy; // "BF16", "BFloat16Storage", "<f4"
+};
+inline constexpr DTypeNames DTYPES[] = {
+#define SCALAR_TYPE(name, bytes, aten, storage, numpy) {DType::name, bytes, #name, storage, numpy},
+#include "engine/model/scalar_types.inc"
+#undef SCALAR_TYPE
+};
+constexpr size_t size_of(DType type) { return DTYPES[size_t(type)].bytes; }
+constexpr const char* name_of(DType type) { return DTYPES[size_t(type)].safetensors; }
+// The type of that name in files of one kind, as in dtype_named(&DTypeNames::numpy, "<f4"); empty: there is none.
+std::optional<DType> dtype_named(const char* DTypeNames::* kind, std::string_view name);
 
 struct TensorView {
     DType dtype;

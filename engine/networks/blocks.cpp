@@ -52,10 +52,10 @@ int64_t Blocks::size_for(int64_t rows) const {
 }
 
 int64_t Blocks::bytes(int64_t width, int64_t ffn, int64_t edge, kernels::Store store) {
-    const int64_t element = store == kernels::Store::BF16 ? 2 : 4, part = ffn_part(ffn, store) + PAD;
+    const int64_t element = element_bytes(store), part = ffn_part(ffn, store) + PAD;
     edge = std::max(width, edge) + PAD;
     return most_rows(width) *
-           ((width + PAD) * element + edge * (element + 4) + part * (store == kernels::Store::BF16 ? 6 : 4));
+           ((width + PAD) * element + edge * (element + 4) + part * (element == 2 ? 6 : 4));
 }
 
 } // namespace mc::transformer

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
-// How the optimised forward divides its rows: into blocks that one thread takes through a whole layer, so that what lies
-// between the matrix products stays in its caches.
+// How the optimised forward divides its rows: into blocks that one thread takes through a whole layer, so that what
+// lies between the matrix products stays in its caches.
 #include <ATen/core/Tensor.h>
 #include <algorithm>
 #include <atomic>
@@ -35,8 +35,8 @@ class Blocks {
 
     // edge: most ins of the patch embedding and outs of the head, which may be more than the width.
     Blocks(int64_t width, int64_t ffn, int64_t edge, kernels::Store store);
-    // Cuts [begin, end) of number `of` evenly into blocks of at most `size` rows. B: a Block, or what a network makes of
-    // one to say of what its numbers are.
+    // Cuts [begin, end) of number `of` evenly into blocks of at most `size` rows. B: a Block, or what a network makes
+    // of one to say of what its numbers are.
     template <typename B>
     static void cut(size_t of, int64_t begin, int64_t end, int64_t size, std::vector<B>& blocks) {
         const int64_t rows = even(end - begin, size);

@@ -60,7 +60,7 @@ int64_t KeyStore::held() const {
 
 const KeyStore::Page& KeyStore::page_at(int page) const {
     if (page < 0 || static_cast<size_t>(page) >= pages_.size() || !pages_[static_cast<size_t>(page)].held)
-        throw Error(MC_ERROR_INTERNAL, "A page of keys that nobody holds.");
+        throw Error(MC_ERROR_INTERNAL, "A page of keys that is not held.");
     return pages_[static_cast<size_t>(page)];
 }
 
@@ -113,17 +113,13 @@ void KeyStore::write(int64_t layer, int page, const at::Tensor& keys_values) {
     const at::Tensor k = keys_values.narrow(2, 0, shape_.head),
                      v = keys_values.narrow(2, shape_.head, shape_.head);
     if (layout_ == Layout::PLAIN) {
-        const auto grid = [&](const at::Tensor& t) {
-            return store_ == kernels::Store::F32 ? t : t.to(at::kBFloat16);
-        };
-        keys(layer, page).copy_(grid(k));
-        values(layer, page).copy_(grid(v));
+        keys(layer, page).copy_(k.to(grid_of(store_)));
+        values(layer, page).copy_(v.to(grid_of(store_)));
         return;
     }
     // Of the store's type, and on its grid.
-    at::Tensor rows = k.reshape({shape_.tokens, width});
-    if (store_ != kernels::Store::F32) rows = rows.to(at::kBFloat16);
-    rows = rows.to(type_of(store_)).contiguous();
+    const at::Tensor rows =
+        k.reshape({shape_.tokens, width}).to(grid_of(store_)).to(type_of(store_)).contiguous();
     const at::Tensor values = v.reshape({shape_.tokens, width}).to(at::kFloat).contiguous();
     kernels::write_keys(memory(layer, page), nullptr, 0, rows.const_data_ptr(), width,
                         values.const_data_ptr<float>(), width, shape_.tokens);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
 // Keys and values of a video, in pages of one chunk: as many as a window needs, taken for a chunk that enters and given
-// back when nobody sees it any more, so that a video without end lives in bounded memory.
+// back when no chunk sees it any more, so that a video without end lives in bounded memory.
 #include <ATen/core/Tensor.h>
 #include <cstdint>
 #include <span>
@@ -19,7 +19,7 @@ class KeyStore {
         int64_t tokens;               // of a page
         bool operator==(const Shape&) const = default;
     };
-    // How pages lie in memory: as kernels::attention reads them, or as tensors, for the plain twin and any device.
+    // How pages lie in memory: as kernels::attention reads them, or as tensors, for the plain forward and any device.
     enum class Layout { PACKED, PLAIN };
     // How long what a page holds is wanted. FORWARD: within one forward only; it has memory for two layers, which take
     // turns, so that the next layer's may be written while this one's are still read.
@@ -27,7 +27,7 @@ class KeyStore {
 
     KeyStore(const Shape& shape, kernels::Store store, at::Device device, Layout layout);
 
-    // A page that nobody holds; what is in it is left over from whoever had it, and a sparse chunk (Plan::TOKENS) may
+    // A page that is not held; what is in it is left over from its last use, and a sparse chunk (Plan::TOKENS) may
     // not be its first. Memory is allocated when more pages are held than ever before.
     int take(Lasting lasting = Lasting::VIDEO);
     void give_back(int page);
@@ -36,7 +36,7 @@ class KeyStore {
     const Shape& shape() const { return shape_; }
     kernels::Store store() const { return store_; }
     Layout layout() const { return layout_; }
-    void require_held(int page) const { page_at(page); } // throws where nobody holds it
+    void require_held(int page) const { page_at(page); } // throws where it is not held
     int64_t bytes() const;                               // allocated
     static int64_t bytes_of_page(const Shape& shape, kernels::Store store, Lasting lasting = Lasting::VIDEO);
 

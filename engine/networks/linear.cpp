@@ -34,7 +34,7 @@ Linear::Linear(at::Tensor weight, at::Tensor bias, Layout layout, Store store, H
 
 Linear Linear::load(const Weights& weights, const std::vector<std::string>& names, int64_t out, int64_t in,
                     Precision precision, Layout layout, Store store, HugeArena& arena, bool in_bytes) {
-    at::ScalarType type = precision == Precision::BFLOAT16 ? at::kBFloat16 : at::kFloat;
+    const at::ScalarType type = type_of(precision);
     if (!weights.device().is_cpu() || library_is_faster(store)) layout = Layout::PLAIN;
     std::vector<at::Tensor> w, b, scales;
     for (const std::string& name : names) {
@@ -78,7 +78,7 @@ at::Tensor Linear::weight() const {
         return rows;
     }
     if (layout_ == Layout::PLAIN) return weight_;
-    at::Tensor rows = at::empty({out_, in_}, store_ == Store::F32 ? at::kFloat : at::kBFloat16);
+    at::Tensor rows = at::empty({out_, in_}, grid_of(store_));
     kernels::unpack_weight(weight_.const_data_ptr(), out_, in_, store_, rows.mutable_data_ptr());
     return rows;
 }

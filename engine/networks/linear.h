@@ -6,6 +6,7 @@
 #include <compare>
 #include <cstdint>
 #include <map>
+#include <optional>
 
 #include "engine/huge_memory.h"
 #include "engine/networks/weights.h"
@@ -47,6 +48,28 @@ kernels::Store store_for(Precision precision, at::Device device);
 inline at::ScalarType type_of(kernels::Store store) {
     return store == kernels::Store::BF16 ? at::kBFloat16 : at::kFloat;
 }
+inline int64_t element_bytes(kernels::Store store) {
+    return store == kernels::Store::BF16 ? 2 : 4;
+}
+// Of the numbers, in either kind of memory: that of weights for such activations.
+inline at::ScalarType grid_of(kernels::Store store) {
+    return store == kernels::Store::F32 ? at::kFloat : at::kBFloat16;
+}
+
+// What a network computes in, and where.
+struct Numerics {
+    Precision precision = Precision::FLOAT32;
+    at::Device device = at::kCPU;
+    kernels::Store store = kernels::Store::F32; // of activations
+
+    Numerics() = default;
+    // store: for tests; else what is best for the precision on the device of the weights.
+    Numerics(const Weights& weights, Precision precision, std::optional<kernels::Store> store)
+        : precision(precision), device(weights.device()), store(store ? *store : store_for(precision, device)) {}
+    at::ScalarType type() const { return type_of(store); }
+    // Rounds to the precision's grid: what the references do to activations that they keep in bfloat16.
+    at::Tensor rounded(const at::Tensor& t) const { return mc::rounded(t, precision); }
+};
 
 // y = x W^T + b, W as stored: [out, in]; b may be none.
 class Linear {
@@ -56,8 +79,8 @@ class Linear {
     enum class Layout { PLAIN, PACKED };
 
     Linear() = default;
-    // weight: [out, in] float32 or bfloat16, bias: [out] float32 or undefined. PACKED: float32 for Store::F32, else bfloat16.
-    // The arena gives what PACKED weights lie in.
+    // weight: [out, in] float32 or bfloat16, bias: [out] float32 or undefined. PACKED: float32 for Store::F32, else
+    // bfloat16. The arena gives what PACKED weights lie in.
     Linear(at::Tensor weight, at::Tensor bias, Layout layout, kernels::Store store, HugeArena& arena);
     // Loads "name.weight" and "name.bias"; several names are put one below the other: [sum of outs, in].
     // in_bytes: W is kept in eight bits, with a scale for every out; what packs or holds W otherwise, as the CPU does, keeps

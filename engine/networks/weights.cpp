@@ -5,30 +5,12 @@
 
 namespace mc {
 
-static at::ScalarType type_of(model::DType type) {
+at::ScalarType type_of(model::DType type) {
     switch (type) {
-    case model::DType::F32:
-        return at::kFloat;
-    case model::DType::F16:
-        return at::kHalf;
-    case model::DType::BF16:
-        return at::kBFloat16;
-    case model::DType::F64:
-        return at::kDouble;
-    case model::DType::I64:
-        return at::kLong;
-    case model::DType::I32:
-        return at::kInt;
-    case model::DType::I16:
-        return at::kShort;
-    case model::DType::I8:
-        return at::kChar;
-    case model::DType::U8:
-        return at::kByte;
-    case model::DType::BOOL:
-        return at::kBool;
-    case model::DType::F8_E4M3:
-        return at::kFloat8_e4m3fn;
+#define SCALAR_TYPE(name, bytes, aten, storage, numpy) \
+    case model::DType::name: return at::ScalarType::aten;
+#include "engine/model/scalar_types.inc"
+#undef SCALAR_TYPE
     }
     throw Error(MC_ERROR_INTERNAL, "Unknown tensor type.");
 }

@@ -7,10 +7,19 @@
 #include <vector>
 
 #include "engine/cancel.h"
-#include "engine/model/model_folder.h"
+#include "engine/model/tensors.h"
 #include "engine/request/fields.h"
 
 namespace mc {
+
+at::ScalarType type_of(model::DType type);
+inline at::ScalarType type_of(Precision precision) {
+    return precision == Precision::BFLOAT16 ? at::kBFloat16 : at::kFloat;
+}
+// float32 numbers on the grid of the precision.
+inline at::Tensor rounded(const at::Tensor& t, Precision precision) {
+    return precision == Precision::BFLOAT16 ? t.to(at::kBFloat16).to(at::kFloat) : t;
+}
 
 // Hands out the tensors of one network, each in memory of its own: once loaded, nothing is read from the files.
 class Weights {

@@ -46,8 +46,8 @@ class Changes {
         next->change.merge(change);
         return next->update = ++last_;
     }
-    // Begins after those queued before; the one queued after it begins `frames` later, or with the chunk after where that
-    // is 0. 0: the queue is full.
+    // Begins after those queued before; the one queued after it begins `frames` later, or with the chunk after where
+    // that is 0. 0: the queue is full.
     int64_t queue(const Change& change, int64_t frames) {
         std::lock_guard lock(mutex_);
         if (queue_.size() >= MOST_QUEUED) return 0;
@@ -64,8 +64,8 @@ class Changes {
         int64_t update;
         Change change;
     };
-    // For a chunk that starts and whose first frame is `frame`, which grows from call to call. words: with new prompts and
-    // what is queued, which wait otherwise. Empty: all stays as it is.
+    // For a chunk that starts and whose first frame is `frame`, which grows from call to call. words: with new prompts
+    // and what is queued, which wait otherwise. Empty: all stays as it is.
     std::optional<Due> due(int64_t frame, bool words = true) {
         std::lock_guard lock(mutex_);
         std::optional<Due> now;

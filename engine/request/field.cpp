@@ -10,13 +10,6 @@
 namespace mc {
 namespace {
 
-template <class... F>
-struct Overloaded : F... {
-    using F::operator()...;
-};
-template <class... F>
-Overloaded(F...) -> Overloaded<F...>;
-
 [[noreturn]] void refuse(const std::string& message) {
     throw Error(MC_ERROR_SETTINGS, message);
 }

@@ -15,6 +15,10 @@ constexpr unsigned ALL_FAMILIES = ~0u;
 constexpr unsigned bit(ModelFamily family) {
     return 1u << static_cast<unsigned>(family);
 }
+constexpr unsigned ALL_CACHES = ~0u;
+constexpr unsigned bit(CacheKind cache) {
+    return 1u << static_cast<unsigned>(cache);
+}
 struct FamilyName {
     const char *name, *title; // title: as texts have it
 };
@@ -69,6 +73,12 @@ struct ChoiceField {
     int (*get)(const Fields&); // -1: empty
     void (*set)(Fields&, int);
 };
+template <class... F>
+struct Overloaded : F... { // for std::visit
+    using F::operator()...;
+};
+template <class... F>
+Overloaded(F...) -> Overloaded<F...>;
 using FieldType = std::variant<TextField, FileField, IntField, Int64Field, NumberField, FlagField, ChoiceField>;
 
 // Where the value of an empty field comes from.
@@ -80,6 +90,7 @@ struct Field {
     Source source;
     Part part;
     Known known;
+    unsigned caches;    // bits of CacheKind: which have it
     bool while_playing; // may change then, from the next chunk on
     bool property;      // of the element
     FieldType type;
@@ -92,8 +103,8 @@ void unset(const Field& field, Fields& values);
 
 // Throws MC_ERROR_SETTINGS for the first value out of its range, with name, value and range.
 void check_ranges(const Fields& values);
-// Throws MC_ERROR_SETTINGS for the first field that is set, or value of a choice, that models of the family do not know,
-// with what does it instead; then as check_ranges. What each family begins with when it completes a request.
+// Throws MC_ERROR_SETTINGS for the first field that is set, or value of a choice, that models of the family do not
+// know, with what does it instead; then as check_ranges. What each family begins with when it completes a request.
 void check_fields(const Fields& values, ModelFamily family);
 // From text, as in "steps" = "30" or "cache" = "none"; "auto" and "" leave a choice or number empty. Throws
 // MC_ERROR_SETTINGS for a name or value that is not known, and names those that are.

@@ -4,6 +4,7 @@
 
   generate.py header TABLE TEMPLATE OUT   motioncache.h from motioncache.h.in
   generate.py fields TABLE OUT_H          the values: mc::Fields and the enums
+  generate.py policies TABLE [OUT_H]      the names of the cache policies, or the variant of their settings
   generate.py table TABLE OUT_CPP         the table of descriptors, and the way to and from the C structs
   generate.py check TABLE                 only looks for mistakes
   generate.py readme TABLE README [--write]   compares README's table of properties with this one, or writes it
@@ -11,18 +12,20 @@
 A mistake in the table ends with its name and 1.
 """
 import json
+import os
 import re
 import sys
 import textwrap
 import tomllib
 
-TYPES = {"text", "file", "picture", "int", "int64", "number", "flag", "choice"}
+TYPES = {"text", "file", "picture", "clip", "int", "int64", "number", "flag", "choice"}
 NUMBERS = {"int", "int64", "number"}
 STRUCTS = ("model", "request", "cache")
 ABI = 3  # the version from which on fields are only appended
 FIELD_KEYS = {"name", "type", "choice", "range", "above", "unit", "unset", "none", "default", "struct", "c_name", "families",
-              "instead", "none_c", "when", "element", "c_default", "nick", "blurb", "short", "since"}
+              "instead", "caches", "none_c", "when", "element", "c_default", "nick", "blurb", "short", "since"}
 CHOICE_KEYS = {"name", "c", "cpp", "prefix", "auto", "values"}
+VALUE_KEYS = {"families", "instead", "policies"}
 FAMILY_KEYS = {"name", "title"}
 
 
@@ -63,9 +66,14 @@ class Known:
 class Value:
     def __init__(self, choice, entry, families):
         self.name, self.blurb, *rest = entry
-        if len(rest) > 1 or (rest and set(rest[0]) - {"families", "instead"}):
-            raise Mistake(f"choice {choice}: {self.name} has more than name, description and {{families, instead}}")
-        self.known = Known(f"choice {choice}, {self.name}", rest[0] if rest else {}, families)
+        more = rest[0] if rest else {}
+        if len(rest) > 1 or set(more) - VALUE_KEYS:
+            raise Mistake(f"choice {choice}: {self.name} has more than name, description and {{{', '.join(sorted(VALUE_KEYS))}}}")
+        self.known = Known(f"choice {choice}, {self.name}", more, families)
+        self.policies = more.get("policies", {})
+        if bool(self.policies) != (choice == "cache"):
+            raise Mistake(f"choice {choice}: {self.name} {'lacks policies' if choice == 'cache' else 'has policies'}, "
+                          "which each value of cache has and no other")
 
 
 def enumerator(name):
@@ -133,9 +141,17 @@ class Field:
             wrong("when next chunk is for texts, ints and numbers of the request and the cache")
         self.since = entry.get("since", ABI)
         self.known = Known(f"field {name}", entry, families)
+        self.caches = entry.get("caches", [])
+        if bool(self.caches) != (self.struct == "cache" and name != "cache"):
+            wrong("caches, which have it, are given for each field of the cache but cache itself, and for no other")
+        kinds = [value.name for value in choices["cache"].values] if self.caches else []
+        if other := set(self.caches) - set(kinds):
+            wrong(f"cache {sorted(other)[0]!r} is none of {', '.join(kinds)}")
+        if self.caches and set(kinds) - set(self.caches) - {"none"}:
+            self.blurb = f"With {' or '.join(self.caches)}: {self.blurb[0].lower()}{self.blurb[1:]}"
         short = name.removeprefix("cache-") if self.struct == "cache" else name
         self.member = entry.get("c_name", short).replace("-", "_")
-        self.cpp_member = self.member + ("_file" if self.type == "picture" else "")
+        self.cpp_member = self.member + ("_file" if self.type in ("picture", "clip") else "")
         self.choice = None
         if self.type == "choice":
             self.choice = choices.get(entry.get("choice"))
@@ -231,7 +247,7 @@ def read(path):
 
 # ---- C ----
 
-C_TYPES = {"text": "const char *", "file": "const char *", "picture": "McImage ", "int": "int32_t ", "int64": "int64_t ",
+C_TYPES = {"text": "const char *", "file": "const char *", "picture": "McImage ", "clip": "McClip ", "int": "int32_t ", "int64": "int64_t ",
            "number": "double ", "flag": "int32_t "}
 
 
@@ -308,7 +324,7 @@ def header(fields, choices, template, out):
 
 # ---- C++ ----
 
-CPP_TYPES = {"text": "std::string", "file": "std::string", "picture": "std::string", "int": "int", "int64": "int64_t",
+CPP_TYPES = {"text": "std::string", "file": "std::string", "picture": "std::string", "clip": "std::string", "int": "int", "int64": "int64_t",
              "number": "double", "flag": "bool"}
 CPP_STRUCTS = {"model": "ModelFields", "cache": "CacheFields", "request": "Fields"}
 
@@ -321,14 +337,21 @@ def place(field):
     return field.cpp_member if field.struct == "request" else f"{field.struct}.{field.cpp_member}"
 
 
+def cpp_header(includes, namespace, lines, out):
+    head = ["// Made by engine/request/generate.py from fields.toml.", "#pragma once"]
+    head += [f"#include {include}" for include in includes] + ["", f"namespace {namespace} {{", ""]
+    write(out, "\n".join(head + lines + ["", f"}} // namespace {namespace}", ""]))
+
+
 def fields_header(fields, choices, families, out):
-    lines = ["// Made by engine/request/generate.py from fields.toml.", "#pragma once", "#include <cstdint>",
-             "#include <optional>", "#include <string>", "", "namespace mc {", ""]
-    lines += ["enum class ModelFamily {"] + [f"    {enumerator(name)}," for name in families] + ["};", ""]
+    lines = ["enum class ModelFamily {"] + [f"    {enumerator(name)}," for name in families] + ["};", ""]
     for choice in choices.values():
         lines.append(f"enum class {choice.cpp} {{")
         lines += [f"    {enumerator(value.name)}, // {value.blurb}" for value in choice.values]
         lines += ["};", f"const char* name_of({choice.cpp} value);", ""]
+    if "cache" in choices:
+        kinds = ", ".join(f"CacheKind::{enumerator(value.name)}" for value in choices["cache"].values)
+        lines += [f"inline constexpr CacheKind CACHE_KINDS[] = {{{kinds}}};", ""]
     lines.append("// Not set: empty.")
     for struct in ("model", "cache", "request"):
         name = CPP_STRUCTS[struct]
@@ -339,8 +362,7 @@ def fields_header(fields, choices, families, out):
         if struct == "request":
             lines += ["    ModelFields model;", "    CacheFields cache;"]
         lines += [f"    bool operator==(const {name}&) const = default;", "};", ""]
-    lines += ["} // namespace mc", ""]
-    write(out, "\n".join(lines))
+    cpp_header(["<cstdint>", "<optional>", "<string>"], "mc", lines[:-1], out)
 
 
 def descriptor(field):
@@ -366,8 +388,9 @@ def descriptor(field):
         unset = literal(field.unset_text) if field.unset_text else "nullptr"
         kind = ("TextField" if field.type == "text" else "FileField") + f"{{{at}, {unset}}}"
     source = {"required": "REQUIRED", "model": "MODEL", "preset": "PRESET", "none": "NONE"}.get(field.default, "FIXED")
+    caches = " | ".join(f"bit(CacheKind::{enumerator(name)})" for name in field.caches) or "ALL_CACHES"
     return (f"    {{{literal(field.name)}, {literal(field.nick)}, {literal(field.property_blurb())}, Source::{source}, "
-            f"Part::{field.struct.upper()}, {field.known.cpp()}, {str(field.playing).lower()}, {str(field.element).lower()}, {kind}}},")
+            f"Part::{field.struct.upper()}, {field.known.cpp()}, {caches}, {str(field.playing).lower()}, {str(field.element).lower()}, {kind}}},")
 
 
 def cpp_number(field, value):
@@ -380,11 +403,11 @@ def variable(choice):
     return choice.name.upper().replace("-", "_") + "_CHOICE"
 
 
-def from_c(field, source, member=None):
-    value, to = f"{source}.{member or field.member}", f"f.{place(field)}"
+def from_c(field, value):
+    to = f"f.{place(field)}"
     if field.type in ("text", "file"):
         return f"    if ({value}) {to} = {value};"
-    if field.type == "picture":
+    if field.type in ("picture", "clip"):
         return f"    // {field.name}: pixels here, a file there"
     if field.type == "choice":
         return f"    {to} = chosen<{field.choice.cpp}>({value}, {variable(field.choice)});"
@@ -393,11 +416,11 @@ def from_c(field, source, member=None):
     return f"    if ({value} != MC_UNSET) {to} = {value};"
 
 
-def to_c(field, target, member=None):
-    value, source = f"{target}.{member or field.member}", f"f.{place(field)}"
+def to_c(field, value):
+    source = f"f.{place(field)}"
     if field.type in ("text", "file"):
         return f"    {value} = {source} ? {source}->c_str() : nullptr;"
-    if field.type == "picture":
+    if field.type in ("picture", "clip"):
         return f"    // {field.name}: pixels there, a file here"
     if field.type == "choice":
         return f"    {value} = {field.choice.c}({source} ? static_cast<int>(*{source}) + 1 : 0);"
@@ -424,15 +447,25 @@ def table(fields, choices, families, out):
     lines += ["", "std::span<const Field> fields() {", "    static const Field table[] = {"]
     lines += ["    " + descriptor(field) for field in fields]
     lines += ["    };", "    return table;", "}", ""]
-    for struct, c_struct in (("model", "McModelOptions"), ("cache", "McCacheOptions"), ("request", "McRequest")):
-        chosen = [f for f in fields if f.struct == struct]
-        lines += [f"void read_c(const {c_struct}& c, Fields& f) {{"] + [from_c(f, "c") for f in chosen] + ["}"]
-        lines += [f"void write_c(const Fields& f, {c_struct}& c) {{"] + [to_c(f, "c") for f in chosen] + ["}", ""]
-    changing = update_fields(fields)
-    lines += ["void read_c(const McUpdate& c, Fields& f) {"] + [from_c(f, "c", update_member(f)) for f in changing] + ["}"]
-    lines += ["void write_c(const Fields& f, McUpdate& c) {"] + [to_c(f, "c", update_member(f)) for f in changing] + ["}", ""]
+    members = {c_struct: [(f, f.member) for f in fields if f.struct == struct] for c_struct, struct in
+               (("McModelOptions", "model"), ("McCacheOptions", "cache"), ("McRequest", "request"))}
+    members["McUpdate"] = [(f, update_member(f)) for f in update_fields(fields)]
+    for c_struct, chosen in members.items():
+        lines += [f"void read_c(const {c_struct}& c, Fields& f) {{"] + [from_c(f, "c." + m) for f, m in chosen] + ["}"]
+        lines += [f"void write_c(const Fields& f, {c_struct}& c) {{"] + [to_c(f, "c." + m) for f, m in chosen] + ["}", ""]
     lines += ["} // namespace mc", ""]
     write(out, "\n".join(lines))
+
+
+# The policies of all caches, by the name of their files: their settings.
+def policies(choices):
+    return {name: settings for value in choices["cache"].values for name, settings in value.policies.items()}
+
+
+def policy_list(choices, out):
+    settings = ", ".join(policies(choices).values())
+    includes = ["<variant>"] + [f'"engine/cache/{name}.h"' for name in policies(choices)]
+    cpp_header(includes, "mc::cache", [f"using AnyPolicy = std::variant<{settings}>;"], out)
 
 
 # ---- README ----
@@ -470,7 +503,12 @@ def readme(fields, path, write_it):
         raise Mistake(f"{path} has more or fewer properties than the table; run engine/request/generate.py readme ... --write")
 
 
+# A file that stays as it is keeps its time: what includes it is not compiled again.
 def write(path, text):
+    if os.path.exists(path):
+        with open(path, encoding="utf-8") as file:
+            if file.read() == text:
+                return
     with open(path, "w", encoding="utf-8") as file:
         file.write(text)
 
@@ -478,7 +516,7 @@ def write(path, text):
 def main(arguments):
     what, *rest = arguments or ["help"]
     try:
-        if what not in ("header", "fields", "table", "check", "readme"):
+        if what not in ("header", "fields", "policies", "table", "check", "readme"):
             print(__doc__)
             return 0 if what in ("help", "--help", "-h") else 2
         families, choices, fields = read(rest[0])
@@ -486,6 +524,10 @@ def main(arguments):
             header(fields, choices, rest[1], rest[2])
         if what == "fields":
             fields_header(fields, choices, families, rest[1])
+        if what == "policies" and len(rest) > 1:
+            policy_list(choices, rest[1])
+        elif what == "policies":
+            print("\n".join(policies(choices)))
         if what == "table":
             table(fields, choices, families, rest[1])
         if what == "readme":

@@ -11,6 +11,11 @@ struct Image {
     int width = 0, height = 0;
     std::vector<uint8_t> rgb; // [height, width, 3]
 };
+// A video, frame by frame.
+struct Clip {
+    std::vector<Image> frames;
+    int frame_rate_n = 24, frame_rate_d = 1;
+};
 // Every function throws MC_ERROR_SETTINGS for an image without pixels, one whose data is not width * height *
 // 3 bytes, or a target below 1 x 1.
 

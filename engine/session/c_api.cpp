@@ -19,9 +19,8 @@ struct McSession {
     std::shared_ptr<std::atomic<int>> out = std::make_shared<std::atomic<int>>(0); // chunks handed out and not yet freed
 };
 struct McFrames {
-    mc::session::Pictures pictures;
-    int64_t first;
-    std::shared_ptr<const mc::MadeWith> made_with;
+    mc::session::Frames frames;
+    mc::session::Pictures pictures{std::move(frames.pixels)};
     std::shared_ptr<std::atomic<int>> out;
     ~McFrames() { --*out; }
 };
@@ -83,6 +82,20 @@ std::optional<mc::sampler::Image> copy_image(const McImage& image, const char* n
     return copy;
 }
 
+std::optional<mc::sampler::Clip> copy_clip(const McClip& clip, const char* name) {
+    if (!clip.rgb) return std::nullopt;
+    if (clip.frames < 1 || clip.frames > 100000)
+        throw mc::Error(MC_ERROR_SETTINGS, std::string(name) + " has " + std::to_string(clip.frames) +
+                                               " frames: give a video of 1 to 100000 frames.");
+    if (clip.frame_rate_n < 1 || clip.frame_rate_d < 1)
+        throw mc::Error(MC_ERROR_SETTINGS, std::string(name) + " has no frame rate: give frame_rate_n and frame_rate_d.");
+    mc::sampler::Clip copy{{}, clip.frame_rate_n, clip.frame_rate_d};
+    for (int i = 0; i < clip.frames; i++)
+        copy.frames.push_back(
+            *copy_image({clip.rgb + size_t(i) * clip.frame_stride, clip.width, clip.height, clip.stride}, name));
+    return copy;
+}
+
 McWork work_of(const mc::sampler::ChunkCount& c) {
     return {c.turns, c.whole, c.sparse, c.reused, c.extra, c.tokens_computed, c.tokens_reused};
 }
@@ -94,6 +107,7 @@ mc::session::Request translate(const McRequest* caller) {
     if (c.cache) mc::read_c(mc::whole_c(c.cache, "mc_cache_options_init"), request);
     request.image = copy_image(c.image, "image");
     request.end_image = copy_image(c.end_image, "end-image");
+    request.prefix_video = copy_clip(c.prefix_video, "prefix-video");
     request.cancel = mc::Cancel(c.cancel);
     return request;
 }
@@ -216,8 +230,9 @@ McFrames* mc_session_next(McSession* session, McError* error) {
     return guarded(error, [&]() -> McFrames* {
         auto frames = session->session->next(*session->out < mc::session::CHUNKS_ON_DEVICE);
         if (!frames) return nullptr;
+        auto* out = new McFrames{.frames = std::move(*frames), .out = session->out};
         ++*session->out;
-        return new McFrames{mc::session::Pictures(frames->pixels), frames->first, frames->made_with, session->out};
+        return out;
     });
 }
 
@@ -234,22 +249,42 @@ int64_t mc_session_update(McSession* session, const McUpdate* caller, McError* e
     });
 }
 
+void mc_session_on_step(McSession* session, McStep call, void* user) {
+    session->session->on_step(call ? [call, user] { call(user); } : std::function<void()>());
+}
+
 void mc_session_clear_updates(McSession* session) {
     session->session->clear_updates();
 }
 
 void mc_frames_made_with(const McFrames* frames, McMadeWith* out) {
-    const mc::MadeWith& m = *frames->made_with;
+    const mc::MadeWith& m = *frames->frames.made_with;
     const McMadeWith full{out->struct_size,   m.update,         m.prompt.c_str(), m.negative_prompt.c_str(),
                           m.guidance_scale, m.cache_threshold};
     std::memcpy(out, &full, std::min(out->struct_size, sizeof full));
+}
+
+void mc_frames_work(const McFrames* f, McFramesWork* out) {
+    const mc::session::Frames& frames = f->frames;
+    const mc::sampler::TokenMap& map = *frames.map;
+    const McFramesWork full{out->struct_size, frames.chunk, work_of(frames.count),
+                            map.columns,      map.rows,     !map.motion.empty()};
+    std::memcpy(out, &full, std::min(out->struct_size, sizeof full));
+}
+
+void mc_frames_map(const McFrames* f, int index, uint8_t* computed, float* motion) {
+    const mc::sampler::TokenMap& map = *f->frames.map;
+    const ptrdiff_t tokens = static_cast<ptrdiff_t>(map.rows) * map.columns,
+                    begin = map.frame_of(index, f->frames.decoded) * tokens;
+    if (computed) std::copy_n(map.computed.begin() + begin, tokens, computed);
+    if (motion && !map.motion.empty()) std::copy_n(map.motion.begin() + begin, tokens, motion);
 }
 
 int mc_frames_count(const McFrames* frames) {
     return static_cast<int>(frames->pictures.count());
 }
 int64_t mc_frames_first(const McFrames* frames) {
-    return frames->first;
+    return frames->frames.first;
 }
 
 void mc_frames_write(const McFrames* f, int index, McPixelFormat format, uint8_t* const planes[3],
@@ -297,6 +332,8 @@ void mc_session_stats(McSession* session, McStats* out) {
     full.bytes_keys_values = s.bytes_keys_values;
     full.bytes_cache = s.bytes_cache;
     full.window_chunks = s.window_chunks;
+    full.step = s.step;
+    full.steps = s.steps;
     std::memcpy(out, &full, std::min(out->struct_size, sizeof full));
 }
 

@@ -6,18 +6,17 @@
 #include "engine/cache/published.h"
 #include "engine/cache/settings.h"
 #include "engine/model/calibration.h"
-#include "engine/model/config.h"
 #include "engine/request/fields.h"
 
 namespace mc::session {
 
 using Preset = CachePreset;
 using CacheRequest = CacheFields;
-constexpr double NO_VOTE = -2; // of cache-vote: each token for itself
 
-// Throws MC_ERROR_SETTINGS: a setting out of its range, one that the chosen cache does not have, a cache that the attention
-// cannot serve, a preset for a model of which nothing is known. calibration, published: of the model, or null.
-cache::Settings choose_cache(const CacheRequest& request, model::Attention attention,
+// Throws MC_ERROR_SETTINGS: a setting out of its range, one that the chosen cache does not have, a cache that the
+// attention cannot serve, a preset for a model of which nothing is known.
+// calibration, published: of the model, or null.
+cache::Settings choose_cache(const CacheRequest& request, Attention attention,
                              const model::Calibration* calibration,
                              const cache::PublishedCaches* published);
 

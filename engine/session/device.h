@@ -16,8 +16,8 @@ struct CudaFiles {
 };
 bool has_driver(const CudaFiles& files);
 
-// name: "auto", "cpu", "cuda:N". auto takes the first GPU where there is one that works, and says as a warning (level 2)
-// what it did not take and why; without a driver there is nothing to say. Throws MC_ERROR_SETTINGS for another name;
+// name: "auto", "cpu", "cuda:N". auto takes the first GPU where there is one that works, and says as a warning (level
+// 2) what it did not take and why; without a driver there is nothing to say. Throws MC_ERROR_SETTINGS for another name;
 // for a GPU that is asked for what open_cuda throws.
 at::Device choose_device(const std::string& name, const CudaFiles& files,
                          const std::function<void(int level, const std::string& text)>& log);

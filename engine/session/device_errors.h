@@ -8,8 +8,8 @@
 
 namespace mc::session {
 
-// Runs `body`. Out of memory, whoever says so, becomes MC_ERROR_MEMORY with what was planned and what is free; a device
-// that fails MC_ERROR_DEVICE. what: "The model", ...; planned: bytes; remedy: a sentence. Anything else passes.
+// Runs `body`. Out of memory, from any allocator, becomes MC_ERROR_MEMORY with what was planned and what is free; a
+// device that fails MC_ERROR_DEVICE. what: "The model", ...; planned: bytes; remedy: a sentence. Anything else passes.
 void with_memory_told(at::Device device, const std::string& what, int64_t planned, const std::string& remedy,
                       c10::function_ref<void()> body);
 

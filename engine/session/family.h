@@ -12,6 +12,7 @@
 #include "engine/cache/settings.h"
 #include "engine/device.h"
 #include "engine/networks/linear.h"
+#include "engine/sampler/token_map.h"
 #include "engine/session/loading.h"
 #include "engine/session/meter.h"
 #include "engine/session/request.h"
@@ -39,6 +40,7 @@ struct Chunk {
     at::Tensor pixels;         // [3, n, H, W] float32 on the CPU or the model's device, n > 0, not clamped
     sampler::ChunkCount count; // of its turns so far; the meter is told where more follow
     std::shared_ptr<const MadeWith> made_with = {}; // null: the request
+    std::shared_ptr<const sampler::TokenMap> map = {}; // up to the latent frame of the last pixels; null: not known
 };
 
 // One request on its way from noise to frames. From one thread.
@@ -70,22 +72,25 @@ class Family {
 // What opening a model and running a request will take of the device, and what that has.
 struct MemoryForecast {
     at::Device device = at::kCPU, text_device = at::kCPU; // text_device: of the text encoder
+    bool text_on_demand = false; // the text encoder is held only while a text is encoded, and counted in `text`
     Precision precision = Precision::FLOAT32;
     int64_t transformer = 0, text_encoder = 0, vae_weights = 0;   // weights
     int64_t keys_values = 0, cache = 0, activations = 0, vae = 0; // while a video is made
     int64_t text = 0;                                             // while its prompt is encoded, before all that
     int64_t total = 0, free = 0;                                  // total: at the worst moment
     std::string would_fit; // where it does not: settings that would, as a sentence
-    int64_t weights() const { return transformer + vae_weights + (text_device == device ? text_encoder : 0); }
+    int64_t weights() const { // held all the time
+        return transformer + vae_weights + (text_device == device && !text_on_demand ? text_encoder : 0);
+    }
 };
 
 // All of the family that the folder is of (engine/families/families.cpp).
 std::shared_ptr<const Family> open_family(const std::string& path, const LoadOptions& options);
 // What can be said against a request before the weights are read, which takes minutes for a large model. In this order:
-// a device that is named and cannot be used; settings that contradict each other or the JSON files of the folder, before
-// any weight file is opened; the same and the memory that weights and windows take at least, with the headers of the
-// weight files. No weight is read. Throws what open_family or Session would throw, and accepts nothing for good: both
-// look again.
+// a device that is named and cannot be used; settings that contradict each other or the JSON files of the folder,
+// before any weight file is opened; the same and the memory that weights and windows take at least, with the headers of
+// the weight files. No weight is read. Throws what open_family or Session would throw,
+// and accepts nothing for good: both look again.
 void check_early(const std::string& path, const LoadOptions& options, const Request& request);
 // Of a request that could be made with enough memory; throws what check_early throws of another. No weight is read.
 MemoryForecast forecast_memory(const std::string& path, const LoadOptions& options, const Request& request);

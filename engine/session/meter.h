@@ -26,6 +26,8 @@ struct Stats {
     int width, height, window_chunks;
     cache::Kind cache;
     sampler::ChunkCount count; // of all turns so far
+    // Taken and in all, of the chunk that is delivered next (of its window where attention is not kv). 0, 0: unknown.
+    int step, steps;
 };
 
 class Meter {

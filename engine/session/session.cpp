@@ -71,6 +71,7 @@ std::optional<Frames> Session::make_next(bool stay) {
         const std::optional<Chunk> chunk = video_->take(meter_);
         if (!chunk) {
             if (!video_->step(meter_)) break;
+            if (on_step_) on_step_();
             continue;
         }
         const int64_t made = chunk->pixels.size(1), count = total < 0 ? made : std::min(made, total - delivered_);
@@ -79,8 +80,17 @@ std::optional<Frames> Session::make_next(bool stay) {
         if (!at::isfinite(chunk->pixels.sum()).item<bool>()) // behind all else that was asked of a device, so it waits for that
             throw Error(MC_ERROR_NUMBERS,
                         "The VAE produced NaN or infinity; its weights are damaged: fetch the file again.");
-        Frames result{pixels, delivered_,
-                      chunk->made_with ? chunk->made_with : request_};
+        Frames result{std::move(pixels), delivered_,
+                      chunk->made_with ? chunk->made_with : request_,
+                      chunks_++,
+                      chunk->count,
+                      chunk->map,
+                      made};
+        if (!result.map) {
+            const int64_t computed = chunk->count.tokens_computed;
+            result.map = std::make_shared<const sampler::TokenMap>(
+                sampler::TokenMap::even(computed, computed + chunk->count.tokens_reused));
+        }
         delivered_ += count;
         meter_.deliver({result.first, count, chunk->count});
         return result;

@@ -14,6 +14,10 @@ struct Frames {
     at::Tensor pixels; // [3, n, H, W] float32 in [-1, 1], done
     int64_t first;     // index of the first one in the video
     std::shared_ptr<const MadeWith> made_with = {};
+    int64_t chunk = 0;         // that they are, counted from 0
+    sampler::ChunkCount count; // of its turns so far
+    std::shared_ptr<const sampler::TokenMap> map; // never null
+    int64_t decoded = 0; // pictures up to the map's end: those here, and what was cut off behind them
 };
 
 class Session {
@@ -23,27 +27,31 @@ class Session {
     ~Session();
     // Empty: all were delivered. Pixels come on the CPU, or with `stay` where the model's device made them.
     std::optional<Frames> next(bool stay = false);
-    // From any thread: what is set of the fields that may change while a video is made (Field::while_playing) counts from
-    // the next chunk on that starts; with `frames` behind those queued before (Changes). Returns the number of the change.
-    // Throws MC_ERROR_SETTINGS for what cannot be, and nothing changes.
+    // From any thread: what is set of the fields that may change while a video is made (Field::while_playing) counts
+    // from the next chunk on that starts; with `frames` behind those queued before (Changes). Returns the number of the
+    // change. Throws MC_ERROR_SETTINGS for what cannot be, and nothing changes.
     int64_t update(const Fields& wanted, std::optional<int64_t> frames = {});
     void clear_updates();                                      // queued ones that have not begun; from any thread
     Stats stats() const;                                       // from any thread
     std::optional<ChunkStats> chunk_stats(size_t index) const; // the same; without the copy of all others
-    // What the transformer has run so far, by shape: for a benchmark that runs the same alone. From the thread of next().
+    // Called by the thread of next() after each step of the video.
+    void on_step(std::function<void()> call) { on_step_ = std::move(call); }
+    // What the transformer has run so far, by shape: for a benchmark that
+    // runs the same alone. From the thread of next().
     transformer::CallCount calls() const;
 
   private:
     std::optional<Frames> make_next(bool stay);
 
     std::shared_ptr<const Family> family_; // outlives the video
-    const std::optional<c10::Stream> stream_; // of a device: whatever thread calls
+    const std::optional<c10::Stream> stream_; // of a device; the same in every calling thread
     Cancel cancel_;
     const std::shared_ptr<Changes> changes_ = std::make_shared<Changes>();
     std::shared_ptr<const MadeWith> request_; // what a chunk was made with that does not say
     std::unique_ptr<Video> video_;
     Meter meter_;
-    int64_t delivered_ = 0;
+    int64_t delivered_ = 0, chunks_ = 0;
+    std::function<void()> on_step_;
 };
 
 } // namespace mc::session

@@ -34,6 +34,9 @@ struct McSession {
     int corner_width = 0, corner_height = 0;
     const McCancel* cancel;
     std::atomic<int64_t> frames{0}, chunks{0}, forwards{0};
+    std::atomic<double> seconds{0}; // of its steps
+    McStep on_step = nullptr;
+    void* user = nullptr; // of on_step
     bool guided, cached;
     mc::Changes changes;
     // What the chunk that starts is made with.
@@ -52,9 +55,15 @@ struct McFrames {
     int corner_width, corner_height;
     mc::MadeWith made_with;
     Rgb strip;
+    int64_t chunk;
+    McWork work;
+    bool reuse;
 };
 
 namespace {
+
+constexpr int TOKEN = 16; // pixels
+constexpr int REUSED = 4; // of so many turns one computes everything, where anything is reused
 
 // Sleeps in slices, as the engine works in layers.
 void work(double milliseconds, mc::Cancel cancel) {
@@ -121,6 +130,17 @@ void check_update(const McSession& s, const mc::Fields& wanted) {
         throw Error(MC_ERROR_SETTINGS, "guidance-scale was 1 or less when the video began: begin with more than 1.");
     if (wanted.cache.threshold && !s.cached)
         throw Error(MC_ERROR_SETTINGS, "cache-threshold is set but nothing is cached: choose a cache when the video begins.");
+}
+
+McWork work_of(const McSession& s, int64_t turns) {
+    const int64_t tokens = int64_t(s.width / TOKEN) * (s.height / TOKEN) * s.chunk;
+    McWork work{};
+    work.turns = turns;
+    work.turns_whole = s.model->knobs.reuse ? (turns + REUSED - 1) / REUSED : turns;
+    work.turns_reused = turns - work.turns_whole;
+    work.tokens_computed = work.turns_whole * tokens;
+    work.tokens_reused = work.turns_reused * tokens;
+    return work;
 }
 
 void follow_changes(McSession& s) {
@@ -287,9 +307,13 @@ McFrames* mc_session_next(McSession* s, McError* error) {
         const int64_t chunk = s->chunks;
         if (chunk == 0) work(knobs.first_ms, s->cancel);
         follow_changes(*s);
+        const auto begin = std::chrono::steady_clock::now();
+        const double before = s->seconds;
         for (int step = 0; step < s->steps; step++) {
             work(step_milliseconds(knobs, chunk, s->made_with.cache_threshold), s->cancel);
             s->forwards += s->forwards_a_step;
+            s->seconds = before + std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+            if (s->on_step) s->on_step(s->user);
         }
         if (chunk == knobs.fault_chunk && knobs.fault == Fault::NUMBERS)
             throw mc::Error(MC_ERROR_NUMBERS,
@@ -311,7 +335,10 @@ McFrames* mc_session_next(McSession* s, McError* error) {
                                     s->corner_width,
                                     s->corner_height,
                                     s->made_with,
-                                    s->strip};
+                                    s->strip,
+                                    chunk,
+                                    work_of(*s, s->steps * s->forwards_a_step),
+                                    knobs.reuse};
         s->frames += count;
         ++s->chunks;
         return frames;
@@ -345,6 +372,27 @@ void mc_frames_made_with(const McFrames* frames, McMadeWith* out) {
     const McMadeWith full{out->struct_size, m.update, m.prompt.c_str(), m.negative_prompt.c_str(), m.guidance_scale,
                           m.cache_threshold};
     std::memcpy(out, &full, std::min(out->struct_size, sizeof full));
+}
+
+void mc_session_on_step(McSession* s, McStep call, void* user) {
+    s->on_step = call;
+    s->user = user;
+}
+
+void mc_frames_work(const McFrames* f, McFramesWork* out) {
+    const McFramesWork full{out->struct_size, f->chunk, f->work, f->width / TOKEN, f->height / TOKEN, f->reuse};
+    std::memcpy(out, &full, std::min(out->struct_size, sizeof full));
+}
+
+// A token is of the ball where its middle is.
+void mc_frames_map(const McFrames* f, int index, uint8_t* computed, float* motion) {
+    const Pattern pattern{f->seed, f->width, f->height, f->first + index, f->strip};
+    for (int y = TOKEN / 2; y < f->height; y += TOKEN)
+        for (int x = TOKEN / 2; x < f->width; x += TOKEN) {
+            const bool moves = !f->reuse || in_ball(pattern, x, y);
+            if (computed) *computed++ = uint8_t(moves ? 255 : 255 / REUSED);
+            if (motion && f->reuse) *motion++ = moves ? 1.0f : 0.25f;
+        }
 }
 
 int mc_frames_count(const McFrames* frames) {
@@ -384,34 +432,37 @@ void mc_frames_write(const McFrames* frames, int index, McPixelFormat format, ui
     }
 }
 
-void mc_session_stats(McSession* s, McStats* stats) {
-    const size_t size = stats->struct_size;
-    *stats = {};
-    stats->struct_size = size;
-    stats->seed = s->seed;
-    stats->frames = s->frames;
-    stats->frames_total = s->frames_total;
-    stats->chunks = s->chunks;
-    stats->chunks_total = s->chunks_total;
-    stats->forwards = s->forwards;
-    stats->forwards_total = s->chunks_total < 0 ? MC_ENDLESS : s->chunks_total * s->steps * s->forwards_a_step;
-    stats->width = s->width;
-    stats->height = s->height;
-    stats->cache = MC_CACHE_NONE;
-    stats->window_chunks = s->model->knobs.window;
-    const int64_t tokens = int64_t(s->width / 16) * (s->height / 16) * s->chunk;
-    stats->work.turns = stats->work.turns_whole = s->forwards;
-    stats->work.tokens_computed = s->forwards * tokens;
+void mc_session_stats(McSession* s, McStats* out) {
+    const size_t size = out->struct_size;
+    McStats full{};
+    full.struct_size = size;
+    full.seed = s->seed;
+    full.frames = s->frames;
+    full.frames_total = s->frames_total;
+    full.chunks = s->chunks;
+    full.chunks_total = s->chunks_total;
+    full.forwards = s->forwards;
+    full.forwards_total = s->chunks_total < 0 ? MC_ENDLESS : s->chunks_total * s->steps * s->forwards_a_step;
+    full.width = s->width;
+    full.height = s->height;
+    full.cache = MC_CACHE_NONE;
+    full.window_chunks = s->model->knobs.window;
+    full.work = work_of(*s, s->forwards);
+    full.seconds_transformer = s->seconds;
+    full.step = int32_t(s->forwards / s->forwards_a_step - s->chunks * s->steps);
+    full.steps = s->steps;
+    std::memcpy(out, &full, std::min(size, sizeof full));
 }
 
-int mc_session_chunk_stats(McSession* s, int64_t index, McChunkStats* stats) {
+int mc_session_chunk_stats(McSession* s, int64_t index, McChunkStats* out) {
     if (index < 0 || index >= s->chunks || index < s->chunks - MC_CHUNKS_KEPT) return 0;
-    const size_t size = stats->struct_size;
-    *stats = {};
-    stats->struct_size = size;
-    stats->first_frame = index ? 4 * s->chunk * index - 3 : 0;
-    stats->frames = index ? 4 * s->chunk : 4 * s->chunk - 3;
-    if (s->frames_total >= 0) stats->frames = std::min(stats->frames, s->frames_total - stats->first_frame);
-    stats->work.turns = stats->work.turns_whole = s->steps * s->forwards_a_step;
+    const size_t size = out->struct_size;
+    McChunkStats full{};
+    full.struct_size = size;
+    full.first_frame = index ? 4 * s->chunk * index - 3 : 0;
+    full.frames = index ? 4 * s->chunk : 4 * s->chunk - 3;
+    if (s->frames_total >= 0) full.frames = std::min(full.frames, s->frames_total - full.first_frame);
+    full.work = work_of(*s, s->steps * s->forwards_a_step);
+    std::memcpy(out, &full, std::min(size, sizeof full));
     return 1;
 }

@@ -78,6 +78,8 @@ Knobs parse_knobs(const char* text) {
             knobs.busy_first = first, knobs.busy_end = end, knobs.busy_percent = percent;
         } else if (name == "warn") {
             knobs.warn = number(name, value) != 0;
+        } else if (name == "reuse") {
+            knobs.reuse = number(name, value) != 0;
         } else if (name == "fail") {
             std::string_view where = value.substr(0, value.find(':'));
             knobs.fault = fault_of(where);
@@ -86,7 +88,7 @@ Knobs parse_knobs(const char* text) {
         } else {
             throw Error(MC_ERROR_SETTINGS, "MOTIONCACHE_TESTPATTERN: \"" + std::string(name) +
                                                "\" is unknown; use load-ms, first-ms, step-ms, saves, busy, window, "
-                                               "warn or fail.");
+                                               "warn, reuse or fail.");
         }
     }
     return knobs;
@@ -106,17 +108,26 @@ Rgb colour_of(const std::string& prompt) {
     return {uint8_t(hash), uint8_t(hash >> 8), uint8_t(hash >> 16)};
 }
 
-// A ball that crosses a drifting gradient; colours and speed come from the seed.
-Rgb pixel(const Pattern& p, int x, int y) {
-    if (y >= p.height - p.height / 8) return p.strip;
-    const uint64_t key = mix(p.seed + 0x9e3779b97f4a7c15u);
-    const int tint_r = key & 63, tint_g = (key >> 8) & 63, tint_b = (key >> 16) & 63;
+static uint64_t key_of(const Pattern& p) {
+    return mix(p.seed + 0x9e3779b97f4a7c15u);
+}
+
+bool in_ball(const Pattern& p, int x, int y) {
+    const uint64_t key = key_of(p);
     const int speed = 1 + int((key >> 24) & 7);
     const int radius = std::max(4, p.height / 6);
     const int cx = int((p.frame * speed + int64_t((key >> 32) % 997)) % p.width);
     const int cy = p.height / 2;
     const int dx = x - cx, dy = y - cy;
-    if (dx * dx + dy * dy < radius * radius) return {uint8_t(192 + tint_r), uint8_t(tint_g), uint8_t(tint_b)};
+    return dx * dx + dy * dy < radius * radius;
+}
+
+// A ball that crosses a drifting gradient; colours and speed come from the seed.
+Rgb pixel(const Pattern& p, int x, int y) {
+    if (y >= p.height - p.height / 8) return p.strip;
+    const uint64_t key = key_of(p);
+    const int tint_r = key & 63, tint_g = (key >> 8) & 63, tint_b = (key >> 16) & 63;
+    if (in_ball(p, x, y)) return {uint8_t(192 + tint_r), uint8_t(tint_g), uint8_t(tint_b)};
     const int drift = int(p.frame % 64);
     return {uint8_t(tint_r + 128 * x / p.width), uint8_t(tint_g + 128 * y / p.height),
             uint8_t(tint_b + drift)};

@@ -13,6 +13,7 @@
 //   busy=K:L:P   from chunk K on and before chunk L steps take P percent of that    default 0:0:100
 //   window=N     the first of each N chunks takes the steps of all of them          default 1
 //   warn=1       mc_model_open warns through its log
+//   reuse=1      the ball is computed in every turn, what is around it in each fourth; else all is
 //   fail=WHERE   one of
 //                  check       mc_request_check: MC_ERROR_SETTINGS
 //                  load        mc_model_open:    MC_ERROR_READ, half way through
@@ -24,9 +25,9 @@
 //
 // Chunks are as long as the model's would be: causal_block_size latent frames (here 3 when unset), of which
 // the very first one decodes to one frame and each other to four. A step counts as two forwards, one without
-// guidance. An image is answered by painting it into the first frame's corner, so that a test sees it arrive. The lowest
-// eighth of the picture has a colour of the prompt, so that a test sees a change arrive; a transition between two prompts
-// blends their colours. A chunk starts when the one before it is done.
+// guidance. An image is answered by painting it into the first frame's corner, so that a test sees it arrive. The
+// lowest eighth of the picture has a colour of the prompt, so that a test sees a change arrive; a transition between
+// two prompts blends their colours. A chunk starts when the one before it is done.
 #include <cstdint>
 #include <string>
 
@@ -40,7 +41,7 @@ struct Knobs {
     int load_ms = 0, first_ms = 0, step_ms = 0;
     int saves = 0, window = 1;                               // percent; chunks
     int busy_first = 0, busy_end = 0, busy_percent = 100;    // chunks
-    bool warn = false;
+    bool warn = false, reuse = false;
     Fault fault = Fault::NONE;
     int fault_chunk = 0;
 };
@@ -62,5 +63,6 @@ struct Pattern {
 // The same for the same text.
 Rgb colour_of(const std::string& prompt);
 Rgb pixel(const Pattern& pattern, int x, int y);
+bool in_ball(const Pattern& pattern, int x, int y);
 
 } // namespace mc::testpattern

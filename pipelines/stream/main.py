@@ -13,10 +13,11 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 try:
     import gi
     gi.require_version("Gst", "1.0")
-    from gi.repository import GLib, GObject, Gst
+    from gi.repository import GLib, Gst
 except (ImportError, ValueError) as missing:
     sys.exit(f"{missing}: install python3-gi and gir1.2-gstreamer-1.0")
 import recipes
+import settings
 from player import Line, Player
 from relay import Relay
 
@@ -37,8 +38,7 @@ def arguments():
                f"KIND, with the pipeline that it plays:\n{kinds}")
     parser.add_argument("kind", choices=recipes.RECIPES, metavar="KIND", help="the recipe, see below")
     parser.add_argument("words", nargs="*", metavar="TARGET, NAME=VALUE", help="where to, and settings of the element")
-    parser.add_argument("--size", metavar="WxH", help="generate this size, in multiples of 16 (default: the model's)")
-    parser.add_argument("--fps", metavar="N[/M]", help="generate this rate (default: the model's)")
+    settings.add_picture_options(parser)
     parser.add_argument("--bitrate", type=positive, metavar="KBIT",
                         help="of the encoder, in kbit/s (default: x264enc's)")
     parser.add_argument("--print", action="store_true", help="print the line for gst-launch-1.0, and play nothing")
@@ -55,19 +55,13 @@ def arguments():
                       help="give up when there was no connection for so long; 0: never (default: 0)")
     options = parser.parse_intermixed_args()
     options.recipe = recipes.RECIPES[options.kind]
-    properties, targets = {}, []
-    for word in options.words:
-        setting = re.match(r"([a-z][a-z0-9-]*)=(.*)", word, re.S)
-        if setting:
-            properties[setting.group(1)] = setting.group(2)
-        else:
-            targets.append(word)
+    properties, targets = settings.split(options.words)
     if len(targets) > 1:
         parser.error(f"one TARGET, not {len(targets)}: {', '.join(targets)}. Put a prompt into quotes: "
                      "prompt=\"a red ball\"")
     options.target = targets[0] if targets else options.recipe.default
     options.properties = with_defaults(properties, options.recipe)
-    options.caps = caps(parser, options)
+    options.caps = settings.caps(parser, options)
     return options
 
 
@@ -92,50 +86,6 @@ def with_defaults(given, recipe):
     if recipe.live == "always" or recipe.live == "endless" and endless:
         properties |= {"num-frames": "-1", "is-live": "true", "underrun": "repeat"}
     return properties | given
-
-
-def caps(parser, options):
-    fields = ["video/x-raw"]
-    if options.size:
-        size = re.fullmatch(r"(\d{2,5})x(\d{2,5})", options.size)
-        if not size:
-            parser.error(f"--size {options.size}: give width and height, for example --size 160x96")
-        fields += [f"width={size.group(1)}", f"height={size.group(2)}"]
-    if options.fps:
-        rate = re.fullmatch(r"(\d{1,4})(?:/(\d{1,4}))?", options.fps)
-        if not rate or not int(rate.group(1)) or rate.group(2) and not int(rate.group(2)):
-            parser.error(f"--fps {options.fps}: give frames per second, for example --fps 24")
-        fields.append(f"framerate={rate.group(1)}/{rate.group(2) or 1}")
-    return ",".join(fields) if len(fields) > 1 else ""
-
-
-def set_properties(element, properties):
-    for name, text in properties.items():
-        spec = element.find_property(name)
-        if not spec:
-            raise ValueError(f"motioncachegen has no property {name}: gst-inspect-1.0 motioncachegen lists them.")
-        if not spec.flags & GObject.ParamFlags.WRITABLE:
-            raise ValueError(f"{name} can be read only: leave it out.")
-        try:
-            element.set_property(name, value_of(spec, text))
-        except (ValueError, KeyError):
-            raise ValueError(f"{name}={text} is no value of it: gst-inspect-1.0 motioncachegen tells its "
-                             "range.") from None
-
-
-def value_of(spec, text):
-    """Any text for a string, without another layer of quotes. GObject would move a number into the range, silently."""
-    kind = spec.value_type
-    if kind == GObject.TYPE_STRING:
-        return text
-    if kind == GObject.TYPE_BOOLEAN:
-        return {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}[text.lower()]
-    if kind.is_a(GObject.TYPE_ENUM):
-        return {value.value_nick: value for value in spec.enum_class.__enum_values__.values()}[text]
-    number = float(text) if kind in (GObject.TYPE_DOUBLE, GObject.TYPE_FLOAT) else int(text)
-    if not spec.minimum <= number <= spec.maximum:
-        raise ValueError
-    return number
 
 
 def follow_video(silence, sound, gen):
@@ -170,7 +120,7 @@ def pipeline_of(options):
              recipes.launch(recipe, options.caps, live)]
     pipeline = Gst.parse_launch(" ! ".join(parts) + f" ! {sink}")
     gen = pipeline.get_by_name("gen")
-    set_properties(gen, options.properties)
+    settings.set_properties(gen, options.properties)
     encoder, silence, out = (pipeline.get_by_name(name) for name in ("enc", "silence", "sink"))
     if encoder:
         if options.bitrate:

@@ -140,7 +140,7 @@ class Player:
     def _relayed(self, error):
         GLib.idle_add(lambda: self.fail(error) if error else self.loop.quit())
 
-    def play(self):
+    def play(self, before_stop=lambda: None):
         bus = self.pipeline.get_bus()
         bus.add_signal_watch()
         bus.connect("message", self._message)
@@ -154,6 +154,7 @@ class Player:
             self.loop.run()
         if self.relay:
             self.relay.stop()
+        before_stop()
         last = self.progress() if self.began is not None else ""
         self.pipeline.set_state(Gst.State.NULL)
         bus.remove_signal_watch()

@@ -243,17 +243,16 @@ class Relay:
         """True when the stream has ended and everything is handed over."""
         ending = False
         while not self.stopping.is_set():
-            if connection.look(self.stall):
-                return True
-            if connection.error:
-                return False
+            ended = connection.look(self.stall)
             # The sink takes nothing before it is connected, but for the one that it holds.
-            if not self.connected and connection.taken > 2:
+            if not self.connected and not connection.error and (ended or connection.taken > 2):
                 self.connected = True
                 if self.broken is not None:
                     self.reconnects += 1
                     self.tell(f"Connected again after {time.monotonic() - self.broken:.1f} s.")
                     self.broken = self.fault = None
+            if ended or connection.error:
+                return ended
             if ending or connection.full():
                 time.sleep(CHECK)
                 continue

@@ -13,7 +13,7 @@ TORCH = re.compile(r"^<(ATen|c10|torch)/")
 GSTREAMER = re.compile(r"^<(gst|gdk-pixbuf)/")
 # The interface between the session and the families, which implement it.
 INTERFACE = {"engine/session/" + name for name in
-        ("cache_choice.h", "device_errors.h", "family.h", "loading.h", "memory.h", "meter.h", "request.h")}
+        ("cache_choice.h", "device_errors.h", "family.h", "loading.h", "memory.h", "meter.h", "request.h", "text_encoder.h")}
 # The two lists of families: with their networks, and without Torch.
 LISTS = {"engine/families/families.cpp", "engine/model/model_folder.cpp"}
 
@@ -105,6 +105,20 @@ class Architecture(unittest.TestCase):
                 ("engine/families/skyreels_v2/video.cpp", '"engine/networks/wan_dit/transformer.h"'),
                 ("engine/networks/wan_dit/window.cpp", '"engine/cache/plan.h"')):
             self.assertIsNone(fault(path, include))
+
+    def test_comments_run_to_120_columns(self):
+        seen = 0
+        for top in TOP:
+            for folder, _, names in os.walk(os.path.join(ROOT, top)):
+                for name in names:
+                    if not name.endswith((".h", ".cpp", ".cu", ".inc", ".build", ".py", ".sh", ".toml")):
+                        continue
+                    path = os.path.relpath(os.path.join(folder, name), ROOT)
+                    for number, line in enumerate(read(path).splitlines(), 1):
+                        if re.match(r"\s*(//|#( |$))", line):
+                            seen += 1
+                            self.assertLessEqual(len(line), 120, f"{path}:{number}")
+        self.assertGreater(seen, 3000)
 
     def test_no_family_is_asked_for_by_name(self):
         for path in sources():

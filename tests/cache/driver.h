@@ -4,6 +4,7 @@
 // it decided.
 #include <map>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "engine/cache/policy.h"
@@ -11,6 +12,15 @@
 namespace mc::test {
 
 using namespace mc::cache;
+
+// Of each policy, at its defaults.
+template <size_t... I>
+std::vector<Settings> all_policies(std::index_sequence<I...>) {
+    return {Settings(std::variant_alternative_t<I, AnyPolicy>{})...};
+}
+inline std::vector<Settings> all_policies() {
+    return all_policies(std::make_index_sequence<std::variant_size_v<AnyPolicy>>());
+}
 
 // A copy of a decision that outlives the call.
 struct Recorded {
@@ -45,7 +55,7 @@ inline Recorded recorded(const Decision& d) {
             d.coarse_updates};
 }
 
-// A letter a decision: w warm-up, 1 first after it, F full, s sparse, . reuse, - suppressed.
+// A letter per decision: w warm-up, 1 first after it, F full, s sparse, . reuse, - suppressed.
 inline char letter(Decision::Kind kind) {
     return "w1Fs.-"[int(kind)];
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-// Decisions that were recorded of MAGI-1's caches, taken again from the recorded distances and weights, without a model.
+// Decisions that were recorded of MAGI-1's caches, taken again without a model from the recorded distances and
+// weights.
 #include <cstdlib>
 
 #include "tests/check.h"
@@ -59,7 +60,8 @@ std::vector<int> replay(const char* name) {
     for (size_t row = 0; row < rows; row++) {
         std::vector<ChunkStep> now;
         std::vector<std::vector<FrameDistance>> distances;
-        // Two forms: a list of chunks, or objects by the number of a chunk. Where nothing was measured any distance will do.
+        // Two forms: a list of chunks, or objects by the number of a chunk.
+        // Where nothing was measured any distance will do.
         std::vector<std::pair<int, int>> active; // chunk, step
         if (steps[row].contains("chunks"))
             for (const auto& chunk : steps[row]["chunks"]) {

@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "engine/error.h"
+#include "engine/request/field.h"
 #include "tests/cache/driver.h"
 #include "tests/check.h"
 
@@ -22,9 +23,6 @@ S with(M member, V value) {
     settings.*member = value;
     return settings;
 }
-
-// Of each kind, at its defaults.
-const Settings kinds[] = {{}, TeaCacheSettings{}, FlowCacheSettings{}, MotionCacheSettings{}};
 
 void refused(const Settings& settings, const char* text) {
     CHECK_ERROR(make_policy(settings), MC_ERROR_SETTINGS, text);
@@ -103,30 +101,55 @@ TEST(settings_at_the_ends_of_their_ranges) {
     }
 }
 
-TEST(without_a_cache_everything_is_computed) {
-    Driver driver({}, {2, 2, 3, 2, 3, 3});
-    for (int step = 0; step < 3; step++)
-        for (int branch : {0, 1})
-            for (int chunk : {0, 1}) {
-                const Plan& plan = driver.step(0.0, branch, chunk);
-                CHECK(plan.action == Action::ALL);
-                CHECK(plan.tokens.empty());
-                CHECK(!driver.policy->wants_motion(branch, chunk));
-                CHECK(driver.policy->weights(branch, chunk).empty());
-            }
-    CHECK_EQ(driver.kinds(), "FFFFFFFFFFFF");
-    CHECK(driver.decisions[3].forced && driver.decisions[3].chunk == 1 && driver.decisions[3].branch == 1);
-    CHECK(std::isnan(driver.decisions[3].distance) && std::isnan(driver.decisions[3].accumulated));
+// A request's value for a field that differs from the policy's own, within the field's range.
+void set_to_something_else(const Field& field, Fields& values, int attempt) {
+    if (const auto* f = std::get_if<ChoiceField>(&field.type)) return f->set(values, attempt);
+    if (const auto* f = std::get_if<IntField>(&field.type)) f->at(values) = f->least + attempt;
+    if (const auto* f = std::get_if<NumberField>(&field.type)) f->at(values) = f->least + (attempt + 1) / 4.0;
+}
+
+TEST(each_setting_that_a_cache_has_is_read_and_no_other) {
+    int read = 0;
+    for (const Field& field : fields()) {
+        const std::string name = field.name;
+        if (field.part != Part::CACHE || name == "cache" || name == "cache-preset") continue; // which choose the settings
+        for (const Kind kind : CACHE_KINDS) {
+            bool changes = false;
+            for (const Settings& settings : all_policies())
+                for (int attempt = 0; attempt < 2 && settings.kind() == kind; attempt++) {
+                    Fields values;
+                    set_to_something_else(field, values, attempt);
+                    changes |= !(with_request(settings, values.cache) == settings);
+                    CHECK_EQ(foreign_setting(values.cache, kind) == nullptr, (field.caches & bit(kind)) != 0);
+                }
+            if (changes != ((field.caches & bit(kind)) != 0))
+                test::fail(__FILE__, __LINE__, name + (changes ? " is read" : " is not read") + " by cache=" + name_of(kind));
+            read += changes;
+        }
+    }
+    CHECK(read > 15);
+}
+
+TEST(a_setting_of_other_caches_is_refused_by_name) {
+    CacheFields request;
+    refuse_foreign_setting(request, Kind::TEACACHE);
+    request.threshold = 0.1;
+    refuse_foreign_setting(request, Kind::TEACACHE);
+    request.vote = 0.5;
+    refuse_foreign_setting(request, Kind::MOTIONCACHE);
+    CHECK_ERROR(refuse_foreign_setting(request, Kind::TEACACHE), MC_ERROR_SETTINGS,
+                "cache-vote belongs to cache=motioncache, not to cache=teacache: drop it.");
+    CHECK_ERROR(refuse_foreign_setting(request, Kind::NONE), MC_ERROR_SETTINGS,
+                "cache-threshold belongs to cache=teacache or cache=flowcache or cache=motioncache, not to cache=none");
 }
 
 TEST(motioncache_alone_looks_at_a_prefix) {
-    for (const Settings& settings : kinds) {
-        CHECK_EQ(make_policy(settings)->wants_prefix_motion(), settings.kind() == Kind::MOTIONCACHE);
-    }
+    for (const Settings& settings : all_policies())
+        CHECK_EQ(make_policy(settings)->wants_prefix_motion(), std::holds_alternative<MotionCacheSettings>(settings.policy));
 }
 
 TEST(faults_of_a_sampler_are_told) {
-    for (const Settings& settings : kinds) {
+    for (const Settings& settings : all_policies()) {
         const auto policy = make_policy(settings);
         const auto frames = moved(0.1, 2);
         const auto decide = [&](int row, int branch, ChunkStep chunk) {

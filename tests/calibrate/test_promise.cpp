@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-// What is stated holds for other prompts and at settings that were not measured: fewer steps, no guidance, chunks of one
-// frame. Twice the steps and a far shift, which a statement from two prompts does not cover, are rows of
+// What is stated holds for other prompts and at settings that were not measured: fewer steps, no guidance, chunks of
+// one frame. Twice the steps and a far shift, which a statement from two prompts does not cover, are rows of
 // `pipelines/benchmark.sh --presets`.
 #include <c10/core/InferenceMode.h>
 
@@ -24,7 +24,7 @@ session::Request small() {
     session::Request r;
     r.seed = 5;
     r.width = 96, r.height = 64, r.num_frames = 33, r.steps = 20;
-    r.attention = model::Attention::KV;
+    r.attention = Attention::KV;
     r.cache.kind = cache::Kind::NONE;
     return r;
 }

@@ -10,7 +10,6 @@
 #include "engine/error.h"
 #include "engine/model/calibration.h"
 #include "engine/model/fingerprint.h"
-#include "engine/model/model_folder.h"
 #include "tools/calibrate/learning.h"
 // After Torch's headers, which have a CHECK of their own.
 #include "tests/check.h"
@@ -46,7 +45,7 @@ session::Request small() {
     session::Request r;
     r.seed = 3;
     r.width = 64, r.height = 48, r.num_frames = 17, r.steps = 6;
-    r.attention = model::Attention::KV;
+    r.attention = Attention::KV;
     r.cache.kind = cache::Kind::NONE;
     return r;
 }
@@ -88,7 +87,7 @@ TEST(the_file_it_writes_belongs_to_the_model) {
             status);
     CHECK_EQ(status, 0);
     CHECK(text.find("written: " + file) != std::string::npos);
-    const auto model = model::ModelFolder::open(demo());
+    const auto model = model::skyreels_v2::Folder::open(demo());
     const uint64_t weights = model::fingerprint(*model->transformer_tensors());
     const model::Calibration c = model::read_calibration(file, weights); // checks the polynomial too
     CHECK(c.quality.settings.threshold < c.fast.settings.threshold);

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""What is wrong with the citations of a tree: whoever follows one must find something that is in the tree.
+"""What is wrong with the citations of a tree: a reader who follows one must find something in the tree.
 
 Looked at are all tracked texts. A Markdown file that is named, in a comment or anywhere else, must be tracked, and
 the anchor behind its # must be one of it; a Markdown link must lead to a tracked file or a folder of such.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-// What an application may do where the element calls it (a sync handler of the bus, a handler of notify, a log function):
-// anything, stopping and dropping the pipeline included. Nothing hangs, neither the call nor what the application does
-// afterwards.
+// What an application may do where the element calls it (a sync handler of the bus, a handler of notify, a log
+// function): anything, stopping and dropping the pipeline included. Nothing hangs, neither the call nor what the
+// application does afterwards.
 #include <atomic>
 #include <future>
 #include <utility>
@@ -209,7 +209,8 @@ GST_START_TEST(test_setting_and_ending) {
 }
 GST_END_TEST
 
-// A handler that waits for a lock which the thread that stops the pipeline holds, and one that has another thread stop it.
+// A handler that waits for a lock which the thread that stops the pipeline
+// holds, and one that has another thread stop it.
 GST_START_TEST(test_waiting_for_another_thread) {
     for (const Place& p : places) {
         use_testpattern(p.knobs);

@@ -4,8 +4,10 @@
 #include <gdk-pixbuf/gdk-pixbuf.h>
 #include <glib/gstdio.h>
 
+#include <algorithm>
 #include <set>
 
+#include "gst/motioncachemeta.h"
 #include "tests/element/player.h"
 
 constexpr double LOADING = 120; // seconds, on a machine that builds something else meanwhile
@@ -215,6 +217,59 @@ GST_START_TEST(test_statistics_of_a_cache) {
 }
 GST_END_TEST
 
+struct Seen {
+    std::vector<GstMotionCacheFacts> facts; // without their maps
+    std::vector<std::vector<guint8>> maps;
+};
+static void see(GstElement*, GstBuffer* buffer, GstPad*, gpointer user) {
+    GstMotionCacheFacts facts;
+    fail_unless(gst_motion_cache_facts_read(buffer, &facts));
+    auto* seen = static_cast<Seen*>(user);
+    seen->facts.push_back(facts);
+    seen->maps.emplace_back(facts.computed, facts.computed + facts.map_width * facts.map_height);
+}
+
+// With the preset of the demo model: tokens are chosen by their motion, so the map has hills; it adds up to the
+// statistics, and is drawn.
+GST_START_TEST(test_frames_say_where_they_were_computed) {
+    const std::string request = red_ball + "seed=11 num-frames=33 cache-preset=quality"; // which chooses tokens
+    Player player(request);
+    GstElement* sink = gst_bin_get_by_name(GST_BIN(player.pipeline), "sink");
+    Seen seen;
+    g_signal_connect(sink, "handoff", G_CALLBACK(see), &seen);
+    gst_object_unref(sink);
+    run_to_end(player);
+    check_video(player, 33);
+    GstStructure* stats = stats_of(player);
+    const auto chunks = chunks_of(stats);
+    fail_unless_equals_int(int(seen.facts.size()), 33);
+    int uneven = 0;
+    for (size_t i = 0; i < seen.facts.size(); i++) {
+        const GstMotionCacheFacts& f = seen.facts[i];
+        fail_unless_equals_int64(f.frame, gint64(i));
+        const GstStructure* chunk = chunks.at(size_t(f.chunk));
+        fail_unless(gint64(i) >= number(chunk, "first-frame") &&
+                    gint64(i) < number(chunk, "first-frame") + number(chunk, "frames"));
+        fail_unless_equals_int64(f.tokens_computed, number(chunk, "tokens-computed"));
+        fail_unless_equals_int64(f.turns_reused, number(chunk, "turns-reused"));
+        fail_unless(f.map_width == 10 && f.map_height == 6);
+        const auto [low, high] = std::minmax_element(seen.maps[i].begin(), seen.maps[i].end());
+        fail_unless(*low > 0); // each token is computed at first
+        uneven += *low < *high;
+    }
+    fail_unless(uneven > 0, "every map is flat");
+    gst_structure_free(stats);
+
+    Player drawn(request + " ! motioncacheoverlay");
+    run_to_end(drawn);
+    check_video(drawn, 33);
+    for (size_t i = 0; i < 33; i++) fail_unless(drawn.frames[i].bytes != player.frames[i].bytes);
+    Player off(request + " ! motioncacheoverlay enabled=false");
+    run_to_end(off);
+    fail_unless(same_bytes(off.frames, player.frames));
+}
+GST_END_TEST
+
 // Each is one error that names the property; without them the next start works.
 GST_START_TEST(test_caches_that_cannot_work) {
     const struct {
@@ -273,6 +328,7 @@ static Suite* demo_model_suite(void) {
     tcase_add_test(tests, test_an_image_starts_the_video);
     tcase_add_test(tests, test_requests_that_cannot_work);
     tcase_add_test(tests, test_statistics_of_a_cache);
+    tcase_add_test(tests, test_frames_say_where_they_were_computed);
     tcase_add_test(tests, test_caches_that_cannot_work);
     return suite;
 }

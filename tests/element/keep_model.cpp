@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-// How long a model stays in memory, and who shares it. The test pattern opens no model while fail=load is asked for: what
-// plays then has one that was there.
+// How long a model stays in memory, and who shares it. The test pattern opens no model while fail=load is asked for:
+// what plays then has one that was there.
 #include <glib/gstdio.h>
 
 #include <filesystem>

@@ -22,7 +22,7 @@ need_mp4() {
         gst-inspect-1.0 --exists $element || skip "the GStreamer element $element is not installed"
     done
 }
-probe() { # FILE: what ffprobe sees, one value a line: codec, width, height, colour, rate, frames
+probe() { # FILE: what ffprobe sees, one value per line: codec, width, height, colour, rate, frames
     ffprobe -v error -select_streams v -count_frames -of default=noprint_wrappers=1:nokey=1 \
         -show_entries stream=codec_name,width,height,color_space,r_frame_rate,nb_read_frames "$1" | tr '\n' ' '
 }

@@ -50,6 +50,12 @@ struct Prompt {
     gint64 frame, id;
 };
 
+struct Progress {
+    gint64 chunk, chunks;
+    int step, steps;
+    double fraction, seconds_left;
+};
+
 struct Threshold {
     double now, before, load;
     gint64 frame;
@@ -123,7 +129,7 @@ class Player {
     void forget() {
         std::lock_guard lock(mutex_);
         frames.clear(), errors.clear(), warnings.clear(), chunks.clear(), log.clear();
-        prompts.clear(), thresholds.clear(), titles.clear(), comments.clear();
+        prompts.clear(), thresholds.clear(), progress.clear(), titles.clear(), comments.clear();
         eos = false;
     }
 
@@ -135,6 +141,7 @@ class Player {
     std::vector<Threshold> thresholds;
     std::vector<std::string> titles, comments; // of tags
     std::vector<int> percents;
+    std::vector<Progress> progress;
     std::vector<std::string> log; // "frame", "error", "progress start", "chunk 0", ...
     bool eos = false;
 
@@ -209,6 +216,13 @@ class Player {
                                               G_TYPE_INT64, &p.frame, "id", G_TYPE_INT64, &p.id, nullptr));
                 self->prompts.push_back(p);
                 self->log.push_back("prompt " + p.prompt);
+            }
+            if (gst_structure_has_name(s, "motioncache-progress")) {
+                Progress p{};
+                fail_unless(gst_structure_get(s, "chunk", G_TYPE_INT64, &p.chunk, "chunks", G_TYPE_INT64, &p.chunks, "step",
+                                              G_TYPE_INT, &p.step, "steps", G_TYPE_INT, &p.steps, "fraction", G_TYPE_DOUBLE,
+                                              &p.fraction, "seconds-left", G_TYPE_DOUBLE, &p.seconds_left, nullptr));
+                self->progress.push_back(p);
             }
             if (gst_structure_has_name(s, "motioncache-qos")) {
                 Threshold t{};

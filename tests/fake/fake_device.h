@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
-// A fake accelerator: ATen's device "fake:0" (PrivateUse1), computed by the CPU's kernels, with the habits of a GPU that
-// code written on a CPU forgets. A program that links it can open models on it.
-//  * Tensors hold addresses without any access; kernels work on the same memory at a fixed distance. Host code that follows
-//    a device pointer faults where it stands.
+// A fake accelerator: ATen's device "fake:0" (PrivateUse1), computed by the CPU's kernels, with the habits of a GPU
+// that code written on a CPU forgets. A program that links it can open models on it.
+//  * Tensors hold addresses without any access; kernels work on the same memory at a fixed distance. Host code that
+//    follows a device pointer faults where it stands.
 //  * A CPU tensor among device tensors is refused, as CUDA refuses it; numbers of dimension 0 pass.
 //  * Attention takes no mask of another type than the queries', as CUDA's kernels do.
 //  * New and freed memory is full of NaN.
 //  * Freed memory stays with the allocator until it is told to give it back.
-//  * Every wait of the host is counted, and a copy out of ordinary memory is one. A copy out of pinned memory is none, and
-//    what is written there before the next wait is noticed.
+//  * Every wait of the host is counted, and a copy out of ordinary memory is one. A copy out of pinned memory is none,
+//    and what is written there before the next wait is noticed.
 //  * What one stream wrote and another reads without a wait between them is noticed.
 //  * Memory ends where it is told to, any allocation can be made to fail, and the device can be lost.
 // It is blind to speed, CUDA's numerics and alignment.

@@ -5,6 +5,7 @@
 #include <c10/core/CachingDeviceAllocator.h>
 #include <c10/core/InferenceMode.h>
 #include <c10/core/impl/VirtualGuardImpl.h>
+#include <cstdlib>
 #include <thread>
 
 #include "tests/fake/fake_device.h"
@@ -105,8 +106,8 @@ TEST(a_row_waits_once) {
     }
 }
 
-// The thread that makes a video stands on another device than the model, as each new thread does; videos made at once work
-// in streams of their own.
+// The thread that makes a video stands on another device than the model, as each new thread does; videos made at once
+// work in streams of their own.
 TEST(any_thread_and_any_device) {
     const c10::impl::VirtualGuardImpl guard(fake::device().type());
     const Model model = load(fake::device(1), Precision::FLOAT32), cpu = load(at::kCPU, Precision::FLOAT32);
@@ -159,7 +160,7 @@ TEST(memory_goes_with_the_model) {
     CHECK_EQ(fake::counts.races.load(), 0);
 }
 
-// Each allocation of loading and of a video in turn, as far as tens of thousands go: one error, whoever reports it, and
+// Each allocation of loading and of a video in turn, as far as tens of thousands go: one error, from any of them, and
 // nothing stays held.
 TEST(memory_that_ends_anywhere_is_one_error) {
     Request r = plain_request();
@@ -254,6 +255,33 @@ TEST(a_video_too_large_is_refused_with_what_fits) {
     fake::set_capacity(fake::use().used + (1 << 16));
     CHECK_ERROR(Session(model, r), MC_ERROR_MEMORY, "use a smaller model");
     fake::set_capacity(fake::ALL);
+}
+
+// Read for the text and let go; nothing is kept, so that it is read each time.
+TEST(an_encoder_on_demand_is_gone_while_frames_are_made) {
+    const Request r = plain_request();
+    const Model held = load(fake::device(), Precision::BFLOAT16);
+    const at::Tensor want = video(held, r);
+    ::setenv("MOTIONCACHE_TEXT_CACHE", "always", 1);
+    ::setenv("MOTIONCACHE_CACHE", "/dev/null", 1);
+    const Model model = load(fake::device(), Precision::BFLOAT16);
+    CHECK_EQ(model->bytes(), held->bytes() - held->text_encoder->bytes());
+    LoadOptions o;
+    o.opened = fake::device(), o.threads = 1;
+    const MemoryForecast f = forecast_memory(test::root + "/models/demo", o, r);
+    for (int run = 0; run < 2; run++) {
+        const size_t before = fake::use().used;
+        fake::forget_most();
+        Stats stats;
+        CHECK(at::equal(video(model, r, &stats), want));
+        CHECK(model->text_encoder->device() == fake::device() && model->text_encoder->bytes() == 0);
+        CHECK_EQ(stats.bytes_planned - stats.bytes_weights, f.total - f.weights());
+        CHECK(static_cast<int64_t>(fake::use().most - before) <= stats.bytes_planned - stats.bytes_weights);
+        CHECK(fake::use().used <= before);
+    }
+    ::unsetenv("MOTIONCACHE_TEXT_CACHE");
+    ::unsetenv("MOTIONCACHE_CACHE");
+    CHECK_EQ(fake::counts.races.load(), 0);
 }
 
 // The same without a weight read, for a folder; and the text encoder goes to the CPU where the device is short.

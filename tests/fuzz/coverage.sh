@@ -10,17 +10,21 @@ need_packages g++ nlohmann-json3-dev "${packages_fuzz[@]}"
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-# What works on bytes. Files and folders are opened by data_file, folder_listing, weight_files and folder, which tests/model covers.
+# What works on bytes. Files and folders are opened by data_file, folder_listing,
+# weight_files and folder, which tests/model covers.
 parsers="model/calibration_json model/json_object model/npz model/pickle model/safetensors model/tensor_view model/torch_archive
          model/zip_archive families/skyreels_v2/generation_config networks/t5/t5_files networks/wan_dit/wan_dit_files
          networks/wan_vae/wan_vae_files"
-mkdir -p "$work/engine/request"
-python3 engine/request/generate.py header engine/request/fields.toml engine/motioncache.h.in "$work/engine/motioncache.h"
-python3 engine/request/generate.py fields engine/request/fields.toml "$work/engine/request/fields.h"
+mkdir -p "$work/engine/request" "$work/engine/cache"
+made() { python3 engine/request/generate.py "$1" engine/request/fields.toml "${@:2}"; }
+made header engine/motioncache.h.in "$work/engine/motioncache.h"
+made fields "$work/engine/request/fields.h"
+made policies "$work/engine/cache/policy_list.h"
+made table "$work/field_table.cpp"
 flags="-std=c++20 -g -O0 -I. -I$work -fprofile-instr-generate -fcoverage-mapping"
 
 printf '%s\0' engine/model/*.cpp engine/networks/*/*_files.cpp engine/families/*/folder.cpp \
-    engine/families/*/generation_config.cpp engine/cache/*.cpp |
+    engine/families/*/generation_config.cpp engine/cache/*.cpp engine/request/field.cpp "$work/field_table.cpp" |
     xargs -0 -P "$(nproc)" -I SOURCE sh -c 'clang++ '"$flags"' -fsanitize=fuzzer-no-link -c SOURCE -o "$0/$(echo SOURCE | tr / _).o"' "$work"
 objects=$(echo "$work"/*.o)
 binaries=

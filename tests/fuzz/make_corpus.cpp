@@ -4,7 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "engine/model/calibration.h"
-#include "engine/model/model_folder.h"
+#include "engine/model/weight_files.h"
 #include "tests/model/memory_file.h"
 #include "tests/model/npz_writer.h"
 #include "tests/model/published.h"

@@ -10,6 +10,7 @@
 #include <sstream>
 
 #include "engine/error.h"
+#include "engine/networks/weights.h"
 
 namespace mc::golden {
 namespace {
@@ -143,34 +144,6 @@ class JsonComparison {
     Finding finding_;
 };
 
-at::ScalarType scalar_type(model::DType type) {
-    switch (type) {
-    case model::DType::F32:
-        return at::kFloat;
-    case model::DType::F16:
-        return at::kHalf;
-    case model::DType::BF16:
-        return at::kBFloat16;
-    case model::DType::F64:
-        return at::kDouble;
-    case model::DType::I64:
-        return at::kLong;
-    case model::DType::I32:
-        return at::kInt;
-    case model::DType::I16:
-        return at::kShort;
-    case model::DType::I8:
-        return at::kChar;
-    case model::DType::U8:
-        return at::kByte;
-    case model::DType::F8_E4M3:
-        return at::kFloat8_e4m3fn;
-    case model::DType::BOOL:
-        return at::kBool;
-    }
-    throw Error(MC_ERROR_INTERNAL, "A tensor has a type that golden cases do not use; add it here.");
-}
-
 } // namespace
 
 std::optional<Tolerance> tolerance_of(const Json& patterns, const std::string& name) {
@@ -228,7 +201,7 @@ std::vector<Finding> compare(const CaseFile& file, const Produced& produced) {
 }
 
 at::Tensor to_tensor(const model::TensorView& view) {
-    at::Tensor tensor = at::empty(view.shape, at::TensorOptions(scalar_type(view.dtype)));
+    at::Tensor tensor = at::empty(view.shape, at::TensorOptions(type_of(view.dtype)));
     view.read(tensor.mutable_data_ptr());
     return tensor;
 }

@@ -10,6 +10,7 @@
 #include "engine/cache/vote.h"
 #include "engine/error.h"
 #include "engine/families/skyreels_v2/published_caches.h"
+#include "engine/networks/wan_dit/wan_dit_files.h"
 #include "tests/golden/settings.h"
 
 namespace mc::golden {

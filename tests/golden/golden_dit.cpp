@@ -2,6 +2,7 @@
 // Cases of engine/networks/wan_dit: one forward with its intermediate values.
 
 #include "engine/networks/wan_dit/transformer.h"
+#include "engine/networks/wan_dit/wan_dit_files.h"
 #include "tests/golden/settings.h"
 
 namespace mc::golden {

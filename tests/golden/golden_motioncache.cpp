@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // MotionCache driven by hand: latents and a timestep for every latent frame given for each row, every chunk active in
-// every row, no scheduler. Where only the timesteps are given only the decisions are expected, which depend on nothing else.
+// every row, no scheduler. Where only the timesteps are given only the decisions are expected, which depend on
+// nothing else.
 #include <ATen/ATen.h>
 
 #include "engine/networks/wan_dit/transformer.h"
+#include "engine/networks/wan_dit/wan_dit_files.h"
 #include "tests/golden/cache_events.h"
 #include "tests/golden/cache_settings.h"
 #include "tests/golden/settings.h"
@@ -31,7 +33,7 @@ Produced run_by_hand(const Run& run) {
     const int rows = s.at("rows"), chunks = s.at("num_groups"), chunk = s.at("group_size");
     const cache::Settings settings = cache_settings_of(s);
     transformer::Window::Shape shape{chunks * chunk, s.at("latent_height"), s.at("latent_width"),
-                                     chunk,          model::Attention::KV,  s.at("fps")};
+                                     chunk,          Attention::KV,  s.at("fps")};
     shape.branches = 2;
     shape.chunks_at_once = chunks;
     shape.remembers = true;

@@ -107,7 +107,7 @@ bool has_cache(const CaseFile& f) {
 Produced run_sampler(const Run& run) {
     session::Request request = request_of(run);
     std::map<std::string, at::Tensor> traced;
-    std::map<std::string, std::vector<at::Tensor>> rows; // of "steps.*", one entry a row
+    std::map<std::string, std::vector<at::Tensor>> rows; // of "steps.*", one entry per row
     request.trace = [&](const std::string& name, const at::Tensor& value) {
         if (!name.starts_with("steps."))
             traced[name] = value.clone();

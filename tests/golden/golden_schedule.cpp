@@ -99,7 +99,7 @@ Json window_entry(Json entry) {
     entry["latent_frames"] = latents;
     entry["windows"] =
         schedule::window_lengths(latents, schedule::latent_frames(base), schedule::latent_frames(overlap));
-    entry["output_frames"] = schedule::plan_length(frames, base, overlap, 1, model::LongVideo::PIXEL).frames;
+    entry["output_frames"] = schedule::plan_length(frames, base, overlap, 1, LongVideo::PIXEL).frames;
     return entry;
 }
 

@@ -2,6 +2,7 @@
 // Cases of engine/text: cleaning, tokenizer, encoder.
 
 #include "engine/networks/t5/encoder.h"
+#include "engine/networks/t5/t5_files.h"
 #include "engine/text/prompt_cleaning.h"
 #include "engine/text/tokenizer.h"
 #include "tests/golden/runner.h"

@@ -2,6 +2,7 @@
 // Cases of engine/networks/wan_vae: encoding, decoding at once, decoding as a stream with the state after every call.
 
 #include "engine/networks/wan_vae/wan_vae.h"
+#include "engine/networks/wan_vae/wan_vae_files.h"
 #include "tests/golden/runner.h"
 
 namespace mc::golden {

@@ -12,19 +12,19 @@ schedule::Grid grid_of(const Json& settings) {
     throw NotImplemented{"time grid " + name};
 }
 
-model::Attention attention_of(const Json& settings) {
+Attention attention_of(const Json& settings) {
     const std::string name = settings.value("attention", "bidirectional");
-    if (name == "bidirectional") return model::Attention::FULL;
-    if (name == "block_causal") return model::Attention::CAUSAL;
-    if (name == "block_causal_kv_cache") return model::Attention::KV;
+    if (name == "bidirectional") return Attention::FULL;
+    if (name == "block_causal") return Attention::CAUSAL;
+    if (name == "block_causal_kv_cache") return Attention::KV;
     throw NotImplemented{"attention " + name};
 }
 
-std::optional<model::LongVideo> long_video_of(const Json& settings) {
+std::optional<LongVideo> long_video_of(const Json& settings) {
     const auto name = setting<std::string>(settings, "long_video_conditioning");
     if (!name) return {};
-    if (*name == "pixel_reencode") return model::LongVideo::PIXEL;
-    if (*name == "latent_reuse") return model::LongVideo::LATENT;
+    if (*name == "pixel_reencode") return LongVideo::PIXEL;
+    if (*name == "latent_reuse") return LongVideo::LATENT;
     throw NotImplemented{"long video by " + *name};
 }
 

@@ -5,7 +5,7 @@
 #include <optional>
 
 #include "engine/families/skyreels_v2/time_grid.h"
-#include "engine/model/config.h"
+#include "engine/request/fields.h"
 #include "engine/sampler/image.h"
 #include "tests/golden/runner.h"
 
@@ -14,9 +14,9 @@ namespace mc::golden {
 // "official" (also when not given), "diffusers_0_37".
 schedule::Grid grid_of(const Json& settings);
 // "bidirectional" (also when not given), "block_causal"; throws NotImplemented for others.
-model::Attention attention_of(const Json& settings);
+Attention attention_of(const Json& settings);
 // "pixel_reencode", "latent_reuse"; empty when not given.
-std::optional<model::LongVideo> long_video_of(const Json& settings);
+std::optional<LongVideo> long_video_of(const Json& settings);
 // The value of a setting; empty when it is absent or null.
 template <class T>
 std::optional<T> setting(const Json& settings, const char* name) {

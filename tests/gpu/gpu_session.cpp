@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-// Videos of every kind on a device against the same on the CPU, noise from the seed as users have it: gpu-session DEVICE
-// MODEL. Prints PSNR, seconds of the first and of a second video, and memory taken against planned; ends with 1 where a
-// video in float32 is below 45 dB, one in bfloat16 below 30, or more memory was taken than planned.
+// Videos of every kind on a device against the same on the CPU, noise from the seed as users have it: gpu-session
+// DEVICE MODEL. Prints PSNR, seconds of the first and of a second video, and memory taken against planned; ends with 1
+// where a video in float32 is below 45 dB, one in bfloat16 below 30, or more memory was taken than planned.
 #include <ATen/ATen.h>
 #include <c10/core/CachingDeviceAllocator.h>
 #include <c10/util/Exception.h>

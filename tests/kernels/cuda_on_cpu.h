@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
 // Lets the source of a CUDA kernel (.cu) compile as C++ and run on the CPU, block after block, each thread a fiber: its
-// indices, bounds, shared memory, barriers and shuffles are those that run on a GPU. With `backwards` the fibers go in the
-// opposite order: a result that changes is a race. A barrier that not all threads reach throws.
+// indices, bounds, shared memory, barriers and shuffles are those that run on a GPU. With `backwards` the fibers go in
+// the opposite order: a result that changes is a race. A barrier that not all threads reach throws.
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
@@ -53,7 +53,7 @@ struct Block {
     std::vector<std::vector<char>> stacks;
     Barrier all;
     std::vector<Barrier> warp;
-    std::vector<uint64_t> slot; // a shuffle's value, one a thread
+    std::vector<uint64_t> slot; // a shuffle's value, one per thread
     Thread* now = nullptr;
     dim3 size, grid;
     uint3 index;

@@ -10,8 +10,9 @@
 #include <random>
 
 #include "engine/error.h"
-#include "engine/model/model_folder.h"
+#include "engine/families/skyreels_v2/folder.h"
 #include "tests/model/published.h"
+#include "tests/model/small_magi1.h"
 
 using namespace mc;
 using namespace mc::test;
@@ -20,7 +21,7 @@ namespace {
 
 constexpr const char* help = R"(usage: random-weights [OPTION...] FOLDER
 Writes a model of random weights into FOLDER, which must not exist.
-  --model M        1.3B (default), 14B or 14B-720P
+  --model M        1.3B (default), 14B or 14B-720P; magi1-small: a MAGI-1 of no published size, distilled, for tests
   --layout L       diffusers (default) or original
   --layers N       of the transformer, fewer than published
   --text-layers N  of the text encoder, fewer than the 24 published
@@ -77,7 +78,7 @@ int run(int argc, char** argv) {
     PublishedTransformer model = DF_1_3B_540P;
     std::string folder, layout = "diffusers";
     int layers = 0, text_layers = TEXT_LAYERS;
-    bool sparse = false;
+    bool sparse = false, small_magi1 = false;
     for (int i = 1; i < argc; i++) {
         const std::string name = argv[i];
         if (name == "--help") return std::fputs(help, stdout), 0;
@@ -91,7 +92,9 @@ int run(int argc, char** argv) {
         }
         if (++i == argc) throw Error(MC_ERROR_SETTINGS, name + " lacks its value; see --help.");
         const std::string value = argv[i];
-        if (name == "--model" && (value == "1.3B" || value == "14B" || value == "14B-720P"))
+        if (name == "--model" && value == "magi1-small")
+            small_magi1 = true;
+        else if (name == "--model" && (value == "1.3B" || value == "14B" || value == "14B-720P"))
             model = value == "1.3B" ? DF_1_3B_540P : value == "14B" ? DF_14B_540P : DF_14B_720P;
         else if (name == "--layout" && (value == "diffusers" || value == "original"))
             layout = value;
@@ -105,6 +108,7 @@ int run(int argc, char** argv) {
     if (folder.empty()) throw Error(MC_ERROR_SETTINGS, "Which folder? See --help.");
     if (std::filesystem::exists(folder))
         throw Error(MC_ERROR_SETTINGS, folder + " exists already: name a new folder.");
+    if (small_magi1) return std::puts(write_small_magi1(folder).c_str()), 0;
     if (layers) model.layers = layers;
     std::filesystem::create_directories(folder);
     layout == "original" ? write_original_folder(folder, model, text_layers)
@@ -114,7 +118,7 @@ int run(int argc, char** argv) {
         folder + (layout == "original" ? "/google/umt5-xxl/spiece.model" : "/tokenizer/spiece.model");
     std::filesystem::copy_file(source_path("models/demo/tokenizer/spiece.model"), tokenizer,
                                std::filesystem::copy_options::overwrite_existing);
-    const auto opened = model::ModelFolder::open(folder);
+    const auto opened = model::skyreels_v2::Folder::open(folder);
     fill(*opened->transformer_tensors(), sparse);
     fill(*opened->vae_tensors(), false);
     fill(*opened->text_encoder_tensors(), sparse);

@@ -10,7 +10,7 @@
 #include "engine/error.h"
 #include "engine/model/data_file.h"
 #include "engine/model/fingerprint.h"
-#include "engine/model/model_folder.h"
+#include "engine/families/skyreels_v2/folder.h"
 #include "engine/model/weight_files.h"
 #include "tests/check.h"
 #include "tests/model/memory_file.h"
@@ -175,7 +175,7 @@ TEST(opening_and_the_fingerprint_of_the_largest_model_read_little) {
     TemporaryFolder folder;
     write_original_folder(folder.path, DF_14B_540P);
     disk.bytes = 0;
-    const auto model = ModelFolder::open(folder.path);
+    const auto model = skyreels_v2::Folder::open(folder.path);
     const auto tensors = model->transformer_tensors();
     CHECK(disk.bytes < 4 << 20);
     disk.bytes = 0;

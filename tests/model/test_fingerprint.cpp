@@ -3,7 +3,7 @@
 
 #include "engine/error.h"
 #include "engine/model/fingerprint.h"
-#include "engine/model/model_folder.h"
+#include "engine/networks/wan_dit/wan_dit_files.h"
 #include "tests/check.h"
 #include "tests/model/memory_file.h"
 #include "tests/model/published.h"

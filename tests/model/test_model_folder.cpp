@@ -5,6 +5,9 @@
 #include <nlohmann/json.hpp>
 
 #include "engine/error.h"
+#include "engine/families/skyreels_v2/folder.h"
+#include "engine/networks/t5/t5_files.h"
+#include "engine/networks/wan_dit/wan_dit_files.h"
 #include "tests/check.h"
 #include "tests/model/published.h"
 
@@ -15,6 +18,10 @@ using nlohmann::json;
 namespace fs = std::filesystem;
 
 namespace {
+
+std::unique_ptr<skyreels_v2::Folder> open_folder(const std::string& path) {
+    return skyreels_v2::Folder::open(find_model(path).place);
+}
 
 const char* const GOLDEN = "tests/golden/data/weights/";
 
@@ -72,10 +79,10 @@ void check_equal(const Tensors& a, const Tensors& b, size_t count) {
 } // namespace
 
 TEST(both_layouts_give_the_same_tensors) {
-    auto original = ModelFolder::open(golden("original")),
-         diffusers = ModelFolder::open(golden("diffusers/"));
+    auto original = open_folder(golden("original")),
+         diffusers = open_folder(golden("diffusers/"));
     CHECK(original->layout == Layout::ORIGINAL && diffusers->layout == Layout::DIFFUSERS);
-    CHECK_EQ(original->family, "skyreels_v2");
+    CHECK_EQ(find_model(golden("original")).family, "skyreels-v2");
     check_equal(*original->transformer_tensors(), *diffusers->transformer_tensors(), 101);
     check_equal(*original->vae_tensors(), *diffusers->vae_tensors(), 194);
     check_equal(*original->text_encoder_tensors(), *diffusers->text_encoder_tensors(), 32);
@@ -105,7 +112,7 @@ TEST(both_layouts_give_the_same_sharded_transformer) {
 }
 
 TEST(demo_model_has_its_own_defaults) {
-    auto demo = ModelFolder::open(source_path("models/demo"));
+    auto demo = open_folder(source_path("models/demo"));
     CHECK(demo->defaults.width == 160 && demo->defaults.height == 96 && demo->defaults.num_frames == 57);
     CHECK(demo->defaults.attention == Attention::KV && demo->defaults.causal_block_size == 3);
     CHECK(demo->vae.residual_blocks == 1 && demo->transformer.head() == 48);
@@ -113,28 +120,86 @@ TEST(demo_model_has_its_own_defaults) {
 
 TEST(paths_that_are_no_model) {
     TemporaryFolder folder;
-    CHECK_ERROR(ModelFolder::open(""), MC_ERROR_NOT_FOUND, "model path is empty");
-    CHECK_ERROR(ModelFolder::open(folder / "absent"), MC_ERROR_NOT_FOUND,
-                "there is no such folder; set the model path");
-    CHECK_ERROR(ModelFolder::open(folder.path), MC_ERROR_NOT_FOUND, "is an empty folder");
+    CHECK_ERROR(open_folder(""), MC_ERROR_NOT_FOUND, "model path is empty");
+    CHECK_ERROR(open_folder(folder / "absent"), MC_ERROR_NOT_FOUND,
+                "there is no such folder or file; set the model path");
+    CHECK_ERROR(open_folder(folder.path), MC_ERROR_NOT_FOUND, "is an empty folder");
     write_file(folder / "weights.safetensors", "x");
-    CHECK_ERROR(ModelFolder::open(folder / "weights.safetensors"), MC_ERROR_NOT_FOUND,
+    CHECK_ERROR(open_folder(folder / "weights.safetensors"), MC_ERROR_NOT_FOUND,
                 "is a file, not a folder");
-    CHECK_ERROR(ModelFolder::open(folder.path), MC_ERROR_NOT_FOUND,
+    CHECK_ERROR(open_folder(folder.path), MC_ERROR_NOT_FOUND,
                 "holds neither model_index.json nor config.json");
     for (const char* part : {"transformer", "vae", "text_encoder"})
-        CHECK_ERROR(ModelFolder::open(golden("diffusers/") + part), MC_ERROR_READ,
+        CHECK_ERROR(open_folder(golden("diffusers/") + part), MC_ERROR_READ,
                     "set the model path to the folder above it");
     write_file(folder / "other/config.json",
                R"({"model_type": "llama", "architectures": ["LlamaForCausalLM"]})");
-    CHECK_ERROR(ModelFolder::open(folder / "other"), MC_ERROR_READ,
+    CHECK_ERROR(open_folder(folder / "other"), MC_ERROR_READ,
                 "unknown family of models (its config.json says 'llama')");
     write_file(folder / "pipe/model_index.json", R"({"_class_name": "WanPipeline"})");
-    CHECK_ERROR(ModelFolder::open(folder / "pipe"), MC_ERROR_READ,
+    CHECK_ERROR(open_folder(folder / "pipe"), MC_ERROR_READ,
                 "the supported models are the SkyReels-V2");
     write_file(folder / "i2v/model_index.json", R"({"_class_name": "SkyReelsV2ImageToVideoPipeline"})");
-    CHECK_ERROR(ModelFolder::open(folder / "i2v"), MC_ERROR_READ,
+    CHECK_ERROR(open_folder(folder / "i2v"), MC_ERROR_READ,
                 "image-to-video model (I2V), which is not supported");
+}
+
+namespace {
+
+const char* const MAGI = R"({"model_config": {}, "runtime_config": {}, "engine_config": {}})";
+
+} // namespace
+
+TEST(a_model_is_known_by_what_its_files_say) {
+    TemporaryFolder folder;
+    write_file(folder / "4.5B_distill.json", MAGI);
+    for (const std::string& path : {folder.path, folder.path + "/", folder / "4.5B_distill.json"}) {
+        const FoundModel found = find_model(path);
+        CHECK_EQ(found.family, "magi1");
+        CHECK_EQ(found.place, folder / "4.5B_distill.json");
+    }
+    // Whatever it is called; a section that lacks is for whoever opens it.
+    write_file(folder / "other/config.json", R"({"model_config": {}, "engine_config": {}})");
+    CHECK_EQ(find_model(folder / "other").place, folder / "other/config.json");
+    // What has nothing of it is nobody's, damaged or not.
+    write_file(folder / "note.json", "{");
+    CHECK_EQ(find_model(folder.path).family, "magi1");
+    write_file(folder / "note/note.json", "{\"model_config\": 1}");
+    CHECK_ERROR(find_model(folder / "note"), MC_ERROR_NOT_FOUND, "no configuration of MAGI-1");
+    CHECK_ERROR(find_model(folder / "note/note.json"), MC_ERROR_NOT_FOUND, "not the JSON file of a MAGI-1 model");
+}
+
+TEST(a_spoiled_configuration_is_named_and_no_other_family_taken) {
+    for (const char* name : {"original", "diffusers"}) {
+        Copy model(name);
+        write_file(model / "magi.json", std::string(MAGI).substr(0, 50));
+        CHECK_ERROR(find_model(model.path), MC_ERROR_READ, "magi.json");
+        CHECK_ERROR(find_model(model / "magi.json"), MC_ERROR_READ, "magi.json");
+        write_file(model / "magi.json", MAGI);
+        CHECK_ERROR(find_model(model.path), MC_ERROR_READ,
+                    std::string("two families of models: '") + (name[0] == 'o' ? "config.json" : "model_index.json") +
+                        "' is of SkyReels-V2 and 'magi.json' of MAGI-1; set the model path to " + (model / "magi.json") +
+                        " for MAGI-1");
+        CHECK_EQ(find_model(model / "magi.json").family, "magi1");
+        write_file(model / "magi_2.json", MAGI);
+        CHECK_ERROR(find_model(model.path), MC_ERROR_READ, "several configurations of MAGI-1");
+    }
+}
+
+TEST(pictures_are_what_the_family_says) {
+    const Pictures demo = pictures_of(source_path("models/demo"));
+    CHECK(demo.width == 160 && demo.height == 96 && demo.num_frames == 57 && demo.chunk_latents == 3);
+    CHECK(demo.step_width == 16 && demo.least_height == 16 && demo.largest_width == 16384);
+    TemporaryFolder folder;
+    write_file(folder / "magi.json", R"({"model_config": {}, "runtime_config": {
+        "cfg_number": 1, "cfg_t_range": [0.0], "prev_chunk_scales": [1.5], "text_scales": [7.5], "noise2clean_kvrange": [5, 4],
+        "clean_chunk_kvrange": 1, "clean_t": 0.9999, "seed": 1234, "num_frames": 96, "video_size_h": 720, "video_size_w": 1280,
+        "num_steps": 16, "window_size": 4, "fps": 24, "chunk_width": 6, "temporal_downsample_factor": 4, "scale_factor": 0.18215
+      }, "engine_config": {"distill": true, "fp8_quant": false, "distill_nearly_clean_chunk_threshold": 0.3,
+        "shortcut_mode": "8,16,16"}})");
+    const Pictures magi = pictures_of(folder.path);
+    CHECK(magi.width == 1280 && magi.height == 720 && magi.num_frames == 96 && magi.chunk_latents == 6);
+    CHECK(magi.step_width == 16 && magi.least_width == 32 && magi.frame_rate_n == 24 && magi.frame_rate_d == 1);
 }
 
 TEST(folders_with_a_part_missing) {
@@ -152,14 +217,14 @@ TEST(folders_with_a_part_missing) {
           {"diffusers", "vae/diffusion_pytorch_model.safetensors", "holds no *.safetensors file"}}) {
         Copy model(name);
         fs::remove_all(model / part);
-        CHECK_ERROR(ModelFolder::open(model.path), MC_ERROR_NOT_FOUND, label);
+        CHECK_ERROR(open_folder(model.path), MC_ERROR_NOT_FOUND, label);
     }
     Copy model("original");
     fs::copy(model / "models_t5_umt5-xxl-enc-bf16.pth", model / "models_t5_umt5-xxl-enc-fp8.pth");
-    CHECK_ERROR(ModelFolder::open(model.path), MC_ERROR_READ, "two text encoders");
+    CHECK_ERROR(open_folder(model.path), MC_ERROR_READ, "two text encoders");
     Copy scheduler("diffusers"); // whose numbers are not read
     fs::remove_all(scheduler / "scheduler");
-    CHECK_EQ(ModelFolder::open(scheduler.path)->transformer.layers, 3);
+    CHECK_EQ(open_folder(scheduler.path)->transformer.layers, 3);
 }
 
 TEST(pointers_in_place_of_files) {
@@ -169,7 +234,7 @@ TEST(pointers_in_place_of_files) {
         Copy model("original");
         fs::remove(model / part);
         write_file(model / part, pointer);
-        CHECK_ERROR(ModelFolder::open(model.path), MC_ERROR_READ,
+        CHECK_ERROR(open_folder(model.path), MC_ERROR_READ,
                     std::string(part) + ": is a Git LFS pointer");
     }
 }
@@ -177,21 +242,21 @@ TEST(pointers_in_place_of_files) {
 TEST(tensors_missing_unknown_or_of_another_shape) {
     Copy model("diffusers");
     model.edit("transformer/config.json", "num_layers", 4);
-    CHECK_ERROR(ModelFolder::open(model.path), MC_ERROR_READ,
+    CHECK_ERROR(open_folder(model.path), MC_ERROR_READ,
                 "lacks 27 of the 128 tensors of the transformer, first 'blocks.3.scale_shift_table'");
     model.edit("transformer/config.json", "num_layers", 2);
-    CHECK_ERROR(ModelFolder::open(model.path), MC_ERROR_READ, "holds tensor 'blocks.2.");
+    CHECK_ERROR(open_folder(model.path), MC_ERROR_READ, "holds tensor 'blocks.2.");
     model.edit("transformer/config.json", "num_layers", 3);
     model.edit("transformer/config.json", "ffn_dim", 64);
-    CHECK_ERROR(ModelFolder::open(model.path), MC_ERROR_READ,
+    CHECK_ERROR(open_folder(model.path), MC_ERROR_READ,
                 "'blocks.0.ffn.net.0.proj.weight' has shape [48, 32], expected [64, 32]");
     model.edit("transformer/config.json", "ffn_dim", 48);
     model.edit("vae/config.json", "base_dim", 8);
-    CHECK_ERROR(ModelFolder::open(model.path), MC_ERROR_READ,
+    CHECK_ERROR(open_folder(model.path), MC_ERROR_READ,
                 "has shape [4, 3, 3, 3, 3], expected [8, 3, 3, 3, 3]");
     model.edit("vae/config.json", "base_dim", 4);
     model.edit("text_encoder/config.json", "num_layers", 2);
-    CHECK_ERROR(ModelFolder::open(model.path), MC_ERROR_READ,
+    CHECK_ERROR(open_folder(model.path), MC_ERROR_READ,
                 "which the text encoder its config describes does not have");
 }
 
@@ -199,32 +264,32 @@ TEST(parts_of_different_models) {
     Copy model("diffusers");
     fs::remove_all(model / "text_encoder");
     fs::copy(source_path("models/demo/text_encoder"), model / "text_encoder", fs::copy_options::recursive);
-    CHECK_ERROR(ModelFolder::open(model.path), MC_ERROR_READ,
+    CHECK_ERROR(open_folder(model.path), MC_ERROR_READ,
                 "the text width of the transformer is 32 and that of the text encoder is 128");
 }
 
 TEST(defaults_of_a_folder) {
     Copy model("diffusers");
     write_file(model / "generation_config.json", R"({"steps": 12, "width": 320})");
-    auto folder = ModelFolder::open(model.path);
+    auto folder = open_folder(model.path);
     CHECK(folder->defaults.steps == 12 && folder->defaults.width == 320 && folder->defaults.height == 544);
     write_file(model / "generation_config.json", R"({"width": 321})");
-    CHECK_ERROR(ModelFolder::open(model.path), MC_ERROR_READ,
+    CHECK_ERROR(open_folder(model.path), MC_ERROR_READ,
                 "generation_config.json: field 'width' is '321', expected a multiple of 16");
     write_file(model / "generation_config.json", R"({"height": 100})");
-    CHECK_ERROR(ModelFolder::open(model.path), MC_ERROR_READ,
+    CHECK_ERROR(open_folder(model.path), MC_ERROR_READ,
                 "field 'height' is '100', expected a multiple of 16");
     write_file(model / "generation_config.json", R"({"widht": 320})");
-    CHECK_ERROR(ModelFolder::open(model.path), MC_ERROR_READ, "unknown field 'widht'");
+    CHECK_ERROR(open_folder(model.path), MC_ERROR_READ, "unknown field 'widht'");
     fs::remove(model / "generation_config.json");
     fs::create_directory(model / "generation_config.json"); // there, so not to be passed over
-    CHECK_ERROR(ModelFolder::open(model.path), MC_ERROR_READ, "generation_config.json");
+    CHECK_ERROR(open_folder(model.path), MC_ERROR_READ, "generation_config.json");
     fs::remove(model / "generation_config.json");
     fs::create_symlink(model / "nowhere.json", model / "generation_config.json");
-    CHECK_ERROR(ModelFolder::open(model.path), MC_ERROR_NOT_FOUND, "generation_config.json");
+    CHECK_ERROR(open_folder(model.path), MC_ERROR_NOT_FOUND, "generation_config.json");
     fs::remove(model / "generation_config.json");
     model.edit("transformer/config.json", "_name_or_path", "Skywork/SkyReels-V2-DF-14B-720P-Diffusers");
-    CHECK_EQ(ModelFolder::open(model.path)->defaults.base_num_frames, 121);
+    CHECK_EQ(open_folder(model.path)->defaults.base_num_frames, 121);
 }
 
 TEST(names_that_are_passed_over) {
@@ -232,18 +297,18 @@ TEST(names_that_are_passed_over) {
     // The marker of some published files, and a norm that Diffusers passes over too.
     write_safetensors(model / "more.safetensors", {{"model_type.SkyReels-V2-DF-14B-720P", "F32", {1}, ""},
                                                    {"blocks.0.attn2.norm_added_q.weight", "F32", {32}, ""}});
-    auto folder = ModelFolder::open(model.path);
+    auto folder = open_folder(model.path);
     CHECK_EQ(folder->transformer_tensors()->all().size(), size_t(101));
     CHECK(folder->defaults.width == 1280 && folder->defaults.height == 720 &&
           folder->defaults.base_num_frames == 121);
     write_safetensors(model / "more.safetensors", {{"blocks.0.lora.weight", "F32", {1}, ""}});
-    CHECK_ERROR(ModelFolder::open(model.path), MC_ERROR_READ, "holds tensor 'blocks.0.lora.weight'");
+    CHECK_ERROR(open_folder(model.path), MC_ERROR_READ, "holds tensor 'blocks.0.lora.weight'");
     fs::remove(model / "more.safetensors");
     write_safetensors(model / "model.safetensors",
                       {{"text_embedding.0.weight", "F32", {32, 32}, ""},
                        {"fps_embedding.weight", "I64", {2, 32}, ""},
                        {"patch_embedding.weight", "I64", {32, 16, 1, 2, 2}, ""}});
-    CHECK_ERROR(ModelFolder::open(model.path), MC_ERROR_READ,
+    CHECK_ERROR(open_folder(model.path), MC_ERROR_READ,
                 "'patch_embedding.weight' is of type I64, expected F32, F16 or BF16");
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // The published models by shape: files of the real names and sizes, all holes.
 #include "engine/error.h"
-#include "engine/model/model_folder.h"
+#include "engine/families/skyreels_v2/folder.h"
 #include "tests/check.h"
 #include "tests/model/published.h"
 
@@ -22,7 +22,7 @@ void check_names(const Tensors& tensors, const std::vector<PublishedTensor>& pub
 }
 
 void check_folder(const std::string& path, const PublishedTransformer& model) {
-    auto folder = ModelFolder::open(path);
+    auto folder = skyreels_v2::Folder::open(path);
     const TransformerConfig& config = folder->transformer;
     CHECK(config.width == model.width && config.heads == model.heads && config.layers == model.layers &&
           config.ffn == model.ffn);
@@ -46,7 +46,7 @@ void check_original(const PublishedTransformer& model) {
     write_original_folder(folder.path, model);
     check_folder(folder.path, model);
     bool for_720p = std::string(model.name).find("720P") != std::string::npos;
-    CHECK_EQ(ModelFolder::open(folder.path)->defaults.height, for_720p ? 720 : 544);
+    CHECK_EQ(skyreels_v2::Folder::open(folder.path)->defaults.height, for_720p ? 720 : 544);
 }
 
 void check_diffusers(const PublishedTransformer& model) {

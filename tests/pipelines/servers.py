@@ -103,9 +103,11 @@ http {{ access_log off; client_body_temp_path {folder}/t1; proxy_temp_path {fold
 
 
 class Proxy:
-    """Between a client and a server's port. With small buffers: when it stops reading, the client soon notices."""
+    """Between a client and a server's port. From its first client it reads so many bytes and no more, until there is
+    another one. With small buffers: the client soon notices."""
 
-    def __init__(self, port):
+    def __init__(self, port, limit):
+        self.limit = limit
         self.server_port = port
         self.listener = socket.socket()
         self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -113,15 +115,10 @@ class Proxy:
         self.listener.listen()
         self.port = self.listener.getsockname()[1]
         self.pair = ()
-        self.reading = threading.Event()
-        self.reading.set()
         threading.Thread(target=self._accept, daemon=True).start()
 
-    def stop_reading(self):
-        """From the client that is connected now; the next one is served again, and this one is let go then."""
-        self.reading.clear()
-
     def _accept(self):
+        first = True
         while True:
             try:
                 client, _ = self.listener.accept()
@@ -134,20 +131,22 @@ class Proxy:
                 client.close()
                 continue
             self.pair = client, server
-            self.reading = threading.Event()
-            self.reading.set()
-            for source, target in ((client, server), (server, client)):
-                threading.Thread(target=self._pump, args=(source, target, self.reading), daemon=True).start()
+            for ends in ((client, server, self.limit if first else None), (server, client, None)):
+                threading.Thread(target=self._pump, args=ends, daemon=True).start()
+            first = False
 
     @staticmethod
-    def _pump(source, target, reading):
+    def _pump(source, target, limit):
+        passed = 0
         try:
-            while True:
-                reading.wait()
+            while limit is None or passed < limit:
                 data = source.recv(4096)
                 if not data:
                     break
                 target.sendall(data)
+                passed += len(data)
+            else:
+                return # and nobody reads any more
         except OSError:
             pass
         Proxy._let_go(source, target)

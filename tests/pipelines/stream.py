@@ -21,12 +21,13 @@ PATTERN = ["seed=1", "cache=none"]  # the same pictures, and so the same coded o
 
 class Stream:
     """stream.sh behind its setup."""
+    program = MAIN
 
     def __init__(self, *words, steps_ms=0):
         env = dict(os.environ, MOTIONCACHE_TESTPATTERN=f"step-ms={steps_ms}")
         self.words = words
-        self.process = subprocess.Popen([sys.executable, str(MAIN), *words, *PATTERN], env=env, stderr=subprocess.PIPE,
-                                        stdout=subprocess.DEVNULL, text=True)
+        self.process = subprocess.Popen([sys.executable, str(self.program), *words, *PATTERN], env=env,
+                                        stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
         self.lines = []
         read = iter(self.process.stderr.readline, "")
         self.reader = threading.Thread(target=lambda: self.lines.extend(read), daemon=True)

@@ -105,6 +105,35 @@ class Generate(unittest.TestCase):
             self.assertIn(old, GOOD)
             self.check(GOOD.replace(old, new, 1), *words)
 
+    def test_a_cache_names_its_policies_and_a_setting_its_caches(self):
+        real = TABLE.read_text(encoding="utf-8")
+        self.check(real)
+        wrong = {
+            (', {policies = {teacache = "TeaCacheSettings"}}', ""): ("teacache", "lacks policies"),
+            ('["pixel", "Decode the overlap and encode it again"]',
+             '["pixel", "Decode the overlap and encode it again", {policies = {pixel = "Pixel"}}]'): ("pixel", "has policies"),
+            ('name = "cache-vote"\nstruct = "cache"\ncaches = ["motioncache"]\n', 'name = "cache-vote"\nstruct = "cache"\n'):
+                ("cache-vote", "caches"),
+            ('name = "steps"\n', 'name = "steps"\ncaches = ["motioncache"]\n'): ("steps", "caches"),
+            ('name = "cache-vote"\nstruct = "cache"\ncaches = ["motioncache"]', 'name = "cache-vote"\nstruct = "cache"\ncaches = ["notion"]'):
+                ("cache-vote", "notion", "motioncache"),
+        }
+        for (old, new), words in wrong.items():
+            self.assertIn(old, real)
+            self.check(real.replace(old, new, 1), *words)
+
+    def test_a_new_policy_is_in_the_variant_and_in_the_lists(self):
+        with tempfile.TemporaryDirectory() as folder:
+            table = pathlib.Path(folder) / "fields.toml"
+            old = '{teacache = "TeaCacheSettings"}}],\n'
+            new = old + '  ["every-other", "Each second", {policies = {every_other = "EveryOtherSettings"}}],\n'
+            table.write_text(TABLE.read_text(encoding="utf-8").replace(old, new), encoding="utf-8")
+            self.assertIn("every_other", run("policies", table).stdout.split())
+            made = pathlib.Path(folder) / "policy_list.h"
+            self.assertEqual(run("policies", table, made).returncode, 0)
+            self.assertIn('#include "engine/cache/every_other.h"', made.read_text())
+            self.assertIn("TeaCacheSettings, EveryOtherSettings", made.read_text())
+
     def test_each_family_of_the_table_is_a_folder(self):
         table = tomllib.loads(TABLE.read_text(encoding="utf-8"))
         names = sorted(family["name"].replace("-", "_") for family in table["family"])

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // The C API as a program sees it: the header and the library, nothing else. What the statistics say of what
 // was computed and reused, and that a bad value is one sentence with the setting's name.
+#include <algorithm>
 #include <cmath>
 #include <limits>
+#include <numeric>
 
 #include "engine/motioncache.h"
 #include "tests/check.h"
@@ -46,8 +48,8 @@ CRequest request(int frames = 33) {
     r.ar_step = 2;
     return r;
 }
-// With about half of each chunk's evaluations reused in the course of the video. A few tokens of a chunk do not compute alone, however a
-// model's subjects move: so every chunk has turns that reuse all of it, and others.
+// With about half of each chunk's evaluations reused in the course of the video. A few tokens of a chunk do not compute
+// alone, however a model's subjects move: so every chunk has turns that reuse all of it, and others.
 CRequest motioncache(int frames = 33) {
     CRequest r = request(frames);
     r.attention = MC_ATTENTION_KV;
@@ -78,8 +80,51 @@ McStats stats_of(McSession* session) {
     return s;
 }
 
+struct Map {
+    McFramesWork work{};
+    std::vector<uint8_t> computed; // 0xaa behind its end, and before it is written
+    std::vector<float> motion;
+};
+Map map_of(const McFrames* frames, int index) {
+    Map map;
+    map.work.struct_size = sizeof map.work;
+    mc_frames_work(frames, &map.work);
+    const size_t tokens = map.work.map_width * map.work.map_height;
+    map.computed.assign(tokens + 1, 0xaa);
+    map.motion.assign(tokens, -1);
+    mc_frames_map(frames, index, map.computed.data(), map.motion.data());
+    CHECK_EQ(map.computed.back(), 0xaa);
+    map.computed.pop_back();
+    return map;
+}
+
+// What the frames of a chunk say of it: the maps of its latent frames, one for four frames, add up to its count.
+void check_maps(const McFrames* frames, int64_t chunk, bool cached) {
+    const int count = mc_frames_count(frames);
+    double sum = 0;
+    for (int i = 0; i < count; i++) {
+        const Map map = map_of(frames, i);
+        CHECK_EQ(map.work.chunk, chunk);
+        CHECK(map.work.map_width == 4 && map.work.map_height == 3);
+        if (!cached) {
+            CHECK(std::all_of(map.computed.begin(), map.computed.end(), [](int c) { return c == 255; }));
+            CHECK_EQ(map.work.has_motion, 0);
+            CHECK_EQ(map.motion[0], -1);
+        } else if (map.work.has_motion) {
+            CHECK(std::all_of(map.motion.begin(), map.motion.end(), [](float m) { return m >= 0; }));
+        }
+        const bool last_of_latent = (count - 1 - i) % 4 == 0;
+        if (last_of_latent) sum += std::accumulate(map.computed.begin(), map.computed.end(), 0.0);
+        else CHECK(map.computed == map_of(frames, i + 1).computed);
+    }
+    const Map any = map_of(frames, 0);
+    CHECK_NEAR(sum / 255, double(any.work.work.tokens_computed) / double(any.work.work.turns), 0.01 * CHUNK_TOKENS);
+}
+
 Result run(CRequest r) {
     Result result;
+    const bool chunks = r.attention == MC_ATTENTION_KV && r.long_video != MC_LONG_VIDEO_PIXEL; // whole ones
+    const bool cached = r.caching.kind != MC_CACHE_NONE;
     McError error;
     McSession* session = mc_session_new(demo(), r.whole(), &error);
     if (!session) {
@@ -93,6 +138,7 @@ Result run(CRequest r) {
     while (McFrames* frames = mc_session_next(session, &error)) {
         result.first.push_back(mc_frames_first(frames));
         result.frames.push_back(mc_frames_count(frames));
+        if (chunks) check_maps(frames, int64_t(result.first.size()) - 1, cached);
         mc_frames_free(frames);
         const int64_t delivered = static_cast<int64_t>(result.first.size());
         for (int64_t beyond : {int64_t(-1), delivered, delivered + 1, std::numeric_limits<int64_t>::max()})
@@ -222,6 +268,85 @@ TEST(statistics_with_and_without_a_cache) {
     CHECK(run(taylor).stats.bytes_cache > with.bytes_cache * 3 / 2);
 }
 
+// The maps of a video with a subject that moves are not flat, and motion was measured.
+TEST(a_map_shows_where_it_was_computed) {
+    McError error;
+    CRequest r = motioncache();
+    McSession* session = mc_session_new(demo(), r.whole(), &error);
+    CHECK(session != nullptr);
+    int partial = 0, uneven = 0;
+    while (McFrames* frames = mc_session_next(session, &error)) {
+        const Map map = map_of(frames, mc_frames_count(frames) - 1);
+        partial += map.work.work.turns_partial > 0;
+        const auto [low, high] = std::minmax_element(map.computed.begin(), map.computed.end());
+        uneven += *low < *high;
+        CHECK_EQ(map.work.has_motion, 1);
+        CHECK(*low > 0 && *high < 255); // the first step is computed everywhere, and some turns reuse everything
+        mc_frames_free(frames);
+    }
+    CHECK(partial > 0 && uneven > 0);
+    mc_session_free(session);
+}
+
+// Where attention is not kv each frame has the map of its latent frame in the window.
+TEST(frames_of_a_whole_window_have_maps) {
+    McError error;
+    CRequest r = request();
+    r.attention = MC_ATTENTION_CAUSAL;
+    r.caching.kind = MC_CACHE_TEACACHE;
+    r.caching.threshold = 0.2;
+    McSession* session = mc_session_new(demo(), r.whole(), &error);
+    CHECK(session != nullptr);
+    int64_t chunk = 0;
+    while (McFrames* frames = mc_session_next(session, &error)) {
+        const Map map = map_of(frames, 0);
+        const McWork& work = map.work.work;
+        CHECK_EQ(map.work.chunk, chunk++);
+        const auto share = uint8_t((255 * work.turns_whole + work.turns / 2) / work.turns);
+        CHECK(map.computed == std::vector<uint8_t>(12, share));
+        mc_frames_free(frames);
+    }
+    CHECK_EQ(chunk, 3);
+    mc_session_free(session);
+}
+
+TEST(progress_is_told_after_each_step) {
+    struct Told {
+        McSession* session;
+        std::vector<McStats> stats;
+    };
+    McError error;
+    for (McAttention attention : {MC_ATTENTION_KV, MC_ATTENTION_CAUSAL}) {
+        CRequest r = request();
+        r.attention = attention;
+        Told told{mc_session_new(demo(), r.whole(), &error), {}};
+        CHECK(told.session != nullptr);
+        mc_session_on_step(told.session, [](void* user) {
+            auto* t = static_cast<Told*>(user);
+            t->stats.push_back(stats_of(t->session));
+        }, &told);
+        const int steps = attention == MC_ATTENTION_KV ? 6 : 6 + 2 * 2; // of a chunk, of the window
+        std::vector<size_t> at; // when a chunk was delivered
+        while (McFrames* frames = mc_session_next(told.session, &error)) {
+            mc_frames_free(frames);
+            at.push_back(told.stats.size());
+        }
+        CHECK_EQ(at.size(), size_t(3));
+        int64_t forwards = 0;
+        for (const McStats& s : told.stats) {
+            CHECK(s.forwards >= forwards && s.step >= 0 && s.step <= s.steps);
+            forwards = s.forwards;
+            if (forwards) CHECK_EQ(s.steps, steps);
+        }
+        // With kv a chunk is delivered after its last step.
+        if (attention == MC_ATTENTION_KV)
+            for (size_t i : at) CHECK_EQ(told.stats.at(i - 1).step, steps);
+        CHECK_EQ(told.stats.back().forwards, told.stats.back().forwards_total);
+        mc_session_on_step(told.session, nullptr, nullptr);
+        mc_session_free(told.session);
+    }
+}
+
 // A caller built against a shorter struct gets what it knows, and nothing is written behind it.
 TEST(shorter_structs_are_filled_as_far_as_they_go) {
     McError error;
@@ -231,6 +356,12 @@ TEST(shorter_structs_are_filled_as_far_as_they_go) {
     if (!session) return;
     McFrames* frames = mc_session_next(session, &error);
     CHECK(frames != nullptr);
+    McFramesWork work{};
+    work.struct_size = offsetof(McFramesWork, map_width);
+    work.map_width = 77;
+    if (frames) mc_frames_work(frames, &work);
+    CHECK_EQ(work.work.turns, 12);
+    CHECK_EQ(work.map_width, 77);
     if (frames) mc_frames_free(frames);
     McStats stats{};
     stats.struct_size = offsetof(McStats, cache);

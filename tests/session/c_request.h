@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
-// A request of the C API together with its cache options: a value that may be copied, unlike the struct, which points to
-// them.
+// A request of the C API together with its cache options: a value that may be copied, unlike the struct, which
+// points to them.
 #include "engine/motioncache.h"
 
 namespace mc::test {

@@ -16,7 +16,6 @@ using cache::Reuse;
 using cache::MotionCacheSettings;
 using cache::Settings;
 using cache::Weights;
-using model::Attention;
 
 namespace {
 
@@ -169,7 +168,7 @@ TEST(a_setting_changes_the_preset_and_nothing_else) {
             CHECK(!(choose(r) == choose(asking(preset))));
         }
     CacheRequest r;
-    r.vote = NO_VOTE;
+    r.vote = cache::NO_VOTE;
     MotionCacheSettings expected = calibration().balanced.settings;
     expected.vote.reset();
     CHECK(choose(r) == expected);
@@ -213,8 +212,9 @@ TEST(a_cache_setting_without_a_cache_is_refused) {
 }
 
 TEST(caches_that_the_attention_cannot_serve_are_refused) {
-    for (Kind kind : {Kind::FLOWCACHE, Kind::MOTIONCACHE}) {
-        const std::string name = kind == Kind::FLOWCACHE ? "cache=flowcache" : "cache=motioncache";
+    for (Kind kind : CACHE_KINDS) {
+        if (kind == Kind::NONE || kind == Kind::TEACACHE) continue;
+        const std::string name = std::string("cache=") + name_of(kind);
         refused(asking(kind), name + " works chunk by chunk and needs attention=kv (it is full)",
                 Attention::FULL);
         refused(asking(kind), name + " works chunk by chunk and needs attention=kv (it is causal)",
@@ -234,13 +234,13 @@ TEST(caches_that_the_attention_cannot_serve_are_refused) {
 TEST(settings_of_motioncache_with_another_cache_are_refused) {
     auto all = knobs();
     all.push_back({"cache-preset", true, [](CacheRequest& r) { r.preset = Preset::BALANCED; }, {}});
-    for (Kind kind : {Kind::TEACACHE, Kind::FLOWCACHE})
+    for (Kind kind : CACHE_KINDS)
         for (const Knob& knob : all) {
-            if (!knob.motioncache_only) continue;
+            if (!knob.motioncache_only || kind == Kind::NONE || kind == Kind::MOTIONCACHE) continue;
             CacheRequest r = asking(kind);
             knob.set(r);
             refused(r, std::string(knob.name) + " belongs to cache=motioncache, not to cache=" +
-                           (kind == Kind::TEACACHE ? "teacache" : "flowcache") + ": drop it.");
+                           name_of(kind) + ": drop it.");
         }
 }
 

@@ -12,7 +12,6 @@
 using namespace mc;
 using namespace mc::session;
 using cache::Decision;
-using model::Attention;
 using model::Calibration;
 using test::small;
 namespace fs = std::filesystem;
@@ -32,7 +31,7 @@ struct Folder : test::ModelCopy {
 };
 
 uint64_t demo_fingerprint() {
-    return model::fingerprint(*model::ModelFolder::open(test::root + "/models/demo")->transformer_tensors());
+    return model::fingerprint(*model::skyreels_v2::Folder::open(test::root + "/models/demo")->transformer_tensors());
 }
 
 // A polynomial that gives 0.125 for every distance that a schedule can have, and presets that compute all
@@ -129,7 +128,7 @@ TEST(a_calibration_that_cannot_be_used_is_one_clear_error) {
     Calibration other = calibration();
     other.fingerprint ^= 1;
     refused(model::calibration_text(other), "belongs to other weights",
-            ", or fetch the weights again if nobody changed them");
+            ", or fetch the weights again if they should be unchanged");
     refused(good.substr(0, good.size() / 2), "is not valid JSON");
     refused("", "is empty");
     refused(with("0.125", "NaN"), "is not valid JSON");

@@ -63,7 +63,7 @@ Fields prompt(const char* text) {
 
 TEST(without_end_begins_as_a_long_one) {
     auto m = demo();
-    for (auto joint : {model::LongVideo::PIXEL, model::LongVideo::LATENT}) {
+    for (auto joint : {LongVideo::PIXEL, LongVideo::LATENT}) {
         Request finite = windows(69), endless = windows(schedule::ENDLESS);
         finite.long_video = endless.long_video = joint;
         Session a(m, finite), b(m, endless);
@@ -77,7 +77,7 @@ TEST(without_end_begins_as_a_long_one) {
 
 TEST(memory_and_counters_stay_as_they_are) {
     auto m = demo();
-    for (auto joint : {model::LongVideo::PIXEL, model::LongVideo::LATENT}) {
+    for (auto joint : {LongVideo::PIXEL, LongVideo::LATENT}) {
         Request r = windows(schedule::ENDLESS);
         r.steps = 1;
         r.long_video = joint;
@@ -98,7 +98,7 @@ TEST(memory_and_counters_stay_as_they_are) {
 
 TEST(without_end_there_is_no_last_picture) {
     Request r = windows(schedule::ENDLESS);
-    r.causal_block_size = 1, r.ar_step = 0, r.attention = model::Attention::FULL;
+    r.causal_block_size = 1, r.ar_step = 0, r.attention = Attention::FULL;
     r.image = r.end_image = sampler::Image{16, 16, std::vector<uint8_t>(3 * 16 * 16, 200)};
     CHECK_ERROR(Session(demo(), r), MC_ERROR_SETTINGS, "num-frames=-1 has no end");
     r = windows(schedule::ENDLESS);
@@ -113,9 +113,9 @@ TEST(a_change_counts_from_a_chunk_that_starts) {
     r.num_frames = 57;
     r.steps = 3;
     r.ar_step = 3; // a chunk starts when the one before it is done
-    for (auto attention : {model::Attention::KV, model::Attention::FULL}) {
+    for (auto attention : {Attention::KV, Attention::FULL}) {
         r.attention = attention;
-        if (attention == model::Attention::FULL) r.base_num_frames = 21, r.overlap_history = 9;
+        if (attention == Attention::FULL) r.base_num_frames = 21, r.overlap_history = 9;
         Session untouched(m, r), changed(m, r);
         std::vector<int64_t> ids;
         std::vector<bool> same;
@@ -168,7 +168,7 @@ TEST(the_threshold_of_a_cache_changes_with_a_chunk) {
     auto m = demo();
     Request r = small();
     r.steps = 8, r.ar_step = 8, r.num_frames = 57;
-    r.attention = model::Attention::KV;
+    r.attention = Attention::KV;
     r.cache.kind = CacheKind::MOTIONCACHE;
     r.cache.warmup = 1;
     r.cache.threshold = 1e-6; // computes everything

@@ -5,7 +5,6 @@
 
 using namespace mc;
 using namespace mc::session;
-using model::Attention;
 using sampler::Finished;
 using test::demo;
 using test::small;
@@ -106,11 +105,11 @@ TEST(frozen_chunks_give_another_video) {
 TEST(refreshed_windows_equal_causal_recomputation) {
     auto m = demo();
     for (int overlap : {9, 21}) // one chunk, two
-        for (auto joint : {model::LongVideo::LATENT, model::LongVideo::PIXEL}) {
+        for (auto joint : {LongVideo::LATENT, LongVideo::PIXEL}) {
             Request r = windows(overlap);
             r.long_video = joint;
             // The reference passes the second prefix chunk in each row: the same without noise.
-            r.reference_windows = overlap == 21 && joint == model::LongVideo::LATENT;
+            r.reference_windows = overlap == 21 && joint == LongVideo::LATENT;
             const Run everything = causal(m, r);
             CHECK(farthest(kept(m, r, Finished::REFRESHED), everything) < 1e-4);
             if (overlap == 9) CHECK(farthest(kept(m, r, Finished::FROZEN), everything) > 1e-3);
@@ -122,7 +121,7 @@ TEST(refreshed_windows_equal_causal_recomputation) {
 TEST(a_noised_prefix_is_kept_as_it_was_first) {
     auto m = demo();
     Request r = windows(9);
-    r.long_video = model::LongVideo::LATENT;
+    r.long_video = LongVideo::LATENT;
     r.addnoise_condition = 200;
     const Run everything = causal(m, r), refreshed = kept(m, r, Finished::REFRESHED);
     CHECK(farthest(refreshed, everything) > 1e-4);

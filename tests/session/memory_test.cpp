@@ -8,7 +8,6 @@
 
 using namespace mc;
 using namespace mc::session;
-using model::Attention;
 using test::demo;
 using test::small;
 
@@ -105,7 +104,7 @@ TEST(a_long_video_takes_what_a_window_takes) {
     r.steps = 2;
     r.num_frames = r.base_num_frames.emplace(21);
     r.overlap_history = 9;
-    r.long_video = model::LongVideo::LATENT;
+    r.long_video = LongVideo::LATENT;
     const Taken one = run(m, r);
     r.num_frames = 57;
     const Taken four = run(m, r);

@@ -118,7 +118,7 @@ TEST(frames_leave_chunk_by_chunk) {
 
 TEST(windows_joined_either_way) {
     auto m = demo();
-    for (auto joint : {model::LongVideo::PIXEL, model::LongVideo::LATENT}) {
+    for (auto joint : {LongVideo::PIXEL, LongVideo::LATENT}) {
         Request r = small();
         r.num_frames = 50;
         r.base_num_frames = 21;
@@ -134,10 +134,10 @@ TEST(windows_joined_either_way) {
 // An overlap that is not 4k + 1 frames: no more windows than the video fills, and the last one gets the end image.
 TEST(the_last_window_ends_in_the_end_image) {
     auto m = demo();
-    for (auto joint : {model::LongVideo::PIXEL, model::LongVideo::LATENT}) {
+    for (auto joint : {LongVideo::PIXEL, LongVideo::LATENT}) {
         Request r = small();
         r.width = r.height = 32;
-        r.attention = model::Attention::FULL;
+        r.attention = Attention::FULL;
         r.causal_block_size = 1;
         r.ar_step = 0;
         r.num_frames = 33;
@@ -225,7 +225,7 @@ TEST(an_image_starts_the_video) {
     CHECK_NEAR((video.narrow(1, 0, 1) - back).abs().max().item<double>(), 0, 1e-4);
     Request still = r; // one frame: nothing is left to sample
     still.num_frames = 1;
-    for (auto attention : {model::Attention::FULL, model::Attention::CAUSAL, model::Attention::KV}) {
+    for (auto attention : {Attention::FULL, Attention::CAUSAL, Attention::KV}) {
         still.attention = attention;
         video = run(m, still);
         CHECK_EQ(video.size(1), 1);
@@ -233,7 +233,7 @@ TEST(an_image_starts_the_video) {
     }
     r.end_image = sampler::Image{64, 48, std::vector<uint8_t>(64 * 48 * 3, 30)};
     CHECK_ERROR(Session(m, r), MC_ERROR_SETTINGS, "attention=full");
-    r.attention = model::Attention::FULL;
+    r.attention = Attention::FULL;
     CHECK_EQ(run(m, r).size(1), 5);
 }
 
@@ -297,7 +297,7 @@ static int64_t resident_bytes() {
 
 // A thousand chunks one after the other in a thousand steps: the plan alone takes gigabytes, so it is checked too.
 TEST(a_plan_is_known_before_it_is_made) {
-    for (auto attention : {model::Attention::FULL, model::Attention::KV}) {
+    for (auto attention : {Attention::FULL, Attention::KV}) {
         const sampler::WindowSettings s{60, 12, 3, 20, false, 6, 0, attention};
         const auto plan = sampler::plan_window(s, schedule::time_grid(30, 8));
         int64_t bytes = plan.rows.capacity() * sizeof(schedule::Row) +
@@ -383,7 +383,7 @@ TEST(caches_that_compute_everything_change_nothing) {
     auto m = demo();
     Request r = small();
     r.steps = 6;
-    r.attention = model::Attention::KV;
+    r.attention = Attention::KV;
     r.cache.kind = cache::Kind::NONE;
     const at::Tensor video = run(m, r);
     cache::MotionCacheSettings settings;

@@ -7,12 +7,12 @@
 //
 // PROPERTY: any other of the element that these tools know, of all runs.
 // A run's keys are the element's properties without "cache-": attention, cache, preset, threshold, warmup,
-// coarse-updates, weights, weight-floor, distance, vote, min-ratio, first-share, noise-power, reuse, finished-chunks. The
-// first two runs must be those that the others are compared with: attention causal without a cache, and kv without one;
-// a single run is only timed. With --references 1 only the second of these comes first, and nothing is compared with the
-// full window. Seeds count up from --seed (0), one per prompt. --dump writes the frames of the first prompt
-// as raw RGB, a file a run. Both references run once before anything is timed: they come first, and what a process does
-// for the first time would otherwise be their cost and the others' gain.
+// coarse-updates, weights, weight-floor, distance, vote, min-ratio, first-share, noise-power, reuse, finished-chunks.
+// The first two runs must be those that the others are compared with: attention causal without a cache, and kv without
+// one; a single run is only timed. With --references 1 only the second of these comes first, and nothing is compared
+// with the full window. Seeds count up from --seed (0), one per prompt. --dump writes the frames of the first prompt
+// as raw RGB, a file per run. Both references run once before anything is timed: they come first, and what a process
+// does for the first time would otherwise be their cost and the others' gain.
 #include <c10/core/InferenceMode.h>
 
 #include <fstream>
@@ -23,7 +23,7 @@
 
 #include "engine/error.h"
 #include "engine/families/skyreels_v2/windows.h"
-#include "tools/bench/request_text.h"
+#include "tools/bench/arguments.h"
 #include "tools/bench/video.h"
 #include "tools/quality/quality.h"
 
@@ -82,40 +82,25 @@ nlohmann::json score_of(const quality::Comparison& c, const std::vector<int64_t>
 } // namespace
 
 int main(int argc, char** argv) {
-    std::string path, prompts, dump;
+    bench::Arguments given;
+    std::string prompts, dump;
     std::vector<Run> runs;
     size_t references_first = 2;
-    session::LoadOptions options;
-    options.device = "cpu";
-    session::Request base;
     try {
-        for (int i = 1; i < argc; i++) {
-            const std::string name = argv[i];
-            if (name.rfind("--", 0) != 0) {
-                path = name;
-                continue;
-            }
-            if (++i == argc) throw Error(MC_ERROR_SETTINGS, name + " lacks its value.");
-            const std::string value = argv[i];
-            if (name == "--prompts")
-                prompts = value;
-            else if (name == "--run")
-                runs.push_back(parse_run(value));
-            else if (name == "--dump")
-                dump = value;
-            else if (name == "--references" && (value == "1" || value == "2"))
-                references_first = value == "1" ? 1 : 2;
-            else if (name == "--dtype" && (value == "float32" || value == "bfloat16"))
-                options.precision = value == "bfloat16" ? Precision::BFLOAT16 : Precision::FLOAT32;
-            else if (name == "--threads")
-                options.threads = std::stoi(value);
-            else
-                bench::set(base, name.substr(2), value);
-        }
-        if (path.empty() || prompts.empty() || runs.empty())
+        bench::read_arguments(argc, argv, given,
+                              {{"--prompts", [&](const std::string& value) { prompts = value; }},
+                               {"--run", [&](const std::string& value) { runs.push_back(parse_run(value)); }},
+                               {"--dump", [&](const std::string& value) { dump = value; }},
+                               {"--references", [&](const std::string& value) {
+                                    if (value != "1" && value != "2")
+                                        throw Error(MC_ERROR_SETTINGS, "--references takes 1 or 2.");
+                                    references_first = value == "1" ? 1 : 2;
+                                }}});
+        const session::Request& base = given.request;
+        if (given.model.empty() || prompts.empty() || runs.empty())
             throw Error(MC_ERROR_SETTINGS, "A model folder, --prompts and a --run are needed.");
         c10::InferenceMode guard;
-        const auto model = skyreels_v2::Model::open(path, options);
+        const auto model = skyreels_v2::Model::open(given.model, given.options);
         const std::vector<std::string> texts = lines_of(prompts);
         for (size_t r = 0; r < runs.size() && r < references_first; r++) {
             session::Request request = base;

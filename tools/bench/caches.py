@@ -75,7 +75,7 @@ class Bench:
             return run(command)
 
     def section(self, what, prompts, runs, frames=None, dump=None):
-        """A process a prompt, so that there is something to see meanwhile; loading is not timed."""
+        """A process per prompt, so that there is something to see meanwhile; loading is not timed."""
         section = None
         for i, prompt in enumerate(prompts):
             start = time.monotonic()
@@ -94,7 +94,7 @@ class Bench:
         return section
 
     def tokens(self, prompts, frames=None):
-        """One entry a prompt: how much more moving tokens change."""
+        """One entry per prompt: how much more moving tokens change."""
         videos = []
         for i, prompt in enumerate(prompts):
             say(f"moving and still tokens: prompt {i + 1} of {len(prompts)}")

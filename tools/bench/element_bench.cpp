@@ -4,8 +4,8 @@
 //     motioncache-element-bench [--encode] PROPERTIES...     e.g. model-path=models/demo precision=float32 threads=2
 //     seed=0
 //
-// --encode: through x264enc speed-preset=medium. seconds: wall-clock from the end of loading to the end of the stream, in
-// I420; first_frame: to the first buffer; underruns: so many when a quarter, a half, ... of the frames had left;
+// --encode: through x264enc speed-preset=medium. seconds: wall-clock from the end of loading to the end of the stream,
+// in I420; first_frame: to the first buffer; underruns: so many when a quarter, a half, ... of the frames had left;
 // thresholds: [frame, threshold, load] of each change by qos-cache.
 #include <gst/gst.h>
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Whether presets hold what motioncache.json states, at settings that nobody calibrated.
+"""Whether presets hold what motioncache.json states, at settings that were not calibrated.
 
-Run by pipelines/benchmark.sh --presets, which builds first. A row a setting and preset: the PSNR stated, what is measured
+Run by pipelines/benchmark.sh --presets, which builds first. A row per setting and preset: the PSNR stated, what is measured
 against the same videos without a cache (mean over the prompts, and the worst prompt), the share of the tokens
 that are computed and how much faster the denoising is. A row keeps the promise if the mean is at most 2 dB under
 what is stated. The status is 0 whether promises are kept or not.

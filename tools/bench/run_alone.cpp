@@ -38,7 +38,7 @@ struct Prepared {
         x = at::randn({c.m, c.k}).to(type);
         Blocks::cut(0, 0, c.m, blocks.size_for(c.m), list);
         if (c.kind == Call::GEMM) {
-            const at::ScalarType held = store == kernels::Store::F32 ? at::kFloat : at::kBFloat16;
+            const at::ScalarType held = transformer::grid_of(store);
             const auto layout =
                 Linear::library_is_faster(store) ? Linear::Layout::PLAIN : Linear::Layout::PACKED;
             y = at::empty({c.m, c.n}, at::kFloat);

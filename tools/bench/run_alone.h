@@ -8,8 +8,9 @@ namespace mc::bench {
 struct Alone {
     double gemm = 0, attention = 0; // seconds
 };
-// `forwards` rounds, each with its share of the calls, GEMMs of one shape with a weight of their own each: the caches see
-// about what they see in a forward of the transformer. Rows are divided among threads as the transformer divides them.
+// `forwards` rounds, each with its share of the calls, GEMMs of one shape with a weight of their own each: the caches
+// see about what they see in a forward of the transformer. Rows are divided
+// among threads as the transformer divides them.
 Alone run_alone(const transformer::CallCount& calls, kernels::Store store, int64_t forwards);
 
 } // namespace mc::bench

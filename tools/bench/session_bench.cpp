@@ -2,10 +2,11 @@
 // One run of a bare session, measured part by part. Prints one line of JSON:
 //
 //     motioncache-session-bench MODEL [--dtype float32|bfloat16] [--threads N] [--prompt TEXT] [--frames N]
-//                               [--width N] [--height N] [--steps N] [--seed N] [--attention full|causal|kv]
+//                               [--PROPERTY VALUE ...]
 //
-// What is not given takes the model's default. Seconds are wall-clock, from the request to the last frame in
-// I420, loading apart. tools/bench/benchmark.py runs this and makes a table of it.
+// PROPERTY: any of the element's, as in --steps 30 --attention kv. What is not given takes the model's default. Seconds
+// are wall-clock, from the request to the last frame in I420, loading apart. tools/bench/benchmark.py runs this and
+// makes a table of it.
 #include <c10/core/InferenceMode.h>
 #include <sys/resource.h>
 
@@ -20,6 +21,7 @@
 #include "engine/error.h"
 #include "engine/session/session.h"
 #include "kernels/kernels.h"
+#include "tools/bench/arguments.h"
 #include "tools/bench/run_alone.h"
 
 using namespace mc;
@@ -125,47 +127,13 @@ nlohmann::json measure(const std::string& path, const session::LoadOptions& opti
 } // namespace
 
 int main(int argc, char** argv) {
-    std::string path;
-    session::LoadOptions options;
-    session::Request request;
-    request.prompt = "a white boat moving left on the sea";
-    request.seed = 0;
+    bench::Arguments given;
+    given.request.prompt = "a white boat moving left on the sea";
+    given.request.seed = 0;
     try {
-        for (int i = 1; i < argc; i++) {
-            const std::string name = argv[i];
-            if (name.rfind("--", 0) != 0) {
-                path = name;
-                continue;
-            }
-            if (++i == argc) throw Error(MC_ERROR_SETTINGS, name + " lacks its value.");
-            const std::string value = argv[i];
-            auto number = [&] { return std::stoi(value); };
-            if (name == "--dtype" && (value == "float32" || value == "bfloat16"))
-                options.precision = value == "float32" ? Precision::FLOAT32 : Precision::BFLOAT16;
-            else if (name == "--threads")
-                options.threads = number();
-            else if (name == "--prompt")
-                request.prompt = value;
-            else if (name == "--frames")
-                request.num_frames = number();
-            else if (name == "--width")
-                request.width = number();
-            else if (name == "--height")
-                request.height = number();
-            else if (name == "--steps")
-                request.steps = number();
-            else if (name == "--seed")
-                request.seed = number();
-            else if (name == "--attention" && (value == "full" || value == "causal" || value == "kv"))
-                request.attention = value == "full"     ? model::Attention::FULL
-                                    : value == "causal" ? model::Attention::CAUSAL
-                                                        : model::Attention::KV;
-            else
-                throw Error(MC_ERROR_SETTINGS, "Unknown argument " + name + " " + value + ".");
-        }
-        if (path.empty()) throw Error(MC_ERROR_SETTINGS, "Which model? Give its folder.");
-        options.device = "cpu";
-        std::cout << measure(path, options, std::move(request)) << std::endl;
+        bench::read_arguments(argc, argv, given, {});
+        if (given.model.empty()) throw Error(MC_ERROR_SETTINGS, "Which model? Give its folder.");
+        std::cout << measure(given.model, given.options, std::move(given.request)) << std::endl;
     } catch (const std::exception& e) {
         std::cerr << e.what() << "\n";
         return 1;

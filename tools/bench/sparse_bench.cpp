@@ -21,9 +21,10 @@
 #include "engine/cuda/load_cuda.h"
 #include "engine/device.h"
 #include "engine/error.h"
-#include "engine/model/model_folder.h"
 #include "engine/networks/wan_dit/transformer.h"
+#include "engine/networks/wan_dit/wan_dit_files.h"
 #include "engine/processor.h"
+#include "tools/bench/arguments.h"
 
 using namespace mc;
 using transformer::ChunkWork;
@@ -165,33 +166,20 @@ nlohmann::json measure(const Transformer& t, Window::Shape shape, int rounds, at
 } // namespace
 
 int main(int argc, char** argv) {
-    std::string path, dtype = "float32", size;
+    bench::Arguments given;
+    std::string size;
     int layers = 4, rounds = 9;
     at::Device device = at::kCPU;
     try {
-        for (int i = 1; i < argc; i++) {
-            const std::string name = argv[i];
-            if (name.rfind("--", 0) != 0) {
-                path = name;
-                continue;
-            }
-            if (++i == argc) throw Error(MC_ERROR_SETTINGS, name + " lacks its value.");
-            if (name == "--layers")
-                layers = std::stoi(argv[i]);
-            else if (name == "--rounds")
-                rounds = std::stoi(argv[i]);
-            else if (name == "--device") // cuda:N
-                device = device_by_name(argv[i]);
-            else if (name == "--size") // FRAMESxROWSxCOLUMNS of latent pixels
-                size = argv[i];
-            else if (name == "--threads")
-                set_thread_count(std::stoi(argv[i]));
-            else if (name == "--dtype" &&
-                     (argv[i] == std::string("float32") || argv[i] == std::string("bfloat16")))
-                dtype = argv[i];
-            else
-                throw Error(MC_ERROR_SETTINGS, "Unknown argument " + name + ".");
-        }
+        bench::read_arguments(argc, argv, given,
+                              {{"--layers", [&](const std::string& value) { layers = bench::whole_number(value); }},
+                               {"--rounds", [&](const std::string& value) { rounds = bench::whole_number(value); }},
+                               {"--device", [&](const std::string& value) { device = device_by_name(value); }},
+                               {"--size", [&](const std::string& value) { size = value; }}},
+                              false);
+        const std::string& path = given.model;
+        const Precision precision = given.options.precision.value_or(Precision::FLOAT32);
+        if (given.options.threads) set_thread_count(given.options.threads);
         if (path.empty()) throw Error(MC_ERROR_SETTINGS, "Which model? Give its folder, or 1.3B.");
         const bool random = path == "1.3B";
         std::unique_ptr<model::Tensors> tensors;
@@ -202,15 +190,14 @@ int main(int argc, char** argv) {
         } else {
             tensors = model::open_transformer(path + "/transformer", config);
         }
-        const Transformer t(Weights(*tensors, device), config,
-                            dtype == "bfloat16" ? Precision::BFLOAT16 : Precision::FLOAT32);
-        Window::Shape shape = random ? Window::Shape{20, 20, 32, 5, model::Attention::KV, 24}
-                                           : Window::Shape{15, 12, 20, 3, model::Attention::KV, 24};
+        const Transformer t(Weights(*tensors, device), config, precision);
+        Window::Shape shape = random ? Window::Shape{20, 20, 32, 5, Attention::KV, 24}
+                                           : Window::Shape{15, 12, 20, 3, Attention::KV, 24};
         if (!size.empty() && std::sscanf(size.c_str(), "%dx%dx%d", &shape.frames, &shape.height, &shape.width) != 3)
             throw Error(MC_ERROR_SETTINGS, "--size takes FRAMESxROWSxCOLUMNS, as in 25x68x120.");
         std::cout << nlohmann::json{{"model", path},
                                     {"device", device.str()},
-                                    {"dtype", dtype},
+                                    {"dtype", precision == Precision::BFLOAT16 ? "bfloat16" : "float32"},
                                     {"threads", thread_count()},
                                     {"layers", config.layers},
                                     {"frames", shape.frames},

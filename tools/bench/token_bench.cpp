@@ -6,11 +6,11 @@
 //                             [--dtype float32|bfloat16] [--threads N]
 //
 // The change of a token from one step of its chunk to the next is the mean of the absolute difference of the guided
-// velocity. Tokens are told apart in two ways: by the weights that MotionCache gave them for this step ("seen"), which is
-// what it can know, and by how much the pixels of the finished video change there ("finished"), which is what it wants to
-// know. Of each latent frame the quarter of its tokens that moves most is compared with the quarter that moves least; a
-// latent frame of which this cannot be told (weights all alike, the video's first one) is left out. "ratios" are those of
-// the means over a chunk's frames, all chunks together, for each step from the second one.
+// velocity. Tokens are told apart in two ways: by the weights that MotionCache gave them for this step ("seen"), which
+// is what it can know, and by how much the pixels of the finished video change there ("finished"), which is what it
+// wants to know. Of each latent frame the quarter of its tokens that moves most is compared with the quarter that moves
+// least; a latent frame of which this cannot be told (weights all alike, the video's first one) is left out. "ratios"
+// are those of the means over a chunk's frames, all chunks together, for each step from the second one.
 #include <ATen/ATen.h>
 #include <c10/core/InferenceMode.h>
 
@@ -24,7 +24,7 @@
 #include "engine/error.h"
 #include "engine/families/skyreels_v2/model.h"
 #include "engine/families/skyreels_v2/settings.h"
-#include "tools/bench/request_text.h"
+#include "tools/bench/arguments.h"
 #include "tools/bench/video.h"
 
 using namespace mc;
@@ -147,36 +147,19 @@ nlohmann::json ratios_of(const Watcher& watcher, const bench::Video& video) {
 } // namespace
 
 int main(int argc, char** argv) {
-    std::string path, prompts;
-    session::LoadOptions options;
-    options.device = "cpu";
-    options.calibration = false;
-    session::Request base;
-    base.attention = model::Attention::KV;
+    bench::Arguments given;
+    given.options.calibration = false;
+    given.request.attention = Attention::KV;
+    std::string prompts;
     try {
-        for (int i = 1; i < argc; i++) {
-            const std::string name = argv[i];
-            if (name.rfind("--", 0) != 0) {
-                path = name;
-                continue;
-            }
-            if (++i == argc) throw Error(MC_ERROR_SETTINGS, name + " lacks its value.");
-            const std::string value = argv[i];
-            if (name == "--prompts")
-                prompts = value;
-            else if (name == "--dtype" && (value == "float32" || value == "bfloat16"))
-                options.precision = value == "bfloat16" ? Precision::BFLOAT16 : Precision::FLOAT32;
-            else if (name == "--threads")
-                options.threads = std::stoi(value);
-            else
-                bench::set(base, name.substr(2), value);
-        }
-        if (path.empty() || prompts.empty())
+        bench::read_arguments(argc, argv, given, {{"--prompts", [&](const std::string& value) { prompts = value; }}});
+        const session::Request& base = given.request;
+        if (given.model.empty() || prompts.empty())
             throw Error(MC_ERROR_SETTINGS, "A model folder and --prompts are needed.");
         std::ifstream file(prompts);
         if (!file) throw Error(MC_ERROR_NOT_FOUND, "There is no file " + prompts + ".");
         c10::InferenceMode guard;
-        const auto model = skyreels_v2::Model::open(path, options);
+        const auto model = skyreels_v2::Model::open(given.model, given.options);
         nlohmann::json videos = nlohmann::json::array();
         for (std::string line; std::getline(file, line);) {
             if (line.empty() || line[0] == '#') continue;

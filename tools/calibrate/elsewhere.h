@@ -17,13 +17,13 @@ struct Elsewhere {
     std::function<void(session::Request&)> change; // of the calibration's request
     size_t prompts = 0;                            // the first so many; 0: all
 };
-// All in a smaller picture, which tells of the size too: fewer and more steps, no guidance, shorter and longer chunks, all of
-// them at once, another shift, two windows.
+// All in a smaller picture, which tells of the size too: fewer and more steps, no guidance, shorter and longer chunks,
+// all of them at once, another shift, two windows.
 std::vector<Elsewhere> elsewhere(const skyreels_v2::Settings& calibrated);
 
-// What may be stated of another request. base: PSNR of each prompt in the smaller picture; there: of all or the first few of
-// them at the other request. Of all: the mean less its standard error. A few tell how much is lost, and all together from
-// where: the mean of base and the mean of what is gained, less the standard error of both.
+// What may be stated of another request. base: PSNR of each prompt in the smaller picture; there: of all or the first
+// few of them at the other request. Of all: the mean less its standard error. A few tell how much is lost, and all
+// together from where: the mean of base and the mean of what is gained, less the standard error of both.
 double stated_from(std::span<const double> base, std::span<const double> there);
 
 // Fills in Trial::elsewhere. quick: one prompt, and only the smaller picture.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
-// What one uncached run a prompt tells of a model: how much the velocity changes from step to step, how
+// What one uncached run per prompt tells about a model: how much the velocity changes from step to step, how
 // tokens move, and the videos that cached ones are compared with.
 #include <memory>
 #include <string>

@@ -12,6 +12,7 @@
 #include "engine/families/skyreels_v2/settings.h"
 #include "engine/model/calibration.h"
 #include "engine/model/fingerprint.h"
+#include "engine/model/model_folder.h"
 #include "tools/calibrate/elsewhere.h"
 #include "tools/calibrate/options.h"
 #include "tools/calibrate/presets.h"
@@ -42,7 +43,7 @@ session::Request base_request(const Options& o) {
     r.seed = o.seed;
     r.width = o.width, r.height = o.height, r.num_frames = o.frames;
     r.steps = o.steps;
-    r.attention = model::Attention::KV;
+    r.attention = Attention::KV;
     r.cache.kind = cache::Kind::NONE;
     return r;
 }
@@ -53,7 +54,10 @@ model::CalibratedPreset preset_of(const Trial& trial) {
 }
 
 void calibrate_model(const Options& o) {
-    const auto folder = model::ModelFolder::open(o.model);
+    if (model::find_model(o.model).family != "skyreels-v2")
+        throw Error(MC_ERROR_SETTINGS, o.model + " is not of SkyReels-V2, and only its caches are calibrated: use the "
+                                                 "published settings of this model's.");
+    const auto folder = model::skyreels_v2::Folder::open(o.model);
     const std::string output = o.output.empty() ? model::calibration_file(o.model) : o.output;
     check_writable(output);
     Stage stage;

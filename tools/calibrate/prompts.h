@@ -9,7 +9,7 @@ namespace mc::calibrate {
 // Sentences of the demo model's world that mean something to any model, moving subjects and still ones; none
 // of them is among the prompts that benchmarks report on.
 std::vector<std::string> built_in_prompts();
-// One a line; empty lines and those that begin with # are passed over. Throws MC_ERROR_NOT_FOUND, or
+// One per line; empty lines and those that begin with # are passed over. Throws MC_ERROR_NOT_FOUND, or
 // MC_ERROR_SETTINGS where none is left.
 std::vector<std::string> read_prompts(const std::string& file);
 

@@ -55,8 +55,8 @@ std::vector<Knob> knobs_of(const Lesson& lesson, bool quick) {
 }
 
 // Where the search begins, from the better of them: knobs are changed one by one, and these two lie apart in
-// several. The first computes all of the chunk that the others follow; the second less of it and earlier, and chunks more
-// as a whole.
+// several. The first computes all of the chunk that the others follow; the second less
+// of it and earlier, and chunks more as a whole.
 std::vector<Settings> starts_of(const Lesson& lesson, const std::optional<Curve>& curve) {
     Settings s;
     s.reuse = Reuse::SOLVER;
@@ -117,8 +117,8 @@ class Searcher {
         const double way = std::log(more.share / start.first.share);
         if (way > 0.05) slope_ = std::clamp((more.psnr - start.first.psnr) / way, 0.0, 20.0);
     }
-    // PSNR as it would be at the share that is compared, less a penalty where chunks are computed wholly or not at all: what
-    // spares tokens gains where parts of a picture rest.
+    // PSNR as it would be at the share that is compared, less a penalty where chunks are computed wholly or not at all:
+    // what spares tokens gains where parts of a picture rest.
     double score(const Trial& trial) const {
         return trial.psnr - slope_ * std::log(trial.share / options_.share) -
                PENALTY * std::max(0.0, 1 - trial.partial / PARTIAL);

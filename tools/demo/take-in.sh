@@ -4,9 +4,9 @@
 #
 #   tools/demo/take-in.sh FOLDER [--quick] [--from STAGE | --only STAGE] [--no-peer | --peer-python PYTHON] [--help]
 #
-# Stages: weights (copied and described), calibration, pictures, caches, tokens, pages (figures written where they stand),
-# check. A stage that was completed for these weights is skipped, unless --from or --only asks for it. After `weights`
-# FOLDER may be omitted. Takes half an hour on two cores, which should be idle otherwise.
+# Stages: weights (copied and described), calibration, pictures, caches, tokens, pages (figures written where they
+# stand), check. A stage that was completed for these weights is skipped, unless --from or --only asks for it. After
+# `weights` FOLDER may be omitted. Takes half an hour on two cores, which should be idle otherwise.
 #
 # Sets up and builds like quickstart.sh; the work is in take_in.py.
 set -euo pipefail

@@ -203,7 +203,7 @@ def _label_places(labels, lines, bounds):
 # ---- the frames
 
 def contact_sheet(path, rows, columns, width, height, *, scale=2, title="", heads=None):
-    """Writes frames as PNG: a row a method, a column a frame. rows: (label, video) each, columns: numbers of frames.
+    """Writes frames as PNG: a row per method, a column per frame. rows: (label, video) each, columns: numbers of frames.
     heads: what stands above the columns.
 
     A video is bytes: frame after frame of RGB, lines from the top. A label may have several lines.

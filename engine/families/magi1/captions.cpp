@@ -15,6 +15,7 @@
 
 #include "engine/model/npz.h"
 #include "engine/model/read_error.h"
+#include "engine/networks/weights.h"
 #include "engine/text/caption_cleaning.h"
 
 namespace mc::magi1 {
@@ -54,9 +55,7 @@ at::Tensor read_rows(const model::TensorMap& arrays, const std::string& name, in
                                 "array " + model::in_quotes(name) + " is of type " + name_of(view.dtype) +
                                     ", expected float64, float32 or float16",
                                 PUBLISHED);
-    const at::ScalarType type = view.dtype == model::DType::F64   ? at::kDouble
-                                : view.dtype == model::DType::F32 ? at::kFloat
-                                                                  : at::kHalf;
+    const at::ScalarType type = type_of(view.dtype);
     at::Tensor rows = at::empty(view.shape, at::TensorOptions(type));
     view.read(rows.mutable_data_ptr());
     if (type == at::kDouble) rows = odd_floats(rows);

@@ -58,8 +58,8 @@ struct TokenChoice {
 // Rows of the null caption that count.
 constexpr int64_t NULL_ROWS = 50;
 
-// A caption with its tokens, all but the duration, which stands in front of them and is another one in every chunk. Of a
-// caption that fills `most` rows as many are cut off as tokens, the duration included, stand before it.
+// A caption with its tokens, all but the duration, which stands in front of them and is another one in every chunk. Of
+// a caption that fills `most` rows as many are cut off as tokens, the duration included, stand before it.
 Caption with_tokens(const Caption& caption, const TokenChoice& choice, const SpecialTokens& tokens,
                     int64_t most);
 // [1, width], or [0, width] when it is not chosen. following: chunks that come after this one.

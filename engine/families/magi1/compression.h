@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
-// R-KV: which keys of finished chunks are kept (docs/algorithms.md#magi-compression). By importance, what the latest queries
-// look at, and by how little a key repeats the others.
+// R-KV: which keys of finished chunks are kept (docs/algorithms.md#magi-compression). By importance, what the latest
+// queries look at, and by how little a key repeats the others.
 #include <ATen/core/Tensor.h>
 
 namespace mc::magi1 {
 
 struct CompressionSettings {
     enum class Queries { LAST_50, LAST_FRAME, CHUNK } queries = Queries::LAST_FRAME;
-    // What scores of single tokens are multiplied by, along their places. NONE: nothing; FIRST_CHUNK: its tokens are never kept;
-    // EXPONENTIAL, POLYNOMIAL, UPPER_CONVEX favour late tokens, GAUSSIAN early ones.
+    // What scores of single tokens are multiplied by, along their places. NONE: nothing; FIRST_CHUNK: its tokens are
+    // never kept; EXPONENTIAL, POLYNOMIAL, UPPER_CONVEX favour late tokens, GAUSSIAN early ones.
     enum class Weighting { NONE, FIRST_CHUNK, EXPONENTIAL, POLYNOMIAL, UPPER_CONVEX, GAUSSIAN } weighting = Weighting::NONE;
     // What is kept or not as one: tokens of each group of heads, frames, chunks.
     enum class Unit { TOKEN, FRAME, CHUNK } unit = Unit::TOKEN;
@@ -22,7 +22,8 @@ struct Kept {
     at::Tensor score; // [groups, tokens], or units
     at::Tensor index; // [budget, groups]: tokens, by falling score
 };
-// keys: [tokens, groups, head], normed and rotated; queries: [tokens, heads, head] of one chunk. budget: tokens to keep.
+// keys: [tokens, groups, head], normed and rotated; queries: [tokens,
+// heads, head] of one chunk. budget: tokens to keep.
 Kept select_keys(const at::Tensor& keys, const at::Tensor& queries, int64_t budget, int64_t frame_tokens,
                  int64_t chunk_tokens, const CompressionSettings& settings);
 

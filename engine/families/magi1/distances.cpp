@@ -28,8 +28,8 @@ at::Tensor frame_change(const at::Tensor& x, const at::Tensor& before) {
     const int64_t channels = x.size(0);
     const at::Tensor first = before.defined() ? before : x.select(1, 0);
     const at::Tensor change = (x - at::cat({first.unsqueeze(1), x.narrow(1, 0, x.size(1) - 1)}, 1)).abs();
-    // In the reference's order of additions: the smallest of a frame's changes is subtracted from the others, and with a
-    // power below 1 the last digit shows.
+    // In the reference's order of additions: the smallest of a frame's changes is subtracted from the others, and with
+    // a power below 1 the last digit shows.
     at::Tensor sum;
     for (int64_t k = 0; k < std::min<int64_t>(4, channels); k++) {
         at::Tensor part = change[k];

@@ -9,8 +9,8 @@
 
 namespace mc::magi1 {
 
-// Of patch embeddings [tokens, D] now and in the row before: of all together, or of each token. bfloat16: every operation
-// rounded, as the published code has it; the quotient then stands for the difference.
+// Of patch embeddings [tokens, D] now and in the row before: of all together, or of each token. bfloat16: every
+// operation rounded, as the published code has it; the quotient then stands for the difference.
 std::vector<cache::FrameDistance> distance(const at::Tensor& now, const at::Tensor& before, bool each_token,
                                            bool bfloat16);
 

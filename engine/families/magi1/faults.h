@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
-// Faults of the published code that golden cases were recorded with (docs/algorithms.md#magi-faults). None of them is on
-// in production; those that concern a decision alone are settings of its policy.
+// Faults of the published code that golden cases were recorded with (docs/algorithms.md#magi-faults). None of them is
+// on in production; those that concern a decision alone are settings of its policy.
 
 namespace mc::magi1 {
 

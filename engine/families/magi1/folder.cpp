@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <filesystem>
 
+#include "engine/model/data_file.h"
 #include "engine/model/folder_listing.h"
 #include "engine/model/json_object.h"
 #include "engine/model/read_error.h"
@@ -24,17 +25,29 @@ bool exists(const std::string& path) {
     return fs::exists(path, error);
 }
 
-bool describes_magi1(const std::string& file) {
-    try {
-        const JsonObject config = JsonObject::read(file);
-        return std::all_of(std::begin(SECTIONS), std::end(SECTIONS),
-                           [&](const char* section) { return config.has(section); });
-    } catch (const Error&) {
-        return false; // whoever it belongs to says what is wrong with it
-    }
+// By its sections; that one is missing is said when the file is read.
+bool describes_magi1(const JsonObject& config) {
+    return std::count_if(std::begin(SECTIONS), std::end(SECTIONS), [&](const char* s) { return config.has(s); }) >= 2;
 }
 
-// A place that the configuration names: as written, from the folder of the configuration, and by its last name in there.
+// Of a file beside others. Those that name no section are not even parsed, whatever is wrong with them.
+bool file_describes_magi1(const std::string& file) {
+    constexpr uint64_t LARGEST = 1 << 20;
+    std::string text;
+    try {
+        const auto data = DataFile::open(file);
+        if (data->size > LARGEST) return false;
+        text = data->text(0, static_cast<size_t>(data->size));
+    } catch (const Error&) {
+        return false;
+    }
+    return std::any_of(std::begin(SECTIONS), std::end(SECTIONS),
+                       [&](const char* s) { return text.find('"' + std::string(s) + '"') != std::string::npos; }) &&
+           describes_magi1(JsonObject::parse(text, file));
+}
+
+// A place that the configuration names: as written, from the folder of the
+// configuration, and by its last name in there.
 std::string find_place(const JsonObject& config, const std::string& named, const std::string& below,
                        const std::string& what) {
     const fs::path folder = fs::path(config.file()).parent_path(), written = named;
@@ -106,38 +119,48 @@ Runtime read_runtime(const JsonObject& config) {
     return r;
 }
 
-std::optional<std::string> Folder::find(const std::string& path) {
-    std::error_code error;
-    if (fs::is_regular_file(path, error)) {
-        if (path.ends_with(".json") && describes_magi1(path)) return path;
-        return std::nullopt;
+std::optional<Claim> claim(const std::string& path) {
+    if (is_file(path)) {
+        if (!path.ends_with(".json") || !describes_magi1(JsonObject::read(path))) return std::nullopt;
+        return Claim{path, path, true};
     }
+    std::error_code error;
     if (!fs::is_directory(path, error)) return std::nullopt;
     std::vector<std::string> found;
     for (const std::string& name : list_folder(path).names)
-        if (name.ends_with(".json") && describes_magi1(path + "/" + name)) found.push_back(path + "/" + name);
+        if (const std::string file = path + "/" + name; name.ends_with(".json") && is_file(file) && file_describes_magi1(file))
+            found.push_back(file);
     if (found.empty()) return std::nullopt;
     if (found.size() > 1)
         throw read_error(path,
-                         "holds several configurations of MAGI-1 (" + in_quotes(found[0]) + ", " +
-                             in_quotes(found[1]) + ")",
+                         "holds several configurations of MAGI-1 (" + in_quotes(found[0]) + ", " + in_quotes(found[1]) + ")",
                          "set the model path to the one that is meant");
-    if (exists(path + "/model_index.json"))
-        throw read_error(
-            path,
-            "is the folder of two families of models: it holds model_index.json and " +
-                in_quotes(fs::path(found[0]).filename().string()),
-            "set the model path to the JSON file for MAGI-1, or move the other model to a folder of "
-            "its own");
-    return found[0];
+    return Claim{found[0], found[0], true};
+}
+
+Pictures pictures(const std::string& config_file) {
+    const Runtime r = read_runtime(JsonObject::read(config_file));
+    Pictures p;
+    p.least_width = p.least_height = 32;
+    p.width = r.width, p.height = r.height;
+    p.frame_rate_n = r.frame_rate;
+    p.num_frames = r.frames;
+    p.chunk_latents = r.chunk;
+    return p;
+}
+
+Configuration read_configuration(const JsonObject& config) {
+    Runtime runtime = read_runtime(config);
+    return {runtime, read_magi_dit_config(config.object("model_config"), runtime.fp8, runtime.distilled)};
 }
 
 Folder Folder::open(const std::string& file) {
     Folder f;
     f.file = file;
     const JsonObject config = JsonObject::read(file);
-    f.runtime = read_runtime(config);
-    f.transformer = read_magi_dit_config(config.object("model_config"), f.runtime.fp8, f.runtime.distilled);
+    const Configuration configuration = read_configuration(config);
+    f.runtime = configuration.runtime;
+    f.transformer = configuration.transformer;
     const JsonObject c = config.object("runtime_config");
     f.places.weights = find_place(config, c.text("load"), magi_dit_folder(f.transformer),
                                   "the weights of its transformer (load)");
@@ -158,6 +181,12 @@ Folder Folder::open(const std::string& file) {
                              std::to_string(f.transformer.text_width) +
                              ": its parts are from different models",
                          "download the whole model again");
+    if (f.vae.patch != std::array<int64_t, 3>{4, 8, 8})
+        throw read_error(f.places.vae + "/config.json",
+                         "describes a VAE whose latents stand for " + std::to_string(f.vae.patch[0]) + " frames of " +
+                             std::to_string(f.vae.patch[1]) + " x " + std::to_string(f.vae.patch[2]) +
+                             " pixels, not for 4 frames of 8 x 8",
+                         "use the VAE that comes with MAGI-1");
     if (f.vae.latent_channels != f.transformer.latent_channels())
         throw read_error(file,
                          "the VAE has latents of " + std::to_string(f.vae.latent_channels) +

@@ -1,18 +1,26 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
-// A MAGI-1 model as published: one JSON file (model_config, runtime_config, engine_config) that names where the weights,
-// T5 and the VAE lie; the special tokens lie beside them. No Torch.
+// A MAGI-1 model as published: one JSON file (model_config, runtime_config, engine_config) that names where the
+// weights, T5 and the VAE lie; the special tokens lie beside them. No Torch.
 #include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
-#include "engine/model/config.h"
+#include "engine/model/claim.h"
+#include "engine/model/json_object.h"
+#include "engine/model/pictures.h"
 #include "engine/model/tensors.h"
 #include "engine/networks/magi_dit/config.h"
+#include "engine/networks/t5/config.h"
 #include "engine/networks/vit_vae/config.h"
 
 namespace mc::model::magi1 {
+
+// Whether `path` is such a JSON file, or a folder that holds one. Throws MC_ERROR_READ for one that is no valid JSON
+// and for several.
+std::optional<Claim> claim(const std::string& path);
+Pictures pictures(const std::string& config_file);
 
 // runtime_config and what engine_config adds to it.
 struct Runtime {
@@ -36,8 +44,6 @@ struct Places {
 
 class Folder {
   public:
-    // The file of a model at `path`, the JSON itself or a folder that holds it; empty: it is another family's.
-    static std::optional<std::string> find(const std::string& path);
     // Reads the configurations; of weights only that they are there. Throws MC_ERROR_NOT_FOUND, which lists what was
     // looked for and where, and MC_ERROR_READ.
     static Folder open(const std::string& config_file);
@@ -52,5 +58,10 @@ class Folder {
 
 // The configuration alone.
 Runtime read_runtime(const JsonObject& config);
+struct Configuration {
+    Runtime runtime;
+    MagiDitConfig transformer;
+};
+Configuration read_configuration(const JsonObject& config);
 
 } // namespace mc::model::magi1

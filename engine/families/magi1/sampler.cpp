@@ -110,6 +110,7 @@ Sampler::Now Sampler::begin_row() {
         if (!chunk.x.defined()) {
             chunk.x = noise_(c);
             chunk.text = captions_.of(c);
+            if (captions_.weight) chunk.weight = captions_.weight(c);
         }
         now.chunks.push_back(c);
         now.input.push_back(with_prefix(c, chunk.x));
@@ -300,7 +301,7 @@ void Sampler::combine(Now& now, std::span<const at::Tensor> captioned, std::span
         const Guide* guide = &settings_.guides.front();
         for (const Guide& g : settings_.guides)
             if (g.from - 1e-7 < t) guide = &g;
-        const double p = guide->previous, c = guide->text;
+        const double p = guide->previous, c = guide->text * chunks_.at(now.chunks[i]).weight;
         now.velocity[i] = (1 - p) * alone[i] + (p - c) * plain[i] + c * captioned[i];
     }
 }

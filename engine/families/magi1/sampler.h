@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
-// MAGI-1's sampler (docs/algorithms.md#magi-sampler): row by row, the chunks on their way each at a noise level of its own.
-// What of a chunk goes through the transformer is the cache policy's to decide; what is reused is the change that a chunk's
-// latents made when it was last computed.
+// MAGI-1's sampler (docs/algorithms.md#magi-sampler): row by row, the chunks on their way each at a noise level of its
+// own. What of a chunk goes through the transformer is the cache policy's to decide; what is reused is the change that
+// a chunk's latents made when it was last computed.
 #include <ATen/core/Tensor.h>
 #include <deque>
 #include <functional>
@@ -32,17 +32,17 @@ struct SamplerSettings {
     std::vector<Guide> guides; // by rising `from`; empty: one branch
     float clean_t = 1;         // what a finished or given chunk is passed at
     bool distilled = false;    // the network is told the size of a step
-    // A finished chunk is passed once more before anyone sees it, as the official code does; else it is seen as its last
-    // computed step left it, as the caches were published.
+    // A finished chunk is passed once more before anyone sees it, as the official code does; else it is seen as its
+    // last computed step left it, as the caches were published.
     bool passes_finished = true;
-    // The oldest chunk is evaluated a second time, by itself, above this flow time, and both velocities are mixed; unset:
-    // never.
+    // The oldest chunk is evaluated a second time, by itself, above this flow
+    // time, and both velocities are mixed; unset: never.
     std::optional<double> copy_above;
     double copy_share = 0.3; // of the copy's velocity
     cache::Settings cache;
     // Keys and values of finished chunks are not forgotten but compressed, to so many pages with those of the chunks on
-    // their way, window + 1 or more. From the first compression on a chunk sees all that is kept. For caches that decide about
-    // whole chunks.
+    // their way, window + 1 or more. From the first compression on a chunk sees all that is kept. For caches that
+    // decide about whole chunks.
     struct Compression {
         int pages;
         CompressionSettings how;
@@ -56,6 +56,8 @@ struct SamplerSettings {
 struct Captions {
     std::function<std::vector<const magi_dit::Text*>(int64_t chunk)> of;
     const magi_dit::Text* none; // of no caption
+    // What the caption's weight in the guides is multiplied by; null: 1.
+    std::function<double(int64_t chunk)> weight = {};
 };
 
 struct Timing {
@@ -64,8 +66,8 @@ struct Timing {
 
 class Sampler {
   public:
-    // noise(chunk): [C, frames, h, w] float32, asked for once. prefix: [C, given frames, h, w], or undefined. All on the
-    // transformer's device. Everything given must outlive the sampler.
+    // noise(chunk): [C, frames, h, w] float32, asked for once. prefix: [C, given frames, h, w], or undefined. All on
+    // the transformer's device. Everything given must outlive the sampler.
     Sampler(magi_dit::Passes& passes, int chunk_frames, const SamplerSettings& settings, Captions captions,
             cache::Policy& policy, std::function<at::Tensor(int64_t chunk)> noise, at::Tensor prefix = {});
     bool done() const;
@@ -92,10 +94,12 @@ class Sampler {
     struct Chunk {
         at::Tensor x;        // as the last row left it
         at::Tensor features; // of the row before
-        // What reuse adds: the change of the latents when they were last computed; where reuse follows the solver, the velocity.
+        // What reuse adds: the change of the latents when they were last computed;
+        // where reuse follows the solver, the velocity.
         at::Tensor kept;
         at::Tensor before_last; // of the stage, for a fault
         std::vector<const magi_dit::Text*> text;
+        double weight = 1; // of the caption
         sampler::ChunkCount count;
     };
     // One row.

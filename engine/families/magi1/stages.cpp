@@ -11,6 +11,7 @@ namespace mc::magi1 {
 namespace {
 
 constexpr int64_t everything = std::numeric_limits<int64_t>::max() / 2;
+constexpr int64_t LONG = 100; // chunks: too many to follow each
 
 // The `range` chunks up to this one.
 Chunks last(int64_t chunk, int64_t range) {
@@ -79,6 +80,21 @@ int64_t Stages::first_seen_from(const Row& row) const {
         first = std::min(first, finished_sees(chunk).begin);
     }
     return first;
+}
+
+int64_t Stages::most_kept(bool with_those_on_their_way) const {
+    if (noise2clean.empty()) return chunks.value_or(everything) - (with_those_on_their_way ? 0 : 1);
+    const int64_t widest = std::max<int64_t>(*std::max_element(noise2clean.begin(), noise2clean.end()), clean_range);
+    const int64_t all = chunks.value_or(everything), steady = given + window + widest + 2; // from then on a stage is like another
+    if (widest > LONG) return std::min(all, window + widest);
+    int64_t most = 0, first = first_seen_from(row(0));
+    for (int64_t c = given; c-- > first;) first = std::min(first, given_sees(c).begin);
+    for (int64_t r = 0, end = std::min(rows().value_or(everything), stage_steps() * steady); r < end; r++) {
+        const Row at = row(r);
+        most = std::max(most, (with_those_on_their_way ? at.end : at.begin) - std::min(first, first_seen_from(at)));
+        first = at.begin; // what given chunks alone have seen goes with the first row
+    }
+    return most;
 }
 
 } // namespace mc::magi1

@@ -27,8 +27,8 @@ struct Stages {
     int window = 4; // chunks on their way at once; divides `steps`
     int64_t given = 0;             // chunks that are given whole, in front
     std::optional<int64_t> chunks; // with the given ones; unset: without end
-    // How many chunks a chunk sees, itself included, by equal parts of its steps; empty: all before it. Its length divides
-    // `steps`.
+    // How many chunks a chunk sees, itself included, by equal parts of its steps;
+    // empty: all before it. Its length divides `steps`.
     std::vector<int> noise2clean;
     int clean_range = -1; // the same of a chunk that is finished or given; -1: as at its last step
 
@@ -48,6 +48,8 @@ struct Stages {
     Chunks given_sees(int64_t chunk) const;    // of one that is given
     // The first chunk that anybody on the way in this row, or later, sees: those before it can be forgotten after it.
     int64_t first_seen_from(const Row& row) const;
+    // Most chunks whose keys are kept at once: with those on their way, or only those that are finished or given.
+    int64_t most_kept(bool with_those_on_their_way) const;
 };
 
 } // namespace mc::magi1

@@ -16,7 +16,8 @@ struct TimeTable {
 // Of 12 steps, which size comes first of every three: the one that is two of 16 wide.
 enum class Shortcut { LARGE_FIRST, LARGE_LAST }; // "8,16,16"; "16,16,8"
 
-// steps: 1..1000. 12 is a schedule of its own: quarters of the way, each in steps of an eighth, a sixteenth and a sixteenth.
+// steps: 1..1000. 12 is a schedule of its own: quarters of the way, each in
+// steps of an eighth, a sixteenth and a sixteenth.
 TimeTable time_table(int steps, Shortcut shortcut = Shortcut::LARGE_FIRST);
 
 } // namespace mc::magi1

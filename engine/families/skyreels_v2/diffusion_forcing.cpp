@@ -20,7 +20,7 @@ WindowSampler::WindowSampler(transformer::Window& window, Guidance guidance, con
                              cache::Policy& policy, const cache::Settings& cache, at::Tensor latents,
                              std::function<at::Tensor(int row)> prefix_noise)
     : window_(window), guidance_(window.chunks(), guidance), told_(guidance_), plan_(plan), policy_(policy), cache_(cache),
-      prefix_noise_(std::move(prefix_noise)), counts_(window.chunks()) {
+      prefix_noise_(std::move(prefix_noise)), counts_(window.chunks()), sparse_(window.chunks()) {
     c10::InferenceMode guard;
     if (cache_.kind() != cache::Kind::NONE && cache_.reuse() == cache::Reuse::SOLVER) {
         const auto [rows, columns] = window.frame_grid();
@@ -164,6 +164,30 @@ void WindowSampler::count(int chunk, const cache::Plan& plan) {
     (computed == all ? count.whole : computed ? count.sparse : count.reused)++;
     count.tokens_computed += computed;
     count.tokens_reused += all - computed;
+    if (plan.action != cache::Action::TOKENS) return;
+    sparse_[chunk].resize(size_t(all));
+    for (const int32_t token : plan.tokens) sparse_[chunk][token]++;
+}
+
+TokenMap WindowSampler::token_map(int begin, int end) const {
+    const auto [rows, columns] = window_.frame_grid();
+    const size_t tokens = size_t(window_.frame_tokens());
+    TokenMap map{end - begin, int(rows), int(columns), {}, {}};
+    for (int frame = begin; frame < end; frame++) {
+        const int chunk = frame / plan_.chunk_frames;
+        const size_t first = size_t(frame - chunk * plan_.chunk_frames) * tokens;
+        const ChunkCount& count = counts_[chunk];
+        const std::vector<int32_t>& sparse = sparse_[chunk];
+        for (size_t t = first; t < first + tokens; t++)
+            map.computed.push_back(TokenMap::share(count.whole + (sparse.empty() ? 0 : sparse[t]), count.turns));
+        if (!count.turns) continue; // given frames: the policy knows nothing of them, or of no window at all
+        const std::span<const float> weights = policy_.weights(0, chunk);
+        if (weights.empty()) continue;
+        map.motion.resize(size_t(map.frames) * tokens);
+        std::copy_n(weights.begin() + ptrdiff_t(first), tokens,
+                    map.motion.begin() + ptrdiff_t(size_t(frame - begin) * tokens));
+    }
+    return map;
 }
 
 WindowSampler::RowWork WindowSampler::plan_work(int first, int last, bool observed) {

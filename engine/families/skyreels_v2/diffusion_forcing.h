@@ -12,6 +12,7 @@
 #include "engine/families/skyreels_v2/solver.h"
 #include "engine/families/skyreels_v2/window_plan.h"
 #include "engine/networks/wan_dit/transformer.h"
+#include "engine/sampler/token_map.h"
 #include "engine/sampler/turn.h"
 
 namespace mc::sampler {
@@ -31,8 +32,8 @@ struct Guidance {
 class WindowSampler {
   public:
     // latents: [C, frames (+ 1), h, w] float32, prefix and end frame in place, noise elsewhere; on the
-    // transformer's device. prefix_noise(row): [C, prefix, h, w], asked for at most once per row when the prefix is noised.
-    // guidance: of every chunk, until guide(). Everything else that is given must outlive the sampler.
+    // transformer's device. prefix_noise(row): [C, prefix, h, w], asked for at most once per row when the prefix is
+    // noised. guidance: of every chunk, until guide(). Everything else that is given must outlive the sampler.
     WindowSampler(transformer::Window& window, Guidance guidance, const WindowPlan& plan,
                   cache::Policy& policy, const cache::Settings& cache, at::Tensor latents,
                   std::function<at::Tensor(int row)> prefix_noise);
@@ -41,8 +42,8 @@ class WindowSampler {
     std::vector<int> starting() const;
     // Whether a chunk that starts in the next row does so while one before it is under way.
     bool under_way() const;
-    // A chunk and those after it. With keys and values, where none is under way, those before it are passed once more with the
-    // new text: a chunk sees one text in all of them, as in training.
+    // A chunk and those after it. With keys and values, where none is under way, those before it are passed once more
+    // with the new text: a chunk sees one text in all of them, as in training.
     void guide(int chunk, Guidance guidance);
     // Takes the next row. `forwarded` is called for each branch that was run.
     void step(Cancel cancel, const Trace& trace, Timing& timing, const std::function<void()>& forwarded,
@@ -51,6 +52,7 @@ class WindowSampler {
     int finished() const;
     const at::Tensor& latents() const { return solver_->latents(); }  // [C, frames (+ 1), h, w]
     const std::vector<ChunkCount>& counts() const { return counts_; } // of the plan's chunks
+    TokenMap token_map(int begin, int end) const; // of latent frames [begin, end), their turns so far
     // The distances that a chunk's evaluations will see, all known before the first row: [steps - 1].
     std::vector<cache::FrameDistance> schedule_distances();
 
@@ -90,6 +92,7 @@ class WindowSampler {
     std::vector<cache::Plan> plans_;
     std::map<std::pair<int64_t, int64_t>, cache::FrameDistance> known_; // by (now, before)
     std::vector<ChunkCount> counts_;
+    std::vector<std::vector<int32_t>> sparse_; // [chunk][token]: turns in which some were computed and it among them
 };
 
 } // namespace mc::sampler

@@ -28,7 +28,7 @@ Checked check(const session::Request& request, const ModelFacts& facts) {
 }
 
 struct Early {
-    std::unique_ptr<model::ModelFolder> folder;
+    std::unique_ptr<model::skyreels_v2::Folder> folder;
     std::optional<model::Calibration> calibration;
     Checked checked;
 };
@@ -37,13 +37,13 @@ struct Early {
 Early look(const std::string& path, const session::LoadOptions& options, const session::Request& request) {
     Early early;
     const std::string file = model::calibration_file(path);
-    const std::vector<model::FolderOutline> outlines = model::outlines(path);
+    const auto outlines = model::skyreels_v2::outlines(path);
     if (options.calibration && std::filesystem::exists(file))
         early.calibration = model::parse_calibration(model::JsonObject::read(file));
     const model::Calibration* known = early.calibration ? &*early.calibration : nullptr;
     std::optional<Error> refused;
     bool possible = false;
-    for (const model::FolderOutline& o : outlines) {
+    for (const model::skyreels_v2::FolderOutline& o : outlines) {
         try {
             check(request, {o.transformer, o.vae, o.defaults, known});
             possible = true;
@@ -53,7 +53,7 @@ Early look(const std::string& path, const session::LoadOptions& options, const s
         }
     }
     if (!possible) throw *refused;
-    early.folder = model::ModelFolder::open(path);
+    early.folder = model::skyreels_v2::Folder::open(path);
     early.checked =
         check(request, {early.folder->transformer, early.folder->vae, early.folder->defaults, known});
     return early;
@@ -61,7 +61,7 @@ Early look(const std::string& path, const session::LoadOptions& options, const s
 
 session::MemoryForecast forecast(const Early& early, const session::LoadOptions& options, at::Device device,
                                  const session::Request& request) {
-    const model::ModelFolder& folder = *early.folder;
+    const model::skyreels_v2::Folder& folder = *early.folder;
     set_thread_count(session::thread_count(options)); // each takes memory
     session::MemoryForecast f;
     f.device = device;
@@ -69,6 +69,7 @@ session::MemoryForecast forecast(const Early& early, const session::LoadOptions&
     const auto vae_tensors = folder.vae_tensors();
     const WeightBytes weights = weight_bytes(*folder.transformer_tensors(), *vae_tensors,
                                              *folder.text_encoder_tensors(), f.precision);
+    const bool on_demand = session::TextEncoder::on_demand(weights.text_encoder);
     const vae::WanVae vae(*vae_tensors, folder.vae, device);
     f.free = session::free_memory(device);
     Planned planned{
@@ -77,14 +78,17 @@ session::MemoryForecast forecast(const Early& early, const session::LoadOptions&
         vae,
         f.precision,
         device,
-        text_device(weights, device, f.free)};
+        text_device(weights, device, f.free),
+        on_demand ? weights.text_encoder : 0};
     MemoryPlan plan = plan_memory(early.checked.settings, early.checked.windows, planned);
-    auto held = [&] { return weights.total() - (planned.text_device == device ? 0 : weights.text_encoder); };
+    auto held = [&] {
+        return weights.total() - (planned.text_device == device && !on_demand ? 0 : weights.text_encoder);
+    };
     if (held() + plan.total() > f.free && !device.is_cpu()) { // as the session will move it
         planned.text_device = at::kCPU;
         plan = plan_memory(early.checked.settings, early.checked.windows, planned);
     }
-    f.text_device = planned.text_device;
+    f.text_device = planned.text_device, f.text_on_demand = on_demand;
     f.transformer = weights.transformer, f.text_encoder = weights.text_encoder, f.vae_weights = weights.vae;
     f.keys_values = plan.keys_values, f.cache = plan.cache, f.activations = plan.activations;
     f.vae = plan.vae, f.text = plan.text;

@@ -3,85 +3,29 @@
 
 #include <filesystem>
 
-#include "engine/families/skyreels_v2/generation_config.h"
 #include "engine/model/folder_listing.h"
 #include "engine/model/read_error.h"
 #include "engine/networks/t5/t5_files.h"
 #include "engine/networks/wan_dit/wan_dit_files.h"
 #include "engine/networks/wan_vae/wan_vae_files.h"
 
-namespace mc::model {
+namespace mc::model::skyreels_v2 {
 
 namespace fs = std::filesystem;
 
 namespace {
 
-bool is_file(const std::string& path) {
-    std::error_code error;
-    return fs::is_regular_file(path, error);
-}
-
-struct OpenTransformer {
-    JsonObject config;
-    WeightFiles weights;
-};
-
-OpenTransformer open_transformer_files(const std::string& folder) {
-    JsonObject config = JsonObject::read(folder + "/config.json");
-    transformer_layout(config); // a wrong class explains better what the weights lack
-    return {config, open_weight_shards(folder)};
-}
-
-std::unique_ptr<Tensors> name_transformer(OpenTransformer& files, TransformerConfig& config) {
-    config = read_transformer_config(files.config, files.weights.tensors);
-    return name_tensors(std::move(files.weights), transformer_layout(files.config),
-                        transformer_tensors(config), transformer_rules());
-}
-
-} // namespace
-
-std::unique_ptr<Tensors> open_transformer(const std::string& path, TransformerConfig& config) {
-    OpenTransformer files = open_transformer_files(path);
-    return name_transformer(files, config);
-}
-
-std::unique_ptr<Tensors> open_vae(const std::string& path, VaeConfig& config) {
-    bool single = is_file(path);
-    WeightFiles weights{};
-    if (single) {
-        weights = open_weight_file(path);
-        config = infer_vae_config(weights.tensors, path);
-    } else {
-        config = read_vae_config(JsonObject::read(path + "/config.json"));
-        weights = open_weight_shards(path);
-    }
-    return name_tensors(std::move(weights), single ? Layout::ORIGINAL : Layout::DIFFUSERS,
-                        vae_tensors(config), vae_rules());
-}
-
-std::unique_ptr<Tensors> open_text_encoder(const std::string& path, TextEncoderConfig& config) {
-    bool single = is_file(path);
-    WeightFiles weights{};
-    if (single) {
-        weights = open_weight_file(path);
-        config = infer_text_encoder_config(weights.tensors, path);
-    } else {
-        config = read_text_encoder_config(JsonObject::read(path + "/config.json"));
-        weights = open_weight_shards(path);
-    }
-    return name_tensors(std::move(weights), single ? Layout::ORIGINAL : Layout::DIFFUSERS,
-                        text_encoder_tensors(config), text_encoder_rules(config));
-}
-
-namespace skyreels_v2 {
-
-namespace {
-
 constexpr const char* DOWNLOAD_MODEL = "download the whole model folder";
 
-struct Parts {
-    std::string transformer, vae, text_encoder, tokenizer;
-};
+constexpr const char* SUPPORTED = "the supported models of its kind are the SkyReels-V2 Diffusion Forcing series";
+
+Layout layout_of(const std::string& folder) {
+    return is_file(folder + "/model_index.json") ? Layout::DIFFUSERS : Layout::ORIGINAL;
+}
+
+std::string text_in(const JsonObject& config, const char* key) {
+    return config.has(key) ? config.text(key) : "";
+}
 
 // Why a part is not there although a file of nearly its name is.
 std::string but_only(const std::string& side) {
@@ -108,31 +52,11 @@ std::string find_text_encoder(const std::string& folder) {
     return folder + "/" + found[0];
 }
 
-Parts find_parts(const std::string& folder, Layout layout) {
-    Parts parts;
-    if (layout == Layout::ORIGINAL)
-        parts = {folder, folder + "/Wan2.1_VAE.pth", find_text_encoder(folder),
-                 folder + "/google/umt5-xxl/spiece.model"};
-    else
-        parts = {folder + "/transformer", folder + "/vae", folder + "/text_encoder",
-                 folder + "/tokenizer/spiece.model"};
-    std::error_code error;
-    for (const auto& [part, label] :
-         {std::pair{parts.transformer, "transformer"}, std::pair{parts.vae, "VAE"},
-          std::pair{parts.text_encoder, "text encoder"}, std::pair{parts.tokenizer, "tokenizer"}})
-        if (!fs::exists(part, error))
-            throw not_found(folder,
-                            std::string("lacks the ") + label + " (" + part.substr(folder.size() + 1) + ")" +
-                                but_only(side_file_of(part)),
-                            DOWNLOAD_MODEL);
-    return parts;
-}
-
 // Published folders do not state their resolution; these two places may carry the model's name.
 bool says_720p(const JsonObject& config) {
     return config.has("_name_or_path") && config.text("_name_or_path").find("720P") != std::string::npos;
 }
-bool is_for_720p(const OpenTransformer& files) {
+bool is_for_720p(const TransformerFiles& files) {
     for (const auto& [name, view] : files.weights.tensors)
         if (name.starts_with("model_type.") && name.find("720P") != std::string::npos) return true;
     return says_720p(files.config);
@@ -152,70 +76,127 @@ void read_defaults(const std::string& folder, const TransformerConfig& transform
     if (defaults.width % columns) config.refuse("width", "a multiple of " + std::to_string(columns));
 }
 
-class Folder final : public ModelFolder {
-  public:
-    Folder(const std::string& folder, Layout of) : parts_(find_parts(folder, of)) {
-        path = folder;
-        layout = of;
-        family = "skyreels_v2";
-        tokenizer_file = parts_.tokenizer;
-        DataFile::open(tokenizer_file); // there, and not a pointer to it
-        OpenTransformer files = open_transformer_files(parts_.transformer);
-        defaults = series_defaults(is_for_720p(files));
-        name_transformer(files, transformer);
-        open_vae(parts_.vae, vae);
-        open_text_encoder(parts_.text_encoder, text_encoder);
-        require_fit();
-        read_defaults(folder, transformer, vae, defaults);
-    }
-    std::unique_ptr<Tensors> transformer_tensors() const override {
-        TransformerConfig config;
-        return open_transformer(parts_.transformer, config);
-    }
-    std::unique_ptr<Tensors> vae_tensors() const override {
-        VaeConfig config;
-        return open_vae(parts_.vae, config);
-    }
-    std::unique_ptr<Tensors> text_encoder_tensors() const override {
-        TextEncoderConfig config;
-        return open_text_encoder(parts_.text_encoder, config);
-    }
-
-  private:
-    Parts parts_;
-
-    void require_fit() const {
-        auto require = [&](int64_t a, const char* a_name, int64_t b, const char* b_name) {
-            if (a != b)
-                throw read_error(path,
-                                 std::string(a_name) + " is " + std::to_string(a) + " and " + b_name +
-                                     " is " + std::to_string(b) + ": its parts are from different models",
-                                 DOWNLOAD_MODEL);
-        };
-        require(transformer.in_channels, "the number of the transformer's channels", vae.latent_channels,
-                "that of the VAE's latents");
-        require(transformer.text_width, "the text width of the transformer", text_encoder.width,
-                "that of the text encoder");
-    }
-};
-
 } // namespace
 
-std::unique_ptr<ModelFolder> open_folder(const std::string& path, Layout layout) {
-    return std::make_unique<Folder>(path, layout);
+std::optional<Claim> claim(const std::string& folder) {
+    const std::string index = folder + "/model_index.json", file = folder + "/config.json";
+    std::error_code error;
+    if (fs::exists(index, error)) {
+        const std::string name = text_in(JsonObject::read(index), "_class_name");
+        if (name == "SkyReelsV2ImageToVideoPipeline")
+            throw read_error(index, "describes an image-to-video model (I2V), which is not supported", SUPPORTED);
+        if (!name.starts_with("SkyReelsV2")) return std::nullopt;
+        return Claim{folder, index, false};
+    }
+    if (!fs::exists(file, error)) return std::nullopt;
+    const JsonObject config = JsonObject::read(file);
+    const std::string name = text_in(config, "_class_name"); // a text encoder has no class of this kind, only a model type
+    if (name == "SkyReelsV2Transformer3DModel" || name == "AutoencoderKLWan" || text_in(config, "model_type") == "umt5")
+        throw read_error(folder, "is one part of a model", "set the model path to the folder above it");
+    if (name == "WanModel" || (name.empty() && config.has("dim") && config.has("ffn_dim"))) return Claim{folder, file, false};
+    return std::nullopt;
 }
 
-std::vector<FolderOutline> outlines(const std::string& path, Layout layout) {
-    const bool original = layout == Layout::ORIGINAL;
-    const JsonObject config = JsonObject::read(path + (original ? "/config.json" : "/transformer/config.json"));
+// The headers of the weight files tell more than the JSON files. Errors in them are told when the model is opened,
+// after settings that contradict each other.
+Pictures pictures(const std::string& folder) {
+    FolderOutline outline = outlines(folder).front();
+    try {
+        outline = *Folder::open(folder);
+    } catch (const Error&) {
+    }
+    const GenerationDefaults& d = outline.defaults;
+    const TransformerConfig& t = outline.transformer;
+    Pictures p;
+    p.step_height = p.least_height = static_cast<int>(outline.vae.spatial_factor * t.patch[1]);
+    p.step_width = p.least_width = static_cast<int>(outline.vae.spatial_factor * t.patch[2]);
+    p.largest_height = static_cast<int>(t.rope_length * p.step_height);
+    p.largest_width = static_cast<int>(t.rope_length * p.step_width);
+    p.width = d.width, p.height = d.height;
+    p.frame_rate_n = d.frame_rate_n, p.frame_rate_d = d.frame_rate_d;
+    p.num_frames = d.num_frames;
+    p.chunk_latents = d.causal_block_size;
+    return p;
+}
+
+Folder::Parts Folder::find_parts(const std::string& folder, Layout layout) {
+    Parts parts;
+    if (layout == Layout::ORIGINAL)
+        parts = {folder, folder + "/Wan2.1_VAE.pth", find_text_encoder(folder),
+                 folder + "/google/umt5-xxl/spiece.model"};
+    else
+        parts = {folder + "/transformer", folder + "/vae", folder + "/text_encoder",
+                 folder + "/tokenizer/spiece.model"};
+    std::error_code error;
+    for (const auto& [part, label] :
+         {std::pair{parts.transformer, "transformer"}, std::pair{parts.vae, "VAE"},
+          std::pair{parts.text_encoder, "text encoder"}, std::pair{parts.tokenizer, "tokenizer"}})
+        if (!fs::exists(part, error))
+            throw not_found(folder,
+                            std::string("lacks the ") + label + " (" + part.substr(folder.size() + 1) + ")" +
+                                but_only(side_file_of(part)),
+                            DOWNLOAD_MODEL);
+    return parts;
+}
+
+std::unique_ptr<Folder> Folder::open(const std::string& folder) {
+    auto f = std::make_unique<Folder>();
+    f->path = folder;
+    while (f->path.size() > 1 && f->path.back() == '/') f->path.pop_back();
+    f->layout = layout_of(f->path);
+    f->parts_ = find_parts(f->path, f->layout);
+    f->tokenizer_file = f->parts_.tokenizer;
+    DataFile::open(f->tokenizer_file); // there, and not a pointer to it
+    TransformerFiles files = open_transformer_files(f->parts_.transformer);
+    f->defaults = series_defaults(is_for_720p(files));
+    name_transformer(files, f->transformer);
+    open_vae(f->parts_.vae, f->vae);
+    open_text_encoder(f->parts_.text_encoder, f->text_encoder);
+    f->require_fit();
+    read_defaults(f->path, f->transformer, f->vae, f->defaults);
+    return f;
+}
+
+std::unique_ptr<Tensors> Folder::transformer_tensors() const {
+    TransformerConfig config;
+    return open_transformer(parts_.transformer, config);
+}
+
+std::unique_ptr<Tensors> Folder::vae_tensors() const {
+    VaeConfig config;
+    return open_vae(parts_.vae, config);
+}
+
+std::unique_ptr<Tensors> Folder::text_encoder_tensors() const {
+    TextEncoderConfig config;
+    return open_text_encoder(parts_.text_encoder, config);
+}
+
+void Folder::require_fit() const {
+    auto require = [&](int64_t a, const char* a_name, int64_t b, const char* b_name) {
+        if (a != b)
+            throw read_error(path,
+                             std::string(a_name) + " is " + std::to_string(a) + " and " + b_name + " is " +
+                                 std::to_string(b) + ": its parts are from different models",
+                             DOWNLOAD_MODEL);
+    };
+    require(transformer.in_channels, "the number of the transformer's channels", vae.latent_channels,
+            "that of the VAE's latents");
+    require(transformer.text_width, "the text width of the transformer", text_encoder.width,
+            "that of the text encoder");
+}
+
+std::vector<FolderOutline> outlines(const std::string& folder) {
+    const bool original = layout_of(folder) == Layout::ORIGINAL;
+    const JsonObject config = JsonObject::read(folder + (original ? "/config.json" : "/transformer/config.json"));
     FolderOutline outline;
     outline.transformer = outline_transformer_config(config);
-    if (!original) outline.vae = read_vae_config(JsonObject::read(path + "/vae/config.json"));
+    if (!original) outline.vae = read_vae_config(JsonObject::read(folder + "/vae/config.json"));
     std::vector<FolderOutline> found;
     for (bool for_720p : {false, true}) {
         if (!for_720p && says_720p(config)) continue;
         outline.defaults = series_defaults(for_720p);
-        read_defaults(path, outline.transformer, outline.vae, outline.defaults);
+        read_defaults(folder, outline.transformer, outline.vae, outline.defaults);
         found.push_back(outline);
         if (config.has("inject_sample_info")) continue;
         outline.transformer.fps_embedding = true;
@@ -225,6 +206,4 @@ std::vector<FolderOutline> outlines(const std::string& path, Layout layout) {
     return found;
 }
 
-} // namespace skyreels_v2
-
-} // namespace mc::model
+} // namespace mc::model::skyreels_v2

@@ -42,7 +42,7 @@ MemoryPlan plan_memory(const Settings& settings, const Windows& windows, const P
     }
     plan.activations += 10 * latents; // with the solver's state
 
-    const bool by_pixels = windows.count > 1 && settings.long_video == model::LongVideo::PIXEL;
+    const bool by_pixels = windows.count > 1 && settings.long_video == LongVideo::PIXEL;
     const int64_t chunk = std::max(settings.causal_block_size, by_pixels ? overlap_latents(settings, 1) : 1);
     plan.vae = model.vae.decode_bytes(chunk, h, w);
     if (by_pixels) plan.vae = std::max(plan.vae, model.vae.encode_bytes(settings.overlap_history, h, w));
@@ -52,7 +52,8 @@ MemoryPlan plan_memory(const Settings& settings, const Windows& windows, const P
         plan.vae += frames * 3 * 4 * settings.width * settings.height;
     }
     if (model.text_device == model.device)
-        plan.text = text::T5Encoder::encode_bytes(model.text, model.precision, model.device, c.text_rows);
+        plan.text = model.text_on_demand +
+                    text::T5Encoder::encode_bytes(model.text, model.precision, model.device, c.text_rows);
     return plan;
 }
 

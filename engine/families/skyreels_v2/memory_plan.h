@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
-// What a request takes of the memory that the model's device has, known from JSON files and the headers of weight files.
+// What a request takes of the memory that the model's device has, told from JSON files and the headers of
+// weight files.
 #include "engine/families/skyreels_v2/window_plans.h"
 #include "engine/networks/wan_vae/wan_vae.h"
 #include "engine/session/loading.h"
@@ -21,14 +22,17 @@ struct Planned {
     const vae::WanVae& vae;
     Precision precision;
     at::Device device, text_device; // of all, and of the text encoder
+    int64_t text_on_demand = 0;     // bytes of its weights where they are held only while a text is encoded
 };
-// Where the text encoder, which is needed for a moment alone, goes: to the CPU where the weights would leave a device less
-// than half of what is free for videos.
+// Where the text encoder, which is needed for a moment alone, goes: to the CPU where the weights would leave a device
+// less than half of what is free for videos.
 at::Device text_device(const WeightBytes& weights, at::Device device, int64_t free);
 
 struct MemoryPlan {
     int64_t keys_values = 0, cache = 0, activations = 0, vae = 0; // while frames are sampled and decoded
-    int64_t text = 0; // while the prompt is encoded, before all that; 0 where that is on another device
+    // While the prompt is encoded, before all that, with weights that are held for it alone; 0 where that is on another
+    // device.
+    int64_t text = 0;
     int64_t total() const { return std::max(text, keys_values + cache + activations + vae); }
 };
 MemoryPlan plan_memory(const Settings& settings, const Windows& windows, const Planned& model);

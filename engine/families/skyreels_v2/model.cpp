@@ -9,6 +9,9 @@
 #include "engine/families/skyreels_v2/video.h"
 #include "engine/model/fingerprint.h"
 #include "engine/model/tokenizer_json.h"
+#include "engine/networks/t5/t5_files.h"
+#include "engine/networks/wan_dit/wan_dit_files.h"
+#include "engine/networks/wan_vae/wan_vae_files.h"
 #include "engine/session/device_errors.h"
 #include "engine/session/memory.h"
 
@@ -17,14 +20,15 @@ namespace mc::skyreels_v2 {
 using session::LoadOptions;
 
 static void read_parts(Model* m, const model::Tensors& transformer, const model::Tensors& vae,
-                       const model::Tensors& text, at::Device text_device, const std::string& tokenizer,
-                       const LoadOptions& o) {
+                       const std::shared_ptr<const model::Tensors>& text, at::Device text_device,
+                       const std::string& tokenizer, const LoadOptions& o) {
     const auto [device, precision, threads] = m->placement;
-    session::LoadProgress progress(o, transformer.bytes() + vae.bytes() + text.bytes());
+    m->text_encoder = std::make_unique<session::TextEncoder>(text, m->text_config, precision, text_device, o.log);
+    const bool read_text = !m->text_encoder->on_demand();
+    session::LoadProgress progress(o, transformer.bytes() + vae.bytes() + (read_text ? text->bytes() : 0));
     m->tokenizer = std::make_unique<text::Tokenizer>(tokenizer);
     m->byte_fallback = model::tokenizer_byte_fallback(tokenizer);
-    m->text_encoder = std::make_unique<text::T5Encoder>(progress.part("text encoder", text, text_device),
-                                                          m->text_config, precision);
+    if (read_text) m->text_encoder->read(progress.part("text encoder", *text, text_device));
     m->transformer = std::make_unique<transformer::Transformer>(
         progress.part("transformer", transformer, device), m->transformer_config, precision);
     m->vae = std::make_unique<vae::WanVae>(progress.part("vae", vae, device), m->vae_config);
@@ -41,18 +45,19 @@ static void read_parts(Model* m, const model::Tensors& transformer, const model:
 }
 
 static std::shared_ptr<Model> load(std::shared_ptr<Model> m, const model::Tensors& transformer,
-                                   const model::Tensors& vae, const model::Tensors& text,
+                                   const model::Tensors& vae, const std::shared_ptr<const model::Tensors>& text,
                                    const std::string& tokenizer, const LoadOptions& o) {
     c10::InferenceMode guard;
     m->placement = session::place(o);
     m->log = o.log;
     const at::Device device = m->placement.device;
     const Precision precision = m->placement.precision;
-    const WeightBytes weights = weight_bytes(transformer, vae, text, precision);
+    const WeightBytes weights = weight_bytes(transformer, vae, *text, precision);
     const at::Device text_device =
         device.is_cpu() ? device : skyreels_v2::text_device(weights, device, session::free_memory(device));
     const bool apart = text_device != device;
-    const int64_t bytes = weights.total() - (apart ? weights.text_encoder : 0);
+    const bool on_demand = session::TextEncoder::on_demand(weights.text_encoder); // it is not part of what is read now
+    const int64_t bytes = weights.total() - (apart || on_demand ? weights.text_encoder : 0);
     session::check_weights_fit(bytes, precision, device);
     if (apart) {
         session::check_memory(weights.text_encoder, "The text encoder on the CPU", "use a machine with more memory.");
@@ -67,10 +72,10 @@ static std::shared_ptr<Model> load(std::shared_ptr<Model> m, const model::Tensor
 }
 
 std::shared_ptr<const Model> Model::open(const std::string& path, const LoadOptions& options) {
-    return open(*model::ModelFolder::open(path), options);
+    return open(*model::skyreels_v2::Folder::open(path), options);
 }
 
-std::shared_ptr<const Model> Model::open(const model::ModelFolder& folder, const LoadOptions& options) {
+std::shared_ptr<const Model> Model::open(const model::skyreels_v2::Folder& folder, const LoadOptions& options) {
     auto m = std::make_shared<Model>();
     m->transformer_config = folder.transformer;
     m->vae_config = folder.vae;
@@ -80,7 +85,7 @@ std::shared_ptr<const Model> Model::open(const model::ModelFolder& folder, const
     const std::string calibration = model::calibration_file(folder.path);
     if (options.calibration && std::filesystem::exists(calibration))
         m->calibration = model::read_calibration(calibration, model::fingerprint(*transformer));
-    return load(m, *transformer, *folder.vae_tensors(), *folder.text_encoder_tensors(), folder.tokenizer_file,
+    return load(m, *transformer, *folder.vae_tensors(), folder.text_encoder_tensors(), folder.tokenizer_file,
                 options);
 }
 
@@ -89,7 +94,7 @@ std::shared_ptr<const Model> Model::open_parts(const Parts& parts, const LoadOpt
     auto transformer = model::open_transformer(parts.transformer, m->transformer_config);
     auto vae = model::open_vae(parts.vae, m->vae_config);
     auto text = model::open_text_encoder(parts.text_encoder, m->text_config);
-    return load(m, *transformer, *vae, *text, parts.tokenizer, options);
+    return load(m, *transformer, *vae, std::move(text), parts.tokenizer, options);
 }
 
 std::unique_ptr<session::Video> Model::begin(session::Request request) const {
@@ -98,7 +103,8 @@ std::unique_ptr<session::Video> Model::begin(session::Request request) const {
 
 Planned Model::planned() const {
     return {{transformer_config, vae_config, defaults, calibration ? &*calibration : nullptr},
-            text_config, *vae, placement.precision, placement.device, text_encoder->device()};
+            text_config, *vae, placement.precision, placement.device, text_encoder->device(),
+            text_encoder->bytes_on_demand()};
 }
 
 int64_t Model::bytes() const {

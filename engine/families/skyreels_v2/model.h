@@ -8,10 +8,10 @@
 #include "engine/families/skyreels_v2/folder.h"
 #include "engine/families/skyreels_v2/memory_plan.h"
 #include "engine/model/calibration.h"
-#include "engine/networks/t5/encoder.h"
 #include "engine/networks/wan_dit/transformer.h"
 #include "engine/networks/wan_vae/wan_vae.h"
 #include "engine/session/family.h"
+#include "engine/session/text_encoder.h"
 #include "engine/text/tokenizer.h"
 
 namespace mc::skyreels_v2 {
@@ -23,7 +23,7 @@ struct Parts {
 
 struct Model final : session::Family {
     static std::shared_ptr<const Model> open(const std::string& path, const session::LoadOptions& options);
-    static std::shared_ptr<const Model> open(const model::ModelFolder& folder,
+    static std::shared_ptr<const Model> open(const model::skyreels_v2::Folder& folder,
                                              const session::LoadOptions& options);
     static std::shared_ptr<const Model> open_parts(const Parts& parts, const session::LoadOptions& options);
 
@@ -39,7 +39,7 @@ struct Model final : session::Family {
     std::optional<model::Calibration> calibration; // of the caches: motioncache.json in the folder
     std::unique_ptr<text::Tokenizer> tokenizer;
     bool byte_fallback = true; // of the tokenizer: model/tokenizer_json.h
-    std::unique_ptr<text::T5Encoder> text_encoder;
+    std::unique_ptr<session::TextEncoder> text_encoder;
     std::unique_ptr<transformer::Transformer> transformer;
     std::unique_ptr<vae::WanVae> vae;
     std::function<void(int level, const std::string& text)> log;

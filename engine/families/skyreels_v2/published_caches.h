@@ -2,7 +2,7 @@
 #pragma once
 // Cache settings that were published for the models of the series, as data (docs/algorithms.md#published-caches).
 #include "engine/cache/published.h"
-#include "engine/model/config.h"
+#include "engine/networks/wan_dit/config.h"
 
 namespace mc::model::skyreels_v2 {
 

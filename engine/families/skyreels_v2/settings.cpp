@@ -75,6 +75,8 @@ Settings complete(const session::Request& r, const ModelFacts& model) {
     s.has_image = r.image.has_value();
     s.has_end_image = r.end_image.has_value();
 
+    if (r.prefix_video) // pixels, which check_fields does not see
+        refuse("prefix-video is for MAGI-1, not for SkyReels-V2: drop it; give its last picture as image.");
     if ((s.has_image || s.has_end_image) && s.causal_block_size != 1)
         refuse("An image needs causal-block-size=1 (it is " + std::to_string(s.causal_block_size) +
                "): the given picture is a latent frame of its own; set causal-block-size=1 and ar-step=0.");
@@ -82,12 +84,12 @@ Settings complete(const session::Request& r, const ModelFacts& model) {
         refuse(
             "end-image needs image too: the model was trained with a first picture or with a first and a last one.");
 
-    if (s.has_end_image && s.attention != model::Attention::FULL)
+    if (s.has_end_image && s.attention != Attention::FULL)
         refuse(
             "end-image needs attention=full: otherwise no frame attends to those after it, and the last picture changes nothing.");
     s.finished_chunks = r.finished_chunks.value_or(FinishedChunks::FROZEN);
     s.reference_windows = r.reference_windows.value_or(false);
-    if (r.finished_chunks && s.attention != model::Attention::KV)
+    if (r.finished_chunks && s.attention != Attention::KV)
         refuse(
             "finished-chunks is set but attention is not kv, so that finished chunks are computed in every step: set "
             "attention=kv, or drop it.");

@@ -3,6 +3,7 @@
 // A request completed with the model's defaults and checked: from here on nothing is unset and nothing can clash.
 #include <string>
 
+#include "engine/families/skyreels_v2/folder.h"
 #include "engine/families/skyreels_v2/windows.h"
 #include "engine/session/request.h"
 
@@ -17,8 +18,8 @@ struct Settings {
     int num_frames, steps, causal_block_size, ar_step, overlap_history, addnoise_condition;
     double guidance_scale, shift;
     int prompt_transition; // chunks
-    model::LongVideo long_video;
-    model::Attention attention;
+    LongVideo long_video;
+    Attention attention;
     cache::Settings cache;
     sampler::Finished finished_chunks;
     bool reference_windows;

@@ -4,6 +4,7 @@
 #include <ATen/ATen.h>
 #include <algorithm>
 #include <chrono>
+#include <tuple>
 
 #include "engine/cache/coarse_schedule.h"
 #include "engine/device.h"
@@ -76,9 +77,10 @@ struct SkyReelsVideo final : session::Video {
 
     transformer::Window::Shape shape(size_t i) const { return shape_of(settings, windows, i, h, w); }
     bool pixel_windows() const {
-        return settings.length.windows.size() > 1 && settings.long_video == model::LongVideo::PIXEL;
+        return settings.length.windows.size() > 1 && settings.long_video == LongVideo::PIXEL;
     }
-    at::Tensor embed(const std::string& prompt, const char* name, const char* property);
+    at::Tensor embed(session::TextEncoder::Use& encoder, const std::string& prompt, const char* name,
+                     const char* property);
     void encode_text(Meter& meter);
     void set_context(Wording& wording);
     int64_t first_frame(int chunk) const;
@@ -92,6 +94,7 @@ struct SkyReelsVideo final : session::Video {
     at::Tensor initial_latents();
     void begin_window(Meter& meter);
     void step_row(Meter& meter);
+    std::pair<int, int> steps_of_next() const;
     void log_cache_schedule();
     void trace_keys_values();
     void end_window();
@@ -126,7 +129,7 @@ SkyReelsVideo::SkyReelsVideo(const Model& m, Request r) : model(m), request(std:
     const at::Device device = model.placement.device;
     MemoryPlan plan = plan_memory(settings, windows, model.planned());
     if (model.text_encoder->device() != at::kCPU && plan.total() > session::free_memory(device) &&
-        model.text_encoder->bytes() <= session::free_memory()) {
+        model.text_encoder->weight_bytes() <= session::free_memory()) {
         model.text_encoder->move_to(at::kCPU);
         give_back_memory(device);
         if (model.log) model.log(4, "the text encoder moves to the CPU, to leave " + device.str() + " for the video");
@@ -139,20 +142,18 @@ SkyReelsVideo::SkyReelsVideo(const Model& m, Request r) : model(m), request(std:
                  [&](int64_t free) { return what_fits(request, model.planned(), free); }, device);
 }
 
-at::Tensor SkyReelsVideo::embed(const std::string& prompt, const char* name, const char* property) {
+at::Tensor SkyReelsVideo::embed(session::TextEncoder::Use& encoder, const std::string& prompt, const char* name,
+                                const char* property) {
     size_t all = 0;
     auto ids = model.tokenizer->encode(prompt, model.transformer_config.text_rows, model.byte_fallback, &all);
     if (all > ids.size() && model.log)
         model.log(2, std::string("The ") + property + " has " + std::to_string(all) + " tokens and the model reads " +
                          std::to_string(ids.size()) +
                          ", the end token counted in both: what comes after them is not used; shorten it.");
-    at::Tensor embeds = model.text_encoder->encode(ids, request.cancel);
+    const auto [embeds, flop] = encoder.encode(ids, request.cancel);
     trace(std::string(name) + "_ids", at::tensor(ids));
     trace(std::string(name) + "_embeds", embeds);
-    if (!at::isfinite(embeds).all().item<bool>())
-        throw Error(MC_ERROR_NUMBERS,
-                    "The text encoder produced NaN or infinity; its weights are damaged: fetch the file again.");
-    text_flop += model.text_encoder->flop(int64_t(ids.size()));
+    text_flop += flop;
     return embeds;
 }
 
@@ -163,12 +164,15 @@ void SkyReelsVideo::set_context(Wording& wording) {
 
 void SkyReelsVideo::encode_text(Meter& meter) {
     auto start = clock::now();
-    text.now = text.to = embed(settings.prompt, "prompt", "prompt");
-    set_context(text);
-    if (settings.guidance_scale > 1) {
-        text_negative.now = text_negative.to = embed(settings.negative_prompt, "negative", "negative prompt");
-        set_context(text_negative);
+    {
+        session::TextEncoder::Use encoder(*model.text_encoder);
+        text.now = text.to = embed(encoder, settings.prompt, "prompt", "prompt");
+        if (settings.guidance_scale > 1)
+            text_negative.now = text_negative.to =
+                embed(encoder, settings.negative_prompt, "negative", "negative prompt");
     }
+    set_context(text);
+    if (text_negative.now.defined()) set_context(text_negative);
     text_seconds += since(start);
     meter.update([&](Stats& s) {
         s.seconds_text = text_seconds;
@@ -185,8 +189,8 @@ int64_t SkyReelsVideo::first_frame(int chunk) const {
     return window_begin + std::max<int64_t>(0, frame - (index ? settings.overlap_history : 0));
 }
 
-// What a chunk that starts is made with, and those after it. While chunks of another prompt are under way a model goes on with
-// their picture: a new one waits until there are none.
+// What a chunk that starts is made with, and those after it. While chunks of another prompt are under way a model goes
+// on with their picture: a new one waits until there are none.
 void SkyReelsVideo::follow_changes(int chunk, Meter& meter) {
     const auto due = request.changes ? request.changes->due(first_frame(chunk), !sampler->under_way()) : std::nullopt;
     if (!due && passed >= transition) return;
@@ -231,9 +235,10 @@ void SkyReelsVideo::change_words(const Change& change) {
     if (!change.prompt && !change.negative_prompt) return;
     for (Wording* w : {&text, &text_negative})
         if (w->now.defined()) w->from = w->now;
-    if (change.prompt) text.to = embed(made_with->prompt, "prompt", "prompt");
+    session::TextEncoder::Use encoder(*model.text_encoder);
+    if (change.prompt) text.to = embed(encoder, made_with->prompt, "prompt", "prompt");
     if (change.negative_prompt && text_negative.now.defined())
-        text_negative.to = embed(made_with->negative_prompt, "negative", "negative prompt");
+        text_negative.to = embed(encoder, made_with->negative_prompt, "negative", "negative prompt");
     transition = settings.prompt_transition + 1;
     passed = 0;
 }
@@ -327,7 +332,7 @@ void SkyReelsVideo::log_cache_schedule() {
 
 // "kv.{cond,uncond}.layer{i}.{k,v}": [tokens, heads, head] each.
 void SkyReelsVideo::trace_keys_values() {
-    if (settings.attention != model::Attention::KV) return;
+    if (settings.attention != Attention::KV) return;
     const auto& c = model.transformer_config;
     for (int branch = 0; branch < windows.plan(index).branches(); branch++)
         for (int64_t layer = 0; layer < c.layers; layer++) {
@@ -392,6 +397,14 @@ bool SkyReelsVideo::step(Meter& meter) {
     return true;
 }
 
+// Taken and in all, of the chunk that is handed out next.
+std::pair<int, int> SkyReelsVideo::steps_of_next() const {
+    const sampler::WindowPlan& plan = windows.plan(index);
+    const auto& counts = sampler->counts();
+    const size_t next = std::min<size_t>(counts.size() - 1, decoded / plan.chunk_frames);
+    return {int(counts[next].turns / plan.branches()), int(plan.whole() ? plan.rows.size() : plan.steps.size())};
+}
+
 void SkyReelsVideo::step_row(Meter& meter) {
     std::function<void(const sampler::Turn&)> observe;
     if (request.turns)
@@ -410,6 +423,7 @@ void SkyReelsVideo::step_row(Meter& meter) {
         s.count = finished_count;
         for (const sampler::ChunkCount& c : sampler->counts()) s.count += c;
         s.flop_transformer = window_calls.flop() + window->flop();
+        std::tie(s.step, s.steps) = steps_of_next();
     });
     // One that is handed out may still be passed for its keys and values.
     for (auto [at, chunk] : shown) meter.recount(at, sampler->counts()[chunk]);
@@ -432,13 +446,14 @@ std::optional<session::Chunk> SkyReelsVideo::take(Meter& meter) {
         const size_t here = std::min<size_t>(counts.size() - 1, begin / windows.plan(index).chunk_frames);
         const sampler::ChunkCount count = counts[here];
         const auto with = chunk_made_with[here];
+        const auto map = std::make_shared<const sampler::TokenMap>(sampler->token_map(begin, decoded));
         const bool last = decoded >= windows.plan(index).frames;
         if (last) end_window();
         if (frames.size(1) == 0) continue; // all of it was the overlap
         if (!last) shown.emplace_back(taken, here);
         taken++;
         handed_out += frames.size(1);
-        return session::Chunk{frames, count, with};
+        return session::Chunk{frames, count, with, map};
     }
     return std::nullopt;
 }

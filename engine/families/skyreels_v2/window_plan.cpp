@@ -5,7 +5,6 @@
 
 namespace mc::sampler {
 
-using model::Attention;
 
 // The whole window is one chunk that takes a step in every row.
 static std::vector<ChunkTurn> whole_window(int row) {

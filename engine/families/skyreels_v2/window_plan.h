@@ -6,7 +6,7 @@
 
 #include "engine/families/skyreels_v2/timestep_matrix.h"
 #include "engine/families/skyreels_v2/unipc.h"
-#include "engine/model/config.h"
+#include "engine/request/fields.h"
 #include "engine/sampler/choices.h"
 #include "engine/sampler/chunk_turn.h"
 
@@ -17,7 +17,7 @@ struct WindowSettings {
     bool end_frame;
     double guidance_scale;
     int addnoise_condition;
-    model::Attention attention = model::Attention::FULL;
+    Attention attention = Attention::FULL;
     Finished finished = Finished::FROZEN;
     // KV, a prefix of several chunks: as the reference, only the first is passed once and kept; the others are passed
     // anew in every row, with that row's noise. Else all are passed once.

@@ -45,7 +45,7 @@ int latent_frames(int frames) {
     return (frames - 1) / 4 + 1;
 }
 
-Length plan_length(int frames, int base_frames, int overlap_frames, int chunk, model::LongVideo joined_by) {
+Length plan_length(int frames, int base_frames, int overlap_frames, int chunk, LongVideo joined_by) {
     const bool endless = frames == ENDLESS;
     if (frames < 1 && !endless)
         refuse("num-frames is " + std::to_string(frames) + " but must be at least 1, or -1 for a video without end.");
@@ -72,7 +72,7 @@ Length plan_length(int frames, int base_frames, int overlap_frames, int chunk, m
         // A joint of pixels drops overlap_frames frames though the prefix holds only the 4k + 1 of them that
         // fill latents.
         const int64_t lost_a_joint =
-            joined_by == model::LongVideo::PIXEL ? overlap_frames - pixel_frames(overlap) : 0;
+            joined_by == LongVideo::PIXEL ? overlap_frames - pixel_frames(overlap) : 0;
         while (!endless) {
             produced = pixel_frames(latents) - (window_count(latents, base, overlap) - 1) * lost_a_joint;
             if (produced >= frames) break;

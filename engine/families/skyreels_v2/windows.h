@@ -6,7 +6,8 @@
 #include <cstdint>
 #include <vector>
 
-#include "engine/model/config.h"
+#include "engine/request/fields.h"
+
 
 namespace mc::schedule {
 
@@ -41,14 +42,14 @@ struct Length {
     int latent_frames; // of the whole video, every overlap counted once; ENDLESS
     WindowLengths windows;
 };
-// The shortest length of at least `frames` >= 1, or without end (ENDLESS), that the sampler can make: every window a whole number of
-// chunks. One window when that fits into base_frames, else windows of base_frames of which each takes over
-// overlap_frames from the one before; the last may be shorter, and overlap_frames is looked at only then.
+// The shortest length of at least `frames` >= 1, or without end (ENDLESS), that the sampler can make: every window a
+// whole number of chunks. One window when that fits into base_frames, else windows of base_frames of which each takes
+// over overlap_frames from the one before; the last may be shorter, and overlap_frames is looked at only then.
 // Windows joined by pixels drop overlap_frames frames each but the first, windows joined by latents give
 // 4 (latent_frames - 1) + 1 frames; the same when overlap_frames is 4k + 1. Throws MC_ERROR_SETTINGS: frames below 1
-// and not ENDLESS, base_frames or chunk below 1; more than one window with an overlap below 1 or not shorter than the base;
-// base or overlap no whole number of chunks where more than one window is needed.
-Length plan_length(int frames, int base_frames, int overlap_frames, int chunk, model::LongVideo joined_by);
+// and not ENDLESS, base_frames or chunk below 1; more than one window with an overlap below 1 or not shorter than the
+// base; base or overlap no whole number of chunks where more than one window is needed.
+Length plan_length(int frames, int base_frames, int overlap_frames, int chunk, LongVideo joined_by);
 
 // As the reference cuts `latent_total` latent frames, without rounding. overlap < base.
 std::vector<int> window_lengths(int latent_total, int base, int overlap);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-// The forward as it runs on the CPU. Rows are tokens, of whichever chunks the work names; a thread takes a block of them
-// through a whole layer, and threads meet once a layer, when all keys and values are written. Its readable twin is
-// forward_plain.cpp.
+// The forward as it runs on the CPU. Rows are tokens of the chunks that the work names; a thread takes a block of
+// them through a whole layer, and threads meet once per layer, when all keys and values are written. The readable form
+// is forward_plain.cpp.
 #include <ATen/ATen.h>
 #include <algorithm>
 #include <c10/core/InferenceMode.h>
@@ -170,7 +170,7 @@ struct Forward {
         kernels::write_keys(kv, slots, 0, row_at(worker.k, 0), worker.k.stride(0), c, c_stride, n);
     }
 
-    // x += norm(gate * c); then the norm of whatever comes next.
+    // x += norm(gate * c); then the norm of what comes next.
     void residual(const RowBlock& b, const Worker& worker, size_t layer, int64_t gate, const Norm& post,
                   const Norm& next, bool round_delta, bool last) const {
         kernels::GatedNorm a{};

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-// The forward as the formulas say it (docs/algorithms.md#magi-layer), operation by operation: what the fast one is tested
-// against, and what runs on devices other than the CPU. bfloat16 is rounded where the reference rounds.
+// The forward as the formulas say it (docs/algorithms.md#magi-layer), operation by operation: what the fast one is
+// tested against, and what runs on devices other than the CPU. bfloat16 is rounded where the reference rounds.
 #include <ATen/ATen.h>
 
 #include "engine/networks/magi_dit/pass.h"
@@ -9,7 +9,8 @@ namespace mc::magi_dit {
 
 namespace {
 
-// Rows of all work on their way through the network. Activations are float32 tensors that hold numbers of the precision.
+// Rows of all work on their way through the network. Activations are
+// float32 tensors that hold numbers of the precision.
 struct Plain {
     Passes::Impl& p;
     const Network::Impl& m;

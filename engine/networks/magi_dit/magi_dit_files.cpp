@@ -85,8 +85,8 @@ std::vector<ExpectedTensor> magi_dit_tensors(const MagiDitConfig& c) {
     for (int64_t i = 0; i < c.layers; i++) {
         const bool fp8 = c.fp8 && i > 0 && i + 1 < c.layers;
         const std::string layer = BLOCKS + ("layers." + std::to_string(i) + ".");
-        // Rows of `in` of eight bits are divided by one scale a channel; `smoothed` ones by another tensor, and their
-        // input_scale belongs to the product alone.
+        // Rows of `in` of eight bits are divided by one scale per channel; `smoothed` ones by another tensor, and
+        // their input_scale belongs to the product alone.
         auto product = [&](const std::string& name, int64_t out, int64_t in, bool smoothed) {
             if (!fp8) return tensor(layer + name + ".weight", {out, in});
             list.push_back({layer + name + ".weight", layer + name + ".weight", {1, out, in}, true});

@@ -19,7 +19,7 @@ constexpr int64_t MIXED_GROUPS = 8; // in which the outputs of both attentions t
 class Loader {
   public:
     Loader(const Weights& weights, Network::Impl& m)
-        : w_(weights), m_(m), kept_(m.precision == Precision::BFLOAT16 ? at::kBFloat16 : at::kFloat) {}
+        : w_(weights), m_(m), kept_(type_of(m.precision)) {}
 
     // float32 in every precision, as published: what lies outside the layers.
     Linear outside(const std::string& name, int64_t out, int64_t in) const {
@@ -142,13 +142,9 @@ at::Tensor rounded_to_e4m3(const at::Tensor& x, const at::Tensor& scale) {
     return (x / scale).clamp(-448, 448).to(at::kBFloat16).to(at::kFloat8_e4m3fn).to(at::kFloat);
 }
 
-at::Tensor Network::Impl::rounded(const at::Tensor& t) const {
-    return precision == Precision::BFLOAT16 ? t.to(at::kBFloat16).to(at::kFloat) : t;
-}
-
 at::Tensor Network::Impl::apply(const Linear& linear, const at::Tensor& x, CallCount* count) const {
     if (count) count->add({Call::GEMM, x.size(0), linear.out(), linear.in(), 0});
-    // Sums are float32 whatever the operands are, and not rounded: a product of bfloat16 numbers is exact in float32.
+    // Sums are float32 with operands of any type, and not rounded: a product of bfloat16 numbers is exact in float32.
     const at::Tensor y = at::mm(x, linear.weight().to(at::kFloat).t());
     return linear.bias().defined() ? y + linear.bias() : y;
 }
@@ -235,10 +231,8 @@ Network::Network(const Weights& w, const model::MagiDitConfig& c, Precision prec
     : impl_(std::make_unique<Impl>()) {
     c10::InferenceMode guard;
     Impl& m = *impl_;
+    static_cast<transformer::Numerics&>(m) = transformer::Numerics(w, precision, store);
     m.config = c;
-    m.precision = precision;
-    m.device = w.device();
-    m.store = store.value_or(transformer::store_for(precision, m.device));
     const Loader load(w, m);
     const int64_t D = c.width, latents = c.latent_channels();
     m.patch = load.outside_by_rows(
@@ -279,7 +273,7 @@ int64_t Network::bytes() const {
         sum += l->bytes();
     for (const Layer& l : m.layers) {
         for (const Product* p : {&l.q, &l.k, &l.v, &l.qx, &l.proj, &l.fc1, &l.fc1_gate, &l.fc2})
-            sum += p->bytes();
+            if (p->linear.out()) sum += p->bytes(); // a network that is not gated has no gate
         for (const Norm* n : {&l.norm, &l.q_norm, &l.k_norm, &l.qx_norm, &l.kx_norm, &l.attention_post,
                               &l.mlp_norm, &l.mlp_post})
             sum += of_norm(*n);

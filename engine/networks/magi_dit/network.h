@@ -11,7 +11,7 @@ using transformer::Call;
 using transformer::Linear;
 
 // A matrix product whose weights may be of eight bits, which bfloat16 holds exactly: then its input is divided by a
-// scale a channel and rounded to eight bits, and the product multiplied by a number (docs/algorithms.md#magi-fp8).
+// scale per channel and rounded to eight bits, and the product multiplied by a number (docs/algorithms.md#magi-fp8).
 struct Product {
     Linear linear;
     at::Tensor input_scale; // [in] float32; undefined: as usual
@@ -45,12 +45,8 @@ struct Text {
     int64_t flop = 0; // spent on making it
 };
 
-struct Network::Impl {
+struct Network::Impl : transformer::Numerics {
     model::MagiDitConfig config;
-    Precision precision;
-    at::Device device = at::kCPU;
-    kernels::Store store; // of activations
-
     HugeArena arena;
     Linear patch;             // [D, 4C] float32: channel slowest, then row, column of the patch
     Linear time_in, time_out; // float32, like everything outside the layers
@@ -62,10 +58,7 @@ struct Network::Impl {
     Norm final_norm;
     Linear head; // [4 latent channels, D] float32: row, column of the patch slowest, channel fastest
 
-    at::ScalarType type() const { return transformer::type_of(store); }
-    // Rounds to the precision's grid: what the reference does to activations that it keeps in bfloat16.
-    at::Tensor rounded(const at::Tensor& t) const;
-    // y = x W^T + b in float32, not rounded; whole tensors, for few rows and for the plain twin.
+    // y = x W^T + b in float32, not rounded; whole tensors, for few rows and for the plain forward.
     at::Tensor apply(const Linear& linear, const at::Tensor& x, CallCount* count) const;
     at::Tensor apply(const Product& product, const at::Tensor& x, CallCount* count) const;
     // The same as apply for few rows: on the CPU without unpacking, and to the same bits with any number of threads.

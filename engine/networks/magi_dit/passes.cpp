@@ -165,7 +165,7 @@ const CallCount& Passes::calls() const {
 
 int64_t Passes::bytes(const model::MagiDitConfig& c, Precision precision, const Shape& s) {
     const kernels::Store store = transformer::store_for(precision, at::kCPU);
-    const int64_t element = store == kernels::Store::BF16 ? 2 : 4;
+    const int64_t element = transformer::element_bytes(store);
     const int64_t tokens = page_shape(c, s).tokens, rows = tokens * s.at_once;
     // Hidden states and both attentions; rotary tables of the positions in use; bookkeeping; a worker's blocks.
     return rows * c.width * 3 * element + int64_t(s.at_once + 1) * tokens * 6 * c.bands() * 4 + rows * 8 +

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
-// MAGI-1's transformer (docs/algorithms.md#magi-dit): latents of chunks, each at a noise level of its own, in; velocities
-// out. Whatever a sampler does with it is said by a list of Work: a joint pass over the window, chunks one by one, a clean
-// pass, a copy that sees nothing but itself, guidance branches, some tokens of a chunk.
+// MAGI-1's transformer (docs/algorithms.md#magi-dit): latents of chunks, each at a noise level of its own, in;
+// velocities out. A list of Work says what a sampler does with it: a joint pass over the window, chunks one
+// by one, a clean pass, a copy that sees nothing but itself, guidance branches, some tokens of a chunk.
 #include <ATen/core/Tensor.h>
 #include <cstdint>
 #include <memory>
@@ -83,20 +83,21 @@ class Passes {
         int at_once = 1;   // most chunks that one forward computes
         bool operator==(const Shape&) const = default;
     };
-    // plain: the readable twin, for tests; what a device other than the CPU gets anyway.
+    // plain: the readable forward, for tests; a device other than the CPU always runs it.
     Passes(const Network& network, const Shape& shape, bool plain = false);
     ~Passes();
 
     // A store of pages for this network and size.
     KeyStore key_store() const;
     // The work runs as if all of it went through the layers side by side: in each layer keys and values are put in
-    // the pages first, then everyone attends. A page is written by one of them at most, and computing the work in the
-    // order of the list, one call each, gives the same where nobody sees the page of a later one.
+    // the pages first, then all attend. A page is written by one Work at most, and computing the work in the
+    // order of the list, one call each, gives the same where none sees the page of a later one.
     // Trace, rows of all work one after the other: "tokens_in", "condition", "block_last_out", and of layer 0
     // "qkv_norm", "q", "k", "v", "qx", "core_attn", "cross_attn", "attn_proj", "gate_msa", "gate_mlp", "hs_mid",
     // "mlp_out", "hs_out".
     void forward(std::span<const Work> work, KeyStore& keys, Cancel cancel = {}, const Trace& trace = {});
-    // [tokens, D] float32 with numbers of the precision: the patch embeddings of a chunk, which distances are measured on.
+    // [tokens, D] float32 with numbers of the precision: the patch
+    // embeddings of a chunk, which distances are measured on.
     at::Tensor features(const at::Tensor& x) const;
 
     int64_t frame_tokens() const;

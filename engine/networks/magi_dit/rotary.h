@@ -5,8 +5,8 @@
 
 namespace mc::magi_dit {
 
-// [(frames - first) * rows * columns, 3 * bands] float32 each: those of latent frames [first, frames) of a video, angles
-// of time, row, column.
+// [(frames - first) * rows * columns, 3 * bands] float32 each: those of latent frames [first, frames) of a video,
+// angles of time, row, column.
 struct Rotary {
     at::Tensor cosine, sine;
 };

@@ -131,8 +131,7 @@ T5Encoder::T5Encoder(const Weights& weights, const model::TextEncoderConfig& con
     const int64_t width = config.width, inner = config.heads * config.head;
 
     auto held = [&](const std::string& name, std::vector<int64_t> shape) {
-        at::Tensor t =
-            weights.get(name, shape, precision == Precision::BFLOAT16 ? at::kBFloat16 : at::kFloat);
+        at::Tensor t = weights.get(name, shape, type_of(precision));
         impl_->bytes += static_cast<int64_t>(t.nbytes());
         return t;
     };

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "engine/cancel.h"
-#include "engine/model/config.h"
+#include "engine/networks/t5/config.h"
 #include "engine/networks/weights.h"
 #include "engine/trace.h"
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-#include "engine/networks/t5/t5_files.h"
+#include "engine/model/folder_listing.h"
 #include "engine/model/read_error.h"
+#include "engine/networks/t5/t5_files.h"
 
 namespace mc::model {
 
@@ -104,12 +105,6 @@ bool of_decoder(const std::string& name) {
 TensorRules text_encoder_rules(const TextEncoderConfig& config) {
     return {"text encoder", config.shared_positions ? of_decoder : nullptr, "encoder.embed_tokens.weight",
             "shared.weight"};
-}
-
-std::unique_ptr<Tensors> open_t5_text_encoder(const std::string& folder, TextEncoderConfig& config) {
-    config = read_t5_text_encoder_config(JsonObject::read(folder + "/config.json"));
-    return name_tensors(open_weight_shards(folder), Layout::DIFFUSERS, text_encoder_tensors(config),
-                        text_encoder_rules(config));
 }
 
 } // namespace mc::model

@@ -6,9 +6,9 @@
 #include <string>
 #include <vector>
 
-#include "engine/model/config.h"
 #include "engine/model/json_object.h"
 #include "engine/model/tensors.h"
+#include "engine/networks/t5/config.h"
 
 namespace mc::model {
 
@@ -17,6 +17,8 @@ TextEncoderConfig read_t5_text_encoder_config(const JsonObject& config); // T5 v
 TextEncoderConfig infer_text_encoder_config(const TensorMap& tensors, const std::string& origin);
 std::vector<ExpectedTensor> text_encoder_tensors(const TextEncoderConfig& config);
 TensorRules text_encoder_rules(const TextEncoderConfig& config);
+// UMT5: a folder with config.json and safetensors (Diffusers names), or a .pth file (original names).
+std::unique_ptr<Tensors> open_text_encoder(const std::string& path, TextEncoderConfig& config);
 // T5 v1.1: a folder with config.json and weights, safetensors or the shards that torch.save wrote.
 std::unique_ptr<Tensors> open_t5_text_encoder(const std::string& folder, TextEncoderConfig& config);
 

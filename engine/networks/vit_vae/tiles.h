@@ -16,8 +16,8 @@ struct Axis {
     int64_t length(int64_t i) const { return std::min(tile, size - begin(i)); }
 };
 
-// How results are joined: over `extent` rows and columns a tile passes from its neighbour to itself, and all but the first
-// `stride` of each are cut off.
+// How results are joined: over `extent` rows and columns a tile passes from its neighbour to itself, and all but the
+// first `stride` of each are cut off.
 struct Joint {
     Axis rows, columns; // of the results
     int64_t extent_rows, extent_columns;

@@ -174,8 +174,8 @@ struct VitVae::Impl {
         return {size, tile, static_cast<int64_t>(static_cast<double>(tile) * (1 - overlap))};
     }
 
-    // Peak of a tile of n x h x w tokens, and of what waits for a neighbour (n latent frames of `waiting` latent pixels,
-    // `channels` floats each).
+    // Peak of a tile of n x h x w tokens, and of what waits for a neighbour (n latent frames of `waiting` latent
+    // pixels, `channels` floats each).
     int64_t tile_bytes(int64_t n, int64_t h, int64_t w, int64_t waiting, int64_t channels) const {
         const int64_t D = config.width, tokens = 1 + n * h * w;
         // Rows that live at once in attention, or in the feed-forward; or the pixels around the last convolution, which

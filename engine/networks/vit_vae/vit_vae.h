@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
-// The ViT VAE (docs/algorithms.md#vit-vae): pixels to latents and back, in tiles that know nothing of each other but for
-// the blend in space. A latent frame stands for 4 frames always, a latent pixel for 8 x 8 pixels. In ATen.
+// The ViT VAE (docs/algorithms.md#vit-vae): pixels to latents and back, in tiles that know nothing of each other but
+// for the blend in space. A latent frame stands for 4 frames always, a latent pixel for 8 x 8 pixels. In ATen.
 #include <ATen/core/Tensor.h>
 #include <memory>
 
@@ -18,14 +18,14 @@ struct Tiles {
 
 class VitVae {
   public:
-    // Checks every tensor; throws MC_ERROR_READ for one that is missing or of the wrong shape. Computes in float32; with
-    // BFLOAT16 queries, keys, values and what attention gives are rounded to it, as published.
+    // Checks every tensor; throws MC_ERROR_READ for one that is missing or of the wrong shape. Computes in float32;
+    // with BFLOAT16 queries, keys, values and what attention gives are rounded to it, as published.
     VitVae(const Weights& weights, const model::VitVaeConfig& config,
            Precision precision = Precision::FLOAT32);
     ~VitVae();
-    // video: [3, F, H, W] in [-1, 1], H and W multiples of the patch. Returns [z, frames, h, w] (the posterior's mode, not
-    // scaled). A tile of one frame gives one latent frame, of more what fills whole patches: further frames are dropped.
-    // Cancelling is noticed between layers. Adds what it computed to `flop`.
+    // video: [3, F, H, W] in [-1, 1], H and W multiples of the patch. Returns [z, frames, h, w] (the posterior's mode,
+    // not scaled). A tile of one frame gives one latent frame, of more what fills whole patches: further frames are
+    // dropped. Cancelling is noticed between layers. Adds what it computed to `flop`.
     at::Tensor encode(const at::Tensor& video, const Tiles& tiles, Cancel cancel = {},
                       int64_t* flop = nullptr) const;
     // latents: [z, n, h, w]. Returns [3, 4 n, 8 h, 8 w], not clamped.

@@ -212,8 +212,8 @@ struct Forward {
             l.ffn_out.rows({0, D, f, outs, f > 0}, row_at(worker.a, 0), worker.a.stride(0), n, c, c_stride,
                            after);
         }
-        // The norm of the next layer, in the same pass; that of the head is taken in finish(), where the tokens that were
-        // not computed join.
+        // The norm of the next layer, in the same pass; that of the head is taken in finish(),
+        // where the tokens that were not computed join.
         const bool last = i + 1 == model.layers.size();
         residual_norm(b, c, c_stride, mod.of(i, 5), last ? nullptr : mod.of(i + 1, 1),
                       last ? nullptr : mod.of(i + 1, 0), true, worker.y);

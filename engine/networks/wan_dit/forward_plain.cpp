@@ -75,8 +75,8 @@ struct Plain {
     }
 
     at::Tensor self_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v) const {
-        if (w.shape.attention == model::Attention::FULL) return attended(q, k, v, {});
-        if (w.shape.attention == model::Attention::KV) {
+        if (w.shape.attention == Attention::FULL) return attended(q, k, v, {});
+        if (w.shape.attention == Attention::KV) {
             const int64_t keys = (item.chunk + 1) * w.chunk_tokens;
             return attended(q, k.narrow(0, 0, keys), v.narrow(0, 0, keys), {});
         }

@@ -3,8 +3,8 @@
 // The weights of the transformer as its layers use them. Names in comments: docs/algorithms.md#block.
 #include <vector>
 
-#include "engine/model/config.h"
 #include "engine/networks/linear.h"
+#include "engine/networks/wan_dit/config.h"
 #include "engine/networks/wan_dit/text_context.h"
 #include "engine/networks/wan_dit/transformer.h"
 #include "kernels/attention.h"
@@ -22,13 +22,9 @@ struct Layer {
     Linear ffn_in, ffn_out;
 };
 
-struct Transformer::Impl {
+struct Transformer::Impl : Numerics {
     model::TransformerConfig config;
-    Precision precision;
-    at::Device device = at::kCPU;
-    kernels::Store store; // of activations
     bool in_bytes = false; // the matrices of the layers
-
     HugeArena arena; // of what is packed
     Linear patch;    // [D, 4C]: channel slowest, then row, column of the patch
     Linear text_in, text_out;
@@ -41,9 +37,6 @@ struct Transformer::Impl {
     at::Tensor head_modulation; // [2, D] float32: shift, scale
     Linear head;                // [4C, D]: row, column of the patch slowest, channel fastest
 
-    at::ScalarType type() const { return type_of(store); }
-    // Rounds to the precision's grid: what the references do to activations that they keep in bfloat16.
-    at::Tensor rounded(const at::Tensor& t) const;
     // y = x W^T + b in float32, x rounded to the precision: whole tensors, for few rows and for the plain forward.
     at::Tensor apply(const Linear& linear, const at::Tensor& x, CallCount* count) const;
     // A view of memory that holds keys and values of one layer, as kernels::attention reads them.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
-// Time embeddings (docs/algorithms.md#time-embedding), computed once per timestep: those of a schedule in one go, before
-// the first row.
+// Time embeddings (docs/algorithms.md#time-embedding), computed once per timestep: those of a schedule in one go,
+// before the first row.
 #include <ATen/core/Tensor.h>
 #include <map>
 #include <vector>

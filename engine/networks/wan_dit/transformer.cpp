@@ -9,10 +9,6 @@
 
 namespace mc::transformer {
 
-at::Tensor Transformer::Impl::rounded(const at::Tensor& t) const {
-    return precision == Precision::BFLOAT16 ? t.to(at::kBFloat16).to(at::kFloat) : t;
-}
-
 at::Tensor Transformer::Impl::apply(const Linear& linear, const at::Tensor& x, CallCount* count) const {
     if (count) count->add({Call::GEMM, x.size(0), linear.out(), linear.in(), 0});
     at::Tensor weight = linear.weight();
@@ -40,8 +36,7 @@ static Layer load_layer(const Weights& w, Transformer::Impl& m, int64_t index) {
     };
     // Gains of the q and k norms are rounded with the other weights; norms and modulation stay float32.
     auto gain = [&](const std::string& name) {
-        at::Tensor t = w.get(p + name, {D}, at::kFloat);
-        return precision == Precision::BFLOAT16 ? t.to(at::kBFloat16).to(at::kFloat) : t;
+        return m.rounded(w.get(p + name, {D}, at::kFloat));
     };
     Layer l;
     l.modulation = w.get(p + "scale_shift_table", {1, 6, D}, at::kFloat).view({6, D});
@@ -75,13 +70,11 @@ Transformer::Transformer(const Weights& w, const model::TransformerConfig& c, Pr
     : impl_(std::make_unique<Impl>()) {
     c10::InferenceMode guard;
     Impl& m = *impl_;
+    static_cast<Numerics&>(m) = Numerics(w, precision, store);
     m.config = c;
-    m.precision = precision;
     m.in_bytes = in_bytes;
-    m.device = w.device();
-    m.store = store.value_or(store_for(precision, m.device));
     int64_t D = c.width, patch = c.patch[0] * c.patch[1] * c.patch[2];
-    at::ScalarType type = precision == Precision::BFLOAT16 ? at::kBFloat16 : at::kFloat;
+    const at::ScalarType type = type_of(precision);
 
     const auto rows = m.device.is_cpu() && !Linear::library_is_faster(m.store) ? Linear::Layout::PACKED
                                                                                : Linear::Layout::PLAIN;
@@ -146,8 +139,8 @@ std::shared_ptr<const TextContext> Transformer::text_context(const at::Tensor& e
         throw Error(MC_ERROR_INTERNAL, "Text embeddings do not fit the transformer.");
     CallCount count;
     at::Tensor x = embeds.to(m.device);
-    // A device's attention takes no number for each key, or one in the queries' type that has no digits for a logarithm:
-    // there the padding rows stand one by one, as in the references.
+    // A device's attention takes no number for each key, or one in the queries' type that has no digits for a
+    // logarithm: there the padding rows stand one by one, as in the references.
     const bool fold = m.device.is_cpu();
     if (padding) x = at::cat({x, at::zeros({fold ? 1 : padding, x.size(1)}, x.options())});
     at::Tensor c = m.rounded(m.apply(m.text_in, x, &count)); // [rows + 1 or text_rows, D]

@@ -10,8 +10,9 @@
 #include <vector>
 
 #include "engine/cache/plan.h"
-#include "engine/model/config.h"
+#include "engine/networks/wan_dit/config.h"
 #include "engine/networks/weights.h"
+#include "engine/request/fields.h"
 #include "engine/trace.h"
 #include "kernels/kernels.h"
 
@@ -62,7 +63,7 @@ class Window {
         int frames;        // latent frames
         int height, width; // latent pixels, even
         int chunk;         // latent frames of a chunk; frames % chunk == 0 unless attention is full
-        model::Attention attention;
+        Attention attention;
         int fps;                // 16: row 0 of the fps embedding, anything else: row 1
         int branches = 1;       // guidance branches, each with its own keys, values and residuals
         int chunks_at_once = 1; // KV: most chunks of a branch that one forward computes
@@ -84,8 +85,8 @@ class Window {
     void prepare(const std::vector<int64_t>& timesteps);
 
     // latents: [C, frames, height, width] float32, the same for both branches; timesteps: [frames]; text: of each
-    // branch, for the chunks that name none. The work runs as if one after the other: a chunk sees the keys and values of those before it, in KV as they
-    // were last written. Only frames of chunks in the work are read.
+    // branch, for the chunks that name none. The work runs as if one after the other: a chunk sees the keys and values
+    // of those before it, in KV as they were last written. Only frames of chunks in the work are read.
     // Trace, first work only and only where its plan is every token: "e", "e0", "tokens_in", "rope_angle", "rope_cos",
     // "rope_sin", "block0_self_attn", "block0_cross_attn", "block0_out", "block_last_out".
     void forward(const at::Tensor& latents, const std::vector<int64_t>& timesteps,
@@ -95,9 +96,9 @@ class Window {
     const at::Tensor& velocity(int branch) const;
     // Of work number `index` of the last forward, which asked for motion: for each token
     //     mean |x - x'| / (mean |x'| + 1e-8)
-    // over channels, x its output behind the last layer, x' that at its position one latent frame earlier. The first frame
-    // is compared with the chunk before, as last seen with motion; where there is none `has_previous` is false and the first
-    // frame's values mean nothing.
+    // over channels, x its output behind the last layer, x' that at its position one latent frame earlier. The first
+    // frame is compared with the chunk before, as last seen with motion; where there is none `has_previous` is false
+    // and the first frame's values mean nothing.
     struct Change {
         std::vector<float> tokens;
         bool has_previous = false;

@@ -2,12 +2,13 @@
 #pragma once
 // The files of the transformer: how its config is read and which tensors it has (docs/algorithms.md#tensor-names).
 // Names and shapes are the same in both layouts but for the spelling of the names.
+#include <memory>
 #include <string>
 #include <vector>
 
-#include "engine/model/config.h"
 #include "engine/model/json_object.h"
 #include "engine/model/tensors.h"
+#include "engine/networks/wan_dit/config.h"
 
 namespace mc::model {
 
@@ -21,5 +22,14 @@ TransformerConfig read_transformer_config(const JsonObject& config, const Tensor
 TransformerConfig outline_transformer_config(const JsonObject& config);
 std::vector<ExpectedTensor> transformer_tensors(const TransformerConfig& config);
 TensorRules transformer_rules();
+// A folder with config.json and safetensors, either layout: their headers, of which name_transformer makes the one
+// naming.
+struct TransformerFiles {
+    JsonObject config;
+    WeightFiles weights;
+};
+TransformerFiles open_transformer_files(const std::string& folder);
+std::unique_ptr<Tensors> name_transformer(TransformerFiles& files, TransformerConfig& config);
+std::unique_ptr<Tensors> open_transformer(const std::string& folder, TransformerConfig& config); // both
 
 } // namespace mc::model

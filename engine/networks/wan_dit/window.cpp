@@ -14,7 +14,6 @@
 
 namespace mc::transformer {
 
-using model::Attention;
 
 Window::Impl::Impl(const Transformer::Impl& model, const Shape& shape)
     : model(model), shape(shape), time(model, shape.fps),
@@ -302,12 +301,12 @@ Window::Bytes Window::bytes(const model::TransformerConfig& c, Precision precisi
     const int64_t frame_tokens = (s.height / c.patch[1]) * (s.width / c.patch[2]),
                   tokens = s.frames * frame_tokens;
     const kernels::Store store = store_for(precision, device);
-    const int64_t element = store == kernels::Store::BF16 ? 2 : 4;
+    const int64_t element = element_bytes(store);
     const bool kv = s.attention == Attention::KV;
     const int64_t most = rows_at_once(s, frame_tokens);
     Bytes bytes{};
-    // x, q and where remembered the output; patch embeddings and patches; bookkeeping; rotary tables; velocities, of which
-    // guidance makes copies; a worker's blocks.
+    // x, q and where remembered the output; patch embeddings and patches; bookkeeping; rotary tables; velocities, of
+    // which guidance makes copies; a worker's blocks.
     bytes.workspace = most * 16 + tokens * c.head() / 2 * 3 * 4 +
                       tokens * 4 * c.out_channels * (s.branches + 1) * 4;
     if (device.is_cpu())

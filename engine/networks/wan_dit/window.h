@@ -44,7 +44,7 @@ struct Window::Impl {
     std::vector<at::Tensor> layer_keys, layer_scales;
     at::Tensor open_keys;
     size_t layer_slot(size_t layer) const {
-        if (shape.attention == model::Attention::KV) return layer;
+        if (shape.attention == Attention::KV) return layer;
         return model.device.is_cpu() ? layer % 2 : 0;
     }
     size_t slot_of(size_t layer, int branch) const { return layer_slot(layer) * shape.branches + branch; }

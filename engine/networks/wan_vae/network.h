@@ -6,6 +6,7 @@
 #include <optional>
 #include <vector>
 
+#include "engine/networks/wan_vae/config.h"
 #include "engine/networks/weights.h"
 
 namespace mc::vae {

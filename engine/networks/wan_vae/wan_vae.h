@@ -5,6 +5,7 @@
 #include <ATen/core/Tensor.h>
 #include <memory>
 
+#include "engine/networks/wan_vae/config.h"
 #include "engine/networks/weights.h"
 #include "engine/trace.h"
 

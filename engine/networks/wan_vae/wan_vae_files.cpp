@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include <string_view>
 
-#include "engine/networks/wan_vae/wan_vae_files.h"
+#include "engine/model/folder_listing.h"
 #include "engine/model/read_error.h"
+#include "engine/networks/wan_vae/wan_vae_files.h"
 
 namespace mc::model {
 
@@ -210,6 +211,20 @@ std::vector<ExpectedTensor> vae_tensors(const VaeConfig& config) {
 
 TensorRules vae_rules() {
     return {"VAE"};
+}
+
+std::unique_ptr<Tensors> open_vae(const std::string& path, VaeConfig& config) {
+    const bool single = is_file(path);
+    WeightFiles weights{};
+    if (single) {
+        weights = open_weight_file(path);
+        config = infer_vae_config(weights.tensors, path);
+    } else {
+        config = read_vae_config(JsonObject::read(path + "/config.json"));
+        weights = open_weight_shards(path);
+    }
+    return name_tensors(std::move(weights), single ? Layout::ORIGINAL : Layout::DIFFUSERS,
+                        vae_tensors(config), vae_rules());
 }
 
 } // namespace mc::model

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-// MAGI-1's captions: their ids, and tables of special tokens that are none. What stands in front of a caption is a golden
-// case.
+// MAGI-1's captions: their ids, and tables of special tokens that are none. What stands in front of a caption is a
+// golden case.
 #include <ATen/ATen.h>
 
 #include "engine/error.h"

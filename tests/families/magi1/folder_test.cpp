@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-// A MAGI-1 model as published, with a part that is missing, damaged, or another model's. No Torch, and of weights zeros.
+// A MAGI-1 model as published, with a part that is missing, damaged, or another model's. No Torch, and of weights
+// zeros.
 #include "engine/families/magi1/folder.h"
 
 #include <filesystem>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-// MAGI-1's sampler in its steady state, which no recorded case shows: a chunk enters as another leaves, and its keys go where
-// those of a forgotten chunk were. The same stream without any page being used again must come out.
+// MAGI-1's sampler in its steady state, which no recorded case shows: a chunk enters as another leaves, and its keys go
+// where those of a forgotten chunk were. The same stream without any page being used again must come out.
 #include <ATen/ATen.h>
 #include <c10/core/InferenceMode.h>
 

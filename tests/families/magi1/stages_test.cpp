@@ -42,6 +42,30 @@ TEST(first_seen_from_is_what_is_seen) {
                 }
 }
 
+// By walking through all rows as the sampler does.
+TEST(most_kept_is_what_a_sampler_holds) {
+    for (int window : {1, 2, 4})
+        for (const std::vector<int>& table : std::vector<std::vector<int>>{{5, 4, 3, 2}, {1}, {2, 7}, {}})
+            for (int64_t given : {0, 3})
+                for (bool own : {false, true}) {
+                    const Stages stages{24, window, given, 20, table, 1};
+                    int64_t most = 0, first = stages.first_seen_from(stages.row(0));
+                    for (int64_t c = given; c-- > first;) first = std::min(first, stages.given_sees(c).begin);
+                    for (int64_t r = 0; r < *stages.rows(); r++) {
+                        const Row row = stages.row(r);
+                        if (r) first = std::max(first, stages.first_seen_from(row));
+                        most = std::max(most, (own ? row.end : row.begin) - first);
+                    }
+                    CHECK_EQ(stages.most_kept(own), most);
+                    Stages endless = stages;
+                    endless.chunks.reset();
+                    if (!table.empty()) CHECK_EQ(endless.most_kept(own), most);
+                }
+    CHECK_EQ((Stages{16, 4, 0, 13, {5, 4, 3, 2}, 1}.most_kept(false)), 1);
+    CHECK_EQ((Stages{16, 4, 0, {}, {5, 4, 3, 2}, 1}.most_kept(true)), 5);
+    CHECK_EQ((Stages{16, 4, 0, {}, {1 << 20}, 1}.most_kept(true)), (1 << 20) + 4);
+}
+
 TEST(without_end_rows_go_on) {
     const Stages stages{8, 4, 0, {}, {5, 4, 3, 2}, 1};
     stages.check();

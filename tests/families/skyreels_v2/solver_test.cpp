@@ -17,7 +17,7 @@ constexpr int chunk_frames = 2, chunks = 2, frames = chunk_frames * chunks, rows
 constexpr int tokens = chunk_frames * rows * columns; // of a chunk; a token is 2 x 2 latents
 
 WindowPlan plan_of(int steps, int ar_step = 0) {
-    return plan_window({frames, 0, chunk_frames, ar_step, false, 4.0, 0, model::Attention::KV},
+    return plan_window({frames, 0, chunk_frames, ar_step, false, 4.0, 0, Attention::KV},
                        schedule::time_grid(steps, 3.0));
 }
 

@@ -6,6 +6,7 @@
 
 #include "engine/error.h"
 #include "engine/networks/t5/encoder.h"
+#include "engine/networks/t5/t5_files.h"
 #include "tests/check.h"
 #include "tests/counting_allocator.h"
 #include "tests/golden/case_file.h"

@@ -4,7 +4,7 @@
 #include <ATen/ATen.h>
 #include <c10/core/InferenceMode.h>
 
-#include "engine/model/model_folder.h"
+#include "engine/networks/wan_dit/wan_dit_files.h"
 #include "engine/networks/wan_dit/text_context.h"
 #include "engine/networks/wan_dit/transformer.h"
 #include "engine/processor.h"
@@ -13,7 +13,6 @@
 using namespace mc;
 using cache::Action;
 using cache::Plan;
-using model::Attention;
 using transformer::ChunkWork;
 using transformer::TextContext;
 using transformer::Transformer;

@@ -11,7 +11,7 @@
 #include <random>
 #include <unistd.h>
 
-#include "engine/model/model_folder.h"
+#include "engine/networks/wan_dit/wan_dit_files.h"
 #include "engine/networks/wan_dit/text_context.h"
 #include "engine/networks/wan_dit/transformer.h"
 #include "engine/session/memory.h"
@@ -68,7 +68,7 @@ static void forward_of(PublishedTransformer published, int64_t memory) {
     CHECK_EQ(tensors->all().size(), published.tensors);
     Transformer t(Weights(*tensors, at::kCPU), config, Precision::BFLOAT16);
 
-    Window::Shape shape{2, 4, 6, 1, model::Attention::CAUSAL, 24};
+    Window::Shape shape{2, 4, 6, 1, Attention::CAUSAL, 24};
     at::Generator generator = at::make_generator<at::CPUGeneratorImpl>(7);
     at::Tensor latents = at::randn({16, 2, 4, 6}, generator);
     auto text = t.text_context(at::randn({5, config.text_width}, generator));

@@ -4,7 +4,7 @@
 #include <ATen/ATen.h>
 #include <c10/core/InferenceMode.h>
 
-#include "engine/model/model_folder.h"
+#include "engine/networks/wan_dit/wan_dit_files.h"
 #include "engine/networks/wan_dit/text_context.h"
 #include "engine/networks/wan_dit/transformer.h"
 #include "tests/check.h"
@@ -43,7 +43,7 @@ static double relative(const at::Tensor& a, const at::Tensor& b) {
     return ((a - b).norm() / b.norm()).item<double>();
 }
 
-static void fast_equals_plain(const std::string& path, model::Attention attention, Precision precision,
+static void fast_equals_plain(const std::string& path, Attention attention, Precision precision,
                               double limit) {
     c10::InferenceMode guard;
     auto t = load(path, precision);
@@ -60,13 +60,13 @@ static void fast_equals_plain(const std::string& path, model::Attention attentio
 
 TEST(fast_equals_plain_float32) {
     for (const auto& path : {demo, toy})
-        for (auto attention : {model::Attention::FULL, model::Attention::CAUSAL})
+        for (auto attention : {Attention::FULL, Attention::CAUSAL})
             fast_equals_plain(path, attention, Precision::FLOAT32, 1e-5);
 }
 
 // Both round to bfloat16, at slightly different places: within a few of its units (2^-8) of each other.
 TEST(fast_equals_plain_bfloat16) {
-    for (auto attention : {model::Attention::FULL, model::Attention::CAUSAL})
+    for (auto attention : {Attention::FULL, Attention::CAUSAL})
         fast_equals_plain(demo, attention, Precision::BFLOAT16, 0.02);
 }
 
@@ -74,7 +74,7 @@ TEST(fast_equals_plain_bfloat16) {
 static void bfloat16_is_near_float32(kernels::Store store) {
     c10::InferenceMode guard;
     auto a = load(demo, Precision::FLOAT32), b = load(demo, Precision::BFLOAT16, store);
-    Window::Shape shape{6, 12, 20, 3, model::Attention::CAUSAL, 24};
+    Window::Shape shape{6, 12, 20, 3, Attention::CAUSAL, 24};
     Input in = input_for(*a, shape);
     Window wa(*a, shape), wb(*b, shape);
     auto ta = a->text_context(in.embeds), tb = b->text_context(in.embeds);
@@ -94,7 +94,7 @@ TEST(bfloat16_in_float32_is_near_float32) {
 TEST(a_chunk_does_not_see_later_ones) {
     c10::InferenceMode guard;
     auto t = load(demo, Precision::FLOAT32);
-    for (auto attention : {model::Attention::CAUSAL, model::Attention::FULL}) {
+    for (auto attention : {Attention::CAUSAL, Attention::FULL}) {
         Window::Shape shape{6, 8, 8, 2, attention, 24};
         Input in = input_for(*t, shape);
         auto text = t->text_context(in.embeds);
@@ -105,7 +105,7 @@ TEST(a_chunk_does_not_see_later_ones) {
         double early = distance(before.narrow(1, 0, 4), after.narrow(1, 0, 4));
         double late = distance(before.narrow(1, 4, 2), after.narrow(1, 4, 2));
         CHECK(late > 1e-3);
-        if (attention == model::Attention::CAUSAL)
+        if (attention == Attention::CAUSAL)
             CHECK_EQ(early, 0.0);
         else
             CHECK(early > 1e-4);
@@ -116,7 +116,7 @@ TEST(a_chunk_does_not_see_later_ones) {
 TEST(folded_padding_equals_all_rows) {
     c10::InferenceMode guard;
     auto t = load(demo, Precision::FLOAT32);
-    Window::Shape shape{3, 8, 8, 3, model::Attention::FULL, 24};
+    Window::Shape shape{3, 8, 8, 3, Attention::FULL, 24};
     Input in = input_for(*t, shape);
     auto folded = t->text_context(in.embeds);
     at::Tensor padded = at::zeros({t->config().text_rows, in.embeds.size(1)});
@@ -133,7 +133,7 @@ TEST(folded_padding_equals_all_rows) {
 TEST(same_input_same_bytes) {
     c10::InferenceMode guard;
     auto t = load(demo, Precision::FLOAT32);
-    Window::Shape shape{6, 12, 20, 3, model::Attention::CAUSAL, 24};
+    Window::Shape shape{6, 12, 20, 3, Attention::CAUSAL, 24};
     Input in = input_for(*t, shape);
     auto text = t->text_context(in.embeds);
     Window one(*t, shape), other(*t, shape);
@@ -146,7 +146,7 @@ TEST(same_input_same_bytes) {
 TEST(cancel_stops_between_layers) {
     c10::InferenceMode guard;
     auto t = load(demo, Precision::FLOAT32);
-    Window::Shape shape{3, 8, 8, 3, model::Attention::FULL, 24};
+    Window::Shape shape{3, 8, 8, 3, Attention::FULL, 24};
     Input in = input_for(*t, shape);
     auto text = t->text_context(in.embeds);
     Window window(*t, shape);
@@ -159,7 +159,7 @@ TEST(cancel_stops_between_layers) {
 TEST(flop_follows_the_shapes) {
     c10::InferenceMode guard;
     auto t = load(demo, Precision::FLOAT32);
-    Window::Shape shape{6, 8, 8, 3, model::Attention::FULL, 24};
+    Window::Shape shape{6, 8, 8, 3, Attention::FULL, 24};
     Input in = input_for(*t, shape);
     auto text = t->text_context(in.embeds);
     Window window(*t, shape);

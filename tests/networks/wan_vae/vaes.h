@@ -3,6 +3,7 @@
 // The two VAEs that the tests have: the golden one (base 4, two residual blocks a stage) and the demo model's
 // (base 16, one).
 #include "engine/networks/wan_vae/wan_vae.h"
+#include "engine/networks/wan_vae/wan_vae_files.h"
 
 namespace mc::vae::test {
 

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "engine/cache/settings.h"
+
+#include "engine/cache/policy.h"
+#include "engine/error.h"
+#include "engine/request/field.h"
+
+namespace mc::cache {
+namespace {
+
+template <size_t I = 0>
+Settings first_of(Kind kind) {
+    if constexpr (I < std::variant_size_v<AnyPolicy>) {
+        using S = std::variant_alternative_t<I, AnyPolicy>;
+        return S::KIND == kind ? Settings(S{}) : first_of<I + 1>(kind);
+    } else {
+        throw Error(MC_ERROR_INTERNAL, "A cache of an unknown kind was asked for; please report this.");
+    }
+}
+
+} // namespace
+
+void check(const Settings& settings) {
+    std::visit([](const auto& policy) { check(policy); }, settings.policy);
+}
+
+std::unique_ptr<Policy> make_policy(const Settings& settings) {
+    check(settings);
+    return std::visit([](const auto& policy) { return make(policy); }, settings.policy);
+}
+
+Settings default_settings(Kind kind) {
+    return first_of(kind);
+}
+
+Settings with_request(Settings settings, const CacheFields& request) {
+    std::visit([&](auto& policy) { read(request, policy); }, settings.policy);
+    check(settings);
+    return settings;
+}
+
+const Field* foreign_setting(const CacheFields& request, Kind kind) {
+    Fields values;
+    values.cache = request;
+    for (const Field& field : fields())
+        if (!(field.caches & bit(kind)) && is_set(field, values)) return &field;
+    return nullptr;
+}
+
+void refuse_foreign_setting(const CacheFields& request, Kind kind) {
+    const Field* field = foreign_setting(request, kind);
+    if (!field) return;
+    std::string owners;
+    for (size_t i = 0; i < std::size(CACHE_KINDS); i++)
+        if (field->caches & bit(CACHE_KINDS[i]))
+            owners += (owners.empty() ? "cache=" : " or cache=") + std::string(name_of(CACHE_KINDS[i]));
+    throw Error(MC_ERROR_SETTINGS, std::string(field->name) + " belongs to " + owners + ", not to cache=" +
+                                       name_of(kind) + ": drop it.");
+}
+
+} // namespace mc::cache

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "engine/families/magi1/early_check.h"
+
+#include "engine/families/magi1/memory_plan.h"
+#include "engine/networks/magi_dit/magi_dit_files.h"
+#include "engine/networks/t5/t5_files.h"
+#include "engine/networks/vit_vae/vit_vae_files.h"
+#include "engine/processor.h"
+#include "engine/session/memory.h"
+#include "engine/session/text_encoder.h"
+
+namespace mc::magi1 {
+
+namespace {
+
+using model::magi1::Folder;
+
+struct Early {
+    Folder folder;
+    Settings settings;
+};
+
+// No weight file is opened, nor looked for, before the request is found possible.
+Early look(const std::string& config, const session::Request& request) {
+    const auto [runtime, transformer] = model::magi1::read_configuration(model::JsonObject::read(config));
+    Settings settings = complete(request, {runtime, transformer});
+    return {Folder::open(config), std::move(settings)};
+}
+
+session::MemoryForecast forecast(const Early& early, const session::LoadOptions& options, at::Device device,
+                                 const session::Request& request) {
+    const Folder& folder = early.folder;
+    set_thread_count(session::thread_count(options)); // each takes memory
+    session::MemoryForecast f;
+    f.device = device;
+    f.precision = session::precision_on(device, options);
+    model::VitVaeConfig vae_config;
+    model::TextEncoderConfig text_config;
+    const auto vae_tensors = model::open_vit_vae(folder.places.vae, vae_config);
+    const auto text_tensors = model::open_t5_text_encoder(folder.places.text_encoder, text_config);
+    const auto weights = weight_bytes(*model::open_magi_dit(folder.places.weights, folder.transformer),
+                                      *vae_tensors, *text_tensors, f.precision);
+    const vit_vae::VitVae vae(Weights(*vae_tensors, at::kMeta), vae_config, f.precision);
+    f.free = session::free_memory(device);
+    f.text_on_demand = session::TextEncoder::on_demand(weights.text_encoder);
+    f.text_device = text_device(weights, device, f.free);
+    const Planned planned{{folder.runtime, folder.transformer},
+                          folder.text_encoder,
+                          vae,
+                          f.precision,
+                          device,
+                          f.text_device,
+                          f.text_on_demand ? weights.text_encoder : 0};
+    const MemoryPlan plan = plan_memory(early.settings, planned);
+    f.transformer = weights.transformer, f.text_encoder = weights.text_encoder, f.vae_weights = weights.vae;
+    f.keys_values = plan.keys_values, f.cache = plan.cache, f.activations = plan.activations;
+    f.vae = plan.vae, f.text = plan.text;
+    f.total = f.weights() + plan.total();
+    if (f.total > f.free) f.would_fit = what_fits(request, planned, f.free - f.weights());
+    return f;
+}
+
+} // namespace
+
+session::MemoryForecast forecast_memory(const std::string& config, const session::LoadOptions& options,
+                                        const session::Request& request) {
+    const at::Device device = session::choose_device(options, {});
+    return forecast(look(config, request), options, device, request);
+}
+
+void check_early(const std::string& config, const session::LoadOptions& options,
+                 const session::Request& request) {
+    // Whether auto takes a GPU, and why not, is found out and told once, when the model is opened.
+    const bool open = options.opened || options.device != "auto" || !session::has_driver(options.cuda);
+    const at::Device device = open ? session::choose_device(options, options.log) : at::kCPU;
+    const Early early = look(config, request);
+    if (!open) return;
+    const session::MemoryForecast f = forecast(early, options, device, request);
+    session::check_weights_fit(f.weights(), f.precision, device);
+    session::check_memory(
+        f.total, "The model with this request", [&](int64_t) { return f.would_fit; }, device);
+}
+
+} // namespace mc::magi1

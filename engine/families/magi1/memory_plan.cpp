@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "engine/families/magi1/memory_plan.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "engine/error.h"
+#include "engine/networks/t5/encoder.h"
+#include "engine/session/text_encoder.h"
+
+namespace mc::magi1 {
+
+using transformer::KeyStore;
+
+WeightBytes weight_bytes(const model::Tensors& transformer, const model::Tensors& vae,
+                         const model::Tensors& text, Precision precision) {
+    const auto numbers = [](const model::Tensors& tensors) {
+        int64_t sum = 0;
+        for (const auto& [name, view] : tensors.all())
+            sum += static_cast<int64_t>(view.bytes / size_of(view.dtype));
+        return sum;
+    };
+    return {numbers(transformer) * (precision == Precision::FLOAT32 ? 4 : 2),
+            session::TextEncoder::weight_bytes(text, Precision::FLOAT32), numbers(vae) * 4};
+}
+
+at::Device text_device(const WeightBytes& weights, at::Device device, int64_t free) {
+    return !device.is_cpu() && weights.total() > free / 2 ? at::Device(at::kCPU) : device;
+}
+
+vit_vae::Tiles tiles_of(const model::magi1::Runtime& runtime) {
+    vit_vae::Tiles tiles;
+    tiles.frames = std::max(1, runtime.frame_rate / 2 / LATENT) * LATENT; // whole latent frames
+    return tiles;
+}
+
+MemoryPlan plan_memory(const Settings& settings, const Planned& model) {
+    const model::MagiDitConfig& c = model.facts.transformer;
+    const SamplerSettings& s = settings.sampler;
+    const magi_dit::Passes::Shape shape{CHUNK, settings.height / 8, settings.width / 8, Sampler::at_once(s)};
+    const KeyStore::Shape page = magi_dit::Passes::page_shape(c, shape);
+    const kernels::Store store = transformer::store_for(model.precision, model.device);
+    const bool cached = s.cache.kind() != cache::Kind::NONE;
+    const int64_t window = s.stages.window,
+                  latents = c.latent_channels() * CHUNK * shape.height * shape.width * 4;
+
+    MemoryPlan plan;
+    int64_t lasting = s.stages.most_kept(cached);
+    if (s.compression)
+        lasting = std::min<int64_t>(lasting, 2 * s.compression->pages); // old and new for a moment
+    const int64_t passing = (cached ? 0 : window) + (s.copy_above ? 1 : 0) + (s.guides.empty() ? 0 : 1);
+    plan.keys_values = lasting * KeyStore::bytes_of_page(page, store) +
+                       passing * KeyStore::bytes_of_page(page, store, KeyStore::Lasting::FORWARD);
+    // Patch embeddings of two rows, and what was added last.
+    if (cached) plan.cache = window * (2 * page.tokens * c.width * 4 + latents);
+    const int64_t branches = s.guides.empty() ? 1 : 3;
+    plan.activations =
+        magi_dit::Passes::bytes(c, model.precision, shape) + (4 + branches) * (window + 2) * latents;
+    plan.vae = model.vae.decode_bytes(CHUNK, shape.height, shape.width, tiles_of(model.facts.runtime));
+    if (settings.given)
+        plan.vae = std::max(
+            plan.vae,
+            model.vae.encode_bytes(settings.given, shape.height, shape.width, tiles_of(model.facts.runtime)) +
+                int64_t(settings.given) * LATENT * 3 * settings.height * settings.width * 4);
+    if (model.text_device == model.device)
+        plan.text = model.text_on_demand +
+                    text::T5Encoder::encode_bytes(model.text, Precision::FLOAT32, model.device, c.text_rows);
+    return plan;
+}
+
+std::string what_fits(const session::Request& request, const Planned& model, int64_t free) {
+    const Settings s = complete(request, model.facts);
+    constexpr int SIDE = 16;
+    const auto smaller = [&](int rows) {
+        session::Request r = request;
+        r.height = rows * SIDE;
+        r.width = std::max(2, static_cast<int>(std::lround(double(s.width) * rows / s.height))) * SIDE;
+        return r;
+    };
+    const auto fits = [&](int rows) {
+        try {
+            return plan_memory(complete(smaller(rows), model.facts), model).total() <= free;
+        } catch (const Error& e) {
+            if (e.status == MC_CANCELLED) throw;
+            return false; // such a request would be refused for another reason
+        }
+    };
+    for (int rows = s.height / SIDE - 1; rows >= 2; rows--)
+        if (fits(rows)) {
+            const session::Request r = smaller(rows);
+            return "width=" + std::to_string(*r.width) + " height=" + std::to_string(*r.height) +
+                   " would fit.";
+        }
+    return "no smaller picture of this model would fit: use a smaller model.";
+}
+
+} // namespace mc::magi1

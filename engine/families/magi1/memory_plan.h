@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#pragma once
+// What a request takes of memory, known from JSON files and the headers of weight files.
+#include <string>
+
+#include "engine/families/magi1/settings.h"
+#include "engine/networks/vit_vae/vit_vae.h"
+#include "engine/session/loading.h"
+
+namespace mc::magi1 {
+
+struct WeightBytes {
+    int64_t transformer = 0, text_encoder = 0, vae = 0; // held in memory
+    int64_t total() const { return transformer + text_encoder + vae; }
+};
+WeightBytes weight_bytes(const model::Tensors& transformer, const model::Tensors& vae, const model::Tensors& text,
+                         Precision precision);
+
+// What does not depend on the request.
+struct Planned {
+    ModelFacts facts;
+    const model::TextEncoderConfig& text;
+    const vit_vae::VitVae& vae; // may be without numbers (on the device "meta")
+    Precision precision;
+    at::Device device, text_device; // of all, and of the text encoder
+    int64_t text_on_demand = 0;     // bytes of its weights where they are held only while a text is encoded
+};
+// To the CPU where the weights would leave a device less than half of what is free for videos.
+at::Device text_device(const WeightBytes& weights, at::Device device, int64_t free);
+
+struct MemoryPlan {
+    int64_t keys_values = 0, cache = 0, activations = 0, vae = 0; // while frames are sampled and decoded
+    // While the caption is encoded, before all that, with weights that are held for it alone; 0 where that is on
+    // another device.
+    int64_t text = 0;
+    int64_t total() const { return std::max(text, keys_values + cache + activations + vae); }
+};
+MemoryPlan plan_memory(const Settings& settings, const Planned& model);
+
+// How the VAE cuts a video: of the model's own frame rate, whatever the caps are.
+vit_vae::Tiles tiles_of(const model::magi1::Runtime& runtime);
+
+// "width=416 height=240 would fit.", the largest picture of about the same shape; where none does, what then helps.
+std::string what_fits(const session::Request& request, const Planned& model, int64_t free);
+
+} // namespace mc::magi1

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "tools/bench/arguments.h"
+
+#include <charconv>
+
+#include "engine/error.h"
+#include "engine/request/field.h"
+
+namespace mc::bench {
+
+int whole_number(const std::string& text) {
+    int value = 0;
+    const auto [end, fault] = std::from_chars(text.data(), text.data() + text.size(), value);
+    if (fault != std::errc() || end != text.data() + text.size())
+        throw Error(MC_ERROR_SETTINGS, "\"" + text + "\" is not a whole number.");
+    return value;
+}
+
+static Precision precision_of(const std::string& text) {
+    if (text != "float32" && text != "bfloat16")
+        throw Error(MC_ERROR_SETTINGS, "--dtype is \"" + text + "\" but must be float32 or bfloat16.");
+    return text == "float32" ? Precision::FLOAT32 : Precision::BFLOAT16;
+}
+
+void read_arguments(int argc, char** argv, Arguments& to, const Options& own, bool settings) {
+    to.options.device = "cpu";
+    for (int i = 1; i < argc; i++) {
+        const std::string name = argv[i];
+        if (!name.starts_with("--")) {
+            to.model = name;
+            continue;
+        }
+        if (++i == argc) throw Error(MC_ERROR_SETTINGS, name + " lacks its value.");
+        const std::string value = argv[i];
+        if (const auto option = own.find(name); option != own.end())
+            option->second(value);
+        else if (name == "--dtype")
+            to.options.precision = precision_of(value);
+        else if (name == "--threads")
+            to.options.threads = whole_number(value);
+        else if (settings)
+            set(to.request, name.substr(2), value);
+        else
+            throw Error(MC_ERROR_SETTINGS, "Unknown argument " + name + ".");
+    }
+}
+
+void set(session::Request& request, const std::string& key, const std::string& value) {
+    const std::string name = key == "frames" ? "num-frames" : key;
+    set_from_text(request, find_field(name) ? name : "cache-" + name, value);
+}
+
+} // namespace mc::bench
