@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
-// What a kind of device brings of this program's kernels. Each is asked of the device in the calling thread's current stream,
-// takes addresses of the device, and throws what the device's library throws.
+// What a kind of device brings of this program's kernels. Each is asked of the device in the calling thread's current
+// stream, takes addresses of the device, and throws what the device's library throws.
 #include "kernels/rows/rows.h"
 
 namespace mc::kernels {

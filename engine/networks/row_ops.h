@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
-// What lies between the products of a transformer on a device: operations on rows of activations, one after the other in
-// memory, in the type in which they are stored (float32 or bfloat16). By the kernels of kernels/rows where the device has
-// them (engine/device_kernels.h) and rows suit them; else in ATen's operators, which run on any device.
+// What lies between the products of a transformer on a device: operations on rows of activations, one after the other
+// in memory, in the type in which they are stored (float32 or bfloat16). By the kernels of kernels/rows where the
+// device has them (engine/device_kernels.h) and rows suit them; else in ATen's operators, which run on any device.
 #include <ATen/core/Tensor.h>
 
 #include "kernels/rows/rows.h"
@@ -30,8 +30,8 @@ class RowOps {
     };
     void residual_norm(const Norm& a) const;
 
-    // The product of queries, keys and values, [rows, 3 D], to where attention reads them: q and k through an RMS norm over
-    // all heads and rotary position embedding, v as it is.
+    // The product of queries, keys and values, [rows, 3 D], to where attention reads them: q and k through an RMS norm
+    // over all heads and rotary position embedding, v as it is.
     struct Projection {
         at::Tensor qkv;
         at::Tensor gain_q, gain_k; // [D] float32

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
 // The operations of kernels/rows on the device, a warp a row. All pointers are device pointers; the call enqueues on
-// `stream` and does not wait. Returns cudaGetLastError() of the launch; cudaErrorInvalidValue: rows wider than MOST_WIDTH.
+// `stream` and does not wait. Returns cudaGetLastError() of the launch; cudaErrorInvalidValue: rows wider than
+// MOST_WIDTH.
 //
 // Compiled, but not yet run on a GPU: tests run this source on the CPU, thread by thread.
 #include "kernels/cuda/launch.h"

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
 // How a row is read, held and written. The arithmetic of a row is a template over the type in memory and over who works
-// on it: one thread alone (One, here), or the 32 of a warp (kernels/cuda/row_kernels.cu), each on eight neighbouring elements
-// at a time.
+// on it: one thread alone (One, here), or the 32 of a warp (kernels/cuda/row_kernels.cu), each on eight neighbouring
+// elements at a time.
 #include <cmath>
 #include <cstring>
 

@@ -34,8 +34,8 @@ struct Counts {
 };
 extern Counts counts;
 
-// Bytes that what is neither a product of matrices nor attention has read and written, by its name, since the last call. A
-// tensor counts as often as an operator reads or writes it, whatever a cache would spare.
+// Bytes that what is neither a product of matrices nor attention has read and written, by its name, since the last
+// call. A tensor counts as often as an operator reads or writes it, whatever a cache would spare.
 std::map<std::string, int64_t> take_bytes();
 
 // Without them the device has ATen's operators alone, as one has that brings no kernels of its own.

@@ -5,7 +5,7 @@
 #include <ATen/Parallel.h>
 #include <c10/core/InferenceMode.h>
 
-#include "engine/model/model_folder.h"
+#include "engine/networks/wan_dit/wan_dit_files.h"
 #include "engine/networks/wan_dit/text_context.h"
 #include "engine/networks/wan_dit/transformer.h"
 #include "tests/check.h"
@@ -14,7 +14,6 @@
 using namespace mc;
 using cache::Action;
 using cache::Plan;
-using model::Attention;
 using transformer::ChunkWork;
 using transformer::TextContext;
 using transformer::Transformer;
@@ -30,10 +29,12 @@ struct Model {
     at::Generator generator = at::make_generator<at::CPUGeneratorImpl>(3);
     std::vector<const TextContext*> text;
 
-    explicit Model(Precision precision, bool in_bytes = false) {
+    at::Device device;
+
+    explicit Model(Precision precision, bool in_bytes = false, at::Device on = fake::device()) : device(on) {
         model::TransformerConfig config;
         auto tensors = model::open_transformer(demo, config);
-        t = std::make_unique<Transformer>(Weights(*tensors, fake::device()), config, precision, std::nullopt,
+        t = std::make_unique<Transformer>(Weights(*tensors, device), config, precision, std::nullopt,
                                           in_bytes);
         auto context = [&](int64_t n) {
             return t->text_context(at::randn({n, config.text_width}, generator));
@@ -175,14 +176,15 @@ TEST(whole_windows_equal_plain) {
     }
 }
 
-// What eight bits cost: weights, keys and values, both; against float32, through rows that look at what was kept. The same
-// from ATen's operators.
+// What eight bits cost: weights, keys and values, both; against float32, through rows that look at what was kept. The
+// same from ATen's operators.
 TEST(eight_bits) {
     c10::InferenceMode guard;
     const Window::Shape whole = shape_of(Attention::KV);
     Window::Shape bytes = whole;
     bytes.keys_in_bytes = true;
-    const Model exact(Precision::FLOAT32), rounded(Precision::BFLOAT16), coded(Precision::BFLOAT16, true);
+    const Model exact(Precision::FLOAT32), rounded(Precision::BFLOAT16), coded(Precision::BFLOAT16, true),
+        on_cpu(Precision::FLOAT32, true, at::kCPU);
     CHECK(double(coded.t->bytes()) / double(rounded.t->bytes()) <
           0.75); // the demo model is small outside of its layers too
     CHECK(
@@ -199,29 +201,32 @@ TEST(eight_bits) {
                 {"weights in bytes", coded, whole, true},
                 {"keys and values in bytes", rounded, bytes, true},
                 {"both", coded, bytes, true},
-                {"both, in ATen", coded, bytes, false}};
-    at::Tensor want, both;
+                {"both, in ATen", coded, bytes, false},
+                {"weights in bytes, else float32, on the CPU", on_cpu, whole, true}};
+    at::Tensor want, both, as_bfloat16;
     double before = 0;
     for (const auto& way : ways) {
         fake::use_kernels(way.kernels);
         Window window(*way.model.t, way.shape);
         at::Tensor x = at::randn({16, whole.frames, whole.height, whole.width},
                                  at::make_generator<at::CPUGeneratorImpl>(5))
-                           .to(fake::device());
+                           .to(way.model.device);
         const History history = history_of(way.model, cache::Reuse::REPEAT);
         std::vector<at::Tensor> made;
         for (size_t row = 0; row < 4; row++) {
             x = x * 0.97 + 0.1;
             window.forward(x, {300, 300, 620, 620, 999, 999}, way.model.text, history.rows[row]);
-            for (int b = 0; b < 2; b++) made.push_back(window.velocity(b).cpu());
+            for (int b = 0; b < 2; b++) made.push_back(window.velocity(b).cpu().clone());
         }
         const at::Tensor all = at::stack(made);
         if (!want.defined()) want = all;
         const double off = relative(all, want);
         std::printf("     %s: %.4f from float32\n", way.name, off);
         CHECK(off < 0.1);
-        if (way.shape.keys_in_bytes || &way.model == &coded) CHECK(off > before);
-        if (&way.model == &rounded && !way.shape.keys_in_bytes) before = off;
+        CHECK((off == 0) == (&way.model == &exact));
+        if (way.shape.keys_in_bytes) CHECK(off < 2 * before && !all.equal(as_bfloat16));
+        if (&way.model == &coded) CHECK(off > before && off < 2 * before);
+        if (&way.model == &rounded && !way.shape.keys_in_bytes) before = off, as_bfloat16 = all;
         if (std::string(way.name) == "both") both = all;
         if (!way.kernels) CHECK_NEAR(relative(all, both), 0, 0.03);
     }

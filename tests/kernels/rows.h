@@ -14,7 +14,8 @@ struct RowSizes {
     Store store;
     size_t rows, width, gap;
 };
-// Rows that fill a block and such that do not; widths of one lane, of published models and beside what a warp takes at once.
+// Rows that fill a block and such that do not; widths of one lane, of published models and beside what a warp takes at
+// once.
 inline void each_size(const std::function<void(const RowSizes&, Random&)>& body, size_t most_width) {
     for (Store store : {Store::F32, Store::BF16})
         for (size_t width : {8, 32, 192, 256, 264, 1536, 2048, 5120})

@@ -1,8 +1,7 @@
-// SPDX-License-Identifier: LGPL-2.1-or-later
-// The forward as it runs on devices: the tokens of all chunks and branches in the work are the rows of one matrix, which
-// goes through the layers as a whole. Products and attention are ATen's, what lies between them is RowOps'. Everything
-// that the host knows of the work goes over in one upload; nothing waits but for motion, at the end. Its plain version is
-// forward_plain.cpp.
+// SPDX-License-Identifier: LGPL-2.1-or-later The forward as it runs on devices: the tokens of all chunks and branches
+// in the work are the rows of one matrix, which goes through the layers as a whole. Products and attention are ATen's,
+// what lies between them is RowOps'. Everything that the host knows of the work goes over in one upload; nothing waits
+// but for motion, at the end. Its plain version is forward_plain.cpp.
 #include <ATen/ATen.h>
 #include <algorithm>
 
@@ -98,8 +97,8 @@ struct Forward {
         return product(m.patch, patches.size() == 1 ? patches[0] : at::cat(patches));
     }
 
-    // Rows that attend to the same keys stand together. Both branches of a chunk, where they have as many rows, are a batch.
-    // q: [rows, D]. [rows, D]
+    // Rows that attend to the same keys stand together. Both branches of a chunk, where they have as many rows, are a
+    // batch. q: [rows, D]. [rows, D]
     at::Tensor self_attention(const at::Tensor& q, const at::Tensor& keys_values) const {
         std::vector<std::pair<int64_t, at::Tensor>> pieces; // first row; [rows, D]
         std::vector<bool> done(pass.spans.size(), false);
@@ -164,8 +163,8 @@ struct Forward {
         return pieces.size() == 1 ? pieces[0] : at::cat(pieces);
     }
 
-    // Keys and values of a layer as attention reads them, [slots, D]: those that are kept in bytes as far as somebody looks at
-    // them. What this forward makes itself comes on top.
+    // Keys and values of a layer as attention reads them, [slots, D]: those that are kept in bytes as far as somebody
+    // looks at them. What this forward makes itself comes on top.
     at::Tensor open_keys(size_t layer) const {
         const size_t at = w.layer_slot(layer);
         if (!w.shape.keys_in_bytes) return w.layer_keys[at];
@@ -212,8 +211,8 @@ struct Forward {
         }
         delta = product(l.ffn_out, hidden);
         hidden.reset();
-        // The norm of the next layer, in the same pass; that of the head is taken where the tokens that were not computed
-        // join.
+        // The norm of the next layer, in the same pass; that of the head is taken where the tokens that were not
+        // computed join.
         const bool last = i + 1 == m.layers.size();
         ops.residual_norm({x, delta, mod(i, 5), last ? at::Tensor() : mod(i + 1, 1),
                            last ? at::Tensor() : mod(i + 1, 0), 1, group, last ? at::Tensor() : y});

@@ -24,8 +24,8 @@ class CallCount;
 class Transformer {
   public:
     // Checks every tensor; throws MC_ERROR_READ for one that is missing or of the wrong shape.
-    // store: how activations lie in memory; unset: what this processor computes fastest (linear.h). in_bytes: the matrices
-    // of the layers are kept in eight bits.
+    // store: how activations lie in memory; unset: what this processor computes fastest (linear.h). in_bytes: the
+    // matrices of the layers are kept in eight bits.
     Transformer(const Weights& weights, const model::TransformerConfig& config, Precision precision,
                 std::optional<kernels::Store> store = {}, bool in_bytes = false);
     ~Transformer();
@@ -69,7 +69,7 @@ class Window {
         int chunks_at_once = 1; // KV: most chunks of a branch that one forward computes
         bool remembers = false; // with memory for residuals
         cache::Reuse reuse = cache::Reuse::REPEAT;
-        bool keys_in_bytes = false; // KV, on devices: keys and values in eight bits, with a scale for each token and head
+        bool keys_in_bytes = false; // KV, on devices: keys and values in eight bits, a scale for each token and head
         bool operator==(const Shape&) const = default;
     };
     // Throws MC_ERROR_SETTINGS when the model has no positions for so many latent frames, rows or columns of tokens.

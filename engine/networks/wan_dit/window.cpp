@@ -282,9 +282,9 @@ std::pair<at::Tensor, at::Tensor> Window::keys_values(int branch, int64_t layer)
     return {k, v};
 }
 
-// forward_device beside what all forwards hold: x and y with queries, keys, values and those that are stored, or with the
-// FFN's rows and what comes out; embeddings; modulation; and where a device has no row kernels ATen's float32 tensors of some
-// rows.
+// forward_device beside what all forwards hold: x and y with queries, keys, values and those that are stored, or with
+// the FFN's rows and what comes out; embeddings; modulation; and where a device has no row kernels ATen's float32
+// tensors of some rows.
 static int64_t device_workspace(const model::TransformerConfig& c, const Window::Shape& s, int64_t rows,
                                 int64_t embedded, int64_t element) {
     const int64_t activations = std::max(6 * c.width, 3 * c.width + c.ffn) * rows + embedded * c.width,

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
-// Inside of transformer::Window: what is sized by the window, shared by the forwards of the CPU, of devices and the plain one.
+// Inside of transformer::Window: what is sized by the window, shared by the forwards of the CPU, of devices and the
+// plain one.
 #include <span>
 #include <utility>
 
@@ -35,12 +36,12 @@ struct Window::Impl {
     std::vector<Memory> memory;
     Memory& memory_of(const ChunkWork& w) { return memory[w.branch * chunks + w.chunk]; }
 
-    // Keys and values: of every layer and branch for KV; else of a layer alone, on the CPU in two halves that layers take in
-    // turn, so that the next layer's may be written while this one's are still read.
+    // Keys and values: of every layer and branch for KV; else of a layer alone, on the CPU in two halves that layers
+    // take in turn, so that the next layer's may be written while this one's are still read.
     std::vector<at::Tensor> keys_values;  // fast: bytes of kernels::KeyValues
     std::vector<at::Tensor> keys, values; // plain: [tokens, D] type of the store
-    // Devices: [branches (keys, values) tokens, D], of which those are parts. In bytes: codes, their scales [., heads], and
-    // the numbers of the layer that is at work.
+    // Devices: [branches (keys, values) tokens, D], of which those are parts. In bytes: codes, their scales [., heads],
+    // and the numbers of the layer that is at work.
     std::vector<at::Tensor> layer_keys, layer_scales;
     at::Tensor open_keys;
     size_t layer_slot(size_t layer) const {
