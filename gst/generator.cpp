@@ -589,6 +589,12 @@ Generator::Work Generator::work() const {
     return work;
 }
 
+std::optional<Fault> Generator::prepare(McPixelFormat format) const {
+    McError error;
+    if (engine_->frames_prepare(current_, format, &error)) return {};
+    return fault_of(error.status, error.message, error.detail);
+}
+
 void Generator::write(McPixelFormat format, uint8_t* const planes[3], const int strides[3]) const {
     engine_->frames_write(current_, position_, format, planes, strides);
 }

@@ -101,6 +101,7 @@ class Generator {
     };
     Work work() const;
     const Job& job() const { return job_; }
+    std::optional<Fault> prepare(McPixelFormat format) const; // to write frames of its chunk: what a device fails at
     void write(McPixelFormat format, uint8_t* const planes[3], const int strides[3]) const;
     void advance();
 

@@ -287,15 +287,31 @@ int64_t mc_frames_first(const McFrames* frames) {
     return frames->frames.first;
 }
 
+static mc::session::Pictures::Format format_of(McPixelFormat format) {
+    using Format = mc::session::Pictures::Format;
+    return format == MC_I420 ? Format::I420 : format == MC_NV12 ? Format::NV12 : Format::RGB;
+}
+
+void mc_session_on_reading(McSession* session, McProgress progress, void* user) {
+    session->session->on_reading({});
+    if (progress) session->session->on_reading([=](double share) { progress(user, share, "text encoder"); });
+}
+
+int mc_frames_prepare(const McFrames* f, McPixelFormat format, McError* error) {
+    return guarded(error, [&] {
+        f->pictures.prepare(format_of(format));
+        return 1;
+    });
+}
+
 void mc_frames_write(const McFrames* f, int index, McPixelFormat format, uint8_t* const planes[3],
                      const int strides[3]) {
-    using Format = mc::session::Pictures::Format;
-    const Format as = format == MC_I420 ? Format::I420 : format == MC_NV12 ? Format::NV12 : Format::RGB;
+    const auto as = format_of(format);
     size_t s[3] = {};
     for (int p = 0, n = format == MC_RGB ? 1 : format == MC_NV12 ? 2 : 3; p < n; p++) s[p] = strides[p];
     try {
         f->pictures.write(index, as, planes, s);
-    } catch (const std::exception&) { // a device that is lost, as mc_session_next will tell
+    } catch (const std::exception&) { // as mc_frames_prepare tells
         f->pictures.write_black(as, planes, s);
     }
 }

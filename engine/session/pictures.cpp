@@ -8,6 +8,7 @@
 
 #include "engine/device.h"
 #include "engine/device_kernels.h"
+#include "engine/session/device_errors.h"
 
 namespace mc::session {
 
@@ -32,8 +33,8 @@ kernels::Picture Pictures::picture(const at::Tensor& pixels, int64_t index) cons
 }
 
 // In a stream of its own: the session's has the next chunk's work in it by now.
-at::Tensor Pictures::converted(Format format) const {
-    if (const auto found = bytes_.find(format); found != bytes_.end()) return found->second;
+void Pictures::convert(Format format) const {
+    if (bytes_.count(format)) return;
     const kernels::Launchers& launch = *device_kernels(pixels_.device().type());
     const c10::OptionalDeviceGuard on_device(pixels_.device());
     const InStream in_stream(new_stream(pixels_.device()));
@@ -49,16 +50,29 @@ at::Tensor Pictures::converted(Format format) const {
             to.planes[n] = at, to.strides[n++] = p.bytes, at += p.bytes * p.rows;
         launch.picture(to);
     }
-    return bytes_[format] = there.to(at::kCPU);
+    bytes_[format] = there.to(at::kCPU);
+}
+
+void Pictures::prepare(Format format) const {
+    if (pixels_.is_cpu()) return;
+    const c10::InferenceMode inference;
+    const std::lock_guard lock(mutex_);
+    with_memory_told(pixels_.device(), "Writing frames", pixels_.numel(), "ask for a smaller picture.", [&] {
+        if (device_kernels(pixels_.device().type()))
+            convert(format);
+        else if (!host_.defined())
+            host_ = pixels_.cpu();
+    });
 }
 
 void Pictures::write(int64_t index, Format format, uint8_t* const planes[3], const size_t strides[3]) const {
     const c10::InferenceMode inference;
+    prepare(format);
     at::Tensor pixels = pixels_;
     if (!pixels.is_cpu()) {
         std::unique_lock lock(mutex_);
-        if (device_kernels(pixels.device().type())) {
-            const at::Tensor bytes = converted(format);
+        if (const auto found = bytes_.find(format); found != bytes_.end()) {
+            const at::Tensor bytes = found->second;
             lock.unlock();
             const uint8_t* from = bytes.const_data_ptr<uint8_t>() + index * bytes.stride(0);
             size_t n = 0;
@@ -69,7 +83,6 @@ void Pictures::write(int64_t index, Format format, uint8_t* const planes[3], con
             }
             return;
         }
-        if (!host_.defined()) host_ = pixels.cpu();
         pixels = host_;
     }
     const kernels::Picture from = picture(pixels, index);

@@ -1,6 +1,5 @@
-// SPDX-License-Identifier: LGPL-2.1-or-later
-// Frames that stay on a device until they are written: the same bytes as from the CPU, converted over there for all frames of
-// a chunk at once, by whatever thread asks.
+// SPDX-License-Identifier: LGPL-2.1-or-later Frames that stay on a device until they are written: the same bytes as
+// from the CPU, converted over there for all frames of a chunk at once, by whatever thread asks.
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 #include <c10/core/InferenceMode.h>
@@ -70,15 +69,19 @@ TEST(any_thread_writes) {
 TEST(a_lost_device_leaves_black) {
     const Pictures there(pixels().to(fake::device())), black(at::full({3, FRAMES, HEIGHT, WIDTH}, -1.f));
     fake::fail(fake::Failure::LOST, 0);
-    bool thrown = false;
-    try {
-        bytes_of(there, 0, Format::I420);
-    } catch (const c10::Error&) {
-        thrown = true;
-    }
-    CHECK(thrown);
+    CHECK_ERROR(there.prepare(Format::I420), MC_ERROR_DEVICE, "failed in the middle of its work");
+    CHECK_ERROR(bytes_of(there, 0, Format::I420), MC_ERROR_DEVICE, "failed in the middle of its work");
     for (Format format : {Format::I420, Format::NV12, Format::RGB})
         CHECK(bytes_of(there, 0, format, true) == bytes_of(black, 0, format));
+    fake::fail(fake::Failure::NONE, 0);
+}
+
+// What was prepared needs the device no more.
+TEST(what_is_prepared_survives_the_device) {
+    const Pictures here(pixels()), there(pixels().to(fake::device()));
+    there.prepare(Format::NV12);
+    fake::fail(fake::Failure::LOST, 0);
+    CHECK(bytes_of(there, 1, Format::NV12) == bytes_of(here, 1, Format::NV12));
     fake::fail(fake::Failure::NONE, 0);
 }
 
