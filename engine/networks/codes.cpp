@@ -2,6 +2,7 @@
 #include "engine/networks/codes.h"
 
 #include <ATen/ATen.h>
+#include <algorithm>
 
 #include "engine/device_kernels.h"
 
@@ -12,6 +13,7 @@ namespace rows = kernels::rows;
 namespace {
 
 constexpr size_t MOST_GROUP = 256; // that a kernel quantizes
+constexpr int64_t ROWS_AT_ONCE = 1024; // of which ATen makes float32 tensors on the way
 
 rows::Codes codes_of(const at::Tensor& rows, const at::Tensor& code, const at::Tensor& scale,
                      const at::Tensor& slot) {
@@ -37,12 +39,19 @@ void quantize(const at::Tensor& rows, const at::Tensor& code, const at::Tensor& 
     const rows::Codes k = codes_of(rows, code, scale, slot);
     const rows::Launchers* launch = kernels_for(k, rows.device());
     if (launch && k.group <= MOST_GROUP) return launch->quantize(k);
+    if (!slot.defined() && rows.size(0) > ROWS_AT_ONCE) {
+        for (int64_t r = 0; r < rows.size(0); r += ROWS_AT_ONCE) {
+            const int64_t n = std::min(ROWS_AT_ONCE, rows.size(0) - r);
+            quantize(rows.narrow(0, r, n), code.narrow(0, r, n), scale.narrow(0, r, n));
+        }
+        return;
+    }
     const at::Tensor index = slot.defined() ? slot.to(at::kLong) : at::Tensor();
     const at::Tensor x = (slot.defined() ? rows.index_select(0, index) : rows)
                              .to(at::kFloat)
                              .unflatten(1, {scale.size(1), static_cast<int64_t>(k.group)});
     const at::Tensor most = x.abs().amax(2, true), finite = at::isfinite(most);
-    const at::Tensor steps = at::where(finite.logical_and(most > 0), 127 / most, 0.);
+    const at::Tensor steps = at::where(finite.logical_and(most > kernels::rows::LEAST_CODED), 127 / most, 0.);
     at::Tensor made = at::where(finite, x * steps, 0.).round().to(at::kChar).flatten(1);
     at::Tensor scales = at::where(finite, most / 127, NAN).squeeze(2);
     at::Tensor to = code, to_scale = scale;

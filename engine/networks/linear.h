@@ -82,9 +82,9 @@ class Linear {
     // weight: [out, in] float32 or bfloat16, bias: [out] float32 or undefined. PACKED: float32 for Store::F32, else
     // bfloat16. The arena gives what PACKED weights lie in.
     Linear(at::Tensor weight, at::Tensor bias, Layout layout, kernels::Store store, HugeArena& arena);
-    // Loads "name.weight" and "name.bias"; several names are put one below the other: [sum of outs, in].
-    // in_bytes: W is kept in eight bits, with a scale for every out; what packs or holds W otherwise, as the CPU does, keeps
-    // the numbers that come of that.
+    // Loads "name.weight" and "name.bias"; several names are put one below the other: [sum of outs, in]. in_bytes: W is
+    // kept in eight bits, with a scale for every out; the CPU, which keeps W otherwise, takes the numbers that come of
+    // that.
     static Linear load(const Weights& weights, const std::vector<std::string>& names, int64_t out, int64_t in,
                        Precision precision, Layout layout, kernels::Store store, HugeArena& arena,
                        bool in_bytes = false);

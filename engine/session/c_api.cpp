@@ -16,7 +16,8 @@ struct McModel {
 };
 struct McSession {
     std::unique_ptr<mc::session::Session> session;
-    std::shared_ptr<std::atomic<int>> out = std::make_shared<std::atomic<int>>(0); // chunks handed out and not yet freed
+    // Chunks handed out and not yet freed.
+    std::shared_ptr<std::atomic<int>> out = std::make_shared<std::atomic<int>>(0);
 };
 struct McFrames {
     mc::session::Frames frames;
@@ -128,6 +129,7 @@ Loading translate(const McModelOptions* caller) {
     mc::session::LoadOptions& options = loading.options;
     if (model.device && !model.device->empty()) options.device = *model.device;
     options.precision = model.precision;
+    options.weights_in_bytes = model.weights_precision == mc::StoredPrecision::INT8;
     options.threads = model.threads.value_or(0);
     options.cancel = mc::Cancel(c.cancel);
     void* user = c.user;

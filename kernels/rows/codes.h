@@ -23,7 +23,7 @@ MC_HOST_DEVICE inline void quantize(const Codes& a, size_t r, size_t g, Lanes& l
         }
     });
     most = lanes.most(most);
-    const float scale = most / 127, back = most > 0 ? 127 / most : 0;
+    const float scale = most / 127, back = most > LEAST_CODED ? 127 / most : 0;
     lanes.each(a.group, [&](size_t i, const float* v) {
         Packet<int8_t, EIGHT> codes;
         for (size_t k = 0; k < EIGHT; k++)

@@ -2,8 +2,8 @@
 #pragma once
 // What devices do to rows between the products of a transformer: the operations of kernels.h as a device runs them, on
 // products that lie in memory in the type of the store, with a row's arithmetic in one source for host and device
-// (residual_norm.h and the others here). Stores are F32 and BF16. Widths, heads and strides are multiples of 8 elements,
-// pointers of 16 bytes.
+// (residual_norm.h and the others here). Stores are F32 and BF16. Widths, heads and strides are multiples of 8
+// elements, pointers of 16 bytes.
 #include "kernels/kernels.h"
 
 namespace mc::kernels::rows {
@@ -52,8 +52,10 @@ struct Change {
     Store store;
 };
 
-// Numbers of eight bits, each `group` of a row's elements with a scale of its own: in = scale code, code in [-127, 127].
-// Where slots are given, row r lies at row slot[r] of all that is read and written.
+// Of a group with nothing larger than this every code is 0: 127 over it would be infinite.
+constexpr float LEAST_CODED = 1e-36f;
+// Numbers of eight bits, each `group` of a row's elements with a scale of its own: in = scale code, code in [-127,
+// 127]. Where slots are given, row r lies at row slot[r] of all that is read and written.
 struct Codes {
     void* rows;                 // [., width]: read by `quantize`, written by `restore`
     int8_t* code;               // [., width], without gaps

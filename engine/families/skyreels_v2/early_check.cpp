@@ -68,7 +68,8 @@ session::MemoryForecast forecast(const Early& early, const session::LoadOptions&
     f.precision = session::precision_on(device, options);
     const auto vae_tensors = folder.vae_tensors();
     const WeightBytes weights = weight_bytes(*folder.transformer_tensors(), *vae_tensors,
-                                             *folder.text_encoder_tensors(), f.precision);
+                                             *folder.text_encoder_tensors(), f.precision,
+                                             options.weights_in_bytes && !device.is_cpu());
     const bool on_demand = session::TextEncoder::on_demand(weights.text_encoder);
     const vae::WanVae vae(*vae_tensors, folder.vae, device);
     f.free = session::free_memory(device);
@@ -89,6 +90,7 @@ session::MemoryForecast forecast(const Early& early, const session::LoadOptions&
         plan = plan_memory(early.checked.settings, early.checked.windows, planned);
     }
     f.text_device = planned.text_device, f.text_on_demand = on_demand;
+    f.saved = device.is_cpu() ? 0 : weights.saved;
     f.transformer = weights.transformer, f.text_encoder = weights.text_encoder, f.vae_weights = weights.vae;
     f.keys_values = plan.keys_values, f.cache = plan.cache, f.activations = plan.activations;
     f.vae = plan.vae, f.text = plan.text;
@@ -113,7 +115,8 @@ void check_early(const std::string& path, const session::LoadOptions& options,
     const Early early = look(path, options, request);
     if (!open) return;
     const session::MemoryForecast f = forecast(early, options, device, request);
-    session::check_weights_fit(f.weights(), f.precision, device);
+    session::check_weights_fit(f.weights(), f.precision, device,
+                               f.saved ? std::optional(f.weights() - f.saved) : std::nullopt);
     session::check_memory(
         f.total, "The model with this request", [&](int64_t) { return f.would_fit; }, device);
 }
