@@ -136,10 +136,11 @@ class Generator {
     void sample(const Images& images);
     // PROGRESS messages of one load: START, CONTINUE..., and exactly one of COMPLETE,
     // CANCELED, ERROR; only the first end is posted.
-    void open_progress();
+    void open_progress(const char* text = "Loading the model");
     void close_progress(GstProgressType type, const char* text);
     GstMessage* progress_message(GstProgressType type, const char* text) const;
     static void on_progress(void* user, double fraction, const char* part);
+    static void on_reading(void* user, double fraction, const char* part);
     void change(McSession* session, const Fields& changed, std::optional<int> frames);
     void change_threshold(const Fields& changed); // with the lock
     void keep_pace(McSession* session, const McFrames* frames, double seconds);

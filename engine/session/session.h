@@ -36,6 +36,8 @@ class Session {
     std::optional<ChunkStats> chunk_stats(size_t index) const; // the same; without the copy of all others
     // Called by the thread of next() after each step of the video.
     void on_step(std::function<void()> call) { on_step_ = std::move(call); }
+    // Likewise while a text encoder is read that is not kept in memory, with the share that is read, from 0 to 1.
+    void on_reading(std::function<void(double)> call) { *on_reading_ = std::move(call); }
     // What the transformer has run so far, by shape: for a benchmark that
     // runs the same alone. From the thread of next().
     transformer::CallCount calls() const;
@@ -48,6 +50,8 @@ class Session {
     Cancel cancel_;
     const std::shared_ptr<Changes> changes_ = std::make_shared<Changes>();
     std::shared_ptr<const MadeWith> request_; // what a chunk was made with that does not say
+    // The video calls it by its request.
+    const std::shared_ptr<std::function<void(double)>> on_reading_ = std::make_shared<std::function<void(double)>>();
     std::unique_ptr<Video> video_;
     Meter meter_;
     int64_t delivered_ = 0, chunks_ = 0;

@@ -7,6 +7,7 @@
 #include "engine/families/skyreels_v2/model.h"
 #include "engine/families/skyreels_v2/window_plans.h"
 #include "engine/model/calibration.h"
+#include "engine/model/tokenizer_json.h"
 #include "engine/processor.h"
 #include "engine/session/memory.h"
 
@@ -73,6 +74,15 @@ session::MemoryForecast forecast(const Early& early, const session::LoadOptions&
     const bool on_demand = session::TextEncoder::on_demand(weights.text_encoder);
     const vae::WanVae vae(*vae_tensors, folder.vae, device);
     f.free = session::free_memory(device);
+    bool known = false;
+    if (on_demand) {
+        const LibraryThreads library(device.is_cpu() ? 1 : session::thread_count(options)); // as in a session
+        session::TextEncoder encoder(folder.text_encoder_tensors(), folder.text_encoder, f.precision,
+                                     text_device(weights, device, f.free), {});
+        known = texts_known(encoder, text::Tokenizer(folder.tokenizer_file),
+                            model::tokenizer_byte_fallback(folder.tokenizer_file), folder.transformer.text_rows,
+                            early.checked.settings);
+    }
     Planned planned{
         {folder.transformer, folder.vae, folder.defaults, early.calibration ? &*early.calibration : nullptr},
         folder.text_encoder,
@@ -80,7 +90,8 @@ session::MemoryForecast forecast(const Early& early, const session::LoadOptions&
         f.precision,
         device,
         text_device(weights, device, f.free),
-        on_demand ? weights.text_encoder : 0};
+        on_demand ? weights.text_encoder : 0,
+        known};
     MemoryPlan plan = plan_memory(early.checked.settings, early.checked.windows, planned);
     auto held = [&] {
         return weights.total() - (planned.text_device == device && !on_demand ? 0 : weights.text_encoder);

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "engine/error.h"
 #include "engine/networks/t5/encoder.h"
@@ -29,6 +30,15 @@ WeightBytes weight_bytes(const model::Tensors& transformer, const model::Tensors
 
 at::Device text_device(const WeightBytes& weights, at::Device device, int64_t free) {
     return weights.total() > free / 2 ? at::Device(at::kCPU) : device;
+}
+
+bool texts_known(session::TextEncoder& encoder, const text::Tokenizer& tokenizer, bool byte_fallback,
+                 int64_t text_rows, const Settings& settings) {
+    if (!encoder.on_demand()) return false;
+    const auto known = [&](const std::string& text) {
+        return encoder.knows(tokenizer.encode(text, static_cast<size_t>(text_rows), byte_fallback));
+    };
+    return known(settings.prompt) && (settings.guidance_scale <= 1 || known(settings.negative_prompt));
 }
 
 MemoryPlan plan_memory(const Settings& settings, const Windows& windows, const Planned& model) {
@@ -59,7 +69,7 @@ MemoryPlan plan_memory(const Settings& settings, const Windows& windows, const P
                                (by_pixels ? settings.overlap_history : 0);
         plan.vae += frames * 3 * 4 * settings.width * settings.height;
     }
-    if (model.text_device == model.device)
+    if (model.text_device == model.device && !model.text_known)
         plan.text = model.text_on_demand +
                     text::T5Encoder::encode_bytes(model.text, model.precision, model.device, c.text_rows);
     return plan;

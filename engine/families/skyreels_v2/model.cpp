@@ -110,6 +110,12 @@ Planned Model::planned() const {
             text_encoder->bytes_on_demand()};
 }
 
+Planned Model::planned(const Settings& settings) const {
+    Planned p = planned();
+    p.text_known = texts_known(*text_encoder, *tokenizer, byte_fallback, transformer_config.text_rows, settings);
+    return p;
+}
+
 int64_t Model::bytes() const {
     return transformer->bytes() + vae->bytes() + text_encoder->bytes();
 }
