@@ -274,6 +274,7 @@ void Generator::sample(const Images& images) {
     seed_used_(seed);
     pulse_.forget();
     engine_->session_on_step(session.get(), on_step, this);
+    engine_->session_on_reading(session.get(), on_reading, this);
 
     for (int index = 0;; index++) {
         {
@@ -480,9 +481,9 @@ void Generator::post_threshold(double before, double now, gint64 frame) {
                                                 pace_->load(), "frame", G_TYPE_INT64, frame, nullptr)));
 }
 
-void Generator::open_progress() {
+void Generator::open_progress(const char* text) {
     percent_ = 0;
-    outbox_.post(progress_message(GST_PROGRESS_TYPE_START, "Loading the model"),
+    outbox_.post(progress_message(GST_PROGRESS_TYPE_START, text),
                  [open = progress_open_] { return *open = true; });
 }
 
@@ -504,6 +505,17 @@ void Generator::on_progress(void* user, double fraction, const char* part) {
     self->percent_ = percent;
     const std::string text = "Loading the " + std::string(part) + " (" + std::to_string(percent) + " %)";
     self->outbox_.post(self->progress_message(GST_PROGRESS_TYPE_CONTINUE, text.c_str()));
+}
+
+// Of a text encoder, in the middle of a video or before its first step.
+void Generator::on_reading(void* user, double fraction, const char* part) {
+    auto* self = static_cast<Generator*>(user);
+    if (fraction <= 0)
+        self->open_progress("Loading the text encoder");
+    else if (fraction < 1)
+        on_progress(user, fraction, part);
+    else
+        self->close_progress(GST_PROGRESS_TYPE_COMPLETE, "The text encoder is loaded");
 }
 
 // A warning of the engine is meant for the user of the pipeline, who does not read the log. A model that is shared
@@ -588,6 +600,12 @@ Generator::Work Generator::work() const {
     if (work.facts.has_motion) work.motion.resize(work.computed.size());
     engine_->frames_map(current_, position_, work.computed.data(), work.motion.data());
     return work;
+}
+
+std::optional<Fault> Generator::prepare(McPixelFormat format) const {
+    McError error;
+    if (engine_->frames_prepare(current_, format, &error)) return {};
+    return fault_of(error.status, error.message, error.detail);
 }
 
 void Generator::write(McPixelFormat format, uint8_t* const planes[3], const int strides[3]) const {

@@ -95,6 +95,7 @@ class Generator {
     };
     Work work() const;
     const Job& job() const { return job_; }
+    std::optional<Fault> prepare(McPixelFormat format) const; // to write frames of its chunk: what a device fails at
     void write(McPixelFormat format, uint8_t* const planes[3], const int strides[3]) const;
     void advance();
 
@@ -130,10 +131,11 @@ class Generator {
     void sample(const Images& images);
     // PROGRESS messages of one load: START, CONTINUE..., and exactly one of COMPLETE, CANCELED, ERROR: only the first
     // of these is posted.
-    void open_progress();
+    void open_progress(const char* text = "Loading the model");
     void close_progress(GstProgressType type, const char* text);
     GstMessage* progress_message(GstProgressType type, const char* text) const;
     static void on_progress(void* user, double fraction, const char* part);
+    static void on_reading(void* user, double fraction, const char* part);
     void change(McSession* session, const Fields& changed, std::optional<int> frames);
     void change_threshold(const Fields& changed); // with the lock
     void keep_pace(McSession* session, const McFrames* frames, double seconds);

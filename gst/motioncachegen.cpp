@@ -40,8 +40,10 @@
  *
  * While the model is loaded, PROGRESS messages with the code `loading` are posted; the last one (COMPLETE,
  * CANCELED or ERROR) comes before the first buffer. The model stays loaded until the element goes to NULL
- * (#GstMotionCacheGen:keep-model), unless model-path, device, precision, threads or its files change. Elements of a process
- * that use the same one share it.
+ * (#GstMotionCacheGen:keep-model), unless model-path, device, precision, weights-precision, threads or its files
+ * change. Elements of a process that use the same one share it. A text encoder that is too large to stay in memory is
+ * loaded when there is a text that is not known, with messages of its own, of the same kind, before the first buffer or
+ * later.
  *
  * Messages, `notify::seed-used` and the engine's log lines are delivered in order, from a thread of their own:
  * handlers may do anything, including stopping the pipeline. Everything that concerns a chunk is delivered

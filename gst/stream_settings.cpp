@@ -94,7 +94,7 @@ const Row rows[] = {
          return g_param_spec_enum(
              "keep-model", "Keep the model",
              "How long the model stays in memory. Elements of a process that use the same model with the "
-             "same device, precision and threads share it, and it stays as long as one of them needs it. "
+             "same device, precisions and threads share it, and it stays as long as one of them needs it. "
              "What is kept for the process is freed when another model is loaded and no element uses it.",
              keep_model_type(), DEFAULTS.keep_model, FLAGS);
      },

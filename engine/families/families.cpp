@@ -6,6 +6,7 @@
 #include "engine/families/skyreels_v2/early_check.h"
 #include "engine/families/skyreels_v2/model.h"
 #include "engine/model/model_folder.h"
+#include "engine/request/field.h"
 
 namespace mc::session {
 
@@ -37,21 +38,35 @@ const Listed& listed(const std::string& name) {
                 "Nothing makes videos with models of the family " + name + "; please report this.");
 }
 
+// What a family does not know of the options, which are fields as those of a request are.
+void check_options(const LoadOptions& options, const Listed& family) {
+    Fields fields;
+    if (options.weights_in_bytes) fields.model.weights_precision = StoredPrecision::INT8;
+    for (size_t i = 0; i < families().size(); i++)
+        if (families()[i].name == std::string(family.name)) check_fields(fields, static_cast<ModelFamily>(i));
+}
+
 } // namespace
 
 std::shared_ptr<const Family> open_family(const std::string& path, const LoadOptions& options) {
     const model::FoundModel found = model::find_model(path);
-    return listed(found.family).open(found.place, options);
+    const Listed& family = listed(found.family);
+    check_options(options, family);
+    return family.open(found.place, options);
 }
 
 void check_early(const std::string& path, const LoadOptions& options, const Request& request) {
     const model::FoundModel found = model::find_model(path);
-    listed(found.family).check_early(found.place, options, request);
+    const Listed& family = listed(found.family);
+    check_options(options, family);
+    family.check_early(found.place, options, request);
 }
 
 MemoryForecast forecast_memory(const std::string& path, const LoadOptions& options, const Request& request) {
     const model::FoundModel found = model::find_model(path);
-    return listed(found.family).forecast_memory(found.place, options, request);
+    const Listed& family = listed(found.family);
+    check_options(options, family);
+    return family.forecast_memory(found.place, options, request);
 }
 
 } // namespace mc::session

@@ -16,6 +16,7 @@ namespace mc::session {
 struct LoadOptions {
     std::string device = "auto";        // "auto", "cpu", "cuda:N"
     std::optional<Precision> precision; // unset: float32 on the CPU, bfloat16 on CUDA
+    bool weights_in_bytes = false;      // weights-precision=int8
     int threads = 0;                    // 0: as many as processors
     CudaFiles cuda;
     std::optional<at::Device> opened;   // in place of `device`: one that the caller has open, as tests have
@@ -39,8 +40,9 @@ at::Device choose_device(const LoadOptions& options,
                          const std::function<void(int level, const std::string& text)>& log);
 Precision precision_on(at::Device device, const LoadOptions& options);
 
-// Throws MC_ERROR_MEMORY when weights of so many bytes do not fit on the device.
-void check_weights_fit(int64_t bytes, Precision precision, at::Device device);
+// Throws MC_ERROR_MEMORY when weights of so many bytes do not fit on the device. in_bytes: how many they would be with
+// weights-precision=int8, where that would be less.
+void check_weights_fit(int64_t bytes, Precision precision, at::Device device, std::optional<int64_t> in_bytes = {});
 
 // Progress through all parts of a model, by the bytes of their files.
 class LoadProgress {

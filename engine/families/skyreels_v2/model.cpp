@@ -30,7 +30,8 @@ static void read_parts(Model* m, const model::Tensors& transformer, const model:
     m->byte_fallback = model::tokenizer_byte_fallback(tokenizer);
     if (read_text) m->text_encoder->read(progress.part("text encoder", *text, text_device));
     m->transformer = std::make_unique<transformer::Transformer>(
-        progress.part("transformer", transformer, device), m->transformer_config, precision);
+        progress.part("transformer", transformer, device), m->transformer_config, precision, std::nullopt,
+        o.weights_in_bytes);
     m->vae = std::make_unique<vae::WanVae>(progress.part("vae", vae, device), m->vae_config);
     if (m->transformer_config.text_width != m->text_config.width)
         throw Error(MC_ERROR_READ, "The text encoder gives rows of " + std::to_string(m->text_config.width) +
@@ -52,13 +53,15 @@ static std::shared_ptr<Model> load(std::shared_ptr<Model> m, const model::Tensor
     m->log = o.log;
     const at::Device device = m->placement.device;
     const Precision precision = m->placement.precision;
-    const WeightBytes weights = weight_bytes(transformer, vae, *text, precision);
+    const WeightBytes weights =
+        weight_bytes(transformer, vae, *text, precision, o.weights_in_bytes && !device.is_cpu());
     const at::Device text_device =
         device.is_cpu() ? device : skyreels_v2::text_device(weights, device, session::free_memory(device));
     const bool apart = text_device != device;
     const bool on_demand = session::TextEncoder::on_demand(weights.text_encoder); // it is not part of what is read now
     const int64_t bytes = weights.total() - (apart || on_demand ? weights.text_encoder : 0);
-    session::check_weights_fit(bytes, precision, device);
+    session::check_weights_fit(bytes, precision, device,
+                               device.is_cpu() || !weights.saved ? std::nullopt : std::optional(bytes - weights.saved));
     if (apart) {
         session::check_memory(weights.text_encoder, "The text encoder on the CPU", "use a machine with more memory.");
         if (o.log) o.log(4, "the text encoder is on the CPU, to leave " + device.str() + " for the video");
@@ -105,6 +108,12 @@ Planned Model::planned() const {
     return {{transformer_config, vae_config, defaults, calibration ? &*calibration : nullptr},
             text_config, *vae, placement.precision, placement.device, text_encoder->device(),
             text_encoder->bytes_on_demand()};
+}
+
+Planned Model::planned(const Settings& settings) const {
+    Planned p = planned();
+    p.text_known = texts_known(*text_encoder, *tokenizer, byte_fallback, transformer_config.text_rows, settings);
+    return p;
 }
 
 int64_t Model::bytes() const {

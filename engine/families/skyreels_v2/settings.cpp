@@ -91,6 +91,10 @@ Settings complete(const session::Request& r, const ModelFacts& model) {
         refuse(
             "finished-chunks is set but attention is not kv, so that finished chunks are computed in every step: set "
             "attention=kv, or drop it.");
+    s.keys_in_bytes = r.kv_precision == StoredPrecision::INT8;
+    if (s.keys_in_bytes && s.attention != Attention::KV)
+        refuse("kv-precision is set but attention is not kv, so that no keys and values are kept: set attention=kv, or "
+               "drop it.");
     s.cache = r.cache_settings ? *r.cache_settings
                                : session::choose_cache(r.cache, s.attention, model.calibration,
                                                        model::skyreels_v2::published_caches(transformer));

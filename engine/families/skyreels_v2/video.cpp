@@ -128,19 +128,19 @@ SkyReelsVideo::SkyReelsVideo(const Model& m, Request r) : model(m), request(std:
         0, settings.prompt, settings.negative_prompt, settings.guidance_scale,
         settings.cache.kind() == cache::Kind::NONE ? 0 : settings.cache.common().threshold});
     const at::Device device = model.placement.device;
-    MemoryPlan plan = plan_memory(settings, windows, model.planned());
+    MemoryPlan plan = plan_memory(settings, windows, model.planned(settings));
     if (model.text_encoder->device() != at::kCPU && plan.total() > session::free_memory(device) &&
         model.text_encoder->weight_bytes() <= session::free_memory()) {
         model.text_encoder->move_to(at::kCPU);
         give_back_memory(device);
         if (model.log) model.log(4, "the text encoder moves to the CPU, to leave " + device.str() + " for the video");
-        plan = plan_memory(settings, windows, model.planned());
+        plan = plan_memory(settings, windows, model.planned(settings));
     }
     outline_.bytes_keys_values = plan.keys_values;
     outline_.bytes_cache = plan.cache;
     outline_.bytes = plan.total();
     check_memory(outline_.bytes, "This request",
-                 [&](int64_t free) { return what_fits(request, model.planned(), free); }, device);
+                 [&](int64_t free) { return what_fits(request, model.planned(settings), free); }, device);
 }
 
 at::Tensor SkyReelsVideo::embed(session::TextEncoder::Use& encoder, const std::string& prompt, const char* name,
@@ -151,7 +151,7 @@ at::Tensor SkyReelsVideo::embed(session::TextEncoder::Use& encoder, const std::s
         model.log(2, std::string("The ") + property + " has " + std::to_string(all) + " tokens and the model reads " +
                          std::to_string(ids.size()) +
                          ", the end token counted in both: what comes after them is not used; shorten it.");
-    const auto [embeds, flop] = encoder.encode(ids, request.cancel);
+    const auto [embeds, flop] = encoder.encode(ids, request.cancel, request.reading);
     trace(std::string(name) + "_ids", at::tensor(ids));
     trace(std::string(name) + "_embeds", embeds);
     text_flop += flop;
@@ -387,7 +387,8 @@ at::Tensor SkyReelsVideo::decode(int begin, int end, Meter& meter) {
                              ? ": fetch the files again."
                              : " or do not suit precision bfloat16: try precision=float32, else fetch the "
                                "files again."));
-    at::Tensor frames = decoder->decode(latents, request.cancel).to(at::kCPU);
+    at::Tensor frames = decoder->decode(latents, request.cancel);
+    wait_for(model.placement.device); // so that its time is told
     int64_t drop = std::min(skip, frames.size(1));
     skip -= drop;
     meter.update([&](Stats& s) {

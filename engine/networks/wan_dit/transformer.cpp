@@ -32,7 +32,7 @@ static Layer load_layer(const Weights& w, Transformer::Impl& m, int64_t index) {
     std::string p = "blocks." + std::to_string(index) + ".";
     int64_t D = c.width;
     auto linear = [&](const std::string& name, int64_t out, int64_t in) {
-        return Linear::load(w, {p + name}, out, in, precision, Linear::Layout::PACKED, m.store, m.arena);
+        return Linear::load(w, {p + name}, out, in, precision, Linear::Layout::PACKED, m.store, m.arena, m.in_bytes);
     };
     // Gains of the q and k norms are rounded with the other weights; norms and modulation stay float32.
     auto gain = [&](const std::string& name) {
@@ -40,9 +40,15 @@ static Layer load_layer(const Weights& w, Transformer::Impl& m, int64_t index) {
     };
     Layer l;
     l.modulation = w.get(p + "scale_shift_table", {1, 6, D}, at::kFloat).view({6, D});
-    l.self_q = linear("attn1.to_q", D, D);
-    l.self_k = linear("attn1.to_k", D, D);
-    l.self_v = linear("attn1.to_v", D, D);
+    if (m.device.is_cpu()) {
+        l.self_q = linear("attn1.to_q", D, D);
+        l.self_k = linear("attn1.to_k", D, D);
+        l.self_v = linear("attn1.to_v", D, D);
+    } else {
+        l.self_qkv = Linear::load(w, {p + "attn1.to_q", p + "attn1.to_k", p + "attn1.to_v"}, D, D, precision,
+                                  Linear::Layout::PLAIN, m.store, m.arena, m.in_bytes);
+        l.self_q = l.self_qkv.part(0, D), l.self_k = l.self_qkv.part(D, D), l.self_v = l.self_qkv.part(2 * D, D);
+    }
     l.self_out = linear("attn1.to_out.0", D, D);
     l.self_norm_q = gain("attn1.norm_q.weight");
     l.self_norm_k = gain("attn1.norm_k.weight");
@@ -50,7 +56,7 @@ static Layer load_layer(const Weights& w, Transformer::Impl& m, int64_t index) {
     l.norm3_bias = w.get(p + "norm2.bias", {D}, at::kFloat);
     l.cross_q = linear("attn2.to_q", D, D);
     l.cross_kv = Linear::load(w, {p + "attn2.to_k", p + "attn2.to_v"}, D, D, precision, Linear::Layout::PLAIN,
-                              m.store, m.arena);
+                              m.store, m.arena, m.in_bytes);
     l.cross_out = linear("attn2.to_out.0", D, D);
     l.cross_norm_q = gain("attn2.norm_q.weight");
     l.cross_norm_k = gain("attn2.norm_k.weight");
@@ -60,12 +66,13 @@ static Layer load_layer(const Weights& w, Transformer::Impl& m, int64_t index) {
 }
 
 Transformer::Transformer(const Weights& w, const model::TransformerConfig& c, Precision precision,
-                         std::optional<kernels::Store> store)
+                         std::optional<kernels::Store> store, bool in_bytes)
     : impl_(std::make_unique<Impl>()) {
     c10::InferenceMode guard;
     Impl& m = *impl_;
     static_cast<Numerics&>(m) = Numerics(w, precision, store);
     m.config = c;
+    m.in_bytes = in_bytes;
     int64_t D = c.width, patch = c.patch[0] * c.patch[1] * c.patch[2];
     const at::ScalarType type = type_of(precision);
 

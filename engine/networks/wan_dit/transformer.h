@@ -24,9 +24,10 @@ class CallCount;
 class Transformer {
   public:
     // Checks every tensor; throws MC_ERROR_READ for one that is missing or of the wrong shape.
-    // store: how activations lie in memory; unset: what this processor computes fastest (linear.h).
+    // store: how activations lie in memory; unset: what this processor computes fastest (linear.h). in_bytes: the
+    // matrices of the layers are kept in eight bits.
     Transformer(const Weights& weights, const model::TransformerConfig& config, Precision precision,
-                std::optional<kernels::Store> store = {});
+                std::optional<kernels::Store> store = {}, bool in_bytes = false);
     ~Transformer();
     // embeds: [n, text_width] float32, n <= text_rows; the rows up to text_rows are zero and, all alike, are
     // kept as one key with the logarithm of their number added to its score: the same softmax, fewer keys (on the CPU).
@@ -68,6 +69,7 @@ class Window {
         int chunks_at_once = 1; // KV: most chunks of a branch that one forward computes
         bool remembers = false; // with memory for residuals
         cache::Reuse reuse = cache::Reuse::REPEAT;
+        bool keys_in_bytes = false; // KV, on devices: keys and values in eight bits, a scale for each token and head
         bool operator==(const Shape&) const = default;
     };
     // Throws MC_ERROR_SETTINGS when the model has no positions for so many latent frames, rows or columns of tokens.
@@ -120,7 +122,7 @@ class Window {
     std::pair<int64_t, int64_t> frame_grid() const; // of tokens: rows and columns of a latent frame
     int64_t flop() const;                           // so far: GEMM and attention, counted from the shapes run
     const CallCount& calls() const;                 // so far, by shape (linear.h)
-    // Runs the plain forward from now on: for tests; devices other than the CPU always do.
+    // Runs the plain forward from now on: for tests.
     void use_plain(bool plain);
 
     struct Bytes {

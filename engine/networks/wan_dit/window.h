@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
-// Inside of transformer::Window: what is sized by the window, shared by the optimised and the plain forward.
+// Inside of transformer::Window: what is sized by the window, shared by the forwards of the CPU, of devices and the
+// plain one.
 #include <span>
 #include <utility>
 
@@ -35,13 +36,20 @@ struct Window::Impl {
     std::vector<Memory> memory;
     Memory& memory_of(const ChunkWork& w) { return memory[w.branch * chunks + w.chunk]; }
 
-    // Keys and values: of every layer and branch for KV; else of a layer alone, in two halves that layers take in turn,
-    // so that the next layer's may be written while this one's are still read.
+    // Keys and values: of every layer and branch for KV; else of a layer alone, on the CPU in two halves that layers
+    // take in turn, so that the next layer's may be written while this one's are still read.
     std::vector<at::Tensor> keys_values;  // fast: bytes of kernels::KeyValues
     std::vector<at::Tensor> keys, values; // plain: [tokens, D] type of the store
-    size_t slot_of(size_t layer, int branch) const {
-        return (shape.attention == Attention::KV ? layer : layer % 2) * shape.branches + branch;
+    // Devices: [branches (keys, values) tokens, D], of which those are parts. In bytes: codes, their scales [., heads],
+    // and the numbers of the layer that is at work.
+    std::vector<at::Tensor> layer_keys, layer_scales;
+    at::Tensor open_keys;
+    size_t layer_slot(size_t layer) const {
+        if (shape.attention == Attention::KV) return layer;
+        return model.device.is_cpu() ? layer % 2 : 0;
     }
+    size_t slot_of(size_t layer, int branch) const { return layer_slot(layer) * shape.branches + branch; }
+    size_t layers_kept() const;
 
     at::Tensor x, q; // [rows at once, D]: the tokens that go through the layers
     at::Tensor in;   // [tokens, D]: patch embeddings, of the chunks in the work
@@ -75,9 +83,12 @@ struct Window::Impl {
     Impl(const Transformer::Impl& model, const Shape& shape);
     void allocate_for_fast();
     void allocate_for_plain();
+    void allocate_for_device();
     void count_layers(std::span<const TextContext* const> text, std::span<const ChunkWork> work);
     void forward_fast(const at::Tensor& latents, std::span<const TextContext* const> text,
                       std::span<const ChunkWork> work, Cancel cancel, const Trace& trace);
+    void forward_device(const at::Tensor& latents, std::span<const TextContext* const> text,
+                        std::span<const ChunkWork> work, Cancel cancel, const Trace& trace);
     void forward_plain(const at::Tensor& latents, std::span<const TextContext* const> text,
                        std::span<const ChunkWork> work, Cancel cancel, const Trace& trace);
 };

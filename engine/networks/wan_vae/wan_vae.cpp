@@ -136,7 +136,7 @@ at::Tensor WanVae::encode(const at::Tensor& video, Cancel cancel, int64_t* flop)
         result.select(1, latent++).copy_((mode - impl_->mean) * impl_->inverse);
     };
     // Devices take all of it at once: each copy is a wait.
-    const at::Tensor in = impl_->device.is_cpu() ? video : upload(video, impl_->device);
+    const at::Tensor in = video.device() == impl_->device ? video : upload(video, impl_->device);
     for (int64_t i = 0; i < 1 + (latents - 1) * c.temporal_factor; i++)
         encoding.push(in.select(1, i).to(at::kFloat), sink);
     if (flop) *flop += ops->flop;
