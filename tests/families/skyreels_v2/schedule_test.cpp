@@ -13,7 +13,7 @@
 #include "engine/families/skyreels_v2/windows.h"
 
 using namespace mc::schedule;
-using enum LongVideo;
+using enum mc::LongVideo;
 
 namespace {
 
