@@ -10,7 +10,9 @@ namespace fs = std::filesystem;
 
 std::string module_path(const std::string& file) {
     Dl_info info;
-    const fs::path self = dladdr(reinterpret_cast<void*>(&module_path), &info) ? info.dli_fname : "";
+    fs::path self = dladdr(reinterpret_cast<void*>(&module_path), &info) ? info.dli_fname : "";
+    // A program's own name is what it was called by: found on PATH, it has no folder.
+    if (std::error_code unknown; !self.has_parent_path()) self = fs::read_symlink("/proc/self/exe", unknown);
     const fs::path here = fs::absolute(self).lexically_normal().parent_path();
     // Programs of the build tree stand in tests/…, tests/families/… and tools/…, installed ones in bin.
     for (const fs::path& folder :

@@ -17,4 +17,4 @@ source tools/setup.sh
     configure build -Dtests=false
     build build
 } >&2
-exec meson devenv -C build --workdir "$here" "$@"
+in_build "$here" "$@"

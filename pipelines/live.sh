@@ -15,4 +15,4 @@ source tools/setup.sh
     configure build -Dtests=false
     build build
 } >&2
-exec meson devenv -C build --workdir "$here" /usr/bin/python3 "$PWD/pipelines/live/main.py" "$@"
+in_build "$here" /usr/bin/python3 "$PWD/pipelines/live/main.py" "$@"

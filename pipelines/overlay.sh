@@ -9,7 +9,7 @@ set -euo pipefail
 out=${1-overlay.png}
 # The last frame is what stays in the file. A scaled picture is drawn on behind the scaler: the letters stay sharp.
 exec "$(dirname "$0")/devenv.sh" gst-launch-1.0 -q \
-    motioncachegen prompt="a white boat moving left on the sea" seed=3 num-frames=33 ! \
+    motioncachegen prompt="a white boat moving left on the sea" seed=3 num-frames=33 cache-preset=quality ! \
     videoscale ! video/x-raw,width=400,height=240 ! tee name=video \
     compositor name=both sink_1::xpos=400 ! videoconvert ! video/x-raw,format=RGB ! pngenc ! \
     multifilesink location="$out" \

@@ -20,7 +20,7 @@ build build
 
 say "Writing $out: $prompt"
 [[ $out == /* ]] || out=./$out # a name with an equals sign is no property
-meson devenv -C build --workdir "$here" /usr/bin/python3 "$PWD/pipelines/stream/main.py" mp4 "$out" prompt="$prompt"
+(in_build "$here" /usr/bin/python3 "$PWD/pipelines/stream/main.py" mp4 "$out" prompt="$prompt")
 
 cd "$here"
 if command -v ffprobe >/dev/null; then

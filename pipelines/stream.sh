@@ -17,4 +17,4 @@ source tools/setup.sh
     build build
 } >&2
 # Debian's own interpreter: another python3 on the path has no gi.
-exec meson devenv -C build --workdir "$here" /usr/bin/python3 "$PWD/pipelines/stream/main.py" "$@"
+in_build "$here" /usr/bin/python3 "$PWD/pipelines/stream/main.py" "$@"

@@ -70,3 +70,14 @@ configure() {
     mv "$folder.log" "$folder/setup.log"
     printf '%s\n' "$wanted" >"$folder/setup-options"
 }
+
+# in_build FOLDER COMMAND...: runs it in FOLDER with what is in build/, in place of this shell: so Ctrl-C reaches the
+# command, and nothing ends before it, as meson with its environment would.
+in_build() {
+    set +u
+    eval "$(meson devenv -C build --dump)"
+    set -u
+    cd "$1"
+    shift
+    exec "$@"
+}

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
-// What videos a model makes, as far as whoever shows them has to know before it is loaded. Plain numbers, of any
+// What has to be known of the videos of a model before it is loaded, to negotiate caps. Plain numbers, of any
 // family.
 
 namespace mc::model {

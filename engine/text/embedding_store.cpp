@@ -32,7 +32,7 @@ std::string ids_text(const std::vector<int64_t>& ids) {
 }
 
 std::string head(const EmbeddingStore::Key& key, size_t numbers) {
-    return "motioncachegen text 1 " + std::to_string(G_BYTE_ORDER) + "\n" + key.encoder + "\n" + ids_text(key.ids) + "\n" +
+    return "text by motioncachegen 1 " + std::to_string(G_BYTE_ORDER) + "\n" + key.encoder + "\n" + ids_text(key.ids) + "\n" +
            std::to_string(numbers) + "\n";
 }
 
@@ -40,7 +40,7 @@ std::string head(const EmbeddingStore::Key& key, size_t numbers) {
 
 std::string EmbeddingStore::default_folder() {
     const char* own = std::getenv("MOTIONCACHE_CACHE");
-    return (own && *own ? std::string(own) : g_get_user_cache_dir() + std::string("/motioncachegen")) + "/text";
+    return own && *own ? std::string(own) + "/text" : std::string(g_get_user_cache_dir()) + "/motioncachegen/text";
 }
 
 EmbeddingStore::EmbeddingStore(std::string folder, Log log, uint64_t most)

@@ -60,7 +60,7 @@ for balanced in (None, 0.2):
     check(len(cache_runs.choose(balanced, quick=True)) < len(runs) / 2, "fewer where it is to be quick")
 thresholds = [r.settings["threshold"] for r in cache_runs.choose(0.2) if r.family == "ours"]
 check(thresholds == ["0.1", "0.14", "0.2", "0.28", "0.4"], "multiples of the balanced threshold")
-check(runs[2].argument() == "TeaCache 0.1:attention=kv,cache=teacache,threshold=0.1", "a run as an argument")
+check(runs[2].argument() == "TeaCache 0.01:attention=kv,cache=teacache,threshold=0.01", "a run as an argument")
 
 # ---- PSNR at equal FLOP
 

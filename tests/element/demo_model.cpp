@@ -232,7 +232,7 @@ static void see(GstElement*, GstBuffer* buffer, GstPad*, gpointer user) {
 // With the preset of the demo model: tokens are chosen by their motion, so the map has hills; it adds up to the
 // statistics, and is drawn.
 GST_START_TEST(test_frames_say_where_they_were_computed) {
-    const std::string request = red_ball + "seed=11 num-frames=33";
+    const std::string request = red_ball + "seed=11 num-frames=33 cache-preset=quality"; // which chooses tokens
     Player player(request);
     GstElement* sink = gst_bin_get_by_name(GST_BIN(player.pipeline), "sink");
     Seen seen;

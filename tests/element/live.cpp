@@ -125,15 +125,21 @@ GST_START_TEST(test_underrun_repeat_holds_the_rate) {
     player.play_to_end();
     const auto& frames = player.frames;
     fail_unless(frames.size() > 57 + 30, "%zu frames", frames.size());
-    size_t made = 1;
+    size_t made = 1, jumps = 0; // where the machine, and not the engine, was held up; each is marked
     for (size_t i = 1; i < frames.size(); i++) {
-        fail_unless_equals_uint64(frames[i].pts, frames[i - 1].pts + INTERVAL);
+        if (frames[i].discont) {
+            jumps++;
+            fail_unless(frames[i].pts > frames[i - 1].pts + INTERVAL);
+        } else {
+            fail_unless_equals_uint64(frames[i].pts, frames[i - 1].pts + INTERVAL);
+        }
         if (frames[i].offset == frames[i - 1].offset)
             fail_unless(frames[i].bytes == frames[i - 1].bytes);
         else
             fail_unless_equals_uint64(frames[i].offset, made++);
     }
     fail_unless_equals_int(int(made), 57);
+    fail_unless(jumps <= 3, "%zu jumps", jumps);
     fail_unless_equals_int64(stat(player.gen, "frames-repeated"), gint64(frames.size()) - 57);
     expect_on_time(frames, 100 * GST_MSECOND);
 }

@@ -138,7 +138,8 @@ GST_START_TEST(test_forms_of_a_uri) {
     for (guint i = 0; i < specs_count; i++) {
         if (specs[i]->owner_type != G_OBJECT_TYPE(e.gen) || !(specs[i]->flags & G_PARAM_WRITABLE)) continue;
         const std::string name = specs[i]->name;
-        const bool file = name == "model-path" || name == "image" || name == "end-image" || name == "prompts-file";
+        const bool file = name == "model-path" || name == "image" || name == "end-image" || name == "prefix-video" ||
+                          name == "prompts-file";
         GValue text = G_VALUE_INIT;
         g_value_init(&text, G_TYPE_STRING);
         if (G_IS_PARAM_SPEC_STRING(specs[i])) g_value_set_static_string(&text, "cpu");

@@ -50,6 +50,8 @@ int main (int argc, char **argv)
   return gst_motion_cache_facts_read (gst_buffer_new (), &facts);
 }
 C
+# GStreamer's own headers are not below $tmp.
+unset PKG_CONFIG_SYSROOT_DIR
 # shellcheck disable=SC2046
 gcc -std=c99 -Wall -Wextra -Werror "$tmp/meta.c" -o "$tmp/meta" -I"$root/include" $(pkg-config --cflags --libs gstreamer-1.0) &&
     "$tmp/meta" || fail "a C program does not build or run with the header of the frames' metadata"

@@ -82,17 +82,13 @@ def await_colour(browser, live, prompt):
                     lambda: (seen := browser.run(COLOURS)) and near(seen["strip"], colour_of(prompt)))
 
 
-def text(browser, selector):
-    return browser.run(f"document.querySelector({json.dumps(selector)}).textContent")
-
-
 def test_a_prompt_is_typed_and_the_picture_changes(folder):
     with Live("--port", "0", f"prompt={RED}") as live, Browser() as browser:
         assert not near(colour_of(RED), colour_of(CAR))
         browser.open(live.url)
         browser.await_that("WebRTC", "document.querySelector('#note')?.textContent === 'live, WebRTC'")
         await_colour(browser, live, RED)
-        assert text(browser, "#shown") == RED
+        browser.await_that("the prompt is told", f"document.querySelector('#shown').textContent === {json.dumps(RED)}")
         browser.type("#prompt", CAR)
         browser.press_enter()
         await_colour(browser, live, CAR)

@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <fstream>
 
+#include "engine/networks/t5/t5_files.h"
 #include "tests/model/weight_writer.h"
 #include "tests/session/demo.h"
 
@@ -161,8 +162,8 @@ TEST(other_weights_and_another_precision_have_other_files) {
     CHECK(Opened(folder.path).rows().equal(plain)); // the same weights elsewhere are known
     CHECK_EQ(files_in(cache / "text"), 2u);
     std::fstream f(file, std::ios::in | std::ios::out | std::ios::binary);
-    f.seekp(-2, std::ios::end);
-    f.write("\x40\x40", 2);
+    f.seekp(-(420 * 128 * 2 + 2), std::ios::end); // of the final norm, which stands before the embeddings
+    f.write("\x40\x40", 2); // 3 in bfloat16
     f.close();
     Opened changed(folder.path);
     CHECK(!changed.rows().equal(plain) && changed.was_read());
@@ -210,7 +211,7 @@ TEST(a_second_video_does_not_read_the_encoder) {
     TemporaryFolder cache;
     const Request r = small();
     Request longer = r; // a chunk starts when the one before it is done, with a prompt that has changed
-    longer.num_frames = 41, longer.ar_step = 3, longer.attention = model::Attention::KV;
+    longer.num_frames = 41, longer.ar_step = 3, longer.attention = Attention::KV;
     at::Tensor plain, changed;
     {
         const Environment unset(nullptr, cache.path);

@@ -19,10 +19,11 @@ FAMILIES = {
 }
 PRESETS = ("quality", "balanced", "fast")
 
-# The last ones are there to reach as little work as MotionCache does: only what both reach is compared.
-THRESHOLDS = {"teacache": (0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.6),
-              "flowcache": (0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.6, 0.9),
-              "published": (0.1, 0.15, 0.2, 0.25, 0.3)}
+# From below those that were published, which start at 0.1, to reach as much work as MotionCache does: only what both
+# reach is compared.
+THRESHOLDS = {"teacache": (0.01, 0.02, 0.03, 0.045, 0.07, 0.1, 0.2, 0.3),
+              "flowcache": (0.01, 0.02, 0.03, 0.06, 0.1, 0.2, 0.3),
+              "published": (0.01, 0.02, 0.03, 0.045, 0.1, 0.2)}
 PUBLISHED = {"attention": "kv", "cache": "motioncache", "preset": "custom", "warmup": "4",
              "coarse-updates": "6",
              "weight-floor": "0.6"}

@@ -14,16 +14,17 @@ import weights
 
 FILE = ROOT / "docs" / "figures.json"
 PAGES = ("README.md", "models/demo/README.md", *sorted(f"docs/{page.name}" for page in ROOT.glob("docs/*.md")))
-PICTURES = ("docs/sample.png", "docs/contact-sheet.png", "docs/caches-quality.svg", "docs/caches-sheet.png")
+PICTURES = ("docs/sample.png", "docs/contact-sheet.png", "docs/overlay.png", "docs/caches-quality.svg",
+            "docs/caches-sheet.png")
 
 # Rows of the table in docs/caches.md: key, and of which run; "" is a family's only one.
 ROWS = {"full": ("full", ""), "kv": ("kv", ""),
-        "teacache-0.1": ("teacache", "0.1"), "teacache-0.2": ("teacache", "0.2"), "teacache-0.3": ("teacache", "0.3"),
-        "flowcache-0.1": ("flowcache", "0.1"), "flowcache-0.25": ("flowcache", "0.25"),
-        "published-0.1": ("published", "0.1"), "published-0.2": ("published", "0.2"),
+        "teacache-0.03": ("teacache", "0.03"), "teacache-0.1": ("teacache", "0.1"), "teacache-0.2": ("teacache", "0.2"),
+        "flowcache-0.03": ("flowcache", "0.03"), "flowcache-0.1": ("flowcache", "0.1"),
+        "published-0.03": ("published", "0.03"), "published-0.1": ("published", "0.1"),
         "quality": ("presets", "quality"), "balanced": ("presets", "balanced"), "fast": ("presets", "fast"),
         "balanced-repeat": ("ours-repeat", None), "balanced-taylor": ("ours-taylor", None),
-        "teacache-solver-0.25": ("teacache-solver", "0.25"), "teacache-solver-0.3": ("teacache-solver", "0.3")}
+        "teacache-solver-0.03": ("teacache-solver", "0.03"), "teacache-solver-0.1": ("teacache-solver", "0.1")}
 NAMES = {"full": "full window, uncached", "kv": "key/value-cached, uncached", "quality": "**quality**",
          "balanced": "**balanced**", "fast": "**fast**", "balanced-repeat": "balanced with reuse=repeat",
          "balanced-taylor": "balanced with reuse=taylor"}

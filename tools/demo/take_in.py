@@ -84,6 +84,7 @@ class Stages:
 
     def pictures(self):
         (self.work / "sheet.json").write_text(json.dumps(sheets.draw(say, self.a.threads, self.a.quick)))
+        run(ROOT / "pipelines" / "overlay.sh", ROOT / "docs" / "overlay.png")
 
     def bench(self, program, result, *more):
         run(sys.executable, ROOT / "tools" / "bench" / program, "--build", self.build, "--threads", self.a.threads,

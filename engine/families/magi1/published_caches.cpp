@@ -22,10 +22,9 @@ cache::Settings published(cache::Kind kind) {
         return published_flowcache();
     case cache::Kind::MOTIONCACHE:
         return published_motioncache();
-    case cache::Kind::NONE:
-        break;
+    default:
+        return cache::default_settings(kind);
     }
-    return {};
 }
 
 } // namespace

@@ -180,6 +180,7 @@ TokenMap WindowSampler::token_map(int begin, int end) const {
         const std::vector<int32_t>& sparse = sparse_[chunk];
         for (size_t t = first; t < first + tokens; t++)
             map.computed.push_back(TokenMap::share(count.whole + (sparse.empty() ? 0 : sparse[t]), count.turns));
+        if (!count.turns) continue; // given frames: the policy knows nothing of them, or of no window at all
         const std::span<const float> weights = policy_.weights(0, chunk);
         if (weights.empty()) continue;
         map.motion.resize(size_t(map.frames) * tokens);
