@@ -24,6 +24,7 @@
 #include "engine/cuda/load_cuda.h"
 #include "engine/device.h"
 #include "engine/error.h"
+#include "engine/families/magi1/distances.h"
 #include "engine/networks/magi_dit/magi_dit_files.h"
 #include "engine/networks/magi_dit/passes.h"
 #include "engine/networks/wan_dit/transformer.h"
@@ -217,7 +218,12 @@ nlohmann::json measure_magi(const Options& o) {
         run();
     }
     work.velocity = velocity;
+    const at::Tensor before = passes.features(at::randn(sides).to(o.device));
     const auto step = [&](const cache::Plan& plan) {
+        if (plan.action == cache::Action::REUSE) { // which does not get as far as the transformer
+            magi1::distance(passes.features(x), before, false, false);
+            return;
+        }
         work.plan = &plan;
         run();
         work.plan = nullptr;
