@@ -125,6 +125,8 @@ TRIED = [
           ("pipelines/benchmark.sh --caches", "pipelines/benchmark.sh --caches --quick", "pipelines/benchmark.sh --caches [--json FILE] "
            "[--pictures FOLDER] [--peer CMD] [--quick] [--help for the rest]"), makes="out.json"),
 
+    Tried("caches", "./pipelines/benchmark.sh --family magi1 --caches --quick --width 32 --height 32 --frames 48 --no-sparse --json out.json",
+          ("pipelines/benchmark.sh --family",), shows="MotionCache", makes="out.json"),
     Tried("caches", "./pipelines/benchmark.sh --presets --quick --steps 4 --width 32 --height 32 --frames 21 --json rows.json",
           ("pipelines/benchmark.sh --presets", "pipelines/benchmark.sh --presets [--json FILE] [--quick] [--help for the rest]"),
           shows="of 4 rows keep the promise", makes="rows.json"),
@@ -205,14 +207,14 @@ NOT_TRIED = [
     NotTried("needs another training of the model, and measures for half an hour", ("tools/demo/take-in.sh FOLDER",)),
     NotTried("is what tests/run.sh does with its arguments", ("meson test",)),
     NotTried("pipelines/benchmark.sh, which is tried, starts it", (
-        "tools/bench/caches.py", "tools/bench/presets.py", "motioncache-session-bench", "motioncache-element-bench", "motioncache-cache-bench",
-        "motioncache-sparse-bench", "motioncache-token-bench", "motioncache-cache-bench --dump",
+        "tools/bench/caches.py", "tools/bench/presets.py", "tools/bench/magi1.py", "motioncache-session-bench", "motioncache-element-bench", "motioncache-cache-bench",
+        "motioncache-sparse-bench", "motioncache-magi1-bench --run NAME", "motioncache-token-bench", "motioncache-cache-bench --dump",
         "motioncache-token-bench MODEL --prompts FILE [--steps N] [--frames N] [--width N] [--height N] [--seed N]", "motioncache-cache-bench MODEL --prompts FILE --run NAME",
         "motioncache-element-bench [--encode | --stream] PROPERTIES...", "motioncache-sparse-bench MODEL",
         "motioncache-session-bench MODEL [--dtype float32|bfloat16] [--threads N] [--prompt TEXT] [--frames N]")),
     NotTried("is a test that tests/run.sh starts, and asks git, which knows nothing of these clones",
              ("python3 tests/commands/commands.py list .", "python3 tests/docs/citations.py .")),
-    NotTried("is a test that tests/run.sh starts", ("tests/bench/caches_quick.py BUILD MODEL", "tests/bench/caches_test.py", "tests/bench/presets_quick.py BUILD MODEL", "tests/bench/presets_test.py",
+    NotTried("is a test that tests/run.sh starts", ("tests/bench/caches_quick.py BUILD MODEL", "tests/bench/caches_test.py", "tests/bench/magi1_quick.py BUILD", "tests/bench/presets_quick.py BUILD MODEL", "tests/bench/presets_test.py",
                                                    "tests/bench/tokens_test.py", "tests/bench/tokens_test.py BUILD MODEL", "tests/bench/live_test.py", "tests/bench/live_test.py BUILD MODEL",
                                                    "tests/docs/citations_test.py", "tests/docs/figures_test.py",
                                                    "tests/docs/take_in_test.py", "tests/quality/pictures_test.py", "tests/summary.py", "tests/element/python.py", "tests/pipelines/files_test.py", "tests/pipelines/rtmp_test.py",

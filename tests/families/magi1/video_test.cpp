@@ -435,6 +435,39 @@ TEST(windows_and_steps_are_those_asked_for) {
     }
 }
 
+// Weights of eight bits in layers between the first and the last, and the larger kind of network.
+TEST(folders_of_the_other_kinds_make_videos) {
+    for (const test::SmallMagi1& kind : {test::SmallMagi1{.fp8 = true}, test::SmallMagi1{.large = true},
+                                         test::SmallMagi1{.distilled = false, .large = true},
+                                         test::SmallMagi1{.large = true, .fp8 = true}}) {
+        const Opened opened(kind);
+        Request r = small(30);
+        const Made made = make(opened, r);
+        CHECK(lengths(made) == (std::vector<int64_t>{24, 6}));
+        CHECK(whole(made).isfinite().all().item<bool>() && whole(made).std().item<double>() > 0.01);
+        CHECK_EQ(made.stats.forwards, int64_t(opened.model->folder.runtime.branches) * 2 * 5);
+        CHECK_EQ(opened.model->folder.transformer.fp8, kind.fp8);
+        r.seed = 6;
+        CHECK(!at::equal(whole(made), whole(make(opened, r))));
+    }
+}
+
+// Between the tiles of a picture, once the latents are there.
+TEST(cancelling_ends_a_video_within_its_pictures) {
+    McCancel token;
+    Request r = small(24);
+    r.width = 96, r.height = 64; // tiles of 32 pixels
+    r.cancel = Cancel(&token);
+    bool sampled = false;
+    r.trace = [&](const std::string& name, const at::Tensor&) {
+        if (name == "latents.c0") sampled = token.set = true;
+    };
+    Session session(distilled().model, r);
+    CHECK_ERROR(session.next(), MC_CANCELLED, "Cancelled");
+    CHECK(sampled);
+    CHECK_EQ(session.stats().frames, 0);
+}
+
 TEST(cancelling_ends_a_video_within_a_row) {
     McCancel token;
     Request r = small(24 * 4);
