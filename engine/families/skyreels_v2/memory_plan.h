@@ -23,6 +23,7 @@ struct Planned {
     Precision precision;
     at::Device device, text_device; // of all, and of the text encoder
     int64_t text_on_demand = 0;     // bytes of its weights where they are held only while a text is encoded
+    bool apart = false;             // the second guidance branch is another rank's
 };
 // Where the text encoder, which is needed for a moment alone, goes: to the CPU where the weights would leave a device
 // less than half of what is free for videos.
