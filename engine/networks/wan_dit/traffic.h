@@ -14,8 +14,8 @@ struct StepBytes {
 StepBytes branch_bytes(const model::TransformerConfig& config, const Window::Shape& shape, int64_t frames, bool motion);
 
 // Tokens apart over `ranks` (Ulysses): all that they send each other in one forward of `rows` tokens of one branch.
-// In each layer queries, keys, values and what attention gives change hands, but for the share that stays. element: bytes
-// of a number.
+// In each layer queries, keys, values and what attention gives change hands, but for the share that stays.
+// element: bytes of a number.
 int64_t token_bytes(const model::TransformerConfig& config, int64_t rows, int ranks, int64_t element);
 
 } // namespace mc::transformer
