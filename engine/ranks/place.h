@@ -12,7 +12,7 @@ struct Place {
     std::string master;     // host of rank 0, where all meet
     int port = 0;
     bool store_is_there = false; // torchrun's agent listens at the port; else rank 0 does
-    std::string prefix;          // of the names in the store, so that a restart by torchrun meets nothing of the run before
+    std::string prefix;          // of the names in the store: a restart by torchrun meets nothing of the run before
     int local_rank = 0, local_size = 1; // among those of this host
 };
 

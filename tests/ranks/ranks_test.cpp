@@ -153,7 +153,8 @@ TEST(two_processes_make_the_bytes_of_one) {
             if (v.name == std::string("full")) { // every row is about all six latent frames
                 transformer::Window::Shape shape{};
                 shape.width = 48 / 8, shape.height = 32 / 8;
-                const int64_t counted = transformer::branch_bytes(together->transformer_config, shape, 6, false).to_worker;
+                const int64_t counted =
+                    transformer::branch_bytes(together->transformer_config, shape, 6, false).to_worker;
                 CHECK(counted <= sent / rows && sent / rows < counted + 1000);
             }
             CHECK(at::equal(expected, made));

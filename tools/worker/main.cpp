@@ -22,8 +22,8 @@ constexpr const char* USAGE =
     "Works for the pipeline of rank 0, as rank RANK of WORLD_SIZE processes that meet at MASTER_ADDR and MASTER_PORT.\n"
     "\n"
     "  --model FOLDER   where the model lies on this host (default: where it lies on rank 0's)\n"
-    "  --device NAME    auto, cpu or cuda:N (default: auto; of several workers on a host the one with LOCAL_RANK=N takes\n"
-    "                   cuda:N)\n"
+    "  --device NAME    auto, cpu or cuda:N (default: auto; of several ranks on a host the one with LOCAL_RANK=N\n"
+    "                   takes cuda:N)\n"
     "  --threads N      default: this host's processors, divided among its ranks (LOCAL_WORLD_SIZE)\n"
     "  --count          what ranks send each other for one step of the published models, counted, not measured\n"
     "  --wait SECONDS   for rank 0 and the other ranks to come (default: 120)\n";
@@ -44,7 +44,8 @@ void print_counts() {
         int columns, rows; // latent pixels
     };
     std::puts("per step of guidance, counted from shapes        branches, each way     tokens, 2 ranks, bfloat16");
-    for (const Published& m : {Published{"1.3B, 544x960", 1536, 12, 30, 120, 68}, {"14B, 720x1280", 5120, 40, 40, 160, 90}})
+    for (const Published& m :
+         {Published{"1.3B, 544x960", 1536, 12, 30, 120, 68}, {"14B, 720x1280", 5120, 40, 40, 160, 90}})
         for (int64_t frames : {25, 5}) {
             model::TransformerConfig config;
             config.width = m.width, config.heads = m.heads, config.layers = m.layers;

@@ -20,7 +20,8 @@ struct HeldWindow {
     std::map<Call, int64_t> told;
     HeldWindow(const Transformer& transformer, const Window::Shape& s)
         : window(transformer, s),
-          latents(at::zeros({transformer.config().in_channels, s.frames, s.height, s.width}, window.velocity(0).options())),
+          latents(at::zeros({transformer.config().in_channels, s.frames, s.height, s.width},
+                            window.velocity(0).options())),
           chunk_frames(s.attention == Attention::KV ? s.chunk : s.frames) {}
     CallCount new_calls() {
         CallCount fresh;
