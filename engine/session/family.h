@@ -87,6 +87,9 @@ struct MemoryForecast {
 
 // All of the family that the folder is of (engine/families/families.cpp).
 std::shared_ptr<const Family> open_family(const std::string& path, const LoadOptions& options);
+// The other processes that make its videos together with this one (engine/ranks): runs forwards of the transformer for
+// rank 0 until that ends. path: of the model folder here; empty: rank 0's. Throws when rank 0 ends in the middle.
+void run_worker(ranks::Group& group, const std::string& path, const LoadOptions& options);
 // What can be said against a request before the weights are read, which takes minutes for a large model. In this order:
 // a device that is named and cannot be used; settings that contradict each other or the JSON files of the folder,
 // before any weight file is opened; the same and the memory that weights and windows take at least, with the headers of

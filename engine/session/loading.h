@@ -4,12 +4,17 @@
 #include <ATen/core/Tensor.h>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 
 #include "engine/cancel.h"
 #include "engine/networks/weights.h"
 #include "engine/session/device.h"
+
+namespace mc::ranks {
+class Group; // engine/ranks/group.h
+}
 
 namespace mc::session {
 
@@ -21,6 +26,7 @@ struct LoadOptions {
     CudaFiles cuda;
     std::optional<at::Device> opened;   // in place of `device`: one that the caller has open, as tests have
     bool calibration = true; // reads motioncache.json where there is one; off when it is to be made anew
+    std::shared_ptr<ranks::Group> group; // that makes the videos together; null: this process alone
     Cancel cancel;
     std::function<void(double fraction, const char* part)> progress;
     std::function<void(int level, const std::string& text)> log;

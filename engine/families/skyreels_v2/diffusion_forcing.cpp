@@ -307,9 +307,9 @@ void WindowSampler::step(Cancel cancel, const Trace& trace, Timing& timing,
     }
     if (trace) trace("steps.timesteps", at::tensor(timesteps));
     // A whole window takes its branches one after the other: its workspace is the biggest thing in memory. Chunks take
-    // them together, so that their few rows fill the matrix products.
+    // them together, so that their few rows fill the matrix products, and so do ranks, each its own.
     const int branches = plan_->branches();
-    if (plan_->whole())
+    if (plan_->whole() && !window_.apart())
         for (int b = 0; b < branches; b++) {
             run_branches(input, timesteps, b, b + 1, cancel, timing, observe);
             forwarded();

@@ -9,6 +9,7 @@
 #include "engine/model/calibration.h"
 #include "engine/model/tokenizer_json.h"
 #include "engine/processor.h"
+#include "engine/ranks/place.h"
 #include "engine/session/memory.h"
 
 namespace mc::skyreels_v2 {
@@ -91,7 +92,8 @@ session::MemoryForecast forecast(const Early& early, const session::LoadOptions&
         device,
         text_device(weights, device, f.free),
         on_demand ? weights.text_encoder : 0,
-        known};
+        known,
+        options.group || ranks::place_of_environment()};
     MemoryPlan plan = plan_memory(early.checked.settings, early.checked.windows, planned);
     auto held = [&] {
         return weights.total() - (planned.text_device == device && !on_demand ? 0 : weights.text_encoder);

@@ -51,7 +51,8 @@ MemoryPlan plan_memory(const Settings& settings, const Windows& windows, const P
     MemoryPlan plan;
     int64_t latents = 0;
     for (size_t i : windows.different) {
-        const auto s = shape_of(settings, windows, i, h, w);
+        auto s = shape_of(settings, windows, i, h, w);
+        if (model.apart) s.branches = 1;
         const auto bytes = transformer::Window::bytes(c, model.precision, model.device, s);
         plan.keys_values = std::max(plan.keys_values, bytes.keys_values);
         plan.cache = std::max(plan.cache, bytes.remembered);

@@ -32,6 +32,7 @@ struct Planned {
     at::Device device, text_device; // of all, and of the text encoder
     int64_t text_on_demand = 0;     // bytes of its weights where they are held only while a text is encoded
     bool text_known = false;        // what it gives for the request's texts is on disk: it is not needed
+    bool apart = false;             // the second guidance branch is another rank's
 };
 // Where the text encoder, which is needed for a moment alone, goes: to the CPU where the weights would leave a device
 // less than half of what is free for videos.

@@ -25,6 +25,7 @@ struct Layer {
 struct Transformer::Impl : Numerics {
     model::TransformerConfig config;
     bool in_bytes = false; // the matrices of the layers
+    std::shared_ptr<Team> team; // ranks that hold the same transformer; null: none
     HugeArena arena; // of what is packed
     Linear patch;    // [D, 4C]: channel slowest, then row, column of the patch
     Linear text_in, text_out;

@@ -108,6 +108,9 @@ Transformer::Transformer(const Weights& w, const model::TransformerConfig& c, Pr
 }
 
 Transformer::~Transformer() = default;
+void Transformer::share(std::shared_ptr<Team> team) {
+    impl_->team = std::move(team);
+}
 const model::TransformerConfig& Transformer::config() const {
     return impl_->config;
 }
@@ -166,6 +169,7 @@ std::shared_ptr<const TextContext> Transformer::text_context(const at::Tensor& e
         context->layers.push_back(std::move(keys));
     }
     context->flop = count.flop();
+    if (m.team) context->shared = m.team->share(embeds);
     return context;
 }
 

@@ -20,6 +20,8 @@ namespace mc::transformer {
 
 struct TextContext; // text_context.h
 class CallCount;
+class Team;         // orders.h
+class SpreadWindow; // spread_window.h
 
 class Transformer {
   public:
@@ -36,6 +38,9 @@ class Transformer {
                                                     const Trace& trace = {}) const;
     const model::TransformerConfig& config() const;
     int64_t bytes() const; // of the weights held
+    // The ranks that have opened the same transformer: windows with two branches made from now on are spread over them,
+    // and texts made from now on are known there.
+    void share(std::shared_ptr<Team> team);
     struct Impl;
 
   private:
@@ -117,6 +122,7 @@ class Window {
     };
     Distance distance(bool e0, int64_t now, int64_t before);
 
+    bool apart() const; // its branches run at the same time, each in a rank of its own
     int chunks() const; // 1 where attention is not KV
     int64_t frame_tokens() const;
     std::pair<int64_t, int64_t> frame_grid() const; // of tokens: rows and columns of a latent frame

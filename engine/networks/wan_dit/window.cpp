@@ -10,6 +10,7 @@
 #include "engine/networks/blocks.h"
 #include "engine/networks/codes.h"
 #include "engine/networks/row_ops.h"
+#include "engine/networks/wan_dit/spread_window.h"
 #include "engine/processor.h"
 
 namespace mc::transformer {
@@ -160,10 +161,19 @@ Window::Window(const Transformer& transformer, const Shape& shape) {
         (shape.keys_in_bytes && (shape.attention != Attention::KV || transformer.impl_->device.is_cpu())))
         throw Error(MC_ERROR_INTERNAL, "A window was asked for that the transformer cannot take; please report this.");
     check_positions(c, shape.frames, shape.height / c.patch[1], shape.width / c.patch[2]);
-    impl_ = std::make_unique<Impl>(*transformer.impl_, shape);
+    Team* team = transformer.impl_->team.get();
+    Shape here = shape;
+    if (team && shape.branches == 2) here.branches = 1;
+    impl_ = std::make_unique<Impl>(*transformer.impl_, here);
+    if (here.branches == shape.branches) return;
+    impl_->velocity.push_back(at::zeros_like(impl_->velocity.front()));
+    impl_->spread = std::make_unique<SpreadWindow>(*team, here);
 }
 
 Window::~Window() = default;
+bool Window::apart() const {
+    return impl_->spread != nullptr;
+}
 int Window::chunks() const {
     return impl_->chunks;
 }
@@ -194,6 +204,7 @@ void Window::use_plain(bool plain) {
 void Window::prepare(const std::vector<int64_t>& timesteps) {
     c10::InferenceMode guard;
     impl_->time.prepare(timesteps, &impl_->count);
+    if (impl_->spread) impl_->spread->prepare(timesteps);
 }
 
 void Window::forget(bool outputs) {
@@ -202,6 +213,7 @@ void Window::forget(bool outputs) {
         if (outputs) m.has_last = false;
         if (m.level.defined()) m.level.fill_(std::numeric_limits<float>::quiet_NaN());
     }
+    if (impl_->spread) impl_->spread->forget(outputs);
 }
 
 Window::Distance Window::distance(bool e0, int64_t now, int64_t before) {
@@ -221,29 +233,37 @@ void Window::forward(const at::Tensor& latents, const std::vector<int64_t>& time
     Impl& w = *impl_;
     for (const ChunkWork& item : work) {
         const bool whole = !item.plan || item.plan->action == cache::Action::ALL;
-        if (item.branch < 0 || item.branch >= w.shape.branches || item.chunk < 0 || item.chunk >= w.chunks ||
+        if (item.branch < 0 || item.branch >= static_cast<int>(w.velocity.size()) ||
+            item.chunk < 0 || item.chunk >= w.chunks ||
             ((item.remember || item.motion || !whole) && !w.shape.remembers) ||
             (!whole && item.plan->action == cache::Action::TOKENS && w.shape.attention != Attention::KV))
             throw Error(MC_ERROR_INTERNAL, "The window was given work that it was not made for; please report this.");
     }
-    w.time.prepare(timesteps, &w.count);
-    w.lay_out(timesteps, work);
-    w.changes.assign(work.size(), {});
+    if (w.spread) return w.spread->forward(w, latents, timesteps, text, work, cancel, trace);
+    w.run(latents, timesteps, text, work, cancel, trace);
+}
+
+void Window::Impl::run(const at::Tensor& latents, const std::vector<int64_t>& timesteps,
+                       std::span<const TextContext* const> text, std::span<const ChunkWork> work, Cancel cancel,
+                       const Trace& trace) {
+    time.prepare(timesteps, &count);
+    lay_out(timesteps, work);
+    changes.assign(work.size(), {});
     if (trace) {
         std::vector<int64_t> rows;
-        for (int64_t t : timesteps) rows.push_back(w.time.row(t));
-        at::Tensor frames = upload(at::tensor(rows), w.model.device);
-        trace("e", w.time.e().index_select(0, frames));
-        trace("e0", w.time.e0().index_select(0, frames));
-        trace("rope_angle", w.rotary.angle);
-        trace("rope_cos", w.rotary.cosine);
-        trace("rope_sin", w.rotary.sine);
+        for (int64_t t : timesteps) rows.push_back(time.row(t));
+        at::Tensor frames = upload(at::tensor(rows), model.device);
+        trace("e", time.e().index_select(0, frames));
+        trace("e0", time.e0().index_select(0, frames));
+        trace("rope_angle", rotary.angle);
+        trace("rope_cos", rotary.cosine);
+        trace("rope_sin", rotary.sine);
     }
-    w.waited = w.model.device.is_cpu();
-    const auto run = w.plain                    ? &Impl::forward_plain
-                     : w.model.device.is_cpu() ? &Impl::forward_fast
-                                               : &Impl::forward_device;
-    (w.*run)(latents, text, work, cancel, trace);
+    waited = model.device.is_cpu();
+    const auto forward = plain                    ? &Impl::forward_plain
+                         : model.device.is_cpu() ? &Impl::forward_fast
+                                                 : &Impl::forward_device;
+    (this->*forward)(latents, text, work, cancel, trace);
 }
 
 at::Tensor Window::forward(const at::Tensor& latents, const std::vector<int64_t>& timesteps,
@@ -263,6 +283,8 @@ void Window::wait() {
 std::pair<at::Tensor, at::Tensor> Window::keys_values(int branch, int64_t layer) const {
     c10::InferenceMode guard;
     const Impl& w = *impl_;
+    if (branch >= w.shape.branches)
+        throw Error(MC_ERROR_INTERNAL, "The keys and values of this branch are another rank's.");
     const size_t slot = w.slot_of(layer, branch);
     if (!w.plain && w.shape.keys_in_bytes) {
         const size_t at = w.layer_slot(layer);

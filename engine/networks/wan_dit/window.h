@@ -57,6 +57,7 @@ struct Window::Impl {
     std::vector<at::Tensor> velocity; // one per branch: [C, f, h, w] float32
     std::vector<Change> changes;
     bool waited = true; // for all that the last forward asked of the device
+    std::unique_ptr<SpreadWindow> spread; // null: all is here. Else `shape` has one branch and `velocity` two.
 
     // What one forward runs: tokens in the order of the work, each a row.
     struct Span { // rows that attend to the same keys
@@ -79,6 +80,10 @@ struct Window::Impl {
         return w.text ? *w.text : *text[w.branch];
     }
     void lay_out(const std::vector<int64_t>& timesteps, std::span<const ChunkWork> work);
+    // Window::forward of what is computed here.
+    void run(const at::Tensor& latents, const std::vector<int64_t>& timesteps,
+             std::span<const TextContext* const> text, std::span<const ChunkWork> work, Cancel cancel,
+             const Trace& trace);
 
     Impl(const Transformer::Impl& model, const Shape& shape);
     void allocate_for_fast();
