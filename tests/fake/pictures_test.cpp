@@ -5,6 +5,7 @@
 #include <c10/core/InferenceMode.h>
 #include <thread>
 
+#include "engine/error.h"
 #include "engine/session/pictures.h"
 #include "tests/check.h"
 #include "tests/fake/fake_device.h"
