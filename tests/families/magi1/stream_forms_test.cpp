@@ -173,7 +173,7 @@ TEST(settings_of_motioncache_in_a_stream) {
     made([](M& m) { m.weights_once = true; });
     differs("vote", made([](M& m) { m.vote = 1. / CHUNK; }));
     differs("max_reuse", made([](M& m) { m.max_reuse = 0.2; }));
-    // Where the published code fails: no step of warm-up before the phase by chunks, and a cap that lets none be reused.
+    // Where the published code fails: no step of warm-up before the phase by chunks, a cap that lets none be reused.
     const Result cold = made([](M& m) { m.warmup = 0; });
     CHECK(cold.count.whole >= 7); // the first step of each, at least
     const Result none = made([](M& m) { m.max_reuse = 0, m.coarse_steps = 0; });
