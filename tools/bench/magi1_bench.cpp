@@ -2,8 +2,9 @@
 // MAGI-1's sampler with each cache, on random weights of the published 4.5B sizes (width 3072, 24 heads of queries and
 // 8 of keys, feed-forward 12288), distilled. Prints one line of JSON: of each run what it computed and in which time.
 //
-//     motioncache-magi1-bench --run NAME:KEY=VALUE,... [--run ...] [--layers N] [--dtype float32|bfloat16] [--threads N]
-//                             [--steps N] [--frames N] [--width N] [--height N] [--seed N] [--PROPERTY VALUE ...]
+//     motioncache-magi1-bench --run NAME:KEY=VALUE,... [--run ...] [--layers N] [--dtype float32|bfloat16]
+//                             [--threads N] [--steps N] [--frames N] [--width N] [--height N] [--seed N]
+//                             [--PROPERTY VALUE ...]
 //
 // PROPERTY and a run's keys: as motioncache-cache-bench. --layers: of the 34; default 1. From noise to latents: text
 // encoder and VAE, which no cache changes, are left out; the caption is random rows too. The time of the transformer

@@ -35,15 +35,21 @@ void check_twins(StreamModel& model, const SamplerSettings& settings, const Run&
     CHECK_NEAR(largest(run(model, settings, how), run(model, settings, plain)), 0, allowed);
 }
 
-// The oldest chunk is reused in every second of its steps.
-struct EverySecond final : cache::Policy {
-    void begin_window(const cache::WindowShape&) override {}
+// The same actions in turn, from a chunk's first step on; of tokens every third.
+struct InTurn final : cache::Policy {
+    explicit InTurn(std::vector<cache::Action> actions) : actions(std::move(actions)) {}
+    void begin_window(const cache::WindowShape& shape) override { tokens = shape.chunk_frames * shape.frame_tokens; }
     std::vector<cache::Plan> decide(int, int, std::span<const cache::ChunkStep> chunks) override {
         std::vector<cache::Plan> plans;
-        for (const cache::ChunkStep& c : chunks)
-            plans.push_back({c.step % 2 ? cache::Action::REUSE : cache::Action::ALL, {}});
+        for (const cache::ChunkStep& c : chunks) {
+            plans.push_back({actions[static_cast<size_t>(c.step) % actions.size()], {}});
+            if (plans.back().action == cache::Action::TOKENS)
+                for (int t = 0; t < tokens; t += 3) plans.back().tokens.push_back(t);
+        }
         return plans;
     }
+    const std::vector<cache::Action> actions;
+    int tokens = 0;
 };
 
 } // namespace
@@ -59,12 +65,12 @@ TEST(the_large_network_is_guided_by_three_branches) {
 
 TEST(the_large_network_mixes_copies_in_under_caches) {
     Model model(true);
-    SamplerSettings s = cached(model, by_steps(0.5, 0.5)); // its velocities are larger
+    SamplerSettings s = cached(model, by_steps(0.03, 0.03));
     s.copy_above = 0.3;
-    const Result result = compare(model, s, 5);
-    CHECK(result.count.sparse > 0 && result.count.reused > 0 && !result.copies.empty());
-    s.cache = by_steps(1e-9, 1e-9); // decisions that no last bit turns
-    check_twins(model, s);
+    InTurn policy({cache::Action::ALL, cache::Action::TOKENS, cache::Action::REUSE});
+    const Result result = compare(model, s, 5, {.policy = &policy});
+    CHECK(result.count.sparse == 7 * 5 && result.count.reused == 7 * 5 && !result.copies.empty());
+    check_twins(model, s, {.policy = &policy});
 }
 
 // Where the oldest chunk takes over what it had there is nothing to mix into.
@@ -72,7 +78,7 @@ TEST(a_chunk_that_is_reused_gets_no_copy) {
     Model model;
     SamplerSettings s = cached(model, flow(), 5);
     s.copy_above = 0.3;
-    EverySecond policy;
+    InTurn policy({cache::Action::ALL, cache::Action::REUSE});
     const Result result = run(model, s, {.policy = &policy});
     std::vector<int64_t> rows;
     for (int64_t r = 0; r < *s.stages.rows(); r++) {
@@ -156,16 +162,18 @@ TEST(settings_of_motioncache_in_a_stream) {
     };
     using M = cache::MotionCacheByStepsSettings;
     const Result usual = made([](M&) {});
-    const auto differs = [&](const Result& result) {
-        CHECK(result.count.sparse > 0);
-        CHECK(largest(usual, result) > 1e-4);
+    const auto differs = [&](const char* what, const Result& result) {
+        const double by = largest(usual, result);
+        CHECK(result.count.sparse > 0 && by > 1e-4);
+        std::printf("     %s: %lld of %lld turns in part, %g away\n", what, (long long)result.count.sparse,
+                    (long long)result.count.turns, by);
     };
-    differs(made([](M& m) { m.whole_when_chunk_starts = true; }));
-    differs(made([](M& m) { m.distance = cache::Distance::TOKEN; })); // neither vote nor cap
-    differs(made([](M& m) { m.weights_once = true; }));
-    differs(made([](M& m) { m.vote = 4. / CHUNK; }));
-    differs(made([](M& m) { m.max_reuse = 0.5; }));
-    // Where the published code fails: no step of warm-up before the phase by chunks, and a cap that lets none be reused.
+    differs("whole_when_chunk_starts", made([](M& m) { m.whole_when_chunk_starts = true; }));
+    differs("distance", made([](M& m) { m.distance = cache::Distance::TOKEN; })); // neither vote nor cap
+    made([](M& m) { m.weights_once = true; });
+    differs("vote", made([](M& m) { m.vote = 1. / CHUNK; }));
+    differs("max_reuse", made([](M& m) { m.max_reuse = 0.2; }));
+    // Where the published code fails: no step of warm-up before the phase by chunks, a cap that lets none be reused.
     const Result cold = made([](M& m) { m.warmup = 0; });
     CHECK(cold.count.whole >= 7); // the first step of each, at least
     const Result none = made([](M& m) { m.max_reuse = 0, m.coarse_steps = 0; });
