@@ -74,7 +74,9 @@ static Pacing::Next await_frame(State& state, bool live) {
 static GstFlowReturn create(GstPushSrc* src, GstBuffer** out) {
     State& state = state_of(src);
     const bool live = gst_base_src_is_live(GST_BASE_SRC(src));
-    if (std::exchange(state.given, false) && (state.pushed || !state.interrupted)) {
+    // Forgotten here, not when the frame is given out: a flush or a pause may come while it is written.
+    const bool interrupted = state.interrupted.exchange(false);
+    if (std::exchange(state.given, false) && (state.pushed || !interrupted)) {
         state.generator.advance();
         if (live) state.pacing.taken();
     }
@@ -116,7 +118,7 @@ static GstFlowReturn create(GstPushSrc* src, GstBuffer** out) {
     }
     GST_LOG_OBJECT(src, "frame %" G_GINT64_FORMAT, index);
     state.given = true;
-    state.pushed = state.interrupted = false;
+    state.pushed = false;
     *out = buffer;
     return GST_FLOW_OK;
 }

@@ -23,12 +23,15 @@ packages_live=(
 packages_debian=(
     debhelper dpkg-dev fakeroot patchelf # debian/build.sh
 )
+packages_server=(
+    nginx libnginx-mod-rtmp # pipelines/soak
+)
 packages_fuzz=(
     clang libclang-rt-14-dev llvm # the fuzzers, and what of the parsers they reach
 )
 packages_test=(
     gstreamer1.0-libav ffmpeg    # read back what was written
-    "${packages_stream[@]}" nginx libnginx-mod-rtmp
+    "${packages_stream[@]}" "${packages_server[@]}"
     "${packages_live[@]}" chromium
     "${packages_fuzz[@]}"
     git                          # README.md's commands in a clean clone

@@ -203,7 +203,8 @@ class Relay:
     def _sample(self, appsink):
         sample = appsink.emit("pull-sample")
         if sample and not sample.get_buffer().has_flags(Gst.BufferFlags.HEADER):  # those are in the caps
-            self.backlog.add(sample)
+            # A sample of our own: the appsink writes new caps into the one that it has given, also while we keep it.
+            self.backlog.add(Gst.Sample.new(sample.get_buffer(), sample.get_caps(), sample.get_segment(), None))
         return Gst.FlowReturn.OK
 
     def _run(self):

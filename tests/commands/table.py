@@ -110,6 +110,8 @@ TRIED = [
     Tried("stream", "./pipelines/stream.sh playbin fakevideosink num-frames=9", ("pipelines/stream.sh playbin",), shows="9 frames"),
     Tried("stream", "timeout --foreground -s INT 30 ./pipelines/live.sh --port 0; echo ended", ("pipelines/live.sh", "pipelines/live/main.py", "pipelines/live.sh [NAME=VALUE...] [OPTION...]",
           "pipelines/live.sh [NAME=VALUE...] [--port N] [--help for the rest]"), shows=r"The page: http[^$]*Done: \d+ frames[^$]*ended"),
+    Tried("stream", "./pipelines/soak.sh 0.005 --every 1", ("pipelines/soak.sh 0.5", "pipelines/soak.sh HOURS [--pace N] [--help for the rest]",
+          "pipelines/soak.sh HOURS [OPTION...]", "pipelines/soak.sh", "pipelines/soak/main.py"), shows="Nothing grew"),
     Tried("stream", "(sleep 40; echo a red ball) | ./pipelines/devenv.sh pipelines/examples/prompts.py fakevideosink",
           ("pipelines/devenv.sh pipelines/examples/prompts.py", "pipelines/examples/prompts.py",
            "pipelines/examples/prompts.py [SINK...]"), shows="frame 0: a white boat"),
@@ -228,6 +230,6 @@ NOT_TRIED = [
                                                    "tests/bench/tokens_test.py", "tests/bench/tokens_test.py BUILD MODEL", "tests/bench/live_test.py", "tests/bench/live_test.py BUILD MODEL",
                                                    "tests/docs/citations_test.py", "tests/docs/figures_test.py",
                                                    "tests/docs/take_in_test.py", "tests/quality/pictures_test.py", "tests/summary.py", "tests/element/python.py", "tests/pipelines/files_test.py", "tests/pipelines/rtmp_test.py",
-                                                   "tests/pipelines/srt_test.py", "tests/pipelines/live_test.py", "tests/pipelines/live_demo_test.py", "tests/pipelines/examples.sh",
+                                                   "tests/pipelines/soak_test.py", "tests/pipelines/srt_test.py", "tests/pipelines/live_test.py", "tests/pipelines/live_demo_test.py", "tests/pipelines/examples.sh",
                                                    "tests/pipelines/examples.sh FRAMES ENGINE MODEL PROMPTS")),
 ]

@@ -41,21 +41,23 @@ load_module {module};
 events {{ worker_connections 64; }}
 rtmp {{ server {{ listen 127.0.0.1:{port}; chunk_size 4096; application live {{
     live on; record all; record_path {folder}/recordings; record_unique on; record_append off;
-    hls on; hls_path {folder}/hls; hls_fragment 1s; hls_playlist_length 1h;
+    {hls}
     allow publish 127.0.0.1; deny publish all; }}
     application closed {{ live on; deny publish all; }} }} }}
 http {{ access_log off; client_body_temp_path {folder}/t1; proxy_temp_path {folder}/t2; fastcgi_temp_path {folder}/t3;
     uwsgi_temp_path {folder}/t4; scgi_temp_path {folder}/t5;
     server {{ listen 127.0.0.1:{http}; location /stat {{ rtmp_stat all; }} }} }}
 """
+    HLS = "hls on; hls_path {folder}/hls; hls_fragment 1s; hls_playlist_length 1h;"
 
     @staticmethod
     def missing():
         program = shutil.which("nginx", path=os.environ.get("PATH", "") + ":/usr/sbin")
         return None if program and NGINX_MODULE.is_file() else "nginx or libnginx-mod-rtmp is not installed"
 
-    def __init__(self, folder):
+    def __init__(self, folder, hls=True):
         self.folder = pathlib.Path(folder)
+        self.hls = self.HLS.format(folder=self.folder) if hls else ""
         (self.folder / "recordings").mkdir(parents=True, exist_ok=True)
         self.port, self.http = free_port(), free_port()
         self.url = f"rtmp://127.0.0.1:{self.port}/live/stream"
@@ -64,9 +66,12 @@ http {{ access_log off; client_body_temp_path {folder}/t1; proxy_temp_path {fold
 
     def start(self):
         config = self.folder / "nginx.conf"
-        config.write_text(self.CONFIG.format(folder=self.folder, module=NGINX_MODULE, port=self.port, http=self.http))
+        config.write_text(self.CONFIG.format(folder=self.folder, module=NGINX_MODULE, port=self.port, http=self.http,
+                                             hls=self.hls))
         program = shutil.which("nginx", path=os.environ.get("PATH", "") + ":/usr/sbin")
-        self.process = subprocess.Popen([program, "-p", str(self.folder), "-c", str(config)], stderr=subprocess.DEVNULL)
+        # In a session of its own: Ctrl-C is not for it.
+        self.process = subprocess.Popen([program, "-p", str(self.folder), "-c", str(config)], stderr=subprocess.DEVNULL,
+                                        start_new_session=True)
         wait_for("nginx listens", lambda: listens(self.port))
 
     def kill(self):
