@@ -7,8 +7,8 @@
 //                             [--PROPERTY VALUE ...]
 //
 // PROPERTY and a run's keys: as motioncache-cache-bench. --layers: of the 34; default 1. From noise to latents: text
-// encoder and VAE, which no cache changes, are left out; the caption is random rows too. The time of the transformer
-// and what a cache decides at which distance do not tell what trained weights would give, the work of a token does.
+// encoder and VAE, which no cache changes, are left out; the caption is random rows too. How many tokens a cache
+// computes here says nothing of trained weights; what computing them takes does.
 #include <ATen/ATen.h>
 #include <c10/core/InferenceMode.h>
 
