@@ -28,5 +28,6 @@ packages_test=(
     "${packages_stream[@]}" nginx libnginx-mod-rtmp
     "${packages_live[@]}" chromium
     "${packages_fuzz[@]}"
+    valgrind                     # tests/element/valgrind.sh
     git                          # README.md's commands in a clean clone
 )
