@@ -34,5 +34,6 @@ packages_test=(
     "${packages_stream[@]}" "${packages_server[@]}"
     "${packages_live[@]}" chromium
     "${packages_fuzz[@]}"
+    valgrind                     # tests/element/valgrind.sh
     git                          # README.md's commands in a clean clone
 )

@@ -183,6 +183,8 @@ TRIED = [
           shows=PASSED),
     Tried("tests", "./tests/run.sh bench-report", ("tests/bench/report.py SESSION_BENCH MODEL",), shows=PASSED),
     Tried("element tests", "./tests/run.sh element-launch-file", ("tests/element/launch.sh MODE",), shows=PASSED),
+    Tried("element tests", "./tests/run.sh element-valgrind-storm", ("tests/element/valgrind.sh TEST SUPPRESSIONS [CASE]",
+          "tests/element/valgrind.sh"), shows=PASSED),
     Tried("element tests", "./tests/run.sh install", ("tests/install/install.sh BUILD PREFIX",), shows=PASSED),
     Tried("sanitize", "./tests/sanitize.sh quality",
           ("tests/sanitize.sh", "tests/sanitize.sh --suite"), shows=PASSED),
