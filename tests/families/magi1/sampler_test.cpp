@@ -16,6 +16,7 @@ struct Model : StreamModel {
 // Whole, none, every third token, none, whole, and so on.
 struct ByTurns final : cache::Policy {
     void begin_window(const cache::WindowShape& shape) override { tokens = shape.chunk_frames * shape.frame_tokens; }
+    void extend_window(int) override {}
     std::vector<cache::Plan> decide(int, int, std::span<const cache::ChunkStep> chunks) override {
         std::vector<cache::Plan> plans;
         for (const cache::ChunkStep& c : chunks) {

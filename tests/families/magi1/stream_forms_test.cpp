@@ -39,6 +39,7 @@ void check_twins(StreamModel& model, const SamplerSettings& settings, const Run&
 struct InTurn final : cache::Policy {
     explicit InTurn(std::vector<cache::Action> actions) : actions(std::move(actions)) {}
     void begin_window(const cache::WindowShape& shape) override { tokens = shape.chunk_frames * shape.frame_tokens; }
+    void extend_window(int) override {}
     std::vector<cache::Plan> decide(int, int, std::span<const cache::ChunkStep> chunks) override {
         std::vector<cache::Plan> plans;
         for (const cache::ChunkStep& c : chunks) {

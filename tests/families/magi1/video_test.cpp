@@ -412,11 +412,11 @@ TEST(what_cannot_be_is_refused_by_name) {
                 [&](Request& r) { r.cache.kind = kind; });
     refused(distilled(), "kv-precision is for SkyReels-V2, not for MAGI-1: drop it; ",
             [](Request& r) { r.kv_precision = StoredPrecision::INT8; });
-    LoadOptions in_bytes = options();
+    session::LoadOptions in_bytes = options();
     in_bytes.weights_in_bytes = true;
     const char* text = "weights-precision is for SkyReels-V2, not for MAGI-1: drop it; ";
-    CHECK_ERROR(open_family(distilled().config, in_bytes), MC_ERROR_SETTINGS, text);
-    CHECK_ERROR(check_early(distilled().config, in_bytes, small()), MC_ERROR_SETTINGS, text);
+    CHECK_ERROR(session::open_family(distilled().config, in_bytes), MC_ERROR_SETTINGS, text);
+    CHECK_ERROR(session::check_early(distilled().config, in_bytes, small()), MC_ERROR_SETTINGS, text);
     const Opened unbounded({.noise2clean = {}});
     refused(unbounded, "num-frames=-1 has no end", [](Request& r) { r.num_frames = magi1::ENDLESS; });
     CHECK_EQ(whole(make(unbounded, small(30))).size(1), 30);
