@@ -342,7 +342,7 @@ bool Group::left_by_master() const {
 }
 
 std::string version() {
-    return "motioncachegen " MC_VERSION;
+    return "motioncache " MC_VERSION;
 }
 
 std::shared_ptr<Group> group_of_process(Cancel cancel) {

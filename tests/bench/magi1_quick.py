@@ -32,17 +32,17 @@ caches = result["caches"][0]
 uncached, *cached = caches["runs"]
 tokens = 6 * (32 // 16) ** 2
 check([run["name"] for run in caches["runs"]] == ["uncached", "TeaCache", "FlowCache", "MotionCache"], "all of them")
-check((caches["weights"], caches["layers"], uncached["steps"], uncached["chunks"]) == ("random", 1, 16, 2), "sizes")
-check(uncached["tokens_computed"] == uncached["tokens"] == 2 * 16 * tokens, "uncached, every token is computed")
+check((caches["weights"], caches["layers"], uncached["steps"], uncached["chunks"]) == ("random", 1, 32, 2), "sizes")
+check(uncached["tokens_computed"] == uncached["tokens"] == 2 * 32 * tokens, "uncached, every token is computed")
 check(uncached["passes_extra"] == 1, "and the finished chunk once more")
 for run in cached:
     check(run["tokens"] == uncached["tokens"] and run["tokens_computed"] < run["tokens"], run["name"] + " computes less")
-    check(run["flop"] < uncached["flop"] * 0.9, run["name"] + " has less to compute")
-    check(run["turns_whole"] + run["turns_partial"] + run["turns_reused"] == run["turns"] == 32, run["name"] + ": turns")
+    check(run["flop"] < uncached["flop"] * 0.95, run["name"] + " has less to compute")
+    check(run["turns_whole"] + run["turns_partial"] + run["turns_reused"] == run["turns"] == 64, run["name"] + ": turns")
     check(run["transformer"] > 0 and run["cache"] > 0, run["name"] + ": seconds")
 sparse = result["sparse"][0]
 check(len(sparse["curve"]) == 11 and sparse["curve"][-1]["tokens"] == 0, "the curve of sparse steps")
-check(sparse["alone"]["gemm"] > 0 and sparse["alone"]["attention"] > 0 and sparse["alone"]["flop"] > 1e10,
+check(sparse["alone"]["gemm"] > 0 and sparse["alone"]["attention"] > 0 and sparse["alone"]["flop"] > 1e9,
       "a step beside its calls alone")
 check(len(result["verdicts"]) == 2 and all(v["met"] in (True, False) for v in result["verdicts"]), "verdicts")
 sys.exit(1 if failures else 0)

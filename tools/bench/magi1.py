@@ -82,7 +82,7 @@ def main():
         print(f"{program}: {' '.join(arguments)}", file=sys.stderr, flush=True)
         return run([str(folder / program), *arguments, *threads])
 
-    steps = min(a.steps, 16) if a.quick else a.steps
+    steps = min(a.steps, 32) if a.quick else a.steps  # with fewer, FlowCache reuses nothing
     command = ["--layers", str(a.layers), "--steps", str(steps), "--frames", str(a.frames), "--width", str(a.width),
                "--height", str(a.height), "--dtype", a.dtype or "float32"]
     for name, settings in RUNS:
