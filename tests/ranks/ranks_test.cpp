@@ -277,9 +277,9 @@ TEST(a_worker_of_another_version_is_refused_on_both_sides) {
     p.prefix = "motioncache/0/";
     McStatus status{};
     // Rank 0 stays for a moment, as a pipeline does that shows the error.
-    const std::string said = error_of([&] { ranks::Group(p, "motioncachegen 99", {}); }, &status);
+    const std::string said = error_of([&] { ranks::Group(p, "motioncache 99", {}); }, &status);
     CHECK_EQ(status, MC_ERROR_DEVICE);
-    CHECK(has(said, "This is motioncachegen 99 and rank 1 ("));
+    CHECK(has(said, "This is motioncache 99 and rank 1 ("));
     CHECK(has(said, ": install the same version everywhere."));
     CHECK_EQ(worker.wait(), 1);
 }
