@@ -27,7 +27,7 @@ int of_affinity() {
         if (known) return count;
     }
 #endif
-    return static_cast<int>(std::thread::hardware_concurrency());
+    return int(std::thread::hardware_concurrency());
 }
 
 // Processors; infinity where there is no limit, or none that can be read.
@@ -70,7 +70,7 @@ int available_processors(const fs::path& root) {
                 quota = std::min(quota, quota_of(root / "sys/fs/cgroup" / mount, group));
     }
     const int processors = std::max(1, of_affinity());
-    return quota < processors ? std::max(1, static_cast<int>(std::ceil(quota))) : processors;
+    return quota < processors ? std::max(1, int(std::ceil(quota))) : processors;
 }
 
 } // namespace mc

@@ -7,7 +7,8 @@
 #include "engine/error.h"
 
 struct McCancel {
-    std::atomic<bool> set{false};
+    std::atomic<bool> set{false}; // without a lock, for signal handlers
+    static_assert(std::atomic<bool>::is_always_lock_free);
 };
 
 namespace mc {

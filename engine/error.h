@@ -13,7 +13,7 @@ class Error : public std::runtime_error {
     Error(McStatus status, const std::string& message, std::string detail = {})
         : std::runtime_error(message), status(status), detail(std::move(detail)) {}
     McStatus status;
-    std::string detail;
+    std::string detail; // for the log: a library's own words, exact numbers; may be empty
 };
 
 } // namespace mc

@@ -22,7 +22,7 @@ static at::Tensor huge_space(at::IntArrayRef shape, at::ScalarType type, int64_t
 }
 
 at::Tensor huge_zeros(at::IntArrayRef shape, at::ScalarType type) {
-    int64_t bytes = static_cast<int64_t>(c10::elementSize(type));
+    int64_t bytes = int64_t(c10::elementSize(type));
     for (int64_t side : shape) bytes *= side;
     if (bytes < HUGE_PAGE) return at::zeros(shape, type);
     at::Tensor space = huge_space(shape, type, bytes);

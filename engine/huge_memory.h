@@ -6,7 +6,7 @@
 
 namespace mc {
 
-// On the CPU; zero. Small ones are ordinary memory.
+// Zeros, on the CPU. Small tensors lie in ordinary memory.
 at::Tensor huge_zeros(at::IntArrayRef shape, at::ScalarType type);
 
 // Hands out pieces, aligned to 64 bytes, of blocks that live as long as a piece does. One thread at a time.

@@ -13,8 +13,8 @@
 namespace mc {
 namespace {
 
-constexpr int64_t PIECES =
-    8; // a thread, beside other programs: one that is held up leaves the rest to the others
+// Per thread, beside other programs: one that is held up leaves the rest to the others.
+constexpr int64_t PIECES = 8;
 
 thread_local int threads_wanted = 0;
 thread_local std::unique_ptr<ThreadPool> pool; // of the calling thread
@@ -36,7 +36,7 @@ void parallel_for(int64_t begin, int64_t end, int64_t grain, c10::function_ref<v
     if (threads == 1 || all <= std::max<int64_t>(grain, 1) || ThreadPool::inside()) return body(begin, end);
     if (!pool || pool->threads() != threads) {
         pool.reset();
-        pool = std::make_unique<ThreadPool>(static_cast<int>(threads), [] { at::set_num_threads(1); });
+        pool = std::make_unique<ThreadPool>(int(threads), [] { at::set_num_threads(1); });
     }
     const int64_t pieces = threads * (pool->contended() ? PIECES : 1);
     const int64_t size = std::max({int64_t{1}, grain, (all + pieces - 1) / pieces});

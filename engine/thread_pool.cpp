@@ -22,7 +22,7 @@ using std::chrono::microseconds;
 
 // Between two pieces of work of a step less than this goes by. A thread that sleeps is woken too late for the next one.
 constexpr microseconds BETWEEN{1000};
-// Where another program wants the processor it is not to be kept from it for nothing, or we are kept from it later.
+// Less where another program wants the processor: a thread that spins for nothing has to wait for its turn later.
 constexpr microseconds BETWEEN_CONTENDED{50};
 constexpr microseconds LOOK{25};      // so often the owner looks whether those it waits for run
 constexpr microseconds LONGEST{2000}; // it spins; what takes longer is worth being woken for

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
 // Threads that share work with the one that has it (its owner), made for processors that are not ours alone. Nobody
-// waits for a thread that has not begun: a piece goes to whoever takes it first. Where a helper is held up in a piece
+// waits for a thread that has not begun: a piece goes to the first that takes it. Where a helper is held up in a piece
 // because another program has its processor, the owner gives it its own and sleeps until the piece is done. No Torch.
 #include <atomic>
 #include <cstdint>
@@ -19,7 +19,7 @@ class ThreadPool {
     explicit ThreadPool(int threads, const std::function<void()>& begin = {});
     ~ThreadPool();
     ThreadPool(const ThreadPool&) = delete;
-    int threads() const { return static_cast<int>(helpers_.size()) + 1; }
+    int threads() const { return int(helpers_.size()) + 1; }
 
     // body(user, piece) for every piece of 0..pieces-1, each once, by any thread; returns when all are done. What a
     // body throws is thrown here, the first of several; pieces that have not begun are dropped then.
@@ -39,8 +39,8 @@ class ThreadPool {
     void await_helpers();
     bool give_processor();
 
-    static constexpr uint32_t OPEN =
-        1u << 31; // there may be pieces to take; beside it, the number of helpers at work
+    // Of state_: there may be pieces to take. The other bits: the number of helpers at work.
+    static constexpr uint32_t OPEN = 1u << 31;
     alignas(64) std::atomic<uint32_t> state_{0};
     alignas(64) std::atomic<uint32_t> round_{0}; // of work; helpers wait for the next one
     alignas(64) std::atomic<int64_t> next_{0};   // piece

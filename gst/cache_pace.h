@@ -11,20 +11,20 @@ namespace mc::gst {
 class CachePace {
   public:
     CachePace(double least, double most) { limit(least, most); }
-    // From here on; how far it has gone from one to the other stays.
+    // Holds from now on; how far the threshold has gone from one to the other stays.
     void limit(double least, double most) { least_ = least, most_ = std::max(least, most); }
     double threshold() const { return least_ * std::pow(most_ / least_, place_); }
-    double load() const { return load_; } // judged last; 0: not yet
+    double load() const { return load_; } // seconds of generating per second of video, as judged last; 0: not yet
 
-    // A chunk of `video` seconds, made with `made_with`, took `seconds`. Of unlike ones so many `together` always take
-    // as long. True: threshold() is another from here on.
+    // A chunk of `video` seconds, made with the threshold `made_with`, took `seconds`. Chunks take different times, but
+    // `together` of them in a row always about as long. True: threshold() has changed.
     bool chunk(double seconds, double video, double made_with, int together = 1) {
         if (!(most_ > least_)) return false;
         if (made_with != threshold()) { // begun before it changed
             skipped_ = seen_ = 0, seconds_ = video_ = 0;
             return false;
         }
-        if (skipped_ < SKIPPED) { // made beside those
+        if (skipped_ < SKIPPED) { // was partly made beside chunks with the old one
             skipped_++;
             return false;
         }
@@ -38,13 +38,13 @@ class CachePace {
     }
 
   private:
-    // Shares of real time. They are as far apart as the load may jump where the cache computes a step more or less, or
-    // the threshold would never rest.
+    // Loads. BUSY and IDLE are as far apart as the load may jump when the cache computes a step more or less, or the
+    // threshold would never rest.
     static constexpr double BUSY = 0.95, IDLE = 0.72, AIM = 0.84;
     static constexpr int SKIPPED = 1, SEEN = 3; // chunks after a change, and those judged together at least
     static constexpr double DAMPING = 0.8, STEEPEST = -6, FLATTEST = -0.7;
     static constexpr int PATIENCE = 4, MOST_PATIENCE = 64; // judgements
-    static constexpr double LESS = 0.8;                    // of the load: something else has ended, no need to wait
+    static constexpr double LESS = 0.8;                    // of the load while waiting: another program has ended
 
     bool judge(double load) {
         learn(load);

@@ -13,8 +13,8 @@ class ChunkTimes {
         began_ = now;
         at_work_ = true;
     }
-    // The first chunk of a session is not counted: it has the text, and with some schedules most steps of the others.
-    // Returns what it took.
+    // The first chunk of a session is not counted: its time includes the text and, with some schedules, most steps of
+    // the others. Returns how long the chunk took.
     double end(double now, int frames) {
         at_work_ = false;
         frames_ = std::max(frames_, frames);
@@ -34,6 +34,14 @@ class ChunkTimes {
         for (auto it = last_.rbegin(); it != last_.rend(); ++it, w /= 2) mean += w * *it, weight += w;
         return weight > 0 ? mean / weight : 0;
     }
+    // Of late. So many `together` take as long as the next so many, one by one they differ: whole ones are looked at.
+    double mean(int together) const {
+        const size_t group = size_t(std::max(together, 1)), wanted = (LOOKED_AT + group - 1) / group * group;
+        const size_t n = std::min(wanted, last_.size());
+        double sum = 0;
+        for (size_t i = last_.size() - n; i < last_.size(); i++) sum += last_[i];
+        return n ? sum / double(n) : 0;
+    }
     // Until the chunk that is being made is done, as far as can be told; 0 once it takes longer than usual.
     double left(double now) const {
         return at_work_ ? std::max(0., usual() - (now - began_)) : usual();
@@ -41,7 +49,7 @@ class ChunkTimes {
     int frames() const { return frames_; } // of a chunk, the longest so far
 
   private:
-    static constexpr size_t REMEMBERED = 16;
+    static constexpr size_t REMEMBERED = 16, LOOKED_AT = 4;
     std::deque<double> last_;
     double began_ = 0;
     bool at_work_ = false, first_seen_ = false;

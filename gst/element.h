@@ -39,17 +39,17 @@ struct State {
     std::optional<ModelSizes> sizes; // from start to stop
     std::optional<Picture> picture;  // from the first set_caps to stop
     int num_frames = 0;              // with sizes
-    bool started = false;            // from start to stop, which run with a copy of the settings
+    bool started = false;            // from start to stop; that video runs with a copy of the settings
     std::string uri;                 // empty: none was set
     std::set<GParamSpec*> set_by_uri;
-    std::set<guint> told_later;      // settings changed meanwhile, each warned of already
+    std::set<guint> told_later;      // properties changed meanwhile for which the warning was posted
 
     // STREAM_LOCK
     GstVideoInfo info{};
     bool given = false;              // create() gave out the generator's frame
     GstBuffer* last_frame = nullptr; // to be repeated
     gint64 told_update = -1;         // MadeWith::update that the application was told of last
-    MadeWith told;                   // with it
+    MadeWith told;                   // what the application was told with it
 
     // Since GStreamer 1.24 the base class throws away what create() returns while it is interrupted: it is given again.
     std::atomic<bool> pushed{false}, interrupted{false};
@@ -80,7 +80,8 @@ inline GstBaseSrcClass* base_class() { // to chain up
 void install_negotiation(GstBaseSrcClass* klass);
 void install_frames(GstPushSrcClass* klass);
 void install_prompts(GstElementClass* klass);
-// A property was changed while a video is made: true where it counts in that video. With a warning where it cannot be.
+// After a property was changed while a video is made: true if it may change then. A refused value is told of in a
+// warning.
 bool change_while_playing(GstElement* element, guint id);
 // Before the generator's frame is pushed as this buffer: says what it was made with, where that is new.
 void tell_settings(GstElement* element, GstBuffer* buffer);

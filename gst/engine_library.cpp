@@ -67,8 +67,10 @@ EngineLibrary open_library(const std::string& path) {
     resolve(library, path, "mc_session_stats", e.session_stats);
     resolve(library, path, "mc_session_chunk_stats", e.session_chunk_stats);
     resolve(library, path, "mc_session_on_step", e.session_on_step);
+    resolve(library, path, "mc_session_on_reading", e.session_on_reading);
     resolve(library, path, "mc_frames_count", e.frames_count);
     resolve(library, path, "mc_frames_first", e.frames_first);
+    resolve(library, path, "mc_frames_prepare", e.frames_prepare);
     resolve(library, path, "mc_frames_write", e.frames_write);
     resolve(library, path, "mc_frames_made_with", e.frames_made_with);
     resolve(library, path, "mc_frames_work", e.frames_work);

@@ -30,8 +30,10 @@ struct EngineLibrary {
     decltype(&mc_session_stats) session_stats;
     decltype(&mc_session_chunk_stats) session_chunk_stats;
     decltype(&mc_session_on_step) session_on_step;
+    decltype(&mc_session_on_reading) session_on_reading;
     decltype(&mc_frames_count) frames_count;
     decltype(&mc_frames_first) frames_first;
+    decltype(&mc_frames_prepare) frames_prepare;
     decltype(&mc_frames_write) frames_write;
     decltype(&mc_frames_made_with) frames_made_with;
     decltype(&mc_frames_work) frames_work;

@@ -33,6 +33,11 @@ static void stamp(GstBuffer* buffer, const Timeline::Stamp& stamp) {
 
 static GstFlowReturn write_frame(GstPushSrc* src, GstBuffer* buffer) {
     State& state = state_of(src);
+    const McPixelFormat format = pixel_format_of(state.info);
+    if (const auto fault = state.generator.prepare(format)) {
+        gst_element_post_message(GST_ELEMENT(src), message_of(GST_ELEMENT(src), *fault));
+        return GST_FLOW_ERROR;
+    }
     GstVideoFrame frame;
     if (!gst_video_frame_map(&frame, &state.info, buffer, GST_MAP_WRITE)) {
         GST_ELEMENT_ERROR(src, RESOURCE, WRITE,
@@ -47,7 +52,7 @@ static GstFlowReturn write_frame(GstPushSrc* src, GstBuffer* buffer) {
         planes[i] = static_cast<uint8_t*>(GST_VIDEO_FRAME_PLANE_DATA(&frame, i));
         strides[i] = GST_VIDEO_FRAME_PLANE_STRIDE(&frame, i);
     }
-    state.generator.write(pixel_format_of(state.info), planes, strides);
+    state.generator.write(format, planes, strides);
     gst_video_frame_unmap(&frame);
     return GST_FLOW_OK;
 }

@@ -17,7 +17,7 @@ namespace mc::gst {
 namespace {
 
 constexpr size_t MOST_WAITING = 1000;
-constexpr double MOST_OF_OWN = 4; // thresholds of presets are two to three times apart
+constexpr double MOST_OF_OWN = 4; // qos-cache-max over the request's own threshold; presets are 2 to 3 times apart
 constexpr size_t LONGEST_BEFORE = 48; // frames of a given video that are kept: no model sees more than its last 32
 constexpr std::chrono::milliseconds APPLICATION_READY{200}; // a generous guess of how long its state change takes
 
@@ -259,7 +259,7 @@ void Generator::sample(const Images& images) {
         Generator& g;
         Shown(Generator& g, McSession* session) : g(g) {
             std::lock_guard lock(g.mutex_);
-            g.tell_story(session);
+            g.queue_waiting(session);
             g.session_ = session;
         }
         ~Shown() {
@@ -274,6 +274,7 @@ void Generator::sample(const Images& images) {
     seed_used_(seed);
     pulse_.forget();
     engine_->session_on_step(session.get(), on_step, this);
+    engine_->session_on_reading(session.get(), on_reading, this);
 
     for (int index = 0;; index++) {
         {
@@ -338,21 +339,22 @@ double Generator::most_threshold(double own) const {
     return job_.qos_cache_max > 0 ? job_.qos_cache_max : MOST_OF_OWN * own;
 }
 
-// After a chunk that took so long.
+// After a chunk that took `seconds` to generate.
 void Generator::keep_pace(McSession* session, const McFrames* frames, double seconds) {
     const double with = made_with(frames).cache_threshold;
     const int together = total_of(*engine_, session).window_chunks;
     std::lock_guard lock(mutex_);
+    window_chunks_ = together;
     threshold_.now = with;
     if (!job_.qos_cache) return;
-    if (!pace_) { // the first chunk, which has the text, and with some schedules most steps of the others
+    if (!pace_) { // the first chunk, whose time includes the text and, with some schedules, most steps of the others
         const double own = asked_threshold_.value_or(with);
         pace_.emplace(own, most_threshold(own));
         if (own <= 0)
             outbox_.post(
                 message_of(element_,
                            {GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_SETTINGS,
-                            "qos-cache has nothing to set, for this video is made without a cache: choose "
+                            "qos-cache has no threshold to change, since this video is made without a cache: choose "
                             "a cache or a cache-preset, or leave qos-cache out.",
                             ""},
                            GST_MESSAGE_WARNING));
@@ -370,9 +372,9 @@ void Generator::keep_pace(McSession* session, const McFrames* frames, double sec
 }
 
 // The prompts of the file, then what was asked for before there was a session.
-void Generator::tell_story(McSession* session) {
-    for (size_t i = 0; i < job_.story.size(); i++) {
-        const StoryLine& line = job_.story[i];
+void Generator::queue_waiting(McSession* session) {
+    for (size_t i = 0; i < job_.timed_prompts.size(); i++) {
+        const TimedPrompt& line = job_.timed_prompts[i];
         const double frames = line.frames ? double(line.frames)
                                           : line.seconds * picture_->frame_rate_n / picture_->frame_rate_d;
         Fields wanted;
@@ -416,7 +418,7 @@ bool Generator::put(McFrames* frames) {
 Generator::Pace Generator::pace() const {
     std::lock_guard lock(mutex_);
     return {int(queue_.size()), times_.frames(), remaining_,      times_.worst(),
-            times_.usual(),     times_.left(seconds_now()), quit_ || ended_ || failed_};
+            times_.usual(),     times_.left(seconds_now()), times_.mean(window_chunks_), quit_ || ended_ || failed_};
 }
 
 Generator::Threshold Generator::threshold() const {
@@ -479,9 +481,9 @@ void Generator::post_threshold(double before, double now, gint64 frame) {
                                                 pace_->load(), "frame", G_TYPE_INT64, frame, nullptr)));
 }
 
-void Generator::open_progress() {
+void Generator::open_progress(const char* text) {
     percent_ = 0;
-    outbox_.post(progress_message(GST_PROGRESS_TYPE_START, "Loading the model"),
+    outbox_.post(progress_message(GST_PROGRESS_TYPE_START, text),
                  [open = progress_open_] { return *open = true; });
 }
 
@@ -503,6 +505,17 @@ void Generator::on_progress(void* user, double fraction, const char* part) {
     self->percent_ = percent;
     const std::string text = "Loading the " + std::string(part) + " (" + std::to_string(percent) + " %)";
     self->outbox_.post(self->progress_message(GST_PROGRESS_TYPE_CONTINUE, text.c_str()));
+}
+
+// Of a text encoder, in the middle of a video or before its first step.
+void Generator::on_reading(void* user, double fraction, const char* part) {
+    auto* self = static_cast<Generator*>(user);
+    if (fraction <= 0)
+        self->open_progress("Loading the text encoder");
+    else if (fraction < 1)
+        on_progress(user, fraction, part);
+    else
+        self->close_progress(GST_PROGRESS_TYPE_COMPLETE, "The text encoder is loaded");
 }
 
 // A warning of the engine is meant for the user of the pipeline, who does not read the log. A model that is shared
@@ -587,6 +600,12 @@ Generator::Work Generator::work() const {
     if (work.facts.has_motion) work.motion.resize(work.computed.size());
     engine_->frames_map(current_, position_, work.computed.data(), work.motion.data());
     return work;
+}
+
+std::optional<Fault> Generator::prepare(McPixelFormat format) const {
+    McError error;
+    if (engine_->frames_prepare(current_, format, &error)) return {};
+    return fault_of(error.status, error.message, error.detail);
 }
 
 void Generator::write(McPixelFormat format, uint8_t* const planes[3], const int strides[3]) const {

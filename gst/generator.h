@@ -21,6 +21,7 @@
 #include <thread>
 #include <vector>
 
+#include "engine/request/changes.h"
 #include "gst/cache_pace.h"
 #include "gst/chunk_times.h"
 #include "gst/engine_library.h"
@@ -49,17 +50,10 @@ struct Job {
     Engine engine;
     int queue_chunks = 2;
     bool qos_cache = false;   // the cache's threshold moves so that chunks come in time
-    double qos_cache_max = 0; // up to here; 0: a multiple of the request's own
+    double qos_cache_max = 0; // highest threshold; 0: a multiple of the request's own
     KeepModel keep_model = KeepModel::READY;
     int model_rate_n = 24, model_rate_d = 1; // frames per second that the model makes, whatever the caps say
-    std::vector<StoryLine> story; // begins with the first frame; settings.prompt is its first prompt
-};
-
-// What a chunk was made with.
-struct MadeWith {
-    gint64 update = 0; // 0: the settings at the start
-    std::string prompt, negative_prompt;
-    double guidance_scale = 1, cache_threshold = 0;
+    std::vector<TimedPrompt> timed_prompts; // of prompts-file; the first one is settings.prompt
 };
 
 class Generator {
@@ -101,6 +95,7 @@ class Generator {
     };
     Work work() const;
     const Job& job() const { return job_; }
+    std::optional<Fault> prepare(McPixelFormat format) const; // to write frames of its chunk: what a device fails at
     void write(McPixelFormat format, uint8_t* const planes[3], const int strides[3]) const;
     void advance();
 
@@ -111,21 +106,22 @@ class Generator {
 
     // ---- any thread ----
     Stats stats() const; // of the running session, or else of the last one
-    // What is set of `changed` counts from the next chunk on that starts; queued: after what was queued before, and
-    // what is queued next comes `frames` later. Before there is a session it waits
-    // for one. Throws mc::Error for what cannot be.
+    // The fields that are set in `changed` count from the next chunk that starts. With `frames` the change is queued
+    // instead: it begins after those queued before, and the one queued next comes `frames` later. Waits for a session
+    // where there is none yet. Throws mc::Error for a change that is refused.
     void update(const Fields& changed, std::optional<int> frames = {});
-    void clear_queued(); // what has not begun of it
+    void clear_queued(); // those that have not begun
     struct Pace {
         int queued;                // chunks, beside the one that is being sent
         int frames, remaining;     // in a chunk; still to send of the one that is being sent
         double worst, usual, left; // seconds that a chunk takes, and until the next one is ready; 0: not known
+        double mean;               // seconds that one takes of late, those of a window together
         bool ended;                // nothing more comes
     };
     Pace pace() const;
     struct Threshold {
         double now = 0;  // of the cache, in the chunk that was made last; 0: nothing is cached, or not known yet
-        double load = 0; // with qos-cache: seconds that a second of video took, when it was looked at last; 0: not known
+        double load = 0; // with qos-cache: seconds of generating per second of video, as judged last; 0: not known
     };
     Threshold threshold() const;
 
@@ -133,19 +129,20 @@ class Generator {
     void run();
     void load(const Images& images);
     void sample(const Images& images);
-    // PROGRESS messages of one load: START, CONTINUE..., and exactly one of COMPLETE,
-    // CANCELED, ERROR; only the first end is posted.
-    void open_progress();
+    // PROGRESS messages of one load: START, CONTINUE..., and exactly one of COMPLETE, CANCELED, ERROR: only the first
+    // of these is posted.
+    void open_progress(const char* text = "Loading the model");
     void close_progress(GstProgressType type, const char* text);
     GstMessage* progress_message(GstProgressType type, const char* text) const;
     static void on_progress(void* user, double fraction, const char* part);
+    static void on_reading(void* user, double fraction, const char* part);
     void change(McSession* session, const Fields& changed, std::optional<int> frames);
     void change_threshold(const Fields& changed); // with the lock
     void keep_pace(McSession* session, const McFrames* frames, double seconds);
     double most_threshold(double own) const;
     void post_threshold(double before, double now, gint64 frame);
     MadeWith made_with(const McFrames* frames) const;
-    void tell_story(McSession* session); // with the lock
+    void queue_waiting(McSession* session); // with the lock: timed prompts, and changes that waited for a session
     bool put(McFrames* frames); // false: that was the last one
     void post_plan(const McModelOptions& options, const McRequest& request);
     static void on_step(void* user);
@@ -185,6 +182,7 @@ class Generator {
     std::deque<McFrames*> queue_;
     std::deque<std::pair<Fields, std::optional<int>>> waiting_; // updates, for a session
     ChunkTimes times_;
+    int window_chunks_ = 0; // that take turns in being fast and slow
     std::optional<CachePace> pace_;         // from the first chunk on, with qos-cache
     std::optional<double> asked_threshold_; // set while the video is made
     Threshold threshold_;

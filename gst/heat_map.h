@@ -23,8 +23,8 @@ struct Drawing {
 
 // values: [rows, columns], 0..1, stretched over the whole drawing, each token a flat tile. opacity: 0..1.
 void draw_map(Drawing& drawing, const float* values, int columns, int rows, double opacity);
-// A bar of the colours with what its ends mean, and a line of text below it; in the lower left corner. Left out where
-// the drawing is too small to read it.
+// A bar of the colours with what its ends mean, and a line of text below it, in the lower left corner. Draws nothing
+// where the drawing is too small for it.
 void draw_legend(Drawing& drawing, const std::string& low, const std::string& high, const std::string& line);
 
 } // namespace mc::gst

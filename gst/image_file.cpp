@@ -34,25 +34,21 @@ struct Contents {
 void read_contents(const std::string& path, const std::string& named, Contents& contents) {
     GStatBuf status;
     if (g_stat(path.c_str(), &status) != 0 && (errno == ENOENT || errno == ENOTDIR))
-        throw Error(MC_ERROR_NOT_FOUND,
-                    "The file of " + named + " does not exist: give the path of a picture.");
+        throw Error(MC_ERROR_NOT_FOUND, named + " does not exist: give the path of a picture.");
     if (!g_file_test(path.c_str(), G_FILE_TEST_IS_REGULAR)) // opening a pipe would wait for its writer
-        throw Error(MC_ERROR_READ, "The file of " + named + " is not a regular file: give a PNG or JPEG file.");
+        throw Error(MC_ERROR_READ, named + " is not a regular file: give a PNG or JPEG file.");
     if (size_t(status.st_size) > LARGEST_FILE)
-        throw Error(MC_ERROR_READ, "The file of " + named + " has " + std::to_string(status.st_size >> 20) +
+        throw Error(MC_ERROR_READ, named + " has " + std::to_string(status.st_size >> 20) +
                                        " MiB: give a PNG or JPEG file of at most " +
                                        std::to_string(LARGEST_FILE >> 20) + " MiB.");
     GError* error = nullptr;
     if (!g_file_get_contents(path.c_str(), &contents.bytes, &contents.size, &error)) {
         std::string reason = error->message;
         g_clear_error(&error);
-        throw Error(MC_ERROR_READ,
-                    "The file of " + named +
-                        " cannot be read: check its permissions and the disk it lies on.",
+        throw Error(MC_ERROR_READ, named + " cannot be read: check its permissions and the disk it lies on.",
                     reason);
     }
-    if (contents.size == 0)
-        throw Error(MC_ERROR_READ, "The file of " + named + " is empty: give a PNG or JPEG file.");
+    if (contents.size == 0) throw Error(MC_ERROR_READ, named + " is empty: give a PNG or JPEG file.");
 }
 
 // `opened`: gdk-pixbuf has a loader for this kind.
@@ -67,7 +63,7 @@ Error unreadable(const std::string& named, const std::string& kind, bool opened,
         fault = "is " + kind + " that is damaged or cut off: copy or download it again.";
     else
         fault = "is " + kind + ", which cannot be opened here: convert it to PNG or JPEG.";
-    return Error(MC_ERROR_READ, "The file of " + named + " " + fault, reason);
+    return Error(MC_ERROR_READ, named + " " + fault, reason);
 }
 
 // Composites over black. Throws when every pixel is fully transparent.
@@ -87,8 +83,7 @@ std::vector<uint8_t> over_black(const GdkPixbuf* pixbuf, int width, int height, 
             for (int c = 0; c < 3; c++) out[c] = uint8_t((pixel[c] * alpha + 127) / 255);
         }
     if (most == 0)
-        throw Error(MC_ERROR_READ, "The picture of " + named +
-                                       " is fully transparent: give one in which something can be seen.");
+        throw Error(MC_ERROR_READ, named + " is fully transparent: give one in which something can be seen.");
     return rgb;
 }
 
@@ -102,9 +97,9 @@ ImageFile read_image_file(const std::string& path, const char* property) {
     int width = 0, height = 0;
     if (gdk_pixbuf_get_file_info(path.c_str(), &width, &height) &&
         (width > LARGEST_SIDE || height > LARGEST_SIDE))
-        throw Error(MC_ERROR_READ, "The picture of " + named + " is " + std::to_string(width) + "x" +
-                                       std::to_string(height) + " pixels: scale it down to at most " +
-                                       std::to_string(LARGEST_SIDE) + " per side.");
+        throw Error(MC_ERROR_READ, named + " is " + std::to_string(width) + "x" + std::to_string(height) +
+                                       " pixels: scale it down to at most " + std::to_string(LARGEST_SIDE) +
+                                       " per side.");
     GError* error = nullptr;
     Pixbuf raw(gdk_pixbuf_new_from_file(path.c_str(), &error));
     const std::string reason = error ? error->message : "";

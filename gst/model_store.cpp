@@ -23,7 +23,7 @@ constexpr std::chrono::milliseconds ASKED{20};
 
 std::string files_of(const std::string& path) {
     namespace fs = std::filesystem;
-    std::error_code error; // what cannot be read is an error of whoever opens the model
+    std::error_code error; // what cannot be read is reported when the model is opened
     std::vector<std::string> files;
     const auto add = [&](const fs::path& file) {
         const auto size = fs::file_size(file, error);

@@ -19,7 +19,7 @@ struct ModelKey {
     std::string files; // files_of(model.path) when it was opened
     bool operator==(const ModelKey&) const = default;
 };
-// Names, sizes and times of what lies in the folder of a model: another text when a file has changed.
+// Names, sizes and times of the files of a model, as one text, which differs when a file has changed.
 std::string files_of(const std::string& path);
 
 class ModelStore {
@@ -30,12 +30,12 @@ class ModelStore {
         std::shared_ptr<McModel> model;
         bool opened; // by this call
     };
-    // What is there already, else what `open` gives. While another thread opens the same one it is waited for, unless
-    // give_up() says so, which is asked now and then: MC_CANCELLED. What `open` throws comes out, and who waits then
-    // tries for itself. Before one is opened those go that were kept and nobody holds.
+    // The model in memory, else what `open` gives. While another thread opens the same model, waits for it, unless
+    // give_up(), which is asked now and then, is true: throws MC_CANCELLED. What `open` throws is passed on, and a
+    // thread that was waiting then opens the model itself. Kept models that no element holds are freed first.
     Found get(const ModelKey& key, const std::function<McModel*()>& open,
               const std::function<bool()>& give_up);
-    // Until another model is opened while nobody holds it, or the process ends.
+    // Keeps it until another model is opened while no element holds it, or the process ends.
     void keep(const std::shared_ptr<McModel>& model);
 
   private:

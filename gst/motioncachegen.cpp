@@ -31,45 +31,47 @@
  * ## Live
  *
  * With #GstMotionCacheGen:is-live, frames carry the running time at which they are due, evenly spaced, and leave at that
- * time or at most #GstMotionCacheGen:latency later, which sinks wait for. Nothing is generated beyond
- * #GstMotionCacheGen:queue-chunks. A chunk that comes too late is an underrun, and #GstMotionCacheGen:underrun says what
- * is done. Pausing loses no frame; an EOS event ends the stream at once, while a stream that is not live ends after the
+ * time or at most #GstMotionCacheGen:latency later, which sinks wait for. Generation pauses while
+ * #GstMotionCacheGen:queue-chunks finished chunks wait. A chunk that comes too late is an underrun, and
+ * #GstMotionCacheGen:underrun says what is done. Pausing loses no frame; an EOS event ends the stream at once, while a stream that is not live ends after the
  * chunks that are finished.
  *
  * ## Messages
  *
  * While the model is loaded, PROGRESS messages with the code `loading` are posted; the last one (COMPLETE,
  * CANCELED or ERROR) comes before the first buffer. The model stays loaded until the element goes to NULL
- * (#GstMotionCacheGen:keep-model), unless model-path, device, precision, threads or its files change. Elements of a process
- * that use the same one share it.
+ * (#GstMotionCacheGen:keep-model), unless model-path, device, precision, weights-precision, threads or its files
+ * change. Elements of a process that use the same one share it. A text encoder that is too large to stay in memory is
+ * loaded when there is a text that is not known, with messages of its own, of the same kind, before the first buffer or
+ * later.
  *
- * Messages, `notify::seed-used` and the engine's log lines are delivered in order, from a thread that the element does
- * not wait for: handlers may do anything, including stopping the pipeline. Everything that concerns a chunk is delivered
+ * Messages, `notify::seed-used` and the engine's log lines are delivered in order, from a thread of their own:
+ * handlers may do anything, including stopping the pipeline. Everything that concerns a chunk is delivered
  * before its first frame, unless a handler takes longer than a second.
  *
  * For each chunk an element message `motioncache-chunk` is posted when it leaves the sampler, with the fields
  *
- * * #gint `index`: from 0
+ * * #gint `index`: of the chunk, from 0
  * * #gint64 `first-frame`, #gint `frames`: index of its first frame in the video, and the number of its frames
  * * #gint64 `forwards`, `forwards-total`: passes through the transformer, so far and in the whole video
  *
  * While a video is made an element message `motioncache-progress` is posted about four times a second, and once more at
  * its end, with the fields
  *
- * * #gint64 `chunk`, `chunks`: the number of the chunk that is finished next, from 0, and of all chunks
- * * #gint `step`, `steps`: denoising steps of that chunk, taken and in all; of its window where attention is not kv
+ * * #gint64 `chunk`, `chunks`: index of the chunk that is finished next, from 0, and number of all chunks
+ * * #gint `step`, `steps`: denoising steps of that chunk, taken so far and in all; of its window where attention is not kv
  * * #gdouble `fraction`: of the work that is done, 0 to 1
- * * #gdouble `seconds-left`: that the rest takes, at the rate so far
+ * * #gdouble `seconds-left`: how long the rest takes, at the rate so far
  *
  * `chunks`, `fraction` and `seconds-left` are -1 where there is no end, `seconds-left` also before it is known.
  *
  * With #GstMotionCacheGen:qos-cache, an element message `motioncache-qos` is posted when the cache's threshold is
- * changed because chunks take longer than they last, or because there is time again. Chunks that start from then on
+ * changed because chunks take longer to generate than they last, or because there is time again. Chunks that start from then on
  * are made with it. The fields are
  *
  * * #gdouble `cache-threshold`, `before`: the new one, and the one before
- * * #gdouble `load`: seconds that a second of video took
- * * #gint64 `frame`: the first one that was not made yet
+ * * #gdouble `load`: seconds of generating per second of video
+ * * #gint64 `frame`: index of the first frame that was not made yet
  *
  * Before the model is loaded an element message `motioncache-plan` tells what it and the request will take of the memory,
  * with the fields of McPlan in motioncache.h, among them #gchararray `device`, #gboolean `fits`, #gint64 `bytes-total`,
@@ -80,21 +82,22 @@
  * `motioncache://?prompt=a%20red%20ball&seed=3` plays in playbin, uridecodebin and whatever else plays URIs. Each pair sets a
  * property, percent-encoded as in every URI (+ is a plus sign); choices are given by name. A URI with a pair that is not
  * known, malformed or out of its range is refused as a whole, with a GST_URI_ERROR that says why. Properties that name files
- * (model-path, image, end-image, prompts-file) cannot be set so, since a URI may come from a stranger: set them from
- * playbin's signal `source-setup`, and the model in `MOTIONCACHE_MODEL`. Players show frames at their time; is-live=true with
- * underrun=repeat keeps a stream going that is generated slower than that.
+ * (model-path, image, end-image, prefix-video, prompts-file) cannot be set so, since a URI may come from a stranger:
+ * set them from playbin's signal `source-setup`, and the model in `MOTIONCACHE_MODEL`. Players show each frame at its time;
+ * with is-live=true and underrun=repeat a stream that is generated more slowly keeps going.
  *
  * ## What a frame has cost
  *
- * Each buffer has a #GstCustomMeta named `GstMotionCacheMeta`: the numbers of chunk and frame, how many turns of the chunk
- * were computed and reused, and a map of the picture that tells in which share of them each token was computed. Its fields
- * stand in gst/motioncachemeta.h, which reads them in C. The element motioncacheoverlay draws the map over the video.
+ * Each buffer has a #GstCustomMeta named `GstMotionCacheMeta`: the numbers of chunk and frame, how many of the chunk's
+ * turns (denoising steps times guidance branches) were computed and reused, and a map of the picture that tells in which
+ * share of them each token was computed. gst/motioncachemeta.h lists its fields and reads them in C. The element
+ * motioncacheoverlay draws the map over the video.
  *
  * ## Properties
  *
  * Settings are read when the element goes from READY to PAUSED. prompt, negative-prompt, guidance-scale, cache-threshold
- * and prompt-transition may be changed later: they count from the next chunk on that starts. Another property that is
- * changed then takes effect at the next start; a WARNING message says so, once per property.
+ * and prompt-transition may be changed later: they count from the next chunk that starts. Any other property that is
+ * changed while a video is made takes effect at the next start; a WARNING message says so, once per property.
  *
  * ## Prompts that change
  *
@@ -110,7 +113,7 @@
  *
  * ## Environment
  *
- * * `MOTIONCACHE_MODEL`: folder of the model to use when model-path is not set
+ * * `MOTIONCACHE_MODEL`: folder or JSON file of the model to use when model-path is not set
  * * `MOTIONCACHE_ENGINE_DIR`: folders to search for libmotioncache.so, separated by colons
  * * `MOTIONCACHE_CACHE`: folder for what is kept from run to run, embeddings of prompts, instead of
  *   `~/.cache/motioncachegen`
@@ -137,7 +140,6 @@ GST_DEBUG_CATEGORY(motioncache_engine_debug);
 #define GST_CAT_DEFAULT motioncachegen_debug
 
 using namespace mc::gst;
-
 
 #define gst_motioncache_gen_parent_class parent_class
 G_DEFINE_TYPE_WITH_CODE(GstMotionCacheGen, gst_motioncache_gen, GST_TYPE_PUSH_SRC,
@@ -287,7 +289,7 @@ static gboolean gst_motioncache_gen_set_clock(GstElement* element, GstClock* clo
     return result;
 }
 
-// After EOS from the application the chunks that are finished are pushed, and in a live stream nothing any more.
+// After EOS from the application the chunks that are finished are still pushed; in a live stream nothing is.
 // Loading ends too: gst-launch waits for its PROGRESS before it lets EOS through to the sinks.
 static gboolean gst_motioncache_gen_send_event(GstElement* element, GstEvent* event) {
     if (GST_EVENT_TYPE(event) == GST_EVENT_EOS) {
@@ -331,8 +333,8 @@ static void begin(GstMotionCacheGen* self) {
     }
     mc::Fields& s = job.settings;
     if (!stream.prompts_file.empty()) {
-        job.story = read_prompts_file(stream.prompts_file);
-        s.prompt = job.story.front().prompt;
+        job.timed_prompts = read_prompts_file(stream.prompts_file);
+        s.prompt = job.timed_prompts.front().prompt;
     }
     if (s.prompt.value_or("").find_first_not_of(" \t\r\n") == std::string::npos)
         throw mc::Error(MC_ERROR_SETTINGS,

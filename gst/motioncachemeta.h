@@ -10,7 +10,7 @@
  * From other languages, read the structure: in Python buffer.get_custom_meta ("GstMotionCacheMeta").get_structure ()
  *
  *     chunk, frame        gint64   numbers of chunk and frame in the video, from 0
- *     turns               gint64   of the chunk: denoising steps times guidance branches; of these
+ *     turns               gint64   of the chunk: denoising steps times guidance branches; in so many of these
  *     turns-whole         gint64     all tokens were computed,
  *     turns-partial       gint64     some,
  *     turns-reused        gint64     none
@@ -49,7 +49,7 @@ typedef struct
   const gfloat *motion;         /* likewise; NULL: not measured */
 } GstMotionCacheFacts;
 
-/* FALSE: the buffer has no such meta, or what is not one. */
+/* FALSE: the buffer has no such meta, or a malformed one. */
 static inline gboolean
 gst_motion_cache_facts_read (GstBuffer * buffer, GstMotionCacheFacts * facts)
 {
@@ -58,7 +58,7 @@ gst_motion_cache_facts_read (GstBuffer * buffer, GstMotionCacheFacts * facts)
   GBytes *computed = NULL, *motion = NULL;
   gsize tokens, size;
 
-  /* A name that nobody has registered is none to ask for. */
+  /* Asking for a name that is not registered would be a programming error. */
   if (gst_meta_get_info (GST_MOTION_CACHE_META) == NULL)
     return FALSE;
   meta = gst_buffer_get_custom_meta (buffer, GST_MOTION_CACHE_META);

@@ -6,8 +6,8 @@
  * Draws over a video of motioncachegen where in the picture it was computed: each token, 16 x 16 pixels of the
  * generated picture, has the colour of the share of denoising steps in which it went through the transformer. The
  * others reused what was computed before. The colours go from the lowest to the highest share of the frame, which the
- * legend names, or from none to all of the steps (#GstMotionCacheOverlay:scale). The figures come with each buffer (motioncachemeta.h); buffers without them, of another
- * source, pass through untouched.
+ * legend names, or from none to all of the steps (#GstMotionCacheOverlay:scale). The figures come with each buffer
+ * (motioncachemeta.h); buffers without them, of another source, pass through untouched.
  *
  * Place it right behind motioncachegen, or behind elements that keep metas and the whole picture, such as videoscale.
  *
@@ -48,7 +48,7 @@ struct _GstMotionCacheOverlay {
 G_DEFINE_TYPE(GstMotionCacheOverlay, gst_motioncache_overlay, GST_TYPE_VIDEO_FILTER)
 GST_ELEMENT_REGISTER_DEFINE(motioncacheoverlay, "motioncacheoverlay", GST_RANK_NONE, GST_TYPE_MOTIONCACHE_OVERLAY)
 
-// Those that motioncachegen, converters and sinks prefer, of all that can be blended into.
+// Of the formats that GStreamer can blend into, those that motioncachegen, converters and sinks prefer.
 #define FORMATS                                                                                                        \
     "{ I420, NV12, RGB, YV12, NV21, Y42B, Y444, YUY2, UYVY, AYUV, RGBA, BGRA, ARGB, ABGR, RGBx, BGRx, xRGB, xBGR, "      \
     "BGR, GRAY8, I420_10LE, P010_10LE }"
@@ -67,7 +67,7 @@ constexpr Scale DEFAULT_SCALE = FRAME;
 GType map_type() {
     static const GType type = [] {
         static const GEnumValue values[] = {
-            {COMPUTED, "In how many of the steps a token was computed", "computed"},
+            {COMPUTED, "In what share of the steps a token was computed", "computed"},
             {MOTION, "How much a token moved, as the cache weighs it; where it was not measured, as computed", "motion"},
             {0, nullptr, nullptr}};
         const GType made = g_enum_register_static("GstMotionCacheOverlayMap", values);
@@ -81,7 +81,7 @@ GType scale_type() {
     static const GType type = [] {
         static const GEnumValue values[] = {
             {FRAME, "From the lowest to the highest value of the frame", "frame"},
-            {WHOLE, "From 0 to all steps, or to a weight of 1, whatever there is in the frame", "whole"},
+            {WHOLE, "From none to all steps (map=motion: from weight 0 to 1), whatever the frame has", "whole"},
             {0, nullptr, nullptr}};
         const GType made = g_enum_register_static("GstMotionCacheOverlayScale", values);
         gst_type_mark_as_plugin_api(made, GST_PLUGIN_API_FLAG_IGNORE_ENUM_MEMBERS);
@@ -235,11 +235,11 @@ static void gst_motioncache_overlay_class_init(GstMotionCacheOverlayClass* klass
     constexpr auto FLAGS = GParamFlags(G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS | GST_PARAM_MUTABLE_PLAYING);
     g_object_class_install_property(
         object, ENABLED,
-        g_param_spec_boolean("enabled", "Enabled", "Draw; without, all frames pass through untouched.", DEFAULT_ENABLED,
+        g_param_spec_boolean("enabled", "Enabled", "Whether to draw; if not, all frames pass through untouched.", DEFAULT_ENABLED,
                              FLAGS));
     g_object_class_install_property(
         object, OPACITY,
-        g_param_spec_double("opacity", "Opacity", "Of the map, from 0 (not seen) to 1 (nothing else is seen).", 0, 1,
+        g_param_spec_double("opacity", "Opacity", "Opacity of the map, from 0 (invisible) to 1 (hides the video).", 0, 1,
                             DEFAULT_OPACITY, GParamFlags(FLAGS | GST_PARAM_CONTROLLABLE)));
     g_object_class_install_property(
         object, SHOW_LEGEND,
@@ -252,7 +252,7 @@ static void gst_motioncache_overlay_class_init(GstMotionCacheOverlayClass* klass
         g_param_spec_enum("map", "Map", "What is drawn.", map_type(), DEFAULT_MAP, FLAGS));
     g_object_class_install_property(
         object, SCALE,
-        g_param_spec_enum("scale", "Scale", "What the darkest and the lightest colour stand for; the legend says it.",
+        g_param_spec_enum("scale", "Scale", "What the darkest and the lightest colour stand for; the legend shows it.",
                           scale_type(), DEFAULT_SCALE, FLAGS));
 
     gst_element_class_set_static_metadata(element, "Where a generated video was computed", "Filter/Effect/Video",

@@ -13,7 +13,7 @@ namespace {
 constexpr std::chrono::seconds A_MOMENT{1};
 }
 
-struct Outbox::Letters {
+struct Outbox::Letters { // a letter is one delivery: a message, a notification or a log line
     std::mutex mutex;
     std::condition_variable changed;
     std::deque<Letter> waiting;

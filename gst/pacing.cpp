@@ -8,12 +8,12 @@
 namespace mc::gst {
 namespace {
 
-// The latency is kept while what was measured needs less than it but more than this share of it: the pipeline stutters
-// a little whenever it changes.
+// The latency is kept while the measured need is below it but above this share of it: the pipeline stutters a little
+// whenever it changes.
 constexpr double KEPT = 0.5;
 constexpr double MARGIN = 1.1; // chunks differ
-// Downstream that takes nothing for this long, beyond the latency, has lost the clock: the stream goes on at the time
-// that it is then, and does not run after it for ever.
+// Where downstream takes nothing for this long beyond the latency, the stream goes on at the current running time
+// instead of being late for ever.
 constexpr GstClockTime STUCK = GST_SECOND;
 
 } // namespace
@@ -25,6 +25,7 @@ void Pacing::begin(const StreamSettings& settings, int chunk_frames) {
     settings_ = settings;
     timeline_.forget();
     stretched_ = -1;
+    repeating_ = false;
     std::lock_guard lock(mutex_);
     chunk_frames_ = chunk_frames;
     chunk_ = chunk_frames * interval_;
@@ -61,7 +62,7 @@ Pacing::Counts Pacing::counts() const {
     std::lock_guard lock(mutex_);
     Counts counts = counts_;
     counts.queued = pace.queued;
-    if (pace.usual > 0) counts.real_time_factor = double(chunk_) / GST_SECOND / pace.usual;
+    if (pace.mean > 0) counts.real_time_factor = double(chunk_) / GST_SECOND / pace.mean;
     return counts;
 }
 
@@ -82,7 +83,7 @@ void Pacing::measure() {
     if (changed) latency_changed_();
 }
 
-// How late a frame may leave. One frame less than what is reported: it is pushed through other elements as well.
+// How late a frame may leave. One frame less than the latency that is reported: elements behind take time too.
 GstClockTime Pacing::tolerance() const {
     std::lock_guard lock(mutex_);
     return latency_ > interval_ ? latency_ - interval_ : 0;
@@ -106,10 +107,11 @@ void Pacing::settle(GstClockTime now, bool waited) {
         allowed = std::max(allowed, configured_) + STUCK;
     }
     const bool late = timeline_.running() && now > timeline_.next() + allowed;
-    if (late && waited) {
+    if (late && waited && !repeating_) {
         std::lock_guard lock(mutex_);
         counts_.underruns++;
     }
+    repeating_ = false;
     if (late || !timeline_.running()) timeline_.restart(now);
     const gint64 chunk = generator_.chunk_first();
     if (chunk == stretched_) return;
@@ -147,7 +149,9 @@ Pacing::Next Pacing::wait() {
             {
                 std::lock_guard lock(mutex_);
                 counts_.repeated++;
+                if (!repeating_) counts_.underruns++; // one, however long it lasts
             }
+            repeating_ = true;
             return Next::REPEAT;
         case Generator::Next::FRAME:
             break;

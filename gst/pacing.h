@@ -20,7 +20,7 @@ class Pacing {
     Pacing(LiveClock& clock, Generator& generator, std::function<void()> latency_changed);
 
     // ---- start and stop ----
-    // chunk_frames: in a chunk, before the first one tells.
+    // chunk_frames: expected frames per chunk, until the first chunk tells.
     void begin(const StreamSettings& settings, int chunk_frames);
 
     // ---- streaming thread ----
@@ -57,6 +57,7 @@ class Pacing {
     StreamSettings settings_;
     Timeline timeline_;    // streaming thread
     gint64 stretched_ = -1; // first frame of the chunk that the timeline was last stretched for
+    bool repeating_ = false; // what was sent last is sent again
 
     mutable std::mutex mutex_; // guards what follows
     GstClockTime interval_ = GST_SECOND / 24, chunk_ = 0, latency_ = 0, configured_ = 0;

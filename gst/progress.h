@@ -9,10 +9,10 @@
 
 namespace mc::gst {
 
-// Of the work that is done so far; -1: not known, or there is no end.
+// How much of the work is done, and what is left; -1: not known, or there is no end.
 struct Remaining {
     double fraction; // 0..1
-    double seconds;  // that the rest takes, at the rate so far; what it waits for others is not counted
+    double seconds;  // that the rest takes, at the rate so far; time spent waiting for downstream is not counted
 };
 Remaining remaining_of(const McStats& stats);
 // Fields: see the documentation of the element. (transfer full)

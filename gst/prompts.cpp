@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-// Prompts that change: the action signals, settings that are changed while a video is made, and what is said of a frame
-// that was made with others than the one before it: a message, and tags.
+// Prompts that change: the action signals, settings that are changed while a video is made, and the message and tags
+// that go before a frame that was made with other settings than the one before it.
 #include "gst/debug.h"
 #include "gst/element.h"
 #include "gst/fault.h"
@@ -15,7 +15,7 @@ void warn(GstElement* element, const mc::Error& e) {
     gst_element_post_message(element, message_of(element, fault_of(e.status, e.what(), e.detail), GST_MESSAGE_WARNING));
 }
 
-// False, and a warning on the bus, where it cannot be.
+// False, with a warning on the bus, where the change is refused.
 bool update(GstElement* element, const Fields& change, std::optional<int> frames = {}) {
     try {
         for (const auto* text : {&change.prompt, &change.negative_prompt})
@@ -33,7 +33,7 @@ bool update(GstElement* element, const Fields& change, std::optional<int> frames
 
 gboolean queue_prompt(GstElement* element, const gchar* prompt, gint frames, gpointer) {
     if (frames < 0) {
-        warn(element, Error(MC_ERROR_SETTINGS, "A prompt is queued for 1 frame or more, or for 0: until the next one."));
+        warn(element, Error(MC_ERROR_SETTINGS, "A prompt is queued for 1 frame or more, or for 0, until the next one is queued."));
         return FALSE;
     }
     Fields change;
@@ -111,10 +111,10 @@ void install_prompts(GstElementClass* klass) {
      * @prompt: what the video shows
      * @frames: for how many frames, before the prompt that is queued next; 0: until there is one
      *
-     * The prompt begins when those queued before it have had their time, else with the next chunk that starts. May be
-     * emitted in any state; what is queued while nothing is made waits for the next start.
+     * The prompt begins when those queued before it have had their time, or if there are none, with the next chunk that
+     * starts. May be emitted in any state; what is queued while no video is made waits for the next start.
      *
-     * Returns: %FALSE, with a WARNING on the bus, for a prompt that cannot be
+     * Returns: %FALSE, with a WARNING on the bus, for a prompt that is refused
      */
     g_signal_new_class_handler("queue-prompt", type, flags, G_CALLBACK(queue_prompt), nullptr, nullptr, nullptr,
                                G_TYPE_BOOLEAN, 2, G_TYPE_STRING, G_TYPE_INT);

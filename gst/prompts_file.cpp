@@ -21,11 +21,11 @@ std::string trimmed(const std::string& text) {
     return begin == std::string::npos ? "" : text.substr(begin, text.find_last_not_of(space) + 1 - begin);
 }
 
-StoryLine parsed(const std::string& line, const std::string& where) {
+TimedPrompt parsed(const std::string& line, const std::string& where) {
     const auto refuse = [&](const std::string& what) { throw Error(MC_ERROR_SETTINGS, where + what); };
-    StoryLine result;
+    TimedPrompt result;
     result.prompt = line;
-    // A number at the front, with a unit or whatever stands in its place.
+    // A number at the front, then letters, which should be a unit, and a colon.
     static const std::regex duration("^([-+]?[0-9.]+) *([A-Za-z]*) *:(.*)$");
     std::smatch part;
     if (std::regex_match(line, part, duration)) {
@@ -51,13 +51,13 @@ StoryLine parsed(const std::string& line, const std::string& where) {
 
 } // namespace
 
-std::vector<StoryLine> read_prompts_file(const std::string& path) {
+std::vector<TimedPrompt> read_prompts_file(const std::string& path) {
     if (!g_file_test(path.c_str(), G_FILE_TEST_EXISTS))
         throw Error(MC_ERROR_NOT_FOUND, "The prompts-file " + path + " does not exist: give the path of a text file.");
     std::ifstream file(path, std::ios::binary);
     if (g_file_test(path.c_str(), G_FILE_TEST_IS_DIR) || !file)
         throw Error(MC_ERROR_READ, "The prompts-file " + path + " cannot be read: give the path of a text file.");
-    std::vector<StoryLine> story;
+    std::vector<TimedPrompt> prompts;
     std::string line;
     size_t number = 0;
     for (char c; file.get(c) || !line.empty();) {
@@ -74,15 +74,15 @@ std::vector<StoryLine> read_prompts_file(const std::string& path) {
         const std::string text = trimmed(line);
         line.clear();
         if (text.empty() || text[0] == '#') continue;
-        if (story.size() == MOST_LINES)
+        if (prompts.size() == MOST_LINES)
             throw Error(MC_ERROR_SETTINGS, where + "there are more than " + std::to_string(MOST_LINES) +
                                                " prompts: give fewer.");
-        story.push_back(parsed(text, where));
+        prompts.push_back(parsed(text, where));
     }
-    if (story.empty())
+    if (prompts.empty())
         throw Error(MC_ERROR_SETTINGS,
                     "The prompts-file " + path + " has no prompt in it: write one per line, as in 8s: a red ball.");
-    return story;
+    return prompts;
 }
 
 } // namespace mc::gst

@@ -75,7 +75,7 @@ GParamSpec* spec_of(const Field& f) {
         f.type);
 }
 
-// cache-preset reads "custom" once a setting of the cache is given that a preset would give.
+// cache-preset reads "custom" once a setting is given that otherwise comes from the preset.
 bool is_custom_preset(const Field& field, const Fields& values) {
     return std::strcmp(field.name, "cache-preset") == 0 &&
            std::any_of(fields().begin(), fields().end(),
@@ -93,7 +93,7 @@ void install_settings(GObjectClass* klass) {
     /**
      * GstMotionCacheGen:seed-used:
      *
-     * The seed of the current or the last video: `seed`, or the one drawn when `seed` is -1. Notified when sampling starts.
+     * The seed of the current or the last video: `seed`, or the one drawn when `seed` is -1. Notified when generation starts.
      */
     g_object_class_install_property(
         klass, PROPERTY_SEED_USED,
@@ -108,7 +108,8 @@ void install_settings(GObjectClass* klass) {
      *
      * * #gchararray `cache`: the cache in use
      * * `seed`, `frames`, `frames-total`, `forwards`, `forwards-total`; totals are -1 where there is no end
-     * * `turns`: one chunk, one denoising step, one guidance branch; `turns-whole`, `turns-partial` and `turns-reused`
+     * * `turns`: each is one chunk in one denoising step and one guidance branch; `turns-whole`, `turns-partial` and
+     *   `turns-reused`
      *   are those in which all, some and none of the chunk's tokens were computed
      * * `tokens-computed`, `tokens-reused` in these turns; `passes-extra`: passes for keys and values only
      * * #gdouble `seconds-text`, `seconds-transformer`, `seconds-cache`, `seconds-schedule`, `seconds-vae`
@@ -119,13 +120,13 @@ void install_settings(GObjectClass* klass) {
      * * `chunks-queued`; `underruns`, how often a live stream had nothing to send in time; `frames-repeated`
      * * #gdouble `real-time-factor`: seconds of video generated per second, recently; 0 before it is known
      * * #gdouble `cache-threshold`: of the chunk that was made last, 0 where nothing is cached; `qos-load`: with
-     *   #GstMotionCacheGen:qos-cache, seconds that a second of video took, as judged last
+     *   #GstMotionCacheGen:qos-cache, seconds of generating per second of video, as judged last
      */
     g_object_class_install_property(
         klass, PROPERTY_STATS,
         g_param_spec_boxed("stats", "Statistics",
                            "What was computed and reused so far, in total and per chunk: tokens, seconds, FLOP, bytes; "
-                           "turns count one chunk, one denoising step, one guidance branch. Readable while the "
+                           "a turn is one chunk in one denoising step and one guidance branch. Readable while the "
                            "element runs and afterwards.",
                            GST_TYPE_STRUCTURE, GParamFlags(G_PARAM_READABLE | G_PARAM_STATIC_STRINGS)));
     guint id = FIRST;

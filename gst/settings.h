@@ -20,11 +20,10 @@ constexpr guint PROPERTY_SEED_USED = 1, PROPERTY_STATS = 2;
 void install_settings(GObjectClass* klass);
 void set_setting(Fields& values, guint id, const GValue* value);
 void get_setting(const Fields& values, guint id, GValue* value);
-// Of one of the table's properties that may change while a video is made,
-// and is set: a request of it alone. Else empty.
+// The property of that id alone, as a request that changes it, if it is one that may change while a video is made and
+// it is set. Else empty.
 std::optional<Fields> change_of(const Fields& values, guint id);
-// What is set, "name=value" with blanks between, without prompt and names of
-// files: for making the same video again.
+// What is set, "name=value" with blanks between, without prompt and names of files: for making the same video again.
 std::string text_of(const Fields& values);
 
 } // namespace mc::gst

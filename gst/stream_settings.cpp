@@ -10,9 +10,9 @@ guint first = 0; // id of the first row
 GType underrun_type() {
     static const GType type = [] {
         static const GEnumValue values[] = {
-            {int(Underrun::WAIT), "The stream pauses and goes on at the time that it is then", "wait"},
+            {int(Underrun::WAIT), "Nothing is sent until the chunk is there; its frames then carry the time at which they leave", "wait"},
             {int(Underrun::REPEAT), "The last frame is sent again, at the rate of the stream", "repeat"},
-            {int(Underrun::SLOW), "Frames last longer, so that the next chunk comes in time", "slow"},
+            {int(Underrun::SLOW), "Frames are shown longer, so that the next chunk comes in time", "slow"},
             {0, nullptr, nullptr}};
         const GType made = g_enum_register_static("GstMotionCacheUnderrun", values);
         gst_type_mark_as_plugin_api(made, GST_PLUGIN_API_FLAG_IGNORE_ENUM_MEMBERS);
@@ -56,7 +56,7 @@ const Row rows[] = {
      &StreamSettings::live},
     {[] {
          return g_param_spec_int("queue-chunks", "Chunks in the queue",
-                                 "Finished chunks that wait to be sent; generation pauses while the queue is full.", 1,
+                                 "Number of finished chunks that may wait to be sent; generation pauses while the queue is full.", 1,
                                  1000, DEFAULTS.queue_chunks, FLAGS);
      },
      &StreamSettings::queue_chunks},
@@ -69,25 +69,24 @@ const Row rows[] = {
     {[] {
          return g_param_spec_int("latency", "Latency",
                                  "With is-live: how late a frame may be, in milliseconds. It is reported to the pipeline, "
-                                 "whose sinks wait that long. -1: the time that a chunk takes, as measured.",
+                                 "whose sinks wait that long. -1: as long as a chunk takes to generate, as measured.",
                                  -1, 3600000, DEFAULTS.latency, FLAGS);
      },
      &StreamSettings::latency},
     {[] {
          return g_param_spec_boolean(
              "qos-cache", "Cache follows the clock",
-             "Raise the cache threshold while chunks take longer than they last, up to "
-             "qos-cache-max, and lower it again, down to cache-threshold or what the preset "
-             "has, when there is time. Each change is told by an element message "
-             "motioncache-qos.",
+             "Raise the cache threshold while chunks take longer to generate than they last, up to "
+             "qos-cache-max, and lower it again, down to cache-threshold or else the preset's, "
+             "when there is time. An element message motioncache-qos tells of each change.",
              DEFAULTS.qos_cache, FLAGS);
      },
      &StreamSettings::qos_cache},
     {[] {
          return g_param_spec_double(
-             "qos-cache-max", "Highest threshold by the clock",
-             "With qos-cache: the highest cache threshold. 0: four times cache-threshold or "
-             "what the preset has.",
+             "qos-cache-max", "Highest threshold of qos-cache",
+             "With qos-cache: the highest cache threshold. 0: four times cache-threshold, or "
+             "four times the preset's.",
              0, 1000000, DEFAULTS.qos_cache_max, FLAGS);
      },
      nullptr, &StreamSettings::qos_cache_max},
@@ -95,8 +94,8 @@ const Row rows[] = {
          return g_param_spec_enum(
              "keep-model", "Keep the model",
              "How long the model stays in memory. Elements of a process that use the same model with the "
-             "same device, precision and threads share it, and it stays as long as one of them needs it. "
-             "What is kept for the process is freed when another model is loaded and nobody uses it.",
+             "same device, precisions and threads share it, and it stays as long as one of them needs it. "
+             "What is kept for the process is freed when another model is loaded and no element uses it.",
              keep_model_type(), DEFAULTS.keep_model, FLAGS);
      },
      &StreamSettings::keep_model},
@@ -109,8 +108,8 @@ const Row rows[] = {
      &StreamSettings::embed_metadata},
     {[] {
          return g_param_spec_string("prompts-file", "File of prompts",
-                                    "Text file with a prompt a line, shown one after the other instead of prompt. A line may "
-                                    "begin with how long: \"8s:\" or \"48f:\" (frames), 8 s where nothing is said; the last "
+                                    "Text file with one prompt per line, shown one after the other instead of prompt. A line may "
+                                    "begin with a duration, \"8s:\" or \"48f:\" (frames), else it is 8 seconds; the last "
                                     "one stays to the end. Lines that begin with # are skipped.",
                                     nullptr, FLAGS);
      },

@@ -74,7 +74,7 @@ struct Setting {
 Setting setting_of(GObject* gen, const std::string& name, const std::string& text) {
     GParamSpec* spec = g_object_class_find_property(G_OBJECT_GET_CLASS(gen), name.c_str());
     if (!spec || spec->name != name || !is_ours(spec))
-        refuse("The URI sets " + quoted(name) + ", which it cannot: take one of " + names_of_all(gen) + ".");
+        refuse("The URI sets " + quoted(name) + ", which no URI can set: take one of " + names_of_all(gen) + ".");
     if (names_a_file(spec))
         refuse("The URI sets " + name + ", which names a file, and URIs may come from strangers: set it on the element, in "
                "playbin from the signal source-setup" + (name == "model-path" ? ", or in MOTIONCACHE_MODEL." : "."));
@@ -101,7 +101,7 @@ void apply(GstElement* gen, const std::string& uri) {
     for (const auto& [name, text] : parse_uri(uri)) settings.push_back(setting_of(G_OBJECT(gen), name, text));
 
     State& state = state_of(gen);
-    std::set<GParamSpec*> before; // what the URI before this one has set goes
+    std::set<GParamSpec*> before; // set by the previous URI: they go back to their defaults
     {
         ObjectLock lock(gen);
         before.swap(state.set_by_uri);

@@ -39,8 +39,8 @@ std::vector<std::string> formats_of(const GstStructure* s) {
     return formats;
 }
 
-// The formats that downstream prefers, best first. A long list is what a converter or a mixer is able to do, in the
-// order of the library, and no preference.
+// The formats that downstream prefers, best first. A long list is only what a converter or a mixer can do, in the order
+// of GStreamer's video library, and no preference: then I420.
 std::vector<std::string> wishes_of(const GstCaps* theirs) {
     constexpr size_t LONG = 8;
     std::vector<std::string> wishes;

@@ -45,9 +45,9 @@ struct FrameRate {
 std::optional<FrameRate> nearest_rate(const GValue* value, FrameRate wanted);
 
 // Fixed caps that both sides accept: the native size and rate where one of downstream's structures has them, else
-// the nearest. Converters list first what is asked for downstream of them, then everything that they can convert: an
-// expensive source chooses the latter, and lets them convert. The format is the one that downstream prefers.
-// Empty when nothing fits. (transfer full)
+// the nearest. Converters list first what is asked for downstream of them, then everything that they can convert: this
+// source, for which another size is expensive, chooses its own among the latter and lets them convert. The format is
+// the one that downstream prefers. Empty when nothing fits. (transfer full)
 GstCaps* choose_caps(GstCaps* theirs, GstCaps* ours, const Picture& native);
 
 McPixelFormat pixel_format_of(const GstVideoInfo& info);

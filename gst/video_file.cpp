@@ -62,7 +62,7 @@ class Reader {
         g_object_get(sink_, "eos", &eos, nullptr);
         return eos;
     }
-    // All that the file has came out of decodebin, or something did and an error after it: nobody takes sound.
+    // decodebin has given all streams of the file, or some and then an error, since nothing is linked to sound.
     bool has_no_video(bool failed) const { return !linked_ && (complete_ || (failed && others_)); }
     GstMessage* error() { return gst_bus_pop_filtered(bus_, GST_MESSAGE_ERROR); }
 
@@ -122,7 +122,7 @@ std::vector<uint8_t> pixels_of(GstSample* sample, GstVideoInfo& info) {
     gst_message_unref(message);
     throw Error(
         MC_ERROR_READ,
-        "The file of " + named +
+        named +
             (unknown
                  ? " needs a decoder that is not installed: install GStreamer's plugin for it, or convert the video."
              : other ? " is not a video that can be read: give one that gst-play-1.0 shows."
@@ -136,10 +136,9 @@ VideoFile read_video_file(const std::string& path, const char* property, int rat
                           const std::function<bool()>& give_up) {
     const std::string named = std::string(property) + "=" + path;
     if (!g_file_test(path.c_str(), G_FILE_TEST_EXISTS))
-        throw Error(MC_ERROR_NOT_FOUND,
-                    "The file of " + named + " does not exist: give the path of a video.");
+        throw Error(MC_ERROR_NOT_FOUND, named + " does not exist: give the path of a video.");
     if (!g_file_test(path.c_str(), G_FILE_TEST_IS_REGULAR)) // opening a pipe would wait for its writer
-        throw Error(MC_ERROR_READ, "The file of " + named + " is not a regular file: give a video file.");
+        throw Error(MC_ERROR_READ, named + " is not a regular file: give a video file.");
     Reader reader(path, rate_n, rate_d);
     VideoFile video;
     video.frame_rate_n = rate_n, video.frame_rate_d = rate_d;
@@ -150,7 +149,7 @@ VideoFile read_video_file(const std::string& path, const char* property, int rat
             GstMessage* message = reader.error();
             if (reader.has_no_video(message)) {
                 if (message) gst_message_unref(message);
-                throw Error(MC_ERROR_READ, "The file of " + named + " has no pictures in it: give a video.");
+                throw Error(MC_ERROR_READ, named + " has no pictures in it: give a video.");
             }
             if (message) tell(message, named);
             if (reader.ended()) break;
@@ -161,14 +160,13 @@ VideoFile read_video_file(const std::string& path, const char* property, int rat
         gst_sample_unref(sample);
         if (pixels.empty()) continue;
         if (info.width != video.width || info.height != video.height)
-            frames.clear(); // goes on in another size
+            frames.clear(); // the file goes on in another size
         video.width = info.width, video.height = info.height;
         frames.push_back(std::move(pixels));
         if (frames.size() > most) frames.pop_front();
     }
     if (give_up()) return video;
-    if (frames.empty())
-        throw Error(MC_ERROR_READ, "The file of " + named + " has no frames: give a video of at least 4.");
+    if (frames.empty()) throw Error(MC_ERROR_READ, named + " has no frames: give a video of at least 4.");
     video.frames = int(frames.size());
     for (const auto& frame : frames) video.rgb.insert(video.rgb.end(), frame.begin(), frame.end());
     return video;

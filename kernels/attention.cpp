@@ -16,9 +16,9 @@ namespace {
 
 // Keys and values of one block fit in the second-level cache together, beside the next one's; a tile's scores
 // fit in the first.
-constexpr size_t block_floats = 32768, most_keys_at_once = 672;
+constexpr size_t BLOCK_FLOATS = 32768, MOST_KEYS_AT_ONCE = 672;
 // Rows whose sums are kept while the blocks of keys go by: of one head of q, and of all that share the keys.
-constexpr size_t most_rows_at_once = 192, most_sums_at_once = 384;
+constexpr size_t MOST_ROWS_AT_ONCE = 192, MOST_SUMS_AT_ONCE = 384;
 
 constexpr float log2_e = 1.44269504f;
 constexpr float infinity = std::numeric_limits<float>::infinity();
@@ -35,7 +35,7 @@ void cut(const Attention& a, size_t fitting, std::vector<Block>& blocks) {
     for (size_t i = 0; i < a.range_count; i++) {
         const KeyRange& r = a.ranges[i];
         const size_t count = (r.keys + fitting - 1) / fitting;
-        const size_t step = count ? round_up((r.keys + count - 1) / count, key_panel) : 0;
+        const size_t step = count ? round_up((r.keys + count - 1) / count, KEY_PANEL) : 0;
         for (size_t begin = 0; begin < r.keys; begin += step)
             blocks.push_back({&r, begin, std::min(r.keys - begin, step)});
     }
@@ -64,7 +64,7 @@ class Products {
           next_layout(ahead.block->range->kv), store(b.range->kv.store), tiles(tiles) {}
 
     void scores(size_t n, Tile t, const ScoreTile& s, const float* bias) const {
-        for (size_t key = 0; key < s.keys; key += key_panel) {
+        for (size_t key = 0; key < s.keys; key += KEY_PANEL) {
             t.panel = memory + layout.key(h, b.begin + key, 0) * element_bytes(store);
             fetch(t, n, next_layout.key(ahead.h, ahead.block->begin + key, 0), ahead.bytes);
             t.bias = bias ? bias + key : nullptr;
@@ -85,8 +85,8 @@ class Products {
         t.in = b.keys;
         t.c_stride = s.sums_width;
         t.add = true;
-        for (size_t column = 0; column < s.sums_width; column += value_panel) {
-            const bool wide = s.sums_width - column >= value_panel;
+        for (size_t column = 0; column < s.sums_width; column += VALUE_PANEL) {
+            const bool wide = s.sums_width - column >= VALUE_PANEL;
             t.panel = memory + layout.value(h, b.begin, column) * element_bytes(store);
             fetch(t, n, next_layout.value(ahead.h, ahead.block->begin, column),
                   wide ? ahead.bytes : ahead.bytes / 2);
@@ -114,25 +114,25 @@ void attention_of_rows(const Attention& a, size_t h, size_t first, size_t rows, 
                        AttentionScratch& scratch, std::vector<Block>& blocks) {
     const KeyValues& kv = a.ranges[0].kv;
     const Store store = kv.store;
-    const size_t head = kv.head, width = round_up(head, value_round), heads = a.queries_per_key;
-    cut(a, std::clamp(block_floats / head, key_panel, most_keys_at_once), blocks);
+    const size_t head = kv.head, width = round_up(head, VALUE_ROUND), heads = a.queries_per_key;
+    cut(a, std::clamp(BLOCK_FLOATS / head, KEY_PANEL, MOST_KEYS_AT_ONCE), blocks);
     size_t keys_at_once = 0;
-    for (const Block& b : blocks) keys_at_once = std::max(keys_at_once, round_up(b.keys, key_panel));
+    for (const Block& b : blocks) keys_at_once = std::max(keys_at_once, round_up(b.keys, KEY_PANEL));
     float* const bias = a.key_bias ? scratch.bias.of(keys_at_once) : nullptr;
     float* const sums = scratch.sums.of(heads * rows * width);
     float* const largest = scratch.largest.of(heads * rows);
     float* const total = scratch.total.of(heads * rows);
     std::fill_n(sums, heads * rows * width, 0.f);
-    std::fill_n(largest, heads * rows, least_score);
+    std::fill_n(largest, heads * rows, LEAST_SCORE);
     std::fill_n(total, heads * rows, 0.f);
 
     const float root = std::sqrt(static_cast<float>(head));
     ScoreTile s{};
-    s.score_stride =
-        keys_at_once + 16; // an odd number of cache lines, so that rows do not share their places
+    // An odd number of cache lines, so that rows do not share their places.
+    s.score_stride = keys_at_once + 16;
     s.weight_stride = store == Store::BF16 ? keys_at_once + 32 : s.score_stride;
-    s.scores = scratch.scores.of(tile_rows * s.score_stride);
-    s.weights = store == Store::BF16 ? scratch.weights.of(tile_rows * s.weight_stride / 2) : s.scores;
+    s.scores = scratch.scores.of(TILE_ROWS * s.score_stride);
+    s.weights = store == Store::BF16 ? scratch.weights.of(TILE_ROWS * s.weight_stride / 2) : s.scores;
     s.scale = log2_e / root;
     s.sums_width = width;
     s.store = store;
@@ -142,7 +142,7 @@ void attention_of_rows(const Attention& a, size_t h, size_t first, size_t rows, 
         const Block& block = blocks[i];
         const Ahead ahead = ahead_of(blocks, i, h, heads * tiles_of_rows);
         const Products products(block, ahead, h, tiles);
-        s.keys = round_up(block.keys, key_panel);
+        s.keys = round_up(block.keys, KEY_PANEL);
         for (size_t n = 0; bias && n < s.keys; n++) // in units of q . k
             bias[n] = n < block.keys ? key_bias[n] * root : 0.f;
         if (bias) key_bias += block.keys;
@@ -172,7 +172,7 @@ void attention_of_rows(const Attention& a, size_t h, size_t first, size_t rows, 
 void attention(const Attention& a, size_t h, size_t first, size_t last, const Tiles& tiles) {
     thread_local AttentionScratch scratch;
     thread_local std::vector<Block> blocks;
-    const size_t most = std::clamp(most_sums_at_once / a.queries_per_key, tile_rows, most_rows_at_once);
+    const size_t most = std::clamp(MOST_SUMS_AT_ONCE / a.queries_per_key, TILE_ROWS, MOST_ROWS_AT_ONCE);
     in_tiles(last - first, most, [&](size_t, size_t r, size_t rows) {
         attention_of_rows(a, h, first + r, rows, tiles, scratch, blocks);
     });

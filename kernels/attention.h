@@ -8,8 +8,8 @@
 //     out[r, h] = round(sum over n of p[n] v[n, h])
 //     p = softmax over n of (q[r, h] . k[n, h] / sqrt(head) + key_bias[n])
 //
-// Sums are float32; for BF16 each p is rounded to bfloat16 on its way to v, and p are shares of their rounded
-// total. A row's result does not depend on the range that it was computed in. Any rows and heads; quickest
+// Sums are float32; for BF16 each weight is rounded to bfloat16 before it multiplies v, and divided by the sum of the
+// rounded ones. A row's result does not depend on the range that it was computed in. Any rows and heads; quickest
 // where rows are a multiple of 12 and the head one of 16.
 #include <cstddef>
 #include <cstdint>
@@ -39,7 +39,7 @@ struct KeyRange {
 // float, rounded to the store here. Threads may write different slots at once.
 void write_keys(const KeyValues& kv, const int32_t* slot, size_t first, const void* k, size_t k_stride,
                 const float* v, size_t v_stride, size_t rows);
-// Fetches the places of these keys, so that write_keys, a little later, need not wait for them.
+// Prefetches the places of these keys, so that write_keys, a little later, need not wait for them.
 void expect_keys(const KeyValues& kv, const int32_t* slot, size_t first, size_t rows);
 // One key and value back, for tests and for moving them elsewhere: [heads * head] float each.
 void read_key(const KeyValues& kv, size_t slot, float* k, float* v);

@@ -119,13 +119,13 @@ template <size_t... r>
 Tiles tiles_of(std::index_sequence<r...>) {
     static constexpr TileKernel wide[] = {tile<r + 1, 2>...};
     static constexpr TileKernel narrow[] = {tile<r + 1, 1>...};
-    return {wide, narrow, tile_rows, softmax};
+    return {wide, narrow, TILE_ROWS, softmax};
 }
 
 } // namespace
 
 Tiles bf16_dot_tiles() {
-    return tiles_of(std::make_index_sequence<tile_rows>());
+    return tiles_of(std::make_index_sequence<TILE_ROWS>());
 }
 
 bool processor_has_bf16_dot() {

@@ -13,7 +13,7 @@ HWY_BEFORE_NAMESPACE();
 namespace mc::kernels {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
-using D = hn::CappedTag<float, conv_block>;
+using D = hn::CappedTag<float, CONV_BLOCK>;
 
 // Taps [first, last) of the outputs in one rectangle of channels and positions.
 struct Part {
@@ -58,8 +58,8 @@ HWY_INLINE void tile(const Conv& a, const Part& part, size_t column) {
     const float* w = part.weights;
     for (size_t t = part.first; t < part.last; t++) {
         const float* in = a.taps[t] + part.row * a.in_row + column * a.in_step;
-        const float* const end = w + a.run * conv_block;
-        for (; w != end; w += conv_block, in++) {
+        const float* const end = w + a.run * CONV_BLOCK;
+        for (; w != end; w += CONV_BLOCK, in++) {
             Vec weight[V];
 #pragma GCC unroll 4
             for (int v = 0; v < V; v++) weight[v] = hn::LoadU(d, w + v * n);
@@ -113,20 +113,20 @@ void row(const Conv& a, const Part& part) {
 void conv(const Conv& a) {
     constexpr size_t n = hn::MaxLanes(D());
     // Twelve accumulators hide the latency of the multiply-add and leave registers for weights and input.
-    constexpr int wide = n < conv_block ? 2 : 1, narrow = 1;
+    constexpr int wide = n < CONV_BLOCK ? 2 : 1, narrow = 1;
     constexpr int wide_positions = 12 / wide, narrow_positions = 12;
     const size_t k_all = a.n_taps * a.run;
     // A block's weights are read once per tile: as many taps at a time as the second-level cache surely holds.
     const size_t taps_at_once =
-        std::clamp<size_t>(192 * 1024 / (a.run * conv_block * sizeof(float)), 1, a.n_taps);
-    for (size_t block = 0; block < a.out_channels; block += conv_block)
+        std::clamp<size_t>(192 * 1024 / (a.run * CONV_BLOCK * sizeof(float)), 1, a.n_taps);
+    for (size_t block = 0; block < a.out_channels; block += CONV_BLOCK)
         for (size_t first = 0; first < a.n_taps; first += taps_at_once) {
-            const size_t end = std::min(a.out_channels, block + conv_block);
+            const size_t end = std::min(a.out_channels, block + CONV_BLOCK);
             for (size_t r = 0; r < a.rows; r++)
                 for (size_t c = block, width; c < end; c += width) {
                     const bool two = wide == 2 && end - c > n;
                     width = two ? 2 * n : n;
-                    const Part part{a.weights + block * k_all + first * a.run * conv_block + (c - block),
+                    const Part part{a.weights + block * k_all + first * a.run * CONV_BLOCK + (c - block),
                                     first,
                                     std::min(a.n_taps, first + taps_at_once),
                                     r,

@@ -15,7 +15,7 @@
 namespace mc::kernels {
 
 // Outputs are computed in blocks of this many channels; packed weights are padded with zeros up to it.
-constexpr size_t conv_block = 16;
+constexpr size_t CONV_BLOCK = 16;
 
 struct Conv {
     const float* const* taps; // [n_taps]

@@ -21,7 +21,7 @@ bool bf16_dot();
 // Weights in panels of 32 outs, zeros beyond the last one:
 //     F32: float [panel][in][32]
 //     BF16, F32_AS_BF16: bf16 [panel][in / 2][32][2], the pair of an odd last in filled with zero
-constexpr size_t gemm_panel = 32;
+constexpr size_t GEMM_PANEL = 32;
 size_t packed_weight_bytes(size_t out, size_t in, Store store);
 // weight: [out, in] close together; float for F32, bf16 else. packed: packed_weight_bytes, aligned to 64.
 void pack_weight(const void* weight, size_t out, size_t in, Store store, void* packed);
@@ -36,9 +36,9 @@ struct Gemm {
     float* c;                   // [rows, out], rows c_stride floats apart
     size_t rows, out, in, a_stride, c_stride; // in at least 1
     bool accumulate;
-    const void*
-        next; // what the thread will read afterwards, fetched while the last panel is worked on: as much as a panel of
-    // these ins; nullptr: nothing
+    // What the thread will read afterwards, prefetched while the last panel is worked on: as much as a panel of these
+    // ins; nullptr: nothing.
+    const void* next;
     Store store;
 };
 void gemm(const Gemm& a);

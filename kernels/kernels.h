@@ -24,9 +24,9 @@ enum class Store { F32, BF16, F32_AS_BF16 };
 // One residual connection and the layer norm behind it, for rows [0, rows) of width `width`:
 //
 //     x[r]   = round(x[r] + (gate ? gate[g(r)] : 1) * round(delta[r]))                       if delta
-//     out[r] = round((x[r] - mean) / sqrt(var + eps) * mult[g(r)] + add[g(r)])               if out
+//     out[r] = round((x[r] - mean) / sqrt(var + eps) * mult[n(r)] + add[n(r)])               if out
 //
-// with g(r) = group[r] when `group` is given, else 0: the row's latent frame. `mult` is 1 + scale or the
+// with g(r) = group[r], n(r) = group_norm[r], 0 where that is nullptr: the row's timestep. `mult` is 1 + scale or the
 // weight of an affine norm, `add` the shift or its bias. delta comes from a linear layer: its float32 sums.
 struct ResidualNorm {
     void* x;                   // [rows, width], type of `store`; updated in place
@@ -127,13 +127,13 @@ void round_to_e4m3(const void* in, size_t in_stride, const float* scale, void* o
 
 // How far each token has moved between two latent frames:
 //     change[r] = mean |x[r] - y[r]| / (mean |y[r]| + 1e-8)
-// x, y: type of `store`; strides in elements.
+// x, y: [rows, width], type of `store`; strides in elements. change: [rows].
 void frame_change(const void* x, size_t x_stride, const void* y, size_t y_stride, size_t rows, size_t width,
                   Store store, float* change);
 
 // The VAE's norm and activation over channels-last rows (one row per position, `channels` wide):
 //     y = x / max(|x|, 1e-12) * sqrt(channels) * gamma;   out = silu ? y * sigmoid(y) : y
-// out may be x.
+// x, out: [rows, channels]; gamma: [channels]; out may be x.
 void channel_norm(const float* x, const float* gamma, float* out, size_t rows, size_t channels, bool silu);
 
 // The output of a chunk's tokens of which only some went through the layers, and what a later step reuses. For token t:

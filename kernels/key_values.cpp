@@ -26,11 +26,11 @@ void write(const KeyValues& kv, const int32_t* slot, size_t first, const T* k, s
             const size_t n = slot ? slot[r] : first + r;
             const T* const key = k + r * k_stride + h * kv.head;
             T* const column = to + layout.key(h, n, 0);
-            for (size_t i = 0; i < kv.head; i++) column[in_panel(i, 0, key_panel, pairs)] = key[i];
+            for (size_t i = 0; i < kv.head; i++) column[in_panel(i, 0, KEY_PANEL, pairs)] = key[i];
             const float* const value = v + r * v_stride + h * kv.head;
-            for (size_t c = 0; c < kv.head; c += value_panel) {
+            for (size_t c = 0; c < kv.head; c += VALUE_PANEL) {
                 T* const row = to + layout.value(h, n, c);
-                for (size_t i = 0; i < std::min(value_panel, kv.head - c); i++)
+                for (size_t i = 0; i < std::min(VALUE_PANEL, kv.head - c); i++)
                     row[pairs ? 2 * i : i] = round(value[c + i]);
             }
         }
@@ -55,7 +55,7 @@ void expect_keys(const KeyValues& kv, const int32_t* slot, size_t first, size_t 
     const size_t bytes = element_bytes(kv.store), step = kv.store == Store::BF16 ? 2 : 1,
                  line = 64 / (bytes * step);
     const char* const memory = static_cast<const char*>(kv.memory);
-    size_t before = ~size_t(0);
+    size_t before = ~static_cast<size_t>(0);
     for (size_t r = 0; r < rows; r++) {
         const size_t n = slot ? slot[r] : first + r;
         if (n / line == before) continue; // in the same lines as its neighbour

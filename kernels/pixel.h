@@ -8,11 +8,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#ifdef __CUDACC__
-#define MC_HOST_DEVICE __host__ __device__
-#else
-#define MC_HOST_DEVICE
-#endif
+#include "kernels/host_device.h"
 
 namespace mc::kernels::pixel {
 

@@ -12,7 +12,7 @@ HWY_BEFORE_NAMESPACE();
 namespace mc::kernels::HWY_NAMESPACE {
 
 #if HWY_TARGET == HWY_SCALAR
-// A pair does not fit in one lane.
+// This target has one lane, and rotation swaps the two of a pair.
 void rms_rope(const RmsRope& a) {
     plain::rms_rope(a);
 }

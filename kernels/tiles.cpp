@@ -18,7 +18,7 @@ namespace mc::kernels::HWY_NAMESPACE {
 // Rows by two vectors of sums in registers: 12 of 16 registers, or 24 of AVX-512's 32. Enough to hide the
 // latency of the multiply-add, and few operands to load for each.
 constexpr size_t lanes = hn::MaxLanes(F());
-constexpr size_t most_rows = lanes >= 16 ? tile_rows : 6;
+constexpr size_t most_rows = lanes >= 16 ? TILE_ROWS : 6;
 
 // How a panel and rows are read: so many ins at a step, which lie in one word of each column.
 struct Floats {
@@ -118,7 +118,7 @@ Tiles highway_tiles(Store store) {
     return {};
 }
 
-// With AVX-512 only: who turns that off, as a test does, wants none of it.
+// Only where the target is AVX-512: a test that turns that off must not get this kernel either.
 bool bf16_dot() {
     return lanes == 16 && processor_has_bf16_dot();
 }

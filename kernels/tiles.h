@@ -22,8 +22,8 @@ inline size_t in_panel(size_t in, size_t column, size_t width, bool pairs) {
 // Where weight[out][in] of a packed weight lies, in elements; `ins` are those of the whole weight.
 inline size_t in_packed(size_t out, size_t in, size_t ins, Store store) {
     const bool pairs = store != Store::F32;
-    const size_t panel = out / gemm_panel * gemm_panel * (pairs ? (ins + 1) / 2 * 2 : ins);
-    return panel + in_panel(in, out % gemm_panel, gemm_panel, pairs);
+    const size_t panel = out / GEMM_PANEL * GEMM_PANEL * (pairs ? (ins + 1) / 2 * 2 : ins);
+    return panel + in_panel(in, out % GEMM_PANEL, GEMM_PANEL, pairs);
 }
 
 // c[r][o] = (add ? c[r][o] : 0) + (bias ? bias[o] : 0) + sum over i of a[r][i] panel[i][o]
@@ -60,8 +60,8 @@ struct ScoreTile {
     Store store;
 };
 void softmax(const ScoreTile& t);
-constexpr float least_score =
-    -1e30f; // where `largest` begins: low, and a number when anything is taken from it
+// Where `largest` begins: low, and still a number when anything is subtracted from it.
+constexpr float LEAST_SCORE = -1e30f;
 
 // out = round(sum / total), n elements; out: type of `store`.
 void divide(const float* sum, float total, void* out, size_t n, Store store);
@@ -73,7 +73,7 @@ struct Tiles {
     size_t most_rows;
     void (*softmax)(const ScoreTile&);
 };
-constexpr size_t tile_rows = 12; // no kernel takes more
+constexpr size_t TILE_ROWS = 12; // no kernel takes more
 
 // F32: float times float. BF16: bf16 times pairs of bf16. F32_AS_BF16: float times pairs of bf16.
 Tiles tiles(Store store);

@@ -4,12 +4,15 @@
 #
 #   pipelines/benchmark.sh [--json FILE] [--peer CMD] [--help for the rest]
 #   pipelines/benchmark.sh --caches [--json FILE] [--pictures FOLDER] [--peer CMD] [--quick] [--help for the rest]
+#   pipelines/benchmark.sh --family magi1 --caches [--json FILE] [--quick] [--help for the rest]
 #   pipelines/benchmark.sh --presets [--json FILE] [--quick] [--help for the rest]
 #   pipelines/benchmark.sh --tokens [--json FILE] [--quick] [--help for the rest]
 #   pipelines/benchmark.sh --beside [--json FILE] [--help for the rest]
 #   pipelines/benchmark.sh --live [--json FILE] [--quick] [--help for the rest]
 #
 # --caches: speed-up and video quality of MotionCache and other caches; ten minutes on two cores.
+# --family magi1 --caches: FLOP, seconds and tokens of MAGI-1 with each cache, on random weights of the published
+#   sizes; some minutes.
 # --presets: whether presets reach their stated PSNR with other steps, sizes, guidance; half an hour, or with
 #   --quick one minute.
 # --tokens: whether choosing tokens pays over choosing steps, with the spread over the prompts; about as long.
@@ -26,9 +29,16 @@ need_packages "${packages_build[@]}" "${packages_play[@]}"
 need_torch
 configure build -Dtests=false
 report=benchmark.py programs=(tools/bench/motioncache-{session,element}-bench) arguments=()
-for argument; do
+family=skyreels_v2
+while [ $# -gt 0 ]; do
+    argument=$1
+    shift
     case $argument in
         --caches) report=caches.py programs=(tools/bench/motioncache-{cache,sparse}-bench) ;;
+        --family)
+            family=${1-}
+            shift || true
+            ;;
         --presets) report=presets.py programs=(tools/bench/motioncache-cache-bench) ;;
         --beside) report=beside.py programs=(tools/bench/motioncache-element-bench) ;;
         --live) report=live.py programs=(tools/bench/motioncache-{element,cache}-bench) ;;
@@ -36,6 +46,20 @@ for argument; do
         *) arguments+=("$argument") ;;
     esac
 done
+case $family in
+    skyreels_v2) ;;
+    magi1)
+        if [ "$report" != caches.py ]; then
+            echo "benchmark: --family magi1 is measured with --caches: add it." >&2
+            exit 2
+        fi
+        report=magi1.py programs=(tools/bench/motioncache-{magi1,sparse}-bench)
+        ;;
+    *)
+        echo "benchmark: --family is \"$family\" but must be skyreels_v2 or magi1." >&2
+        exit 2
+        ;;
+esac
 ninja -C build --quiet all "${programs[@]}"
 root=$PWD
 cd "$here"

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# Runs a command in an environment with the element, the C library and motioncache-calibrate of this checkout, and first
+# Runs a command in an environment with the element, the C library and programs of this checkout, and first
 # builds in build/ what is out of date:
 #
 #   pipelines/devenv.sh COMMAND [ARGUMENT...]

@@ -7,7 +7,7 @@
 # Installs what is missing and builds, as quickstart.sh does. TORCH_DIR=FOLDER: use that LibTorch.
 set -euo pipefail
 out=${1-overlay.png}
-# The last frame is what stays in the file. A scaled picture is drawn on behind the scaler: the letters stay sharp.
+# Each frame overwrites the file, so the last one stays. The map is drawn after scaling, so that its letters are sharp.
 exec "$(dirname "$0")/devenv.sh" gst-launch-1.0 -q \
     motioncachegen prompt="a white boat moving left on the sea" seed=3 num-frames=33 cache-preset=quality ! \
     videoscale ! video/x-raw,width=400,height=240 ! tee name=video \

@@ -62,7 +62,7 @@ inline int run_tests(int argc, char** argv) {
         ok ? ++passed : ++failed;
     }
     std::printf("cases: %d passed, %d failed, %d skipped\n", passed, failed, skipped);
-    return failed ? 1 : 0;
+    return failed || passed + skipped == 0 ? 1 : 0; // a misspelt name must not pass
 }
 
 } // namespace mc::test

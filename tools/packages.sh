@@ -20,6 +20,9 @@ packages_stream=(
 packages_live=(
     gstreamer1.0-nice gir1.2-gst-plugins-base-1.0 gir1.2-gst-plugins-bad-1.0 # WebRTC, pipelines/live
 )
+packages_debian=(
+    debhelper dpkg-dev fakeroot patchelf # debian/build.sh
+)
 packages_server=(
     nginx libnginx-mod-rtmp # pipelines/soak
 )
@@ -31,5 +34,6 @@ packages_test=(
     "${packages_stream[@]}" "${packages_server[@]}"
     "${packages_live[@]}" chromium
     "${packages_fuzz[@]}"
+    valgrind                     # tests/element/valgrind.sh
     git                          # README.md's commands in a clean clone
 )

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# Sourced by pipelines/quickstart.sh and tests/*.sh: from a fresh machine to a build folder. Every step
+# Sourced by the scripts of pipelines/, tests/ and tools/: from a fresh machine to a build folder. Every step
 # checks first, and does nothing when nothing is missing.
 source "$(dirname "${BASH_SOURCE[0]}")/packages.sh"
 
@@ -46,7 +46,7 @@ need_torch() {
     [ -n "${TORCH_DIR-}" ] || tools/torch/fetch.sh || die "LibTorch could not be fetched. TORCH_DIR=FOLDER uses one that is already on this machine."
 }
 
-# build FOLDER: everything that is installed.
+# build FOLDER: builds all that is to be installed.
 build() {
     if ! ninja -C "$1" -n | grep -q 'no work to do'; then
         say "Building (a few minutes, once)"

@@ -35,8 +35,8 @@ inline void read_common(const CacheFields& request, CommonSettings& settings) {
     if (request.reuse) settings.reuse = *request.reuse;
 }
 
-// Throw MC_ERROR_SETTINGS for the first value out of its range. By the names that a
-// user sets them under, as far as they have any.
+// Throw MC_ERROR_SETTINGS for the first value out of its range. The sentence names the property that sets
+// it, where there is one.
 void check_common(const CommonSettings& settings);
 void check_share(const char* what, double value, const char* usual); // 0..1
 void check_count(const char* what, int value, const char* usual);    // >= 0

@@ -7,21 +7,21 @@
 namespace mc::cache {
 namespace {
 
-constexpr float tiny = 1e-8f;
+constexpr float TINY = 1e-8f;
 
 void normalise(std::span<float> frame, Weights mode, float floor) {
     const auto [least, most] = std::minmax_element(frame.begin(), frame.end());
     const float minimum = *least, maximum = *most;
     if (mode == Weights::MAX_RESCALE) {
         for (float& value : frame)
-            value = floor + (1 - floor) * ((value - minimum) / (maximum - minimum + tiny));
+            value = floor + (1 - floor) * ((value - minimum) / (maximum - minimum + TINY));
     } else if (mode == Weights::MAX) {
-        for (float& value : frame) value /= maximum + tiny;
+        for (float& value : frame) value /= maximum + TINY;
     } else {
         double sum = 0;
         for (float value : frame) sum += value;
         const float mean = float(sum / double(frame.size()));
-        for (float& value : frame) value /= mean + tiny;
+        for (float& value : frame) value /= mean + TINY;
     }
 }
 
@@ -47,8 +47,8 @@ std::vector<float> motion_weights(std::span<const float> change, int frames, Fir
 std::vector<float> range_weights(std::span<const float> change, int frames, bool has_previous, double floor,
                                  double power) {
     std::vector<float> weights(change.size(), 1);
-    const size_t positions = change.size() / static_cast<size_t>(frames);
-    const float least = static_cast<float>(floor);
+    const size_t positions = change.size() / size_t(frames);
+    const float least = float(floor);
     for (size_t begin = has_previous ? 0 : positions; begin < change.size(); begin += positions) {
         const auto frame = change.subspan(begin, positions);
         const auto [lowest, highest] = std::minmax_element(frame.begin(), frame.end());
@@ -56,7 +56,7 @@ std::vector<float> range_weights(std::span<const float> change, int frames, bool
         if (!(high > low)) continue;
         for (size_t p = 0; p < positions; p++) {
             const float way = (frame[p] - low) / (high - low);
-            weights[begin + p] = least + (1 - least) * (power == 1 ? way : std::pow(way, static_cast<float>(power)));
+            weights[begin + p] = least + (1 - least) * (power == 1 ? way : std::pow(way, float(power)));
         }
     }
     return weights;

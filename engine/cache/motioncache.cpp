@@ -21,7 +21,7 @@
 namespace mc::cache {
 namespace {
 
-constexpr double epsilon = 1e-8; // of the reference's quotients
+constexpr double EPSILON = 1e-8; // of the reference's quotients
 
 struct ChunkState {
     std::vector<float> sums, weights; // [token]
@@ -144,7 +144,7 @@ class MotionCache final : public WindowPolicy {
         for (size_t f = 0; f < frames.size(); f++) {
             RelativeDistance moved;
             moved.add(settings_.distance == Distance::GLOBAL ? frames : frames.subspan(f, 1));
-            double rescaled = noise * settings_.polynomial(moved.value(epsilon));
+            double rescaled = noise * settings_.polynomial(moved.value(EPSILON));
             if (!std::isfinite(rescaled)) rescaled = std::numeric_limits<double>::infinity(); // so: compute
             mean += rescaled / double(frames.size());
             distance.insert(distance.end(), size_t(shape_.frame_tokens), float(rescaled));

@@ -22,7 +22,7 @@
 namespace mc::cache {
 namespace {
 
-constexpr double epsilon = 1e-8; // of the reference's quotients
+constexpr double EPSILON = 1e-8; // of the reference's quotients
 
 struct ChunkState {
     double sum = 0;                   // of the chunk
@@ -127,7 +127,7 @@ class MotionCacheBySteps final : public WindowPolicy {
         const std::vector<float> sums = state.sums;
         // Sums that are NaN are due.
         std::vector<uint8_t> due(sums.size());
-        const float threshold = static_cast<float>(settings_.token_threshold * state.scale);
+        const float threshold = float(settings_.token_threshold * state.scale);
         for (size_t t = 0; t < due.size(); t++) due[t] = !(sums[t] < threshold);
         limit_reuse(sums, share(chunk.step), due);
         for (size_t t = 0; t < due.size(); t++)
@@ -164,7 +164,7 @@ class MotionCacheBySteps final : public WindowPolicy {
     double distance_of(const ChunkStep& chunk) const {
         RelativeDistance moved;
         moved.add(chunk.distance);
-        const double distance = settings_.polynomial(moved.value(epsilon));
+        const double distance = settings_.polynomial(moved.value(EPSILON));
         return std::isfinite(distance) ? distance : std::numeric_limits<double>::infinity(); // so: compute
     }
 
@@ -172,10 +172,10 @@ class MotionCacheBySteps final : public WindowPolicy {
     std::vector<float> token_distance(const ChunkStep& chunk, double& chunk_distance) const {
         chunk_distance = distance_of(chunk);
         if (settings_.distance != Distance::TOKEN || chunk.distance.size() != chunk_tokens())
-            return std::vector<float>(chunk_tokens(), static_cast<float>(chunk_distance));
+            return std::vector<float>(chunk_tokens(), float(chunk_distance));
         std::vector<float> distance;
         for (size_t t = 0; t < chunk_tokens(); t++)
-            distance.push_back(static_cast<float>(distance_of({chunk.chunk, chunk.step, chunk.distance.subspan(t, 1)})));
+            distance.push_back(float(distance_of({chunk.chunk, chunk.step, chunk.distance.subspan(t, 1)})));
         return distance;
     }
 
@@ -183,7 +183,7 @@ class MotionCacheBySteps final : public WindowPolicy {
         if (!settings_.first_reuse) return settings_.max_reuse;
         const int begin = settings_.warmup + settings_.coarse_steps;
         const int end = settings_.share_by_rows ? shape_.rows : shape_.steps - 1;
-        const double way = end > begin ? std::clamp(static_cast<double>(step - begin) / (end - begin), 0.0, 1.0) : 1;
+        const double way = end > begin ? std::clamp(double(step - begin) / (end - begin), 0.0, 1.0) : 1;
         return *settings_.first_reuse + (settings_.max_reuse - *settings_.first_reuse) * way;
     }
 

@@ -29,7 +29,7 @@ struct MotionCacheByStepsSettings : CommonSettings {
     // are. Unset: each token for itself.
     std::optional<double> vote;
     // The largest share of a chunk's tokens that is reused in a step: those with the smallest sums. Unset first_reuse:
-    // the same in every step; else it goes from that in the first token by token step to max_reuse in the last. 0..1
+    // in every step; else it goes from first_reuse in the first step decided by token to max_reuse in the last. 0..1
     double max_reuse = 1;
     std::optional<double> first_reuse;
     // Weights from the first step of a chunk alone, else from each.

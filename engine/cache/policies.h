@@ -13,6 +13,7 @@ namespace mc::cache {
 class WindowPolicy : public Policy {
   public:
     void begin_window(const WindowShape& shape) final;
+    void extend_window(int rows) final { shape_.rows = rows; }
     std::vector<Plan> decide(int row, int branch, std::span<const ChunkStep> chunks) final;
 
   protected:
@@ -23,7 +24,7 @@ class WindowPolicy : public Policy {
     // Of states that are kept for each branch and chunk: how many, and the place of one.
     size_t states() const { return size_t(shape_.branches) * size_t(shape_.chunks); }
     size_t state_of(int branch, int chunk) const;
-    // Whether a chunk that starts comes with a distance all the same.
+    // Whether a chunk at its first step comes with a distance, as in decisions by place.
     virtual bool compares_starting() const { return false; }
     bool is_end(int row) const { return row == 0 || row == shape_.rows - 1; }
     static bool any_starts(std::span<const ChunkStep> chunks);

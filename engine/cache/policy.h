@@ -79,6 +79,8 @@ class Policy {
     virtual ~Policy() = default;
     // Forgets everything of the window before.
     virtual void begin_window(const WindowShape& shape) = 0;
+    // The window has become longer: chunks that have not begun begin later.
+    virtual void extend_window(int rows) = 0;
     // Called for each row in order; `chunks` in order and at least one.
     virtual std::vector<Plan> decide(int row, int branch, std::span<const ChunkStep> chunks) = 0;
     // Whether motion() shall be called for this chunk after its plan was executed, even if the plan reuses everything.

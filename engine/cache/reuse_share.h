@@ -6,8 +6,8 @@
 
 namespace mc::cache {
 
-// Of the tokens that are not due at most this share of all stays so: those with the
-// smallest sums, and those that equal the last of them.
+// At most this share of all tokens stays reused (not due): those with the smallest sums, and those that equal the last
+// of them. The others become due. due: [tokens].
 void limit_reuse(std::span<const float> sums, double share, std::span<uint8_t> due);
 
 } // namespace mc::cache

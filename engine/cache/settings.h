@@ -25,7 +25,7 @@ struct Settings {
     bool decides_rows() const {
         return std::visit([](const auto& s) { return requires { s.DECIDES_ROWS; }; }, policy);
     }
-    // What others than the policy ask for; for a policy that lacks the setting, the value that means the same.
+    // What samplers and networks read of any policy; where it lacks the setting, the value that changes nothing.
     CommonSettings common() const {
         return std::visit(
             [](const auto& s) {

@@ -3,12 +3,17 @@
 
 #include <ATen/detail/CUDAHooksInterface.h>
 #include <ATen/ops/zeros.h>
+#include <c10/cuda/CUDAException.h>
+#include <c10/cuda/CUDAStream.h>
 #include <c10/util/Exception.h>
 #include <cuda_runtime_api.h>
 
 #include <cstdio>
 #include <string>
 #include <typeinfo>
+
+#include "kernels/cuda/picture_kernels.h"
+#include "kernels/cuda/row_kernels.h"
 
 namespace {
 
@@ -36,8 +41,9 @@ std::string fault(int device, McStatus& status) {
     // LibTorch asks once for its part for CUDA, some operations on the CPU among those that ask, and keeps the answer.
     const at::CUDAHooksInterface& hooks = at::detail::getCUDAHooks();
     if (typeid(hooks) == typeid(at::CUDAHooksInterface))
-        return name + ": LibTorch has worked on the CPU in this program and settled that there is no GPU; open the GPU "
-                      "before anything else, in a new process";
+        return name +
+               ": LibTorch has worked on the CPU in this program and settled that there is no GPU; open the GPU "
+               "before anything else, in a new process";
     int driver = 0;
     if (cudaDriverGetVersion(&driver) != cudaSuccess || driver == 0)
         return name + ": NVIDIA's driver is not installed; install one for CUDA " + version(OLDEST_DRIVER) +
@@ -65,6 +71,31 @@ std::string fault(int device, McStatus& status) {
 }
 
 } // namespace
+
+const mc::kernels::Launchers* mc_cuda_kernels() {
+    namespace kernels = mc::kernels;
+    namespace cuda = mc::kernels::cuda;
+    using c10::cuda::getCurrentCUDAStream;
+    static const kernels::Launchers launchers{
+        {true,
+         [](const kernels::rows::ResidualNorm& a) {
+             C10_CUDA_CHECK(cuda::residual_norm(a, getCurrentCUDAStream()));
+         },
+         [](const kernels::rows::Projection& a) { C10_CUDA_CHECK(cuda::project(a, getCurrentCUDAStream())); },
+         [](const kernels::Reuse& a) { C10_CUDA_CHECK(cuda::reuse(a, getCurrentCUDAStream())); },
+         [](const kernels::rows::Change& a) { C10_CUDA_CHECK(cuda::change(a, getCurrentCUDAStream())); },
+         [](const kernels::rows::Codes& a) { C10_CUDA_CHECK(cuda::quantize(a, getCurrentCUDAStream())); },
+         [](const kernels::rows::Codes& a) { C10_CUDA_CHECK(cuda::restore(a, getCurrentCUDAStream())); }},
+        [](const kernels::PictureTo& a) {
+            const cudaStream_t stream = getCurrentCUDAStream();
+            C10_CUDA_CHECK(a.format == kernels::PictureTo::I420
+                               ? cuda::picture_to_i420(a.from, a.planes, a.strides, stream)
+                           : a.format == kernels::PictureTo::NV12
+                               ? cuda::picture_to_nv12(a.from, a.planes, a.strides, stream)
+                               : cuda::picture_to_rgb(a.from, a.planes[0], a.strides[0], stream));
+        }};
+    return &launchers;
+}
 
 McStatus mc_cuda_open(int device, char* message, size_t size) {
     McStatus status = MC_OK;

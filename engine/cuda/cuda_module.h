@@ -6,6 +6,7 @@
 #include <cstddef>
 
 #include "engine/motioncache.h"
+#include "kernels/launchers.h"
 
 extern "C" {
 
@@ -13,4 +14,7 @@ extern "C" {
 // MC_OK; MC_ERROR_NOT_FOUND: there is no such device; MC_ERROR_DEVICE: CUDA cannot be used at all.
 // message: what is wrong, with the remedy, cut to `size` bytes; untouched with MC_OK.
 MC_API McStatus mc_cuda_open(int device, char* message, size_t size);
+
+// This program's kernels for CUDA devices.
+MC_API const mc::kernels::Launchers* mc_cuda_kernels();
 }

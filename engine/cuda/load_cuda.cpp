@@ -5,6 +5,7 @@
 #include <filesystem>
 
 #include "engine/cuda/cuda_module.h"
+#include "engine/device_kernels.h"
 #include "engine/error.h"
 #include "engine/module_path.h"
 
@@ -34,9 +35,13 @@ at::Device open_cuda(int index, const std::string& module) {
     if (!open)
         throw Error(MC_ERROR_DEVICE, module + " is not the CUDA module of this program; install it again",
                     dlerror());
+    auto kernels = reinterpret_cast<decltype(&mc_cuda_kernels)>(dlsym(library, "mc_cuda_kernels"));
+    if (!kernels)
+        throw Error(MC_ERROR_DEVICE, module + " is of another version of this program; install it again", dlerror());
     char message[1024];
     if (McStatus status = open(index, message, sizeof message); status != MC_OK)
         throw Error(status, message, module);
+    register_kernels(at::kCUDA, kernels());
     return at::Device(at::kCUDA, c10::DeviceIndex(index));
 }
 

@@ -6,6 +6,10 @@
 #include "engine/families/skyreels_v2/early_check.h"
 #include "engine/families/skyreels_v2/model.h"
 #include "engine/model/model_folder.h"
+#include "engine/networks/wan_dit/worker.h"
+#include "engine/processor.h"
+#include "engine/ranks/group.h"
+#include "engine/request/field.h"
 
 namespace mc::session {
 
@@ -18,6 +22,7 @@ struct Listed {
     void (*check_early)(const std::string& place, const LoadOptions& options, const Request& request);
     MemoryForecast (*forecast_memory)(const std::string& place, const LoadOptions& options,
                                       const Request& request);
+    bool in_ranks; // several processes may make a video together
 };
 
 template <class Model>
@@ -26,8 +31,8 @@ std::shared_ptr<const Family> open(const std::string& place, const LoadOptions& 
 }
 
 constexpr Listed FAMILIES[] = {
-    {"skyreels-v2", open<skyreels_v2::Model>, skyreels_v2::check_early, skyreels_v2::forecast_memory},
-    {"magi1", open<magi1::Model>, magi1::check_early, magi1::forecast_memory},
+    {"skyreels-v2", open<skyreels_v2::Model>, skyreels_v2::check_early, skyreels_v2::forecast_memory, true},
+    {"magi1", open<magi1::Model>, magi1::check_early, magi1::forecast_memory, false},
 };
 
 const Listed& listed(const std::string& name) {
@@ -37,21 +42,66 @@ const Listed& listed(const std::string& name) {
                 "Nothing makes videos with models of the family " + name + "; please report this.");
 }
 
+// What a family does not know of the options, which are fields as those of a request are.
+void check_options(const LoadOptions& options, const Listed& family) {
+    Fields fields;
+    if (options.weights_in_bytes) fields.model.weights_precision = StoredPrecision::INT8;
+    for (size_t i = 0; i < families().size(); i++)
+        if (families()[i].name == std::string(family.name)) check_fields(fields, static_cast<ModelFamily>(i));
+}
+
 } // namespace
 
 std::shared_ptr<const Family> open_family(const std::string& path, const LoadOptions& options) {
     const model::FoundModel found = model::find_model(path);
-    return listed(found.family).open(found.place, options);
+    const Listed& family = listed(found.family);
+    check_options(options, family);
+    LoadOptions together = options;
+    if (!together.group) together.group = ranks::group_of_process(options.cancel);
+    if (const auto& group = together.group) {
+        const std::string several = "This is one of " + std::to_string(group->size()) + " processes (WORLD_SIZE)";
+        if (!family.in_ranks)
+            throw Error(MC_ERROR_SETTINGS, several + ", but a video of this model, of the family " + found.family +
+                                               ", is made by one: unset WORLD_SIZE.");
+        if (group->rank() != 0)
+            throw Error(MC_ERROR_SETTINGS, several + ", rank " + std::to_string(group->rank()) +
+                                               ", but rank 0 has the pipeline: start motioncache-worker here.");
+        if (group->size() > 2)
+            throw Error(MC_ERROR_SETTINGS, several + ", but the two branches of guidance are made by two: start 2.");
+    }
+    return family.open(found.place, together);
+}
+
+void run_worker(ranks::Group& group, const std::string& path, const LoadOptions& options) {
+    if (group.rank() == 0)
+        throw Error(MC_ERROR_SETTINGS, "A worker is one of several processes and never rank 0, which has the pipeline: "
+                                       "set RANK to 1 or more.");
+    set_thread_count(thread_count(options));
+    const LibraryThreads library(1);
+    transformer::follow_orders(
+        group, {[&](const transformer::SharedModel& shared, Cancel cancel) {
+                    LoadOptions o = options;
+                    o.cancel = cancel;
+                    if (options.log) options.log(4, "opens " + (path.empty() ? shared.path : path));
+                    return skyreels_v2::open_shared(shared, path, o);
+                },
+                [&](const std::string& text) {
+                    if (options.log) options.log(4, text);
+                }});
 }
 
 void check_early(const std::string& path, const LoadOptions& options, const Request& request) {
     const model::FoundModel found = model::find_model(path);
-    listed(found.family).check_early(found.place, options, request);
+    const Listed& family = listed(found.family);
+    check_options(options, family);
+    family.check_early(found.place, options, request);
 }
 
 MemoryForecast forecast_memory(const std::string& path, const LoadOptions& options, const Request& request) {
     const model::FoundModel found = model::find_model(path);
-    return listed(found.family).forecast_memory(found.place, options, request);
+    const Listed& family = listed(found.family);
+    check_options(options, family);
+    return family.forecast_memory(found.place, options, request);
 }
 
 } // namespace mc::session

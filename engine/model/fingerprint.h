@@ -9,7 +9,7 @@
 namespace mc::model {
 
 // FNV-1a, 64 bits, over every tensor in the order of the names: name, type, shape and some of its bytes, 64
-// at each of four places spread from its first to its last (all of a small one). So it reads a few pages a
+// at each of four places spread from its first to its last (all of a small one). So it reads a few pages per
 // tensor, regardless of the size of the model. Both published layouts of the same weights have the same; weights
 // of another type, or trained further, have another. A change between the places that are read goes
 // unnoticed. Throws MC_ERROR_READ.

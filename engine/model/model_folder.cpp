@@ -17,29 +17,36 @@ namespace fs = std::filesystem;
 
 namespace {
 
-// Each: whether the path holds a model of the family, empty where it does not; throws where it does, but spoiled.
+// Each: whether the path holds a model of the family, empty where it does not; throws where it does and it is damaged.
 struct Family {
     const char *name, *shown;
+    const char *models, *path; // which are supported; what the model path is set to
     std::optional<Claim> (*claim)(const std::string& path);
     Pictures (*pictures)(const std::string& place);
 };
 constexpr Family FAMILIES[] = {
-    {"skyreels-v2", "SkyReels-V2", skyreels_v2::claim, skyreels_v2::pictures},
-    {"magi1", "MAGI-1", magi1::claim, magi1::pictures},
+    {"skyreels-v2", "SkyReels-V2", "the SkyReels-V2 Diffusion Forcing series",
+     "a SkyReels-V2 folder as published, in the original or the Diffusers layout", skyreels_v2::claim,
+     skyreels_v2::pictures},
+    {"magi1", "MAGI-1", "MAGI-1", "the JSON file of a MAGI-1 model", magi1::claim, magi1::pictures},
 };
 
-constexpr const char* GIVE_MODEL =
-    "set the model path to a SkyReels-V2 folder as published, in the original or the Diffusers layout, or to the JSON "
-    "file of a MAGI-1 model";
-constexpr const char* SUPPORTED =
-    "the supported models are the SkyReels-V2 Diffusion Forcing series, MAGI-1 and the demo model";
+std::string of_all(const char* Family::*text, const char* between) {
+    std::string all;
+    for (const Family& family : FAMILIES) all += (all.empty() ? "" : between) + std::string(family.*text);
+    return all;
+}
+
+std::string give_model() {
+    return "set the model path to " + of_all(&Family::path, ", or to ");
+}
 
 void require_something(const std::string& path) {
     if (path.empty())
-        throw Error(MC_ERROR_NOT_FOUND, std::string("The model path is empty; ") + GIVE_MODEL + ".");
+        throw Error(MC_ERROR_NOT_FOUND, "The model path is empty; " + give_model() + ".");
     std::error_code error;
     const fs::file_status status = fs::status(path, error);
-    if (!fs::exists(status)) throw not_found(path, "there is no such folder or file", GIVE_MODEL);
+    if (!fs::exists(status)) throw not_found(path, "there is no such folder or file", give_model());
     if (!fs::is_directory(status)) return;
     const FolderListing listing = list_folder(path);
     if (listing.names.empty())
@@ -61,21 +68,20 @@ std::string class_in(const std::string& file) {
 
 [[noreturn]] void refuse_unknown(const std::string& path) {
     if (!fs::is_directory(path))
-        throw not_found(path, "is a file, not a folder, and not the JSON file of a MAGI-1 model",
-                        "set the model path to the folder of the model");
+        throw not_found(path, "is a file, not a folder, and not one that describes a model", give_model());
     for (const char* name : {"model_index.json", "config.json"}) {
         const std::string file = path + "/" + name;
         if (is_file(file))
             throw read_error(path,
                              std::string("is of an unknown family of models (its ") + name + " says " +
                                  in_quotes(class_in(file)) + ")",
-                             SUPPORTED);
+                             "the supported models are " + of_all(&Family::models, ", ") + " and the demo model");
     }
     throw not_found(
         path,
-        "is not a model folder: it holds neither model_index.json nor config.json, and no configuration of "
-        "MAGI-1",
-        GIVE_MODEL);
+        "is not a model folder: it holds neither model_index.json nor config.json, and no other file that describes a "
+        "model",
+        give_model());
 }
 
 std::string name_of(const std::string& file) {

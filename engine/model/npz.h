@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
-// The .npz files of numpy.savez: a zip archive with one NAME.npy an array, not compressed.
+// The .npz files of numpy.savez: a zip archive with one NAME.npy per array, not compressed.
 #include "engine/model/tensor_view.h"
 
 namespace mc::model {

@@ -23,7 +23,7 @@ WeightFiles open_weight_file(const std::string& file);
 
 // The union of all *.safetensors in `folder`; of those its *.safetensors.index.json names, where there is
 // one. A variant (NAME.fp16.safetensors) counts only where NAME is not there too; hidden files and unfinished
-// downloads count never. Of a folder without any: pytorch_model.bin, or the shards numbered so. A tensor in two shards,
+// downloads never count. Of a folder without any: pytorch_model.bin, or the shards numbered so. A tensor in two shards,
 // a shard of a numbered set that is missing, several variants, and an index that differs from the shards are errors.
 // Throws MC_ERROR_READ, MC_ERROR_NOT_FOUND.
 WeightFiles open_weight_shards(const std::string& folder);

@@ -14,7 +14,7 @@
 namespace mc::transformer {
 
 struct Range {
-    size_t of; // number of what it is cut from
+    size_t of; // index of the piece of work that it is cut from
     int64_t begin, end;
     int64_t rows() const { return end - begin; }
 };
@@ -28,7 +28,7 @@ class Blocks {
         at::Tensor k; // [rows, width] type of the store: keys
         at::Tensor c; // [rows, width or edge] float32: a product
         at::Tensor h; // [rows, ffn_part] float32: hidden activations
-        at::Tensor a; // [rows, ffn_part] type of the store: the same behind GELU; h where that is float32
+        at::Tensor a; // [rows, ffn_part] type of the store: activations after GELU; h where that is float32
     };
     // Hidden activations are made and used in parts: a whole row of them does not fit the caches.
     static int64_t ffn_part(int64_t ffn, kernels::Store store);

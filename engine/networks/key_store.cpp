@@ -23,7 +23,7 @@ KeyStore::KeyStore(const Shape& shape, kernels::Store store, at::Device device, 
     : shape_(shape), store_(store), device_(device), layout_(layout) {
     if (shape.layers < 1 || shape.groups < 1 || shape.head < 1 || shape.tokens < 1 ||
         (layout == Layout::PACKED && !device.is_cpu()))
-        throw Error(MC_ERROR_INTERNAL, "Pages of keys that cannot be.");
+        throw Error(MC_ERROR_INTERNAL, "Pages of keys were asked for in an impossible shape; please report this.");
 }
 
 int KeyStore::take(Lasting lasting) {
@@ -50,7 +50,7 @@ int KeyStore::take(Lasting lasting) {
 }
 
 void KeyStore::give_back(int page) {
-    page_at(page); // held
+    page_at(page); // throws where it is not held
     pages_[static_cast<size_t>(page)].held = false;
 }
 
@@ -60,7 +60,7 @@ int64_t KeyStore::held() const {
 
 const KeyStore::Page& KeyStore::page_at(int page) const {
     if (page < 0 || static_cast<size_t>(page) >= pages_.size() || !pages_[static_cast<size_t>(page)].held)
-        throw Error(MC_ERROR_INTERNAL, "A page of keys that is not held.");
+        throw Error(MC_ERROR_INTERNAL, "A page of keys is used that is not held; please report this.");
     return pages_[static_cast<size_t>(page)];
 }
 
@@ -127,10 +127,10 @@ void KeyStore::write(int64_t layer, int page, const at::Tensor& keys_values) {
 
 void KeyStore::keep(int64_t layer, int64_t group, std::span<const Slot> from, int page) {
     if (static_cast<int64_t>(from.size()) > shape_.tokens || group < 0 || group >= shape_.groups)
-        throw Error(MC_ERROR_INTERNAL, "More keys than a page has room for.");
+        throw Error(MC_ERROR_INTERNAL, "More keys are to be kept than a page has room for; please report this.");
     for (const Slot& s : from)
         if (s.page == page || s.token < 0 || s.token >= shape_.tokens)
-            throw Error(MC_ERROR_INTERNAL, "Keys that cannot be kept.");
+            throw Error(MC_ERROR_INTERNAL, "Keys are to be kept that a page does not have; please report this.");
     if (layout_ == Layout::PLAIN) {
         const at::Tensor k = keys(layer, page).select(1, group), v = values(layer, page).select(1, group);
         std::map<int, std::array<std::vector<int64_t>, 2>> moves; // of a page: from, to

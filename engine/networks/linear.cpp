@@ -4,6 +4,7 @@
 #include <ATen/ATen.h>
 #include <c10/core/InferenceMode.h>
 
+#include "engine/networks/codes.h"
 #include "engine/processor.h"
 #include "kernels/gemm.h"
 
@@ -23,6 +24,7 @@ bool Linear::library_is_faster(Store store) {
 Linear::Linear(at::Tensor weight, at::Tensor bias, Layout layout, Store store, HugeArena& arena)
     : weight_(std::move(weight)), bias_(std::move(bias)), out_(weight_.size(0)), in_(weight_.size(1)),
       layout_(layout), store_(store) {
+    if (!weight_.is_cpu() && bias_.defined()) stored_bias_ = bias_.to(weight_.scalar_type());
     if (layout == Layout::PLAIN) return;
     at::Tensor packed = arena.take(static_cast<int64_t>(kernels::packed_weight_bytes(out_, in_, store)));
     at::Tensor rows = weight_.contiguous();
@@ -31,19 +33,50 @@ Linear::Linear(at::Tensor weight, at::Tensor bias, Layout layout, Store store, H
 }
 
 Linear Linear::load(const Weights& weights, const std::vector<std::string>& names, int64_t out, int64_t in,
-                    Precision precision, Layout layout, Store store, HugeArena& arena) {
+                    Precision precision, Layout layout, Store store, HugeArena& arena, bool in_bytes) {
     const at::ScalarType type = type_of(precision);
     if (!weights.device().is_cpu() || library_is_faster(store)) layout = Layout::PLAIN;
-    std::vector<at::Tensor> w, b;
+    std::vector<at::Tensor> w, b, scales;
     for (const std::string& name : names) {
         w.push_back(weights.get(name + ".weight", {out, in}, type));
         b.push_back(weights.get(name + ".bias", {out}, type).to(at::kFloat));
     }
-    return names.size() == 1 ? Linear(w[0], b[0], layout, store, arena)
-                             : Linear(at::cat(w), at::cat(b), layout, store, arena);
+    if (in_bytes && !weights.device().is_meta())
+        for (at::Tensor& t : w) {
+            const at::Tensor code = at::empty(t.sizes(), t.options().dtype(at::kChar));
+            scales.push_back(at::empty({out, 1}, t.options().dtype(at::kFloat)));
+            quantize(t, code, scales.back());
+            if (t.is_cpu())
+                restore(code, scales.back(), t);
+            else
+                t = code;
+        }
+    const auto joined = [&](const std::vector<at::Tensor>& list) {
+        return list.size() == 1 ? list[0] : at::cat(list);
+    };
+    Linear l(joined(w), joined(b), layout, store, arena);
+    if (in_bytes && !l.weight_.is_cpu() && !l.weight_.is_meta()) {
+        l.scale_ = joined(scales);
+        l.stored_bias_ = l.bias_.to(type);
+    }
+    return l;
+}
+
+Linear Linear::part(int64_t first_out, int64_t outs) const {
+    Linear l = *this;
+    l.out_ = outs;
+    l.weight_ = weight_.narrow(0, first_out, outs);
+    for (at::Tensor* t : {&l.bias_, &l.stored_bias_, &l.scale_})
+        if (t->defined()) *t = t->narrow(0, first_out, outs);
+    return l;
 }
 
 at::Tensor Linear::weight() const {
+    if (scale_.defined()) {
+        at::Tensor rows = at::empty({out_, in_}, stored_bias_.options());
+        restore(weight_, scale_, rows);
+        return rows;
+    }
     if (layout_ == Layout::PLAIN) return weight_;
     at::Tensor rows = at::empty({out_, in_}, grid_of(store_));
     kernels::unpack_weight(weight_.const_data_ptr(), out_, in_, store_, rows.mutable_data_ptr());

@@ -51,7 +51,7 @@ inline at::ScalarType type_of(kernels::Store store) {
 inline int64_t element_bytes(kernels::Store store) {
     return store == kernels::Store::BF16 ? 2 : 4;
 }
-// Of the numbers, in either kind of memory: that of weights for such activations.
+// The type whose numbers are kept, in either kind of memory: that of weights for such activations.
 inline at::ScalarType grid_of(kernels::Store store) {
     return store == kernels::Store::F32 ? at::kFloat : at::kBFloat16;
 }
@@ -82,9 +82,12 @@ class Linear {
     // weight: [out, in] float32 or bfloat16, bias: [out] float32 or undefined. PACKED: float32 for Store::F32, else
     // bfloat16. The arena gives what PACKED weights lie in.
     Linear(at::Tensor weight, at::Tensor bias, Layout layout, kernels::Store store, HugeArena& arena);
-    // Loads "name.weight" and "name.bias"; several names are put one below the other: [sum of outs, in].
+    // Loads "name.weight" and "name.bias"; several names are put one below the other: [sum of outs, in]. in_bytes: W is
+    // kept in eight bits, with a scale for every out; the CPU, which keeps W otherwise, takes the numbers that come of
+    // that.
     static Linear load(const Weights& weights, const std::vector<std::string>& names, int64_t out, int64_t in,
-                       Precision precision, Layout layout, kernels::Store store, HugeArena& arena);
+                       Precision precision, Layout layout, kernels::Store store, HugeArena& arena,
+                       bool in_bytes = false);
 
     // On the calling thread, PACKED or not: y[r] = x[r] W^T + b for outs [first_out, first_out + outs), with only ins
     // [first_in, first_in + ins) of x and W. x: type of the store, rows x_stride elements apart; y: float32.
@@ -100,16 +103,25 @@ class Linear {
     const void* first_panel() const { return weight_.const_data_ptr(); }
 
     const at::Tensor& bias() const { return bias_; } // [out] float32, or undefined
-    at::Tensor weight() const;                       // [out, in]; PACKED: unpacked anew
+    // [out], type of the weight: what at::addmm takes. On devices, where there is a bias.
+    const at::Tensor& stored_bias() const { return stored_bias_; }
+    // PLAIN: outs [first_out, first_out + outs) of it, in the same memory.
+    Linear part(int64_t first_out, int64_t outs) const;
+    at::Tensor weight() const; // [out, in]; where it is PACKED or kept in bytes, made anew
     int64_t out() const { return out_; }
     int64_t in() const { return in_; }
     kernels::Store store() const { return store_; }
-    int64_t bytes() const { return weight_.nbytes() + (bias_.defined() ? bias_.nbytes() : 0); }
+    int64_t bytes() const {
+        return weight_.nbytes() + (bias_.defined() ? bias_.nbytes() : 0) +
+               (scale_.defined() ? scale_.nbytes() : 0);
+    }
     // Whether this processor's library beats kernels::gemm by so much that W stays plain for it: matrix units (AMX).
     static bool library_is_faster(kernels::Store store);
 
   private:
     at::Tensor weight_, bias_; // PACKED: bytes
+    at::Tensor stored_bias_;
+    at::Tensor scale_; // [out, 1] float32, of a weight in bytes
     int64_t out_ = 0, in_ = 0;
     Layout layout_ = Layout::PLAIN;
     kernels::Store store_ = kernels::Store::F32;

@@ -12,7 +12,7 @@ at::ScalarType type_of(model::DType type) {
 #include "engine/model/scalar_types.inc"
 #undef SCALAR_TYPE
     }
-    throw Error(MC_ERROR_INTERNAL, "Unknown tensor type.");
+    throw Error(MC_ERROR_INTERNAL, "A tensor is of an unknown type; please report this.");
 }
 
 at::Tensor Weights::get(const std::string& name, const std::vector<int64_t>& shape,

@@ -39,7 +39,7 @@ T whole_c(const T* caller, const char* name) {
     init_c(&whole, sizeof whole);
     if (caller->struct_size < sizeof caller->struct_size + sizeof(void*) || caller->struct_size > sizeof whole)
         throw Error(MC_ERROR_SETTINGS, std::string("A struct was not set up with ") + name +
-                                           ", or by a program built for a newer libmotioncache: call " + name +
+                                           ", or the program was built for a newer libmotioncache: call " + name +
                                            " first, and install the library that the program was built with.");
     std::memcpy(static_cast<void*>(&whole), caller, caller->struct_size);
     return whole;
@@ -47,7 +47,7 @@ T whole_c(const T* caller, const char* name) {
 
 const char* text_of(McCache cache); // "auto" for MC_CACHE_AUTO, the name of the choice otherwise
 
-// Of a C enum whose 0 is auto; the others in the order of the C++ enum.
+// The value of a C enum as C++: 0 is auto, which is empty; the others are in the order of the C++ enum.
 template <typename T>
 std::optional<T> chosen(int value, const Choice& choice) {
     if (value == 0) return std::nullopt;

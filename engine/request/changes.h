@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
-// What a video is to do differently while it is made: told from any thread, asked for by the one that makes it whenever
-// a chunk starts. No Torch.
+// Changes of a request while its video is made: added from any thread, fetched by the thread that makes the video
+// whenever a chunk starts. No Torch.
 #include <cstdint>
 #include <deque>
 #include <mutex>
@@ -15,8 +15,8 @@ struct Change {
     std::optional<std::string> prompt, negative_prompt;
     std::optional<double> guidance_scale, cache_threshold;
     std::optional<int> prompt_transition;
-    // The later one counts.
     bool has_words() const { return prompt || negative_prompt; }
+    // Where both are set, `later` counts.
     void merge(const Change& later) {
         const auto take = [](auto& mine, const auto& theirs) {
             if (theirs) mine = theirs;
@@ -54,18 +54,24 @@ class Changes {
         queue_.push_back({{++last_, change}, frames});
         return last_;
     }
-    void clear() { // what is queued and has not begun
+    void clear() { // drops what is queued and has not begun
         std::lock_guard lock(mutex_);
         queue_.clear();
         next_queued_.reset();
+    }
+
+    // Whether new prompts, or what is queued, wait for a chunk like this one.
+    bool words_due(int64_t frame) const {
+        std::lock_guard lock(mutex_);
+        return words_ || (!queue_.empty() && next_queued_.value_or(frame) <= frame);
     }
 
     struct Due {
         int64_t update;
         Change change;
     };
-    // For a chunk that starts and whose first frame is `frame`, which grows from call to call. words: with new prompts
-    // and what is queued, which wait otherwise. Empty: all stays as it is.
+    // For a chunk that starts, whose first frame is `frame`; `frame` grows from call to call. words: whether new
+    // prompts and queued changes may begin now; if not, they wait. Empty: nothing changes.
     std::optional<Due> due(int64_t frame, bool words = true) {
         std::lock_guard lock(mutex_);
         std::optional<Due> now;
@@ -96,9 +102,9 @@ class Changes {
         Due due;
         int64_t frames;
     };
-    std::mutex mutex_;
+    mutable std::mutex mutex_;
     int64_t last_ = 0;
-    std::optional<Due> words_, numbers_; // those added, merged: with a prompt, and without
+    std::optional<Due> words_, numbers_; // added changes, merged: those with a prompt, and those without
     std::deque<Queued> queue_;
     std::optional<int64_t> next_queued_; // frame at which the first of the queue begins; empty: at once
 };

@@ -57,7 +57,7 @@ int chosen(const char* name, const Choice& choice, const std::string& text) {
 void check_known(const std::string& what, const Known& known, ModelFamily family) {
     if (known.families & bit(family)) return;
     refuse(what + " is for " + known.titles + ", not for " + families()[size_t(family)].title + ": drop it; " +
-           known.instead + ".");
+           known.instead(family) + ".");
 }
 
 } // namespace

@@ -20,15 +20,15 @@ constexpr unsigned bit(CacheKind cache) {
     return 1u << static_cast<unsigned>(cache);
 }
 struct FamilyName {
-    const char *name, *title; // title: as texts have it
+    const char *name, *title; // title: the name in sentences
 };
 std::span<const FamilyName> families(); // in the order of ModelFamily
 
 // Which families of models know a field, or a value of a choice.
 struct Known {
-    unsigned families;   // bits
-    const char* instead; // what does it in the others, behind "...: drop it; "
-    const char* titles;  // of those that know it
+    unsigned families; // bits
+    const char* (*instead)(ModelFamily other); // what to do there, behind "...: drop it; "; null where all know it
+    const char* titles; // of those that know it
 };
 
 struct ChoiceValue {
@@ -91,7 +91,7 @@ struct Field {
     Part part;
     Known known;
     unsigned caches;    // bits of CacheKind: which have it
-    bool while_playing; // may change then, from the next chunk on
+    bool while_playing; // may change while a video is made, from the next chunk on
     bool property;      // of the element
     FieldType type;
 };
@@ -104,7 +104,7 @@ void unset(const Field& field, Fields& values);
 // Throws MC_ERROR_SETTINGS for the first value out of its range, with name, value and range.
 void check_ranges(const Fields& values);
 // Throws MC_ERROR_SETTINGS for the first field that is set, or value of a choice, that models of the family do not
-// know, with what does it instead; then as check_ranges. What each family begins with when it completes a request.
+// know, with what to do instead; then as check_ranges. A family calls that of engine/session/request.h.
 void check_fields(const Fields& values, ModelFamily family);
 // From text, as in "steps" = "30" or "cache" = "none"; "auto" and "" leave a choice or number empty. Throws
 // MC_ERROR_SETTINGS for a name or value that is not known, and names those that are.

@@ -46,21 +46,36 @@ class Known:
 
     def __init__(self, what, entry, families):
         self.names, self.instead = entry.get("families", []), entry.get("instead", "")
+        others = [name for name in families if name not in self.names]
         for name in self.names:
             if name not in families:
                 raise Mistake(f"{what}: family {name!r} is none of {', '.join(families)}")
         if "families" in entry and (not self.names or len(set(self.names)) == len(families)):
             raise Mistake(f"{what}: families must be some of them, and is left out where all know it")
-        if bool(self.names) != bool(self.instead.strip()):
+        if isinstance(self.instead, dict) and sorted(self.instead) != sorted(others):
+            raise Mistake(f"{what}: instead by family has {', '.join(self.instead)}, and the others are {', '.join(others)}")
+        said = self.instead.values() if isinstance(self.instead, dict) else [self.instead]
+        if bool(self.names) != all(text.strip() for text in said):
             raise Mistake(f"{what}: families, and instead for the others, are given together or not at all")
         self.titles = " and ".join(families[name] for name in self.names)
 
     def blurb(self):
         return f" Only for {self.titles}." if self.names else ""
 
+    def tail(self):
+        return f"; only for {self.titles}" if self.names else ""
+
     def cpp(self):
         families = " | ".join(f"bit(ModelFamily::{enumerator(name)})" for name in self.names) or "ALL_FAMILIES"
-        return f"{{{families}, {literal(self.instead)}, {literal(self.titles)}}}"
+        if not self.names:
+            return f'{{{families}, nullptr, ""}}'
+        parameter, text = "", literal(self.instead)
+        if isinstance(self.instead, dict):
+            *several, (_, last) = self.instead.items()
+            parameter = " other" if several else ""
+            text = "".join(f"other == ModelFamily::{enumerator(name)} ? {literal(said)} : " for name, said in several)
+            text += literal(last)
+        return f"{{{families}, [](ModelFamily{parameter}) -> const char* {{ return {text}; }}, {literal(self.titles)}}}"
 
 
 class Value:
@@ -200,17 +215,13 @@ class Field:
     def property_blurb(self):
         text = self.blurb
         if self.type in NUMBERS:
-            text += " " + sentence(self.range_text())
+            text += f" Range: {self.range_text()}."
         unset = ""
         if self.type in NUMBERS and not (self.least <= self.unset <= self.most):
             unset = plain(self.unset)
         if self.type == "choice" and not self.default.startswith("is auto"):
             unset = "auto"
         return text + f" Default: {self.default_text(unset)}." + self.known.blurb()
-
-
-def sentence(text):
-    return text[0].upper() + text[1:] + "."
 
 
 def plain(number):
@@ -266,7 +277,7 @@ def c_members(fields, struct):
         kind = field.choice.c + " " if field.choice else C_TYPES[field.type]
         text = field.blurb
         if field.type in NUMBERS:
-            text += " " + sentence(field.range_text())
+            text += f" Range: {field.range_text()}."
         if field.none is not None:
             text = re.sub(rf" {plain(field.none)}: ", f" {none_macro(field)}: ", text)
         text += f" Default: {field.c_default or field.default_text('')}." + field.known.blurb()
@@ -301,7 +312,7 @@ def c_choices(choices, fields):
         for value in choice.values:
             comma = "," if value is not choice.values[-1] else ""
             name = choice.prefix + "_" + enumerator(value.name) + comma
-            lines.append(f"  {name.ljust(width)} /* {value.blurb}{value.known.blurb()} */")
+            lines.append(f"  {name.ljust(width)} /* {value.blurb}{value.known.tail()} */")
         lines.append(f"}} {choice.c};\n")
     for field in fields:
         if field.none is not None:
@@ -432,7 +443,7 @@ def table(fields, choices, families, out):
              '#include "engine/request/c_request.h"', "", "namespace mc {", "", "namespace {", ""]
     for choice in choices.values():
         lines.append(f"constexpr ChoiceValue {variable(choice)}_VALUES[] = {{")
-        lines += [f"    {{{literal(value.name)}, {literal(value.blurb + value.known.blurb())}, {value.known.cpp()}}},"
+        lines += [f"    {{{literal(value.name)}, {literal(value.blurb + value.known.tail())}, {value.known.cpp()}}},"
                   for value in choice.values]
         lines.append("};")
         lines.append(f"constexpr Choice {variable(choice)}{{{literal(choice.name)}, {literal(choice.c)}, "

@@ -6,8 +6,8 @@
 namespace mc::sampler {
 
 // With attention KV, what the chunks after it see of a finished chunk: FROZEN, the keys and values of its last, still
-// noisy step, as the reference; REFRESHED, those of one more pass at timestep
-// 0, what recomputing it in every row would give.
+// noisy step, as the reference; REFRESHED, those of one more pass at
+// timestep 0, what recomputing it in every row would give.
 using Finished = FinishedChunks;
 
 } // namespace mc::sampler

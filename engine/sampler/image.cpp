@@ -19,7 +19,7 @@ void check(const Image& image, int width, int height) {
         image.rgb.size() != size_t(image.width) * size_t(image.height) * 3)
         throw Error(MC_ERROR_SETTINGS, "The image has " + std::to_string(image.rgb.size()) +
                                            " bytes, which is no " + size_text(image.width, image.height) +
-                                           " RGB picture; give one with 3 bytes a pixel.");
+                                           " RGB picture; give one with 3 bytes per pixel.");
     if (width < 1 || height < 1)
         throw Error(MC_ERROR_SETTINGS,
                     "An image cannot be made " + size_text(width, height) + " pixels; give a size above 0.");
@@ -27,7 +27,7 @@ void check(const Image& image, int width, int height) {
 
 // The taps of one output sample: weights of `count` input samples from `first` on, in 22-bit fixed point.
 // With 8 bits of sample that leaves two bits for the overshoot of the cubic and the sign.
-constexpr int fraction_bits = 32 - 8 - 2;
+constexpr int FRACTION_BITS = 32 - 8 - 2;
 struct Taps {
     int first;
     std::vector<int32_t> weights;
@@ -59,7 +59,7 @@ std::vector<Taps> make_taps(int from, int to) {
         }
         result[i].first = first;
         for (double weight : weights) {
-            const double fixed = weight / sum * (1 << fraction_bits);
+            const double fixed = weight / sum * (1 << FRACTION_BITS);
             result[i].weights.push_back(int32_t(fixed < 0 ? fixed - 0.5 : fixed + 0.5));
         }
     }
@@ -68,9 +68,9 @@ std::vector<Taps> make_taps(int from, int to) {
 
 // One output sample: `stride` bytes lie between neighbouring input samples.
 uint8_t apply(const Taps& taps, const uint8_t* samples, size_t stride) {
-    int32_t sum = 1 << (fraction_bits - 1);
+    int32_t sum = 1 << (FRACTION_BITS - 1);
     for (size_t k = 0; k < taps.weights.size(); k++) sum += taps.weights[k] * samples[k * stride];
-    return uint8_t(std::clamp(sum >> fraction_bits, 0, 255));
+    return uint8_t(std::clamp(sum >> FRACTION_BITS, 0, 255));
 }
 
 } // namespace

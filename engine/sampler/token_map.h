@@ -9,8 +9,8 @@ namespace mc::sampler {
 
 struct TokenMap {
     int frames, rows, columns;     // latent frames; tokens
-    std::vector<uint8_t> computed; // [frames, rows, columns]: of the turns those in which the token was computed, 255: all
-    std::vector<float> motion;     // the same: weight that its motion had last; empty: not measured
+    std::vector<uint8_t> computed; // [frames, rows, columns]: share of turns that computed the token, 255: all
+    std::vector<float> motion;     // [frames, rows, columns]: last weight of a token's motion; empty: not measured
 
     // Of a chunk of which the counts alone are known.
     static TokenMap even(int64_t computed, int64_t all) {

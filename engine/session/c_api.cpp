@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // The C API over Family, Session and Frames: translates, and keeps exceptions inside.
+#include <atomic>
 #include <c10/core/InferenceMode.h>
 #include <c10/util/Exception.h>
 #include <cstring>
@@ -7,17 +8,22 @@
 
 #include "engine/motioncache.h"
 #include "engine/request/c_request.h"
+#include "engine/session/pictures.h"
 #include "engine/session/session.h"
-#include "kernels/kernels.h"
 
 struct McModel {
     std::shared_ptr<const mc::session::Family> loaded;
 };
 struct McSession {
     std::unique_ptr<mc::session::Session> session;
+    // Chunks handed out and not yet freed.
+    std::shared_ptr<std::atomic<int>> out = std::make_shared<std::atomic<int>>(0);
 };
 struct McFrames {
     mc::session::Frames frames;
+    mc::session::Pictures pictures{std::move(frames.pixels)};
+    std::shared_ptr<std::atomic<int>> out;
+    ~McFrames() { --*out; }
 };
 
 namespace {
@@ -66,7 +72,7 @@ std::optional<mc::sampler::Image> copy_image(const McImage& image, const char* n
         throw mc::Error(
             MC_ERROR_SETTINGS,
             std::string(name) +
-                " must be 1 to 32768 pixels wide and high, its rows at least 3 bytes a pixel apart.");
+                " must be 1 to 32768 pixels wide and high, its rows at least 3 bytes per pixel apart.");
     mc::sampler::Image copy;
     copy.width = image.width;
     copy.height = image.height;
@@ -85,9 +91,10 @@ std::optional<mc::sampler::Clip> copy_clip(const McClip& clip, const char* name)
     if (clip.frame_rate_n < 1 || clip.frame_rate_d < 1)
         throw mc::Error(MC_ERROR_SETTINGS, std::string(name) + " has no frame rate: give frame_rate_n and frame_rate_d.");
     mc::sampler::Clip copy{{}, clip.frame_rate_n, clip.frame_rate_d};
-    for (int i = 0; i < clip.frames; i++)
-        copy.frames.push_back(
-            *copy_image({clip.rgb + size_t(i) * clip.frame_stride, clip.width, clip.height, clip.stride}, name));
+    for (int i = 0; i < clip.frames; i++) {
+        const uint8_t* rgb = clip.rgb + static_cast<size_t>(i) * clip.frame_stride;
+        copy.frames.push_back(*copy_image({rgb, clip.width, clip.height, clip.stride}, name));
+    }
     return copy;
 }
 
@@ -123,6 +130,7 @@ Loading translate(const McModelOptions* caller) {
     mc::session::LoadOptions& options = loading.options;
     if (model.device && !model.device->empty()) options.device = *model.device;
     options.precision = model.precision;
+    options.weights_in_bytes = model.weights_precision == mc::StoredPrecision::INT8;
     options.threads = model.threads.value_or(0);
     options.cancel = mc::Cancel(c.cancel);
     void* user = c.user;
@@ -223,10 +231,11 @@ void mc_session_free(McSession* session) {
 
 McFrames* mc_session_next(McSession* session, McError* error) {
     return guarded(error, [&]() -> McFrames* {
-        auto frames = session->session->next();
+        auto frames = session->session->next(*session->out < mc::session::CHUNKS_ON_DEVICE);
         if (!frames) return nullptr;
-        frames->pixels = frames->pixels.contiguous();
-        return new McFrames{std::move(*frames)};
+        auto* out = new McFrames{.frames = std::move(*frames), .out = session->out};
+        ++*session->out;
+        return out;
     });
 }
 
@@ -275,27 +284,38 @@ void mc_frames_map(const McFrames* f, int index, uint8_t* computed, float* motio
 }
 
 int mc_frames_count(const McFrames* frames) {
-    return static_cast<int>(frames->frames.pixels.size(1));
+    return static_cast<int>(frames->pictures.count());
 }
 int64_t mc_frames_first(const McFrames* frames) {
     return frames->frames.first;
 }
 
+static mc::session::Pictures::Format format_of(McPixelFormat format) {
+    using Format = mc::session::Pictures::Format;
+    return format == MC_I420 ? Format::I420 : format == MC_NV12 ? Format::NV12 : Format::RGB;
+}
+
+void mc_session_on_reading(McSession* session, McProgress progress, void* user) {
+    session->session->on_reading({});
+    if (progress) session->session->on_reading([=](double share) { progress(user, share, "text encoder"); });
+}
+
+int mc_frames_prepare(const McFrames* f, McPixelFormat format, McError* error) {
+    return guarded(error, [&] {
+        f->pictures.prepare(format_of(format));
+        return 1;
+    });
+}
+
 void mc_frames_write(const McFrames* f, int index, McPixelFormat format, uint8_t* const planes[3],
                      const int strides[3]) {
-    const at::Tensor& t = f->frames.pixels; // [3, n, H, W]
-    size_t height = t.size(2), width = t.size(3);
-    mc::kernels::Picture picture{t.const_data_ptr<float>() + index * height * width,
-                                 static_cast<size_t>(t.stride(0)), width, height};
+    const auto as = format_of(format);
     size_t s[3] = {};
     for (int p = 0, n = format == MC_RGB ? 1 : format == MC_NV12 ? 2 : 3; p < n; p++) s[p] = strides[p];
-    switch (format) {
-    case MC_I420:
-        return mc::kernels::picture_to_i420(picture, planes, s);
-    case MC_NV12:
-        return mc::kernels::picture_to_nv12(picture, planes, s);
-    case MC_RGB:
-        return mc::kernels::picture_to_rgb(picture, planes[0], s[0]);
+    try {
+        f->pictures.write(index, as, planes, s);
+    } catch (const std::exception&) { // as mc_frames_prepare tells
+        f->pictures.write_black(as, planes, s);
     }
 }
 

@@ -32,9 +32,12 @@ struct Outline {
     bool guided = false;  // guidance_scale above 1 is possible
 };
 
+// Chunks whose frames may stay on a device until they are written; plans of memory count them. More go to the CPU.
+constexpr int CHUNKS_ON_DEVICE = 3;
+
 // The next frames that will not change any more.
 struct Chunk {
-    at::Tensor pixels;         // [3, n, H, W] float32 on the CPU, n > 0, not clamped
+    at::Tensor pixels;         // [3, n, H, W] float32 on the CPU or the model's device, n > 0, not clamped
     sampler::ChunkCount count; // of its turns so far; the meter is told where more follow
     std::shared_ptr<const MadeWith> made_with = {}; // null: the request
     std::shared_ptr<const sampler::TokenMap> map = {}; // up to the latent frame of the last pixels; null: not known
@@ -72,6 +75,7 @@ struct MemoryForecast {
     bool text_on_demand = false; // the text encoder is held only while a text is encoded, and counted in `text`
     Precision precision = Precision::FLOAT32;
     int64_t transformer = 0, text_encoder = 0, vae_weights = 0;   // weights
+    int64_t saved = 0; // of them, by weights-precision=int8, which is not set
     int64_t keys_values = 0, cache = 0, activations = 0, vae = 0; // while a video is made
     int64_t text = 0;                                             // while its prompt is encoded, before all that
     int64_t total = 0, free = 0;                                  // total: at the worst moment
@@ -83,6 +87,9 @@ struct MemoryForecast {
 
 // All of the family that the folder is of (engine/families/families.cpp).
 std::shared_ptr<const Family> open_family(const std::string& path, const LoadOptions& options);
+// The other processes that make its videos together with this one (engine/ranks): runs forwards of the transformer for
+// rank 0 until that ends. path: of the model folder here; empty: rank 0's. Throws when rank 0 ends in the middle.
+void run_worker(ranks::Group& group, const std::string& path, const LoadOptions& options);
 // What can be said against a request before the weights are read, which takes minutes for a large model. In this order:
 // a device that is named and cannot be used; settings that contradict each other or the JSON files of the folder,
 // before any weight file is opened; the same and the memory that weights and windows take at least, with the headers of

@@ -28,11 +28,13 @@ Placement place(const LoadOptions& o) {
     return p;
 }
 
-void check_weights_fit(int64_t bytes, Precision precision, at::Device device) {
+void check_weights_fit(int64_t bytes, Precision precision, at::Device device, std::optional<int64_t> in_bytes) {
     check_memory(
         bytes, "The model",
         [&](int64_t free) -> std::string {
             if (precision == Precision::FLOAT32 && bytes / 2 <= free) return "set precision=bfloat16 to halve it.";
+            if (in_bytes && *in_bytes <= free)
+                return "set weights-precision=int8, with which they take " + gibibytes(*in_bytes) + ".";
             return device.is_cpu() ? "use a smaller model or a machine with more memory."
                                    : "use a smaller model, or device=cpu.";
         },

@@ -4,6 +4,7 @@
 #include <ATen/core/Tensor.h>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 
@@ -11,15 +12,21 @@
 #include "engine/networks/weights.h"
 #include "engine/session/device.h"
 
+namespace mc::ranks {
+class Group; // engine/ranks/group.h
+}
+
 namespace mc::session {
 
 struct LoadOptions {
     std::string device = "auto";        // "auto", "cpu", "cuda:N"
     std::optional<Precision> precision; // unset: float32 on the CPU, bfloat16 on CUDA
+    bool weights_in_bytes = false;      // weights-precision=int8
     int threads = 0;                    // 0: as many as processors
     CudaFiles cuda;
     std::optional<at::Device> opened;   // in place of `device`: one that the caller has open, as tests have
     bool calibration = true; // reads motioncache.json where there is one; off when it is to be made anew
+    std::shared_ptr<ranks::Group> group; // that makes the videos together; null: this process alone
     Cancel cancel;
     std::function<void(double fraction, const char* part)> progress;
     std::function<void(int level, const std::string& text)> log;
@@ -39,14 +46,15 @@ at::Device choose_device(const LoadOptions& options,
                          const std::function<void(int level, const std::string& text)>& log);
 Precision precision_on(at::Device device, const LoadOptions& options);
 
-// Throws MC_ERROR_MEMORY when weights of so many bytes do not fit on the device.
-void check_weights_fit(int64_t bytes, Precision precision, at::Device device);
+// Throws MC_ERROR_MEMORY when weights of so many bytes do not fit on the device. in_bytes: how many they would be with
+// weights-precision=int8, where that would be less.
+void check_weights_fit(int64_t bytes, Precision precision, at::Device device, std::optional<int64_t> in_bytes = {});
 
 // Progress through all parts of a model, by the bytes of their files.
 class LoadProgress {
   public:
     LoadProgress(const LoadOptions& options, size_t total) : options_(options), total_(total) {}
-    // The weights of the next part. It and the options must outlive them.
+    // The weights of the next part. This, the options and `tensors` must outlive them.
     Weights part(const char* name, const model::Tensors& tensors, at::Device device) {
         return Weights(tensors, device, options_.cancel, [this, name](size_t bytes) {
             done_ += bytes;

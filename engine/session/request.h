@@ -26,6 +26,8 @@ struct Request : Fields {
     schedule::Grid grid = schedule::Grid::OFFICIAL;
     Cancel cancel;
     std::shared_ptr<Changes> changes; // while the video is made; or null
+    // Called with the share that is read of a text encoder which is read while the video is made.
+    std::function<void(double share)> reading;
 
     // For golden cases and comparisons: a policy with settings that no field of the request gives.
     std::optional<cache::Settings> cache_settings;
@@ -44,5 +46,9 @@ struct Request : Fields {
     cache::Observer decisions;
     std::function<void(int window, const sampler::Turn&)> turns;
 };
+
+// mc::check_fields, of pictures and clips as well, which a request holds as pixels: what each family begins with when
+// it completes a request.
+void check_fields(const Request& request, ModelFamily family);
 
 } // namespace mc::session

@@ -19,12 +19,17 @@ Session::Session(std::shared_ptr<const Family> family, Request request)
     : family_(std::move(family)), stream_(new_stream(family_->placement.device)), cancel_(request.cancel) {
     check_fields(request, family_->name());
     const InStream in_stream(stream_);
+    // As in next(): what is known of a text is known for so many.
+    const LibraryThreads library(family_->placement.device.is_cpu() ? 1 : family_->placement.threads);
     MadeWith asked;
     asked.prompt = request.prompt.value_or("");
     asked.negative_prompt = request.negative_prompt.value_or("");
     asked.guidance_scale = request.guidance_scale.value_or(1);
     request_ = std::make_shared<const MadeWith>(asked);
     request.changes = changes_;
+    request.reading = [call = on_reading_](double share) {
+        if (*call) (*call)(share);
+    };
     video_ = family_->begin(std::move(request));
     const Outline& o = video_->outline();
     meter_.update([&](Stats& s) {
@@ -52,7 +57,7 @@ Session::~Session() {
     video_.reset();
 }
 
-std::optional<Frames> Session::next() {
+std::optional<Frames> Session::next(bool stay) {
     c10::InferenceMode guard;
     const InStream in_stream(stream_);
     set_thread_count(family_->placement.threads);
@@ -60,11 +65,11 @@ std::optional<Frames> Session::next() {
     std::optional<Frames> frames;
     with_memory_told(family_->placement.device, "This video", video_->outline().bytes,
                      "ask for a smaller picture, a smaller base-num-frames or fewer frames.",
-                     [&] { frames = make_next(); });
+                     [&] { frames = make_next(stay); });
     return frames;
 }
 
-std::optional<Frames> Session::make_next() {
+std::optional<Frames> Session::make_next(bool stay) {
     const int64_t total = video_->outline().frames;
     while (total < 0 || delivered_ < total) {
         cancel_.check();
@@ -74,11 +79,14 @@ std::optional<Frames> Session::make_next() {
             if (on_step_) on_step_();
             continue;
         }
+        const int64_t made = chunk->pixels.size(1), count = total < 0 ? made : std::min(made, total - delivered_);
+        at::Tensor pixels = chunk->pixels.narrow(1, 0, count).clamp(-1, 1).contiguous();
+        if (!stay) pixels = pixels.cpu();
+        // Behind all else that was asked of a device, so it waits for that.
         if (!at::isfinite(chunk->pixels.sum()).item<bool>())
             throw Error(MC_ERROR_NUMBERS,
                         "The VAE produced NaN or infinity; its weights are damaged: fetch the file again.");
-        const int64_t made = chunk->pixels.size(1), count = total < 0 ? made : std::min(made, total - delivered_);
-        Frames result{chunk->pixels.narrow(1, 0, count).clamp(-1, 1), delivered_,
+        Frames result{std::move(pixels), delivered_,
                       chunk->made_with ? chunk->made_with : request_,
                       chunks_++,
                       chunk->count,

@@ -11,7 +11,7 @@
 namespace mc::session {
 
 struct Frames {
-    at::Tensor pixels; // [3, n, H, W] float32 in [-1, 1], on the CPU
+    at::Tensor pixels; // [3, n, H, W] float32 in [-1, 1], done
     int64_t first;     // index of the first one in the video
     std::shared_ptr<const MadeWith> made_with = {};
     int64_t chunk = 0;         // that they are, counted from 0
@@ -25,28 +25,33 @@ class Session {
     // Throws mc::Error: MC_ERROR_SETTINGS for what cannot work, MC_ERROR_MEMORY with needed and free bytes.
     Session(std::shared_ptr<const Family> family, Request request);
     ~Session();
-    std::optional<Frames> next();                              // empty: all were delivered
+    // Empty: all were delivered. Pixels come on the CPU, or with `stay` where the model's device made them.
+    std::optional<Frames> next(bool stay = false);
     // From any thread: what is set of the fields that may change while a video is made (Field::while_playing) counts
     // from the next chunk on that starts; with `frames` behind those queued before (Changes). Returns the number of the
     // change. Throws MC_ERROR_SETTINGS for what cannot be, and nothing changes.
     int64_t update(const Fields& wanted, std::optional<int64_t> frames = {});
     void clear_updates();                                      // queued ones that have not begun; from any thread
     Stats stats() const;                                       // from any thread
-    std::optional<ChunkStats> chunk_stats(size_t index) const; // the same; without the copy of all others
+    std::optional<ChunkStats> chunk_stats(size_t index) const; // from any thread; as Meter::chunk
     // Called by the thread of next() after each step of the video.
     void on_step(std::function<void()> call) { on_step_ = std::move(call); }
+    // Likewise while a text encoder is read that is not kept in memory, with the share that is read, from 0 to 1.
+    void on_reading(std::function<void(double)> call) { *on_reading_ = std::move(call); }
     // What the transformer has run so far, by shape: for a benchmark that
-    // runs the same alone. From the thread of next().
+    // runs these calls alone. From the thread of next().
     transformer::CallCount calls() const;
 
   private:
-    std::optional<Frames> make_next();
+    std::optional<Frames> make_next(bool stay);
 
     std::shared_ptr<const Family> family_; // outlives the video
     const std::optional<c10::Stream> stream_; // of a device; the same in every calling thread
     Cancel cancel_;
     const std::shared_ptr<Changes> changes_ = std::make_shared<Changes>();
-    std::shared_ptr<const MadeWith> request_; // what a chunk was made with that does not say
+    std::shared_ptr<const MadeWith> request_; // for chunks whose made_with is null
+    // The video calls it by its request.
+    const std::shared_ptr<std::function<void(double)>> on_reading_ = std::make_shared<std::function<void(double)>>();
     std::unique_ptr<Video> video_;
     Meter meter_;
     int64_t delivered_ = 0, chunks_ = 0;

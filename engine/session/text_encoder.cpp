@@ -32,7 +32,7 @@ OnDisk on_disk() {
                                        "\"; it can be always or never, or unset it.");
 }
 
-// Another session may read weights for minutes; who waits can be cancelled.
+// Another session may read weights for minutes; a session that waits for it can be cancelled.
 std::unique_lock<std::timed_mutex> locked(std::timed_mutex& mutex, Cancel cancel) {
     std::unique_lock lock(mutex, std::defer_lock);
     while (!lock.try_lock_for(std::chrono::milliseconds(50))) cancel.check();
@@ -65,7 +65,7 @@ void TextEncoder::read(const Weights& weights) {
     if (!on_demand_) tensors_.reset();
 }
 
-void TextEncoder::read_for(int64_t tokens, Cancel cancel) {
+void TextEncoder::read_for(int64_t tokens, Cancel cancel, const Reading& reading) {
     const int64_t needed = weight_bytes_ + text::T5Encoder::encode_bytes(config_, precision_, device_, tokens);
     // A prompt that changes comes when the video has taken the memory that there is.
     if (!device().is_cpu() && needed > free_memory(device())) {
@@ -77,8 +77,16 @@ void TextEncoder::read_for(int64_t tokens, Cancel cancel) {
     if (log_ && on_demand_) log_(4, "reading the text encoder, " + gibibytes(weight_bytes_));
     with_memory_told(device(), "The text encoder", needed, "use a machine with more memory, or close other programs.", [&] {
         const c10::OptionalDeviceGuard on_device(device().is_cpu() ? std::nullopt : std::optional(device()));
-        read(Weights(*tensors_, device(), cancel));
+        const auto all = static_cast<double>(tensors_->bytes());
+        size_t done = 0;
+        const auto loaded = [&](size_t bytes) {
+            done += bytes;
+            if (reading && static_cast<double>(done) < all) reading(static_cast<double>(done) / all);
+        };
+        if (reading) reading(0);
+        read(Weights(*tensors_, device(), cancel, loaded));
         wait_for(device());
+        if (reading) reading(1);
     });
 }
 
@@ -118,20 +126,27 @@ TextEncoder::Use::~Use() {
     if (encoder_.users_ == 0) encoder_.let_go();
 }
 
-TextEncoder::Encoded TextEncoder::Use::encode(const std::vector<int64_t>& ids, Cancel cancel) {
+std::optional<std::vector<float>> TextEncoder::find(const std::vector<int64_t>& ids) {
+    if (!store_) return {};
+    return store_->find(key(ids), ids.size() * static_cast<size_t>(config_.width));
+}
+
+bool TextEncoder::knows(const std::vector<int64_t>& ids) {
+    const std::unique_lock lock(mutex_, std::try_to_lock);
+    return lock && find(ids).has_value();
+}
+
+TextEncoder::Encoded TextEncoder::Use::encode(const std::vector<int64_t>& ids, Cancel cancel, const Reading& reading) {
     const c10::InferenceMode guard;
     TextEncoder& e = encoder_;
     const auto lock = locked(e.mutex_, cancel);
     const int64_t tokens = static_cast<int64_t>(ids.size());
-    if (e.store_) {
-        const size_t numbers = ids.size() * static_cast<size_t>(e.config_.width);
-        if (const auto known = e.store_->find(e.key(ids), numbers)) {
-            at::Tensor rows = at::empty({tokens, e.config_.width}, at::kFloat);
-            std::copy(known->begin(), known->end(), rows.mutable_data_ptr<float>());
-            return {rows, 0};
-        }
+    if (const auto known = e.find(ids)) {
+        at::Tensor rows = at::empty({tokens, e.config_.width}, at::kFloat);
+        std::copy(known->begin(), known->end(), rows.mutable_data_ptr<float>());
+        return {rows, 0};
     }
-    if (!e.encoder_) e.read_for(tokens, cancel);
+    if (!e.encoder_) e.read_for(tokens, cancel, reading);
     const at::Tensor rows = e.encoder_->encode(ids, cancel).contiguous();
     if (!at::isfinite(rows).all().item<bool>())
         throw Error(MC_ERROR_NUMBERS,

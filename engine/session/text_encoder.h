@@ -24,14 +24,15 @@ namespace mc::session {
 class TextEncoder {
   public:
     using Log = std::function<void(int level, const std::string& text)>;
+    using Reading = std::function<void(double share)>;
 
     // From how many bytes of weights on, as they are held, an encoder is on demand. UMT5-XXL has 11 GB in bfloat16,
     // T5-XXL 19 GB in float32.
-    static constexpr int64_t LARGE = int64_t(1) << 30;
-    // Whether one is whose weights take so many bytes. $MOTIONCACHE_TEXT_CACHE=always: any is; never: a large one is,
+    static constexpr int64_t LARGE = static_cast<int64_t>(1) << 30;
+    // Whether one with so many bytes of weights is. $MOTIONCACHE_TEXT_CACHE=always: any encoder is; never: a large one,
     // but nothing is kept on disk or taken from there. Throws MC_ERROR_SETTINGS for another value.
     static bool on_demand(int64_t bytes);
-    // Of these weights in memory.
+    // Bytes that these weights take in memory.
     static int64_t weight_bytes(const model::Tensors& tensors, Precision precision);
 
     // Reads no weight. device: where they go.
@@ -53,11 +54,16 @@ class TextEncoder {
         Use(const Use&) = delete;
         // ids: of a text's tokens, without padding. Throws MC_ERROR_MEMORY where weights that must be read do not fit,
         // MC_ERROR_READ for their files and MC_ERROR_NUMBERS where they give NaN.
-        Encoded encode(const std::vector<int64_t>& ids, Cancel cancel);
+        // reading: called with the share of the weights that is read, from 0 to 1, where they are read for this.
+        Encoded encode(const std::vector<int64_t>& ids, Cancel cancel, const Reading& reading = {});
 
       private:
         TextEncoder& encoder_;
     };
+
+    // Whether what it gives for these ids is on disk, so that no weight is read for them. While somebody else has a
+    // text encoded: no.
+    bool knows(const std::vector<int64_t>& ids);
 
     at::Device device() const { return device_; }
     // Between two texts. Another device than its own must be ready to use.
@@ -68,7 +74,8 @@ class TextEncoder {
     int64_t bytes_on_demand() const { return on_demand_ ? weight_bytes_ : 0; }
 
   private:
-    void read_for(int64_t tokens, Cancel cancel);
+    void read_for(int64_t tokens, Cancel cancel, const Reading& reading);
+    std::optional<std::vector<float>> find(const std::vector<int64_t>& ids);
     text::EmbeddingStore::Key key(const std::vector<int64_t>& ids);
     void let_go();
 

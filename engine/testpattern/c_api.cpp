@@ -405,6 +405,12 @@ void mc_frames_free(McFrames* frames) {
     if (frames && --frames->references == 0) delete frames;
 }
 
+void mc_session_on_reading(McSession*, McProgress, void*) {} // there is nothing to read
+
+int mc_frames_prepare(const McFrames*, McPixelFormat, McError* error) {
+    return guarded(error, [] { return 1; });
+}
+
 // Chroma is that of the top left pixel of each four: the pattern is meant to be told apart, not to be pretty.
 void mc_frames_write(const McFrames* frames, int index, McPixelFormat format, uint8_t* const planes[3],
                      const int strides[3]) {

@@ -47,7 +47,7 @@ struct Knobs {
 };
 // Throws MC_ERROR_SETTINGS for what it does not know.
 Knobs parse_knobs(const char* text); // may be null
-// Of one step of a chunk. threshold 0: nothing is cached.
+// How long a step of a chunk takes. threshold 0: nothing is cached.
 double step_milliseconds(const Knobs& knobs, int64_t chunk, double threshold);
 
 // One 8-bit picture, a function of its arguments alone.
@@ -60,7 +60,7 @@ struct Pattern {
     int64_t frame;
     Rgb strip; // the lowest eighth
 };
-// The same for the same text.
+// A function of the text alone.
 Rgb colour_of(const std::string& prompt);
 Rgb pixel(const Pattern& pattern, int x, int y);
 bool in_ball(const Pattern& pattern, int x, int y);

@@ -90,8 +90,8 @@ size_t reference(View text, size_t at, Text& out) {
                (letter(text[end]) ||
                 (end > at + 1 && (digit(text[end]) || text[end] == '-' || text[end] == '.'))))
             end++;
-        if (end ==
-            text.size()) { // it ends in front of a character that is none of letters and digits, if there is one
+        // It ends in front of a character that is neither letter nor digit, if there is one.
+        if (end == text.size()) {
             while (end > at + 1 && (letter(text[end - 1]) || digit(text[end - 1]))) end--;
             if (end > at + 1) end--;
         }

@@ -86,8 +86,8 @@ bool ends_word(const std::u32string& text, size_t at) {
 
 std::u32string percent_decoded(const std::u32string& text) {
     std::u32string out;
-    std::string
-        ascii; // a run of it: escaped bytes on both sides of another character do not make one together
+    // A run of it: escaped bytes on both sides of another character do not make one together.
+    std::string ascii;
     for (char32_t c : text) {
         if (c < 0x80) {
             ascii += c == '+' ? ' ' : char(c);

@@ -22,7 +22,7 @@ using Text = std::u32string;
 void check_length(const std::string& prompt, size_t most) {
     if (prompt.size() > most)
         throw Error(MC_ERROR_SETTINGS, "The prompt is " + std::to_string(prompt.size()) +
-                                           " bytes long and may be " + std::to_string(most) +
+                                           " bytes long and may have at most " + std::to_string(most) +
                                            "; shorten it.");
 }
 

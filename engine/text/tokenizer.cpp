@@ -57,7 +57,7 @@ std::vector<int64_t> Tokenizer::encode(const std::string& text, size_t rows, boo
     const SentencePiece& processor = *impl_->pieces;
     std::vector<int> pieces;
     if (std::string fault = processor.encode(text, pieces); !fault.empty())
-        throw Error(MC_ERROR_INTERNAL, "SentencePiece could not split the prompt.", fault);
+        throw Error(MC_ERROR_INTERNAL, "SentencePiece could not split the prompt; please report this.", fault);
 
     std::vector<int64_t> ids;
     bool unknown = false; // inside a run of byte pieces

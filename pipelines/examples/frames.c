@@ -79,7 +79,7 @@ main (int argc, char **argv)
   gboolean good = TRUE;
   guint frames = 0;
   while (good) {
-    /* Not for ever: an error has to be seen as well. */
+    /* Waits a moment only, so that errors are seen too. */
     GstSample *sample = gst_app_sink_try_pull_sample (GST_APP_SINK (sink), GST_SECOND / 10);
     good = read_messages (bus);
     if (!sample) {

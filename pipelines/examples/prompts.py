@@ -1,8 +1,9 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""prompts.py [SINK...]: a live stream in a window, and a prompt for each line that is typed. Ends with the input.
+"""prompts.py [SINK...]: a live stream in a window; each line that is typed is the next prompt. Ends with the
+input.
 
-SINK is what the video goes to, as in gst-launch-1.0; without, a window."""
+SINK is what the video goes to, as in gst-launch-1.0; default: a window."""
 import os
 import sys
 import threading
@@ -36,7 +37,7 @@ def message(_, told):
 
 
 def read():
-    """In a thread: properties may be set from any."""
+    """In a thread of its own: properties may be set from any thread."""
     for line in sys.stdin:
         if line.strip():
             gen.set_property("prompt", line.strip())  # counts from the next chunk on

@@ -30,15 +30,16 @@ def main():
     parser = argparse.ArgumentParser(
         prog="live.sh", usage="live.sh [NAME=VALUE...] [OPTION...]",
         description="A live stream with a web page on this machine. Ctrl-C ends it.",
-        epilog="NAME=VALUE: of motioncachegen, as in gst-launch-1.0, for example prompt=\"a red ball\" steps=8.")
+        epilog="NAME=VALUE: properties of motioncachegen, as in gst-launch-1.0, for example prompt=\"a red ball\" "
+               "steps=8.")
     parser.add_argument("words", nargs="*", metavar="NAME=VALUE", help="settings of the element")
     parser.add_argument("--port", type=port, default=8080, metavar="N",
-                        help="of the page (default: 8080; 0: a free one)")
+                        help="port of the page (default: 8080; 0: a free one)")
     settings.add_picture_options(parser)
     options = parser.parse_intermixed_args()
     properties, others = settings.split(options.words)
     if others:
-        parser.error(f"{others[0]} is no setting: put a prompt into quotes, prompt=\"a red ball\"")
+        parser.error(f"{others[0]} is not NAME=VALUE: put a prompt into quotes, prompt=\"a red ball\"")
     caps = settings.caps(parser, options)
     Gst.init(None)
     line = Line()

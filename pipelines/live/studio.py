@@ -25,7 +25,7 @@ class Studio:
         self.lock = threading.Lock()
         self.watchers = []
         self.queued = []                     # texts that have not begun
-        self.shown, self.shown_frame = "", 0 # since when
+        self.shown, self.shown_frame = "", 0 # the prompt, and the frame since which it is shown
         self.pipeline.get_bus().enable_sync_message_emission()
         self.pipeline.get_bus().connect("sync-message::element", self._message)
 

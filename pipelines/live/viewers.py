@@ -32,7 +32,7 @@ class Viewer:
         payload = h264_payload(offer)
         code, sdp = GstSdp.SDPMessage.new_from_text(offer)
         if code != GstSdp.SDPResult.OK:
-            raise ValueError("The offer is no SDP.")
+            raise ValueError("The offer is not valid SDP.")
         self.closed = closed
         self.lock = threading.Lock()
         self.waiting = True  # for a key frame

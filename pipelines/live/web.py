@@ -33,7 +33,7 @@ class Site(http.server.ThreadingHTTPServer):
         self.hosts = {f"{name}:{self.server_port}" for name in ("127.0.0.1", "localhost")}
 
     def handle_error(self, request, address):
-        """A browser that hangs up in the middle is none."""
+        """A browser that hangs up in the middle is not an error."""
 
     def watch(self, offer):
         with self.lock:
@@ -48,7 +48,7 @@ class Site(http.server.ThreadingHTTPServer):
                 del self.viewers[name]
             raise Refused(400, str(wrong)) from wrong
         with self.lock:
-            gone = name not in self.viewers # before it was in its place
+            gone = name not in self.viewers # closed before it was put in its place
             if not gone:
                 self.viewers[name] = viewer
         if gone:
@@ -113,7 +113,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self._send(400, json.dumps({"error": str(wrong)}), "application/json")
 
     def _check_origin(self):
-        """A foreign page's requests have its Origin, and a name that somebody points to 127.0.0.1 is another Host."""
+        """Refuses requests of other pages, by Origin, and host names that were made to point to 127.0.0.1, by Host."""
         hosts = self.server.hosts
         if self.headers.get_all("Host", []) != [self.headers.get("Host")] or self.headers.get("Host") not in hosts:
             raise Refused(421, f"This is http://127.0.0.1:{self.server.server_port}/ and no other host.")
@@ -137,13 +137,13 @@ class Handler(http.server.BaseHTTPRequestHandler):
         try:
             return body.decode("utf-8")
         except UnicodeDecodeError as wrong:
-            raise Refused(400, "The body is no UTF-8.") from wrong
+            raise Refused(400, "The body is not UTF-8.") from wrong
 
     def _json(self):
         try:
             told = json.loads(self._body("application/json"))
         except (json.JSONDecodeError, RecursionError) as wrong:
-            raise Refused(400, "The body is no JSON.") from wrong
+            raise Refused(400, "The body is not JSON.") from wrong
         if not isinstance(told, dict):
             raise Refused(400, "The body has to be a JSON object.")
         return told

@@ -26,34 +26,37 @@ PROMPT = "a white boat moving left on the sea"
 
 
 def arguments():
-    kinds = "\n".join(f"  {kind:5} {recipe.what}\n        TARGET: {recipe.target}, {recipe.default}\n        "
+    kinds = "\n".join(f"  {kind:7} {recipe.what}\n        TARGET: {recipe.target}, {recipe.default}\n        "
                       f"{recipes.line(recipe, recipe.default, {'prompt': '...'}, '')}"
                       for kind, recipe in recipes.RECIPES.items())
     parser = argparse.ArgumentParser(
         prog="stream.sh", formatter_class=argparse.RawDescriptionHelpFormatter,
         usage="stream.sh KIND [TARGET] [NAME=VALUE...] [OPTION...]",
         description="Generates a video and writes, streams or shows it. Ctrl-C ends it properly: files are finished.",
-        epilog="NAME=VALUE: of motioncachegen, as in gst-launch-1.0, for example prompt=\"a red ball\" num-frames=96.\n"
+        epilog="NAME=VALUE: properties of motioncachegen, as in gst-launch-1.0, for example prompt=\"a red ball\" "
+               "num-frames=96.\n"
                "Live streams have no end (num-frames=-1) and hold their rate (underrun=repeat) unless told so.\n\n"
                f"KIND, with the pipeline that it plays:\n{kinds}")
-    parser.add_argument("kind", choices=recipes.RECIPES, metavar="KIND", help="the recipe, see below")
+    parser.add_argument("kind", choices=[*recipes.RECIPES, *recipes.ELSEWHERE], metavar="KIND", help="the recipe, see below")
     parser.add_argument("words", nargs="*", metavar="TARGET, NAME=VALUE", help="where to, and settings of the element")
     settings.add_picture_options(parser)
     parser.add_argument("--bitrate", type=positive, metavar="KBIT",
-                        help="of the encoder, in kbit/s (default: x264enc's)")
+                        help="bit rate of the encoder, in kbit/s (default: x264enc's, 2048)")
     parser.add_argument("--print", action="store_true", help="print the line for gst-launch-1.0, and play nothing")
     lost = parser.add_argument_group("when the connection of rtmp or srt is lost")
     lost.add_argument("--keep", type=seconds, default=60, metavar="SECONDS",
-                      help="of a live stream as much is kept, older parts are dropped; with is-live=false generation "
-                      "waits instead (default: 60)")
+                      help="how much of a live stream is kept meanwhile; older parts are dropped. With "
+                      "is-live=false generation waits instead (default: 60)")
     lost.add_argument("--resend", type=seconds, metavar="SECONDS",
-                      help="as much is sent again, since nobody knows what had arrived (default: 4 for rtmp; 10 for "
-                      "srt, which takes five seconds to notice)")
+                      help="how much is sent again after the break, since it is not known what had arrived (default: 4 "
+                      "for rtmp; 10 for srt, which takes five seconds to notice a break)")
     lost.add_argument("--stall", type=seconds, default=10, metavar="SECONDS",
-                      help="a peer that takes nothing for so long counts as lost; 0: never (default: 10)")
+                      help="a server that takes nothing for this long counts as lost; 0: never (default: 10)")
     lost.add_argument("--retry", type=seconds, default=0, metavar="SECONDS",
-                      help="give up when there was no connection for so long; 0: never (default: 0)")
+                      help="give up after this long without a connection; 0: never (default: 0)")
     options = parser.parse_intermixed_args()
+    if options.kind in recipes.ELSEWHERE:
+        parser.error(recipes.ELSEWHERE[options.kind])
     options.recipe = recipes.RECIPES[options.kind]
     properties, targets = settings.split(options.words)
     if len(targets) > 1:
@@ -62,6 +65,8 @@ def arguments():
     options.target = targets[0] if targets else options.recipe.default
     options.properties = with_defaults(properties, options.recipe)
     options.caps = settings.caps(parser, options)
+    if options.caps and options.kind == "playbin":
+        parser.error("a URI has no size and rate: use stream.sh play with --size and --fps")
     return options
 
 
@@ -80,7 +85,7 @@ def seconds(text):
 
 
 def with_defaults(given, recipe):
-    """Settings that somebody gives win."""
+    """The recipe's defaults, overridden by the settings that are given."""
     properties = {} if "prompts-file" in given else {"prompt": PROMPT}
     endless = given.get("num-frames") == "-1"
     if recipe.live == "always" or recipe.live == "endless" and endless:
@@ -114,6 +119,8 @@ def follow_video(silence, sound, gen):
 
 def pipeline_of(options):
     recipe, live = options.recipe, recipes.is_live(options.properties)
+    if options.kind == "playbin":
+        return playbin_of(options), live
     relayed = "appsink name=relayed emit-signals=true max-buffers=16"
     sink = relayed if recipe.relay else recipe.sink.format(options.target)
     parts = ["motioncachegen name=gen", *([options.caps] if options.caps else []),
@@ -134,6 +141,14 @@ def pipeline_of(options):
             out.set_property("playlist-length", 5)
             out.set_property("max-files", 10)
     return pipeline, live
+
+
+def playbin_of(options):
+    pipeline = Gst.ElementFactory.make("playbin")
+    pipeline.set_property("uri", recipes.uri(options.properties))
+    sink = Gst.parse_bin_from_description(options.recipe.sink.format(options.target), True)
+    pipeline.set_property("video-sink", sink)
+    return pipeline
 
 
 def relay_of(options, pipeline, live, line):

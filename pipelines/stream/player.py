@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Plays a pipeline to its end: messages, a line of progress, Ctrl-C."""
+import shutil
 import signal
 import sys
 import threading
@@ -11,7 +12,7 @@ ENDING_SECONDS = 30  # from Ctrl-C to the end of the stream; then the pipeline i
 
 
 class Line:
-    """One line that is written over again on a terminal, and now and then elsewhere."""
+    """One line that is overwritten on a terminal; elsewhere, a line every few seconds."""
 
     def __init__(self, out=sys.stderr, seconds=5):
         self.out, self.seconds = out, seconds
@@ -21,6 +22,7 @@ class Line:
     def show(self, text):
         with self.lock:
             if self.out.isatty():
+                text = text[:shutil.get_terminal_size().columns - 1]  # what wraps cannot be written over
                 self.out.write("\r" + text.ljust(len(self.shown)))
                 self.shown = text
             elif time.monotonic() - self.last >= self.seconds:
@@ -48,13 +50,20 @@ class Player:
 
     def __init__(self, pipeline, line, relay=None):
         self.pipeline, self.line, self.relay = pipeline, line, relay
-        self.gen = pipeline.get_by_name("gen")
         self.loop = GLib.MainLoop()
-        self.loading, self.failed, self.interrupted = "", False, 0
+        self.loading, self.failed, self.interrupted = "Getting ready", False, 0
+        self.told = {}  # the last motioncache-progress
         self.frames, self.end = 0, 0  # that have left the element; nanoseconds of video
         self.began = None
-        pad = self.gen.get_static_pad("src")
-        pad.add_probe(Gst.PadProbeType.BUFFER, self._frame)
+        self.gen = pipeline.get_by_name("gen")
+        if self.gen:
+            self._watch(self.gen)
+        else:  # playbin makes it
+            pipeline.connect("source-setup", lambda _, source: self._watch(source))
+
+    def _watch(self, gen):
+        self.gen = gen
+        gen.get_static_pad("src").add_probe(Gst.PadProbeType.BUFFER, self._frame)
 
     def _frame(self, _, info):
         buffer = info.get_buffer()
@@ -68,27 +77,36 @@ class Player:
 
     def progress(self):
         if self.began is None:
-            return self.loading or "Getting ready"
+            return self.loading if not self.told else "Generating: " + self._making()
         stats = self.gen.get_property("stats")
-        frames, total = stats.get_value("frames"), stats.get_value("frames-total")
+        total = stats.get_value("frames-total")
         of = f" of {total}" if total > 0 else ""
         parts = [f"frame {self.frames}{of}", clock_text(self.end - self.began[1])]
         factor = stats.get_value("real-time-factor")
         if factor > 0:
             parts.append(f"{factor:.2f}x real time" if factor < 100 else "over 100x real time")
-            if 0 < frames < total and self.frames:
-                left = (total - frames) * (self.end - self.began[1]) / self.frames / Gst.SECOND / factor
-                parts.append(f"{left:.0f} s left")
+        underruns, repeated = stats.get_value("underruns"), stats.get_value("frames-repeated")
+        if self.gen.get_property("is-live"):
+            told = f"{underruns} underrun{'s' * (underruns > 1)}" if underruns else "no underruns"
+            parts.append(told + (f", {repeated} frames repeated" if repeated else ""))
+        if self.relay:
+            parts.append(self.relay.state())
+        if stats.get_value("frames") != total:
+            parts.append(self._making())
+        parts.append(f"queue {stats.get_value('chunks-queued')}")
         tokens = stats.get_value("tokens-computed"), stats.get_value("tokens-reused")
         if sum(tokens):
             parts.append(f"{100 * tokens[1] / sum(tokens):.0f} % reused")
-        parts.append(f"queue {stats.get_value('chunks-queued')}")
-        underruns, repeated = stats.get_value("underruns"), stats.get_value("frames-repeated")
-        if underruns or repeated:
-            parts.append(f"{underruns} underruns, {repeated} frames repeated")
-        if self.relay:
-            parts.append(self.relay.state())
         return "  ".join(part for part in parts if part)
+
+    def _making(self):
+        """What is being made, as the element has told last."""
+        told = self.told
+        if not told:
+            return ""
+        chunk = f"chunk {told['chunk'] + 1}" + (f" of {told['chunks']}" if told["chunks"] > 0 else "")
+        step = f", step {told['step']} of {told['steps']}" if told["steps"] else ""
+        return chunk + step + (f"  {told['seconds-left']:.0f} s left" if told["seconds-left"] >= 0 else "")
 
     def _tick(self):
         self.line.show(self.progress())
@@ -119,9 +137,11 @@ class Player:
         elif kind == Gst.MessageType.PROGRESS:
             _, _, text = message.parse_progress()
             self.loading = text
-        elif kind == Gst.MessageType.ELEMENT and message.get_structure().get_name() == "motioncache-prompt":
+        elif kind == Gst.MessageType.ELEMENT:
             told = message.get_structure()
-            if told.get_value("id") > 0:
+            if told.get_name() == "motioncache-progress":
+                self.told = {name: told.get_value(name) for name in ("chunk", "chunks", "step", "steps", "seconds-left")}
+            elif told.get_name() == "motioncache-prompt" and told.get_value("id") > 0:
                 self.line.say(f"From frame {told.get_value('frame')} on: {told.get_value('prompt')}")
         return True
 

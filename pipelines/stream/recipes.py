@@ -3,6 +3,7 @@
 import os
 import re
 import shlex
+import urllib.parse
 from typing import NamedTuple
 
 # Names that only the program needs; a line that is printed has none of them.
@@ -12,13 +13,13 @@ NAMES = (" name=enc", " name=sink", " name=silence", " name=sound")
 class Recipe(NamedTuple):
     what: str
     target: str    # what TARGET is
-    default: str   # without one
+    default: str   # TARGET where none is given
     launch: str    # what stands between the source and the sink
     sink: str
     location: str  # the sink's properties that take the target: name=format, separated by spaces
     live: str      # is-live: never, always, or for streams without end
     relay: bool = False  # the sink is in a pipeline of its own, made anew whenever the connection is lost
-    writes: str = ""     # file or folder
+    writes: str = ""     # what TARGET becomes: "file" or "folder"; "": nothing on disk
 
 
 H264 = "x264enc name=enc tune=zerolatency speed-preset=veryfast key-int-max={gop}"
@@ -49,13 +50,23 @@ RECIPES = {
                    "videoconvert ! video/x-raw,format=YUY2 ! identity drop-allocation=true", "v4l2sink name=sink",
                    "device={}", "always"),
     "play": Recipe("a window", "SINK", "autovideosink", "videoconvert", "{} name=sink", "", "always"),
+    "playbin": Recipe("a window, by the URI that any player takes", "SINK", "autovideosink", "playbin", "{} name=sink", "",
+                      "always"),
 }
+# What somebody may look for here.
+ELSEWHERE = {"webrtc": "WebRTC is negotiated with everybody who watches: ./pipelines/live.sh serves it, with a page, and by "
+                       "WHEP for players."}
+
+
+def uri(properties):
+    """All of them in one, as gst-play-1.0 and others take it."""
+    return "motioncache://?" + "&".join(f"{name}={urllib.parse.quote(value, safe='')}" for name, value in properties.items())
 
 
 def launch(recipe, caps, live):
     """With a key frame every two seconds: what servers ask for, and players wait for."""
     rate = re.search(r"framerate=(\d+)/(\d+)", caps)
-    gop = round(2 * int(rate.group(1)) / int(rate.group(2))) if rate else 48  # models have 24 frames a second
+    gop = round(2 * int(rate.group(1)) / int(rate.group(2))) if rate else 48  # models have 24 frames per second
     text = recipe.launch.replace("{gop}", str(max(1, gop))).replace("{patience}", PATIENCE if live else "")
     return text if live else text.replace("is-live=true", "is-live=false")
 
@@ -82,6 +93,8 @@ def quoted(value):
 
 def line(recipe, target, properties, caps):
     """The recipe as a line for gst-launch-1.0."""
+    if recipe.launch == "playbin":
+        return f"gst-launch-1.0 -e playbin uri={quoted(uri(properties))} video-sink={quoted(target)}"
     source = "motioncachegen" + "".join(f" {name}={quoted(value)}" for name, value in properties.items())
     sink = recipe.sink.format(target)
     for name, value in locations(recipe, target).items():

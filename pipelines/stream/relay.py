@@ -23,7 +23,7 @@ class Backlog:
     are dropped in whole groups, from key frame to key frame."""
 
     def __init__(self, keep, resend, live):
-        self.keep, self.resend, self.live = keep, resend, live  # seconds; live: whoever adds never waits
+        self.keep, self.resend, self.live = keep, resend, live  # seconds; live: add() never waits
         self.changed = threading.Condition()
         self.samples = collections.deque()  # (sample, seconds)
         self.keys = collections.deque()     # numbers of those that start at a key frame
@@ -33,7 +33,7 @@ class Backlog:
         self.ended = self.closed = False
 
     def seconds(self):
-        """How much waits."""
+        """Of stream that wait to be sent."""
         with self.changed:
             return self._waiting()
 
@@ -54,7 +54,7 @@ class Backlog:
                 self.changed.wait()
 
     def _at(self, number):
-        """Seconds; behind the last one: of the last one."""
+        """Time of a sample in seconds; for numbers beyond the last one, that of the last one."""
         return self.samples[min(number - self.first, len(self.samples) - 1)][1]
 
     def _waiting(self):
@@ -96,7 +96,7 @@ class Backlog:
             return self.ended and self.position - self.first >= len(self.samples)
 
     def rewind(self, number, again):
-        """To the sample of that number; again: to a key frame `resend` seconds before it."""
+        """Continues with the sample of that number; again: with a key frame `resend` seconds before it."""
         with self.changed:
             self.position = max(self.first, min(self.position, number))
             if again and self.samples:
@@ -156,7 +156,7 @@ class Connection:
         return bool(message) and message.type == Gst.MessageType.EOS
 
     def linger(self):
-        """Seconds that the peer holds back what it has got: with SRT what it has not played is lost when we go."""
+        """Seconds to wait before the end: an SRT peer holds back what it has got that long, and loses it if we go."""
         stats = self.sink.get_property("stats")
         callers = stats.get_value("callers") if stats.has_field("callers") else [stats]
         known = [one.get_value("negotiated-latency-ms") for one in callers if one.has_field("negotiated-latency-ms")]
@@ -175,7 +175,7 @@ class Relay:
         self.sink, self.locations, self.stall, self.retry = sink, locations, options.stall, options.retry
         self.tell, self.finished = tell, lambda error: None
         self.connected, self.reconnects = False, 0
-        self.broken, self.fault = None, None  # since when there is no connection; why not
+        self.broken, self.fault = None, None  # since when there is no connection, and why
         self.stopping = threading.Event()
         appsink.connect("new-sample", self._sample)
         appsink.connect("eos", lambda _: self.backlog.end())

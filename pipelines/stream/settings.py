@@ -6,7 +6,7 @@ from gi.repository import GObject
 
 
 def split(words):
-    """Settings, and what else there is."""
+    """Settings by name, and the other words."""
     properties, others = {}, []
     for word in words:
         setting = re.match(r"([a-z][a-z0-9-]*)=(.*)", word, re.S)
@@ -47,8 +47,8 @@ def set_properties(element, properties):
         try:
             element.set_property(name, value_of(spec, text))
         except (ValueError, KeyError):
-            raise ValueError(f"{name}={text} is no value of it: gst-inspect-1.0 motioncachegen tells its "
-                             "range.") from None
+            raise ValueError(f"{name}={text} is not a value that it can have: gst-inspect-1.0 motioncachegen tells "
+                             "its range.") from None
 
 
 def value_of(spec, text):

@@ -217,7 +217,7 @@ TEST(motioncache_compares_shares_exactly) {
     }
 }
 
-TEST(motioncache_takes_one_distance_a_chunk_or_one_a_frame) {
+TEST(motioncache_takes_one_distance_per_chunk_or_one_per_frame) {
     const std::vector<FrameDistance> frames{{2, 1}, {1, 4}};
     MotionCacheSettings settings = motioncache(0, 99);
     Driver global(settings, two_frames_of_four);

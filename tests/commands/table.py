@@ -36,6 +36,8 @@ RTMP = (f"{LIVE} ! {H264} ! h264parse ! queue ! mux. audiotestsrc wave=silence i
 SRT = (f"{LIVE} ! {H264} ! h264parse config-interval=-1 ! mpegtsmux alignment=7 ! srtsink uri=srt://127.0.0.1:7001 sync=false")
 CAMERA = (f"{LIVE} ! videoconvert ! video/x-raw,format=YUY2 ! identity drop-allocation=true ! v4l2sink device=/dev/video0")
 WINDOW = f"{LIVE} ! videoconvert ! autovideosink"
+PLAYBIN = ('gst-launch-1.0 -e playbin uri="motioncache://?prompt=a%20white%20boat%20moving%20left%20on%20the%20sea&num-frames=-1&'
+           'is-live=true&underrun=repeat" video-sink=autovideosink')
 # ffmpeg as the server, which ends with the stream.
 RTMP_SERVER = "ffmpeg -v error -nostdin -y -f flv -listen 1 -i rtmp://127.0.0.1:19351/live/motioncache -c copy got.flv &"
 SRT_SERVER = "ffmpeg -v error -nostdin -y -i 'srt://127.0.0.1:17001?mode=listener' -c copy got.ts &"
@@ -70,6 +72,14 @@ TRIED = [
           "--quick --frames 21 --width 32 --height 32 --steps 6",
           ("pipelines/devenv.sh motioncache-calibrate MODEL", "motioncache-calibrate MODEL [options]"),
           makes="MODEL/motioncache.json"),
+    Tried("devenv", "export WORLD_SIZE=2 MASTER_ADDR=127.0.0.1 MASTER_PORT=29517; RANK=1 ./pipelines/devenv.sh motioncache-worker & "
+          f"RANK=0 ./pipelines/devenv.sh {DEMO} && wait",
+          ("WORLD_SIZE=2 RANK=1 MASTER_ADDR=127.0.0.1 MASTER_PORT=29500 motioncache-worker &",
+           "WORLD_SIZE=2 RANK=0 MASTER_ADDR=127.0.0.1 MASTER_PORT=29500 gst-launch-1.0 motioncachegen ! autovideosink"),
+          shows="rank 0 has ended"),
+    Tried("devenv", "./pipelines/devenv.sh motioncache-worker --help && ./pipelines/devenv.sh motioncache-worker --count",
+          ("motioncache-worker --help", "motioncache-worker --count", "motioncache-worker",
+           "motioncache-worker [--model FOLDER] [--device NAME] [--threads N] [--wait SECONDS]"), shows="counted from shapes"),
     Tried("devenv", "./pipelines/devenv.sh motioncache-calibrate --help", ("motioncache-calibrate --help", "motioncache-calibrate"),
           shows="motioncache-calibrate MODEL"),
     Tried("devenv", "./pipelines/devenv.sh sh -c 'cc video.c -o video $(pkg-config --cflags --libs motioncache)'",
@@ -97,6 +107,7 @@ TRIED = [
     Tried("stream", f"{SRT_SERVER} sleep 1; timeout --foreground -s INT 20 ./pipelines/stream.sh srt srt://127.0.0.1:17001; {COUNT} got.ts",
           ("pipelines/stream.sh srt srt://127.0.0.1:7001",), shows=r"nb_read_frames=[1-9]\d+"),
     Tried("stream", "./pipelines/stream.sh play fakevideosink num-frames=9", ("pipelines/stream.sh play",), shows="9 frames"),
+    Tried("stream", "./pipelines/stream.sh playbin fakevideosink num-frames=9", ("pipelines/stream.sh playbin",), shows="9 frames"),
     Tried("stream", "timeout --foreground -s INT 30 ./pipelines/live.sh --port 0; echo ended", ("pipelines/live.sh", "pipelines/live/main.py", "pipelines/live.sh [NAME=VALUE...] [OPTION...]",
           "pipelines/live.sh [NAME=VALUE...] [--port N] [--help for the rest]"), shows=r"The page: http[^$]*Done: \d+ frames[^$]*ended"),
     Tried("stream", "./pipelines/soak.sh 0.005 --every 1", ("pipelines/soak.sh 0.5", "pipelines/soak.sh HOURS [--pace N] [--help for the rest]",
@@ -112,6 +123,8 @@ TRIED = [
           (f"pipelines/devenv.sh {SRT}",), shows=r"nb_read_frames=[1-9]\d+"),
     Tried("stream", f"timeout --foreground -s INT 20 ./pipelines/devenv.sh {WINDOW}; echo ended".replace("autovideosink", "fakevideosink"),
           (f"pipelines/devenv.sh {WINDOW}",), shows=r"EOS received - stopping pipeline[^$]*ended"),
+    Tried("stream", f"timeout --foreground -s INT 20 ./pipelines/devenv.sh {PLAYBIN}; echo ended".replace("autovideosink", "fakevideosink"),
+          (f"pipelines/devenv.sh {PLAYBIN}",), shows=r"EOS received - stopping pipeline[^$]*ended"),
 
     Tried("benchmark", "./pipelines/benchmark.sh --frames 5 --steps 2 --repeat 1 --dtype float32 --json out.json",
           ("pipelines/benchmark.sh", "pipelines/benchmark.sh [--json FILE] [--peer CMD] [--help for the rest]"),
@@ -122,6 +135,8 @@ TRIED = [
           ("pipelines/benchmark.sh --caches", "pipelines/benchmark.sh --caches --quick", "pipelines/benchmark.sh --caches [--json FILE] "
            "[--pictures FOLDER] [--peer CMD] [--quick] [--help for the rest]"), makes="out.json"),
 
+    Tried("caches", "./pipelines/benchmark.sh --family magi1 --caches --quick --width 32 --height 32 --frames 48 --no-sparse --json out.json",
+          ("pipelines/benchmark.sh --family",), shows="MotionCache", makes="out.json"),
     Tried("caches", "./pipelines/benchmark.sh --presets --quick --steps 4 --width 32 --height 32 --frames 21 --json rows.json",
           ("pipelines/benchmark.sh --presets", "pipelines/benchmark.sh --presets [--json FILE] [--quick] [--help for the rest]"),
           shows="of 4 rows keep the promise", makes="rows.json"),
@@ -163,10 +178,13 @@ TRIED = [
           shows=r"cases: 1 passed, 0 failed[^$]*gelu 540x192 float32"),
     Tried("tests", "./tests/run.sh cache 'cache choice' fields", ("tests/run.sh cache 'cache choice' fields",),
           shows=PASSED),
-    Tried("tests", "./tests/run.sh architecture 'session family' model", ("tests/run.sh architecture 'session family' model",),
+    Tried("tests", "./tests/run.sh architecture 'table of fields' fields 'session family' model",
+          ("tests/run.sh architecture 'table of fields' fields 'session family' model",),
           shows=PASSED),
     Tried("tests", "./tests/run.sh bench-report", ("tests/bench/report.py SESSION_BENCH MODEL",), shows=PASSED),
     Tried("element tests", "./tests/run.sh element-launch-file", ("tests/element/launch.sh MODE",), shows=PASSED),
+    Tried("element tests", "./tests/run.sh element-valgrind-storm", ("tests/element/valgrind.sh TEST SUPPRESSIONS [CASE]",
+          "tests/element/valgrind.sh"), shows=PASSED),
     Tried("element tests", "./tests/run.sh install", ("tests/install/install.sh BUILD PREFIX",), shows=PASSED),
     Tried("sanitize", "./tests/sanitize.sh quality",
           ("tests/sanitize.sh", "tests/sanitize.sh --suite"), shows=PASSED),
@@ -174,6 +192,9 @@ TRIED = [
     Tried("fuzz", "./tests/fuzz/coverage.sh",
           ("tests/fuzz/coverage.sh [EXECUTIONS, default 20000]", "tests/fuzz/coverage.sh"), shows="TOTAL"),
 
+    Tried("tools", "./debian/build.sh --help", ("debian/build.sh",), shows="build-debian"),
+    Tried("tests", "./tests/run.sh packages", ("tests/packages/packages_test.py", "tests/packages/packages_test.py SOURCE_ROOT BUILD"),
+          shows=PASSED),
     Tried("tools", "./tools/torch/fetch.sh", ("tools/torch/fetch.sh",), shows="LibTorch .* is in /"),
     Tried("tools", "python3 tools/text/html_entities.py > engine/text/html_entities.inc", ("python3 tools/text/html_entities.py",
           "tools/text/html_entities.py"), makes="engine/text/html_entities.inc"),
@@ -189,6 +210,10 @@ NOT_TRIED = [
     NotTried("fetches the wheel of a torch for GPUs, or needs a GPU", (
         "tests/gpu.sh pack", "tests/gpu.sh run", "tests/gpu/backends.py", "tests/gpu/backends.py [SECONDS]", "tests/gpu/goals.py",
         "tests/gpu/goals.py FOLDER")),
+    NotTried("is run by debian/build.sh, which builds everything once more and packs half a GB; tests/packages tries what "
+             "debian/ says", ("debian/rules", "debian/libtorch.sh", "debian/libtorch.sh TORCH_DIR FOLDER")),
+    NotTried("needs torchrun, a program of Python's torch; the same two processes are tried without", (
+        "torchrun --no-python --nproc-per-node 2 sh -c '[ $RANK = 0 ] || exec motioncache-worker; exec gst-launch-1.0 motioncachegen ! autovideosink'",)),
     NotTried("installs packages", ("apt-get update", "apt-get install", "apt-get install -y --no-install-recommends", "sudo sh -c", "su -c")),
     NotTried("needs packages of Python that it fetches", ("python3 -m", "tests/quality/record_ssim.py", "tests/text/refresh_cleaning_pairs.py", "tests/text/refresh_caption_pairs.py")),
     NotTried("needs Diffusers, some GB of packages of Python", ("tools/bench/peer_diffusers.py",
@@ -196,17 +221,17 @@ NOT_TRIED = [
     NotTried("needs another training of the model, and measures for half an hour", ("tools/demo/take-in.sh FOLDER",)),
     NotTried("is what tests/run.sh does with its arguments", ("meson test",)),
     NotTried("pipelines/benchmark.sh, which is tried, starts it", (
-        "tools/bench/caches.py", "tools/bench/presets.py", "motioncache-session-bench", "motioncache-element-bench", "motioncache-cache-bench",
-        "motioncache-sparse-bench", "motioncache-token-bench", "motioncache-cache-bench --dump",
+        "tools/bench/caches.py", "tools/bench/presets.py", "tools/bench/magi1.py", "motioncache-session-bench", "motioncache-element-bench", "motioncache-cache-bench",
+        "motioncache-sparse-bench", "motioncache-magi1-bench --run NAME", "motioncache-token-bench", "motioncache-cache-bench --dump",
         "motioncache-token-bench MODEL --prompts FILE [--steps N] [--frames N] [--width N] [--height N] [--seed N]", "motioncache-cache-bench MODEL --prompts FILE --run NAME",
-        "motioncache-element-bench [--encode] PROPERTIES...", "motioncache-sparse-bench MODEL",
+        "motioncache-element-bench [--encode | --stream] PROPERTIES...", "motioncache-sparse-bench MODEL",
         "motioncache-session-bench MODEL [--dtype float32|bfloat16] [--threads N] [--prompt TEXT] [--frames N]")),
     NotTried("is a test that tests/run.sh starts, and asks git, which knows nothing of these clones",
              ("python3 tests/commands/commands.py list .", "python3 tests/docs/citations.py .")),
-    NotTried("is a test that tests/run.sh starts", ("tests/bench/caches_quick.py BUILD MODEL", "tests/bench/caches_test.py", "tests/bench/presets_quick.py BUILD MODEL", "tests/bench/presets_test.py",
+    NotTried("is a test that tests/run.sh starts", ("tests/bench/caches_quick.py BUILD MODEL", "tests/bench/caches_test.py", "tests/bench/magi1_quick.py BUILD", "tests/bench/presets_quick.py BUILD MODEL", "tests/bench/presets_test.py",
                                                    "tests/bench/tokens_test.py", "tests/bench/tokens_test.py BUILD MODEL", "tests/bench/live_test.py", "tests/bench/live_test.py BUILD MODEL",
                                                    "tests/docs/citations_test.py", "tests/docs/figures_test.py",
                                                    "tests/docs/take_in_test.py", "tests/quality/pictures_test.py", "tests/summary.py", "tests/element/python.py", "tests/pipelines/files_test.py", "tests/pipelines/rtmp_test.py",
-                                                   "tests/pipelines/soak_test.py", "tests/pipelines/srt_test.py", "tests/pipelines/live_test.py", "tests/pipelines/examples.sh",
+                                                   "tests/pipelines/soak_test.py", "tests/pipelines/srt_test.py", "tests/pipelines/live_test.py", "tests/pipelines/live_demo_test.py", "tests/pipelines/examples.sh",
                                                    "tests/pipelines/examples.sh FRAMES ENGINE MODEL PROMPTS")),
 ]

@@ -14,11 +14,11 @@
 
 using namespace mc;
 
-TEST(built_without_cuda) {
+TEST(a_module_that_is_not_there_means_built_without_cuda) {
     CHECK_ERROR(open_cuda(0, "/nowhere/libmotioncache-cuda.so"), MC_ERROR_DEVICE, "built without CUDA");
 }
 
-TEST(not_a_library) {
+TEST(a_file_that_is_no_library_is_refused_with_the_remedy) {
     auto path = std::filesystem::temp_directory_path() / "motioncachegen-not-a-library.so";
     std::ofstream(path) << "text";
     CHECK_ERROR(open_cuda(0, path), MC_ERROR_DEVICE, "cannot be loaded");
@@ -26,7 +26,7 @@ TEST(not_a_library) {
     std::filesystem::remove(path);
 }
 
-TEST(another_library) {
+TEST(another_library_is_not_taken_for_the_module) {
     CHECK_ERROR(open_cuda(0, "libc.so.6"), MC_ERROR_DEVICE,
                 "built without CUDA"); // a path is meant, not a name
     Dl_info info;
@@ -51,7 +51,7 @@ bool has_driver() {
 
 } // namespace
 
-TEST(no_driver_or_no_library) {
+TEST(a_missing_driver_or_library_is_named) {
     need_module();
     if (has_driver()) SKIP("this machine has NVIDIA's driver");
     try {
@@ -68,13 +68,13 @@ TEST(no_driver_or_no_library) {
     }
 }
 
-TEST(open_a_gpu) {
+TEST(the_first_gpu_opens) {
     need_module();
     if (!has_driver()) SKIP("needs a GPU");
     CHECK(open_cuda(0, CUDA_MODULE) == at::Device(at::kCUDA, 0));
 }
 
-TEST(no_such_gpu) {
+TEST(a_gpu_that_is_not_there_is_refused_with_those_that_are) {
     need_module();
     if (!has_driver()) SKIP("needs a GPU");
     CHECK_ERROR(open_cuda(999, CUDA_MODULE), MC_ERROR_NOT_FOUND, "this machine has cuda:0 (");

@@ -217,6 +217,37 @@ GST_START_TEST(test_statistics_of_a_cache) {
 }
 GST_END_TEST
 
+// How much bluer than red the picture is.
+static double blue(const Frame& frame) {
+    double sum = 0;
+    for (size_t i = 0; i + 2 < frame.bytes.size(); i += 3) sum += guint8(frame.bytes[i + 2]) - guint8(frame.bytes[i]);
+    return sum / (double(frame.bytes.size()) / 3);
+}
+
+// A live stream of the model as it comes: a prompt is set while chunks of another one are under way, the message names
+// the frame, and two chunks later the picture is the new prompt's.
+GST_START_TEST(test_colours_follow_the_prompt_of_a_live_stream) {
+    Player player("prompt=\"an orange ball still in the desert at sunset\" seed=3 num-frames=-1 is-live=true",
+                  "video/x-raw,format=RGB");
+    player.play();
+    fail_unless(player.wait([&] { return !player.frames.empty() || !player.errors.empty(); }, LOADING));
+    g_object_set(player.gen, "prompt", "a blue fish still under water", nullptr);
+    const int two_chunks = 24;
+    const auto there = [&] { // the frame that the message names
+        return size_t(std::find_if(player.frames.begin(), player.frames.end(),
+                                   [&](const Frame& f) { return f.pts == player.prompts.at(1).pts; }) -
+                      player.frames.begin());
+    };
+    fail_unless(player.wait([&] { return player.prompts.size() > 1 && player.frames.size() >= there() + two_chunks; }, LOADING));
+    player.set_state(GST_STATE_NULL);
+    fail_unless(player.errors.empty());
+    const size_t first = there();
+    fail_unless_equals_int64(player.prompts[1].frame, gint64(player.frames[first].offset));
+    fail_unless(blue(player.frames[first - 1]) < -30, "%.0f", blue(player.frames[first - 1]));
+    fail_unless(blue(player.frames[first + two_chunks - 1]) > 30, "%.0f", blue(player.frames[first + two_chunks - 1]));
+}
+GST_END_TEST
+
 struct Seen {
     std::vector<GstMotionCacheFacts> facts; // without their maps
     std::vector<std::vector<guint8>> maps;
@@ -328,6 +359,7 @@ static Suite* demo_model_suite(void) {
     tcase_add_test(tests, test_an_image_starts_the_video);
     tcase_add_test(tests, test_requests_that_cannot_work);
     tcase_add_test(tests, test_statistics_of_a_cache);
+    tcase_add_test(tests, test_colours_follow_the_prompt_of_a_live_stream);
     tcase_add_test(tests, test_frames_say_where_they_were_computed);
     tcase_add_test(tests, test_caches_that_cannot_work);
     return suite;

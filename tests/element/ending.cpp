@@ -104,8 +104,8 @@ static GstPadProbeReturn note_offset(GstPad*, GstPadProbeInfo* info, gpointer of
     return GST_PAD_PROBE_OK;
 }
 
-// Frames so large that the streaming thread is writing one nearly always. Counted at the pad: what has passed it a flush
-// may take.
+// Frames so large that the streaming thread is writing one nearly always. Counted at the pad: what has passed it a
+// flush may take.
 GST_START_TEST(test_a_flush_while_a_frame_is_written_loses_none) {
     use_testpattern();
     Player player("prompt=ball num-frames=57", "video/x-raw,width=640,height=480");

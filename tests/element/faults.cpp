@@ -131,7 +131,7 @@ GST_START_TEST(test_a_warning_of_the_engine_is_on_the_bus) {
     fail_unless(player.eos && player.errors.empty());
     fail_unless_equals_int(int(player.warnings.size()), 2);
     fail_unless(player.warnings[1].message.find("drop warn=1") != std::string::npos);
-    player.set_state(GST_STATE_READY); // once a load
+    player.set_state(GST_STATE_READY); // once per load
     player.forget();
     player.play_to_end();
     fail_unless_equals_int(int(player.warnings.size()), 1);

@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <fstream>
 
+#include "tests/element/own_process.h"
 #include "tests/element/player.h"
 
 static const char* const SMALL = "video/x-raw,width=16,height=16";
@@ -96,7 +97,7 @@ GST_START_TEST(test_who_waits_for_anothers_load_stops_at_once) {
 }
 GST_END_TEST
 
-// The one that loads is stopped, or fails: who waited opens the model itself.
+// The one that loads is stopped, or fails: the one that waited opens the model itself.
 GST_START_TEST(test_anothers_load_that_ends_is_taken_over) {
     const Model model;
     use_testpattern("load-ms=800");
@@ -187,19 +188,6 @@ GST_END_TEST
 
 // ---- over and over ----
 
-static gint64 status(const char* name) { // of /proc/self/status
-    std::ifstream file("/proc/self/status");
-    for (std::string line; std::getline(file, line);)
-        if (line.rfind(std::string(name) + ":", 0) == 0) return std::stoll(line.substr(line.find(':') + 1));
-    fail("/proc/self/status has no %s", name);
-    return 0;
-}
-static int descriptors() {
-    int count = 0;
-    for ([[maybe_unused]] const auto& file : std::filesystem::directory_iterator("/proc/self/fd")) count++;
-    return count;
-}
-
 GST_START_TEST(test_200_cycles_leave_nothing) {
     const Model model;
     use_testpattern();
@@ -218,15 +206,15 @@ GST_START_TEST(test_200_cycles_leave_nothing) {
         }
         player.set_state(GST_STATE_NULL);
         if (i != 50) continue; // all that is made once is there
-        threads = status("Threads");
-        memory = status("VmRSS");
-        files = descriptors();
+        threads = own_status("Threads");
+        memory = own_status("VmRSS");
+        files = own_descriptors();
     }
     // GStreamer's and GLib's pools of threads grow and shrink by themselves.
-    fail_unless(status("Threads") <= threads + 2, "%ld threads, %ld before", long(status("Threads")),
+    fail_unless(own_status("Threads") <= threads + 2, "%ld threads, %ld before", long(own_status("Threads")),
                 long(threads));
-    fail_unless(descriptors() <= files, "%d descriptors, %d before", descriptors(), files);
-    fail_unless(status("VmRSS") <= memory + 3000, "%ld KiB, %ld before", long(status("VmRSS")), long(memory));
+    fail_unless(own_descriptors() <= files, "%d descriptors, %d before", own_descriptors(), files);
+    fail_unless(own_status("VmRSS") <= memory + 3000, "%ld KiB, %ld before", long(own_status("VmRSS")), long(memory));
 }
 GST_END_TEST
 

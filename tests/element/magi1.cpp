@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-// End to end with a MAGI-1 model of random weights: 24 frames a chunk, given pictures and videos, refusals.
+// End to end with a MAGI-1 model of random weights: 24 frames per chunk, given pictures and videos, refusals.
 #include <gdk-pixbuf/gdk-pixbuf.h>
 #include <glib/gstdio.h>
 

@@ -217,7 +217,7 @@ GST_START_TEST(test_what_is_refused) {
         {"motioncache://?steps=9&image=x", "names a file"},
         {"motioncache://?prompt=" + std::string(1 << 20, 'a'), "shorten the prompt"},
         {"motioncache://?" + std::string(60000, 'a'), "without a value"},
-        {"motioncache://?" + std::string(60000, 'a') + "=1", "which it cannot"},
+        {"motioncache://?" + std::string(60000, 'a') + "=1", "which no URI can set"},
     };
     Element e;
     same(e.set(good), "");

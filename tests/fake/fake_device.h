@@ -17,6 +17,7 @@
 #include <c10/core/Device.h>
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <string>
 
 namespace mc::fake {
@@ -32,6 +33,13 @@ struct Counts {
     std::atomic<int64_t> races{0}; // each was thrown as well, where that is possible
 };
 extern Counts counts;
+
+// Bytes that what is neither a product of matrices nor attention has read and written, by its name, since the last
+// call. A tensor counts as often as an operator reads or writes it, whatever a cache would spare.
+std::map<std::string, int64_t> take_bytes();
+
+// Without them the device has ATen's operators alone, as one has that brings no kernels of its own.
+void use_kernels(bool use);
 
 struct Use {
     size_t used, reserved, most, allocations; // reserved: used, and freed but kept; most: of `used`

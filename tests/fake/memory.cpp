@@ -109,9 +109,9 @@ void* Memory::take(size_t bytes) {
 void Memory::give(void* at) {
     std::lock_guard lock(mutex_);
     Block& block = blocks_.at(at);
-    // Who takes it next, on its own stream, would write what another stream may still read.
+    // The next to take it, on its own stream, would write what another stream may still read.
     if (!lost && in_use(block, block.home, true)) counts.races++;
-    std::memset(shadow_of(at), 0xff, block.size); // who reads it still, reads NaN
+    std::memset(shadow_of(at), 0xff, block.size); // a read after this finds NaN
     kept_.emplace(block.size, at), used_ -= block.size;
 }
 
@@ -156,6 +156,21 @@ void Memory::touch(const void* at, bool write) {
         block.read[here] = ++time_;
 }
 
+void* Memory::reach(const void* within, bool write) {
+    if (!within) return nullptr;
+    void* block = nullptr;
+    {
+        std::lock_guard lock(mutex_);
+        auto after = blocks_.upper_bound(const_cast<void*>(within));
+        TORCH_CHECK(after != blocks_.begin(), "a kernel was given an address that is no device's");
+        block = (--after)->first;
+        TORCH_CHECK(static_cast<const char*>(within) < static_cast<char*>(block) + after->second.size,
+                    "a kernel was given an address beyond the memory that was taken");
+    }
+    touch(block, write);
+    return shadow_of(within);
+}
+
 // Of a lost device nothing is under way any more.
 void Memory::recover() {
     std::lock_guard lock(mutex_);
@@ -198,6 +213,18 @@ Use Memory::use() {
 void Memory::forget_most() {
     std::lock_guard lock(mutex_);
     most_ = used_, allocations_ = 0;
+}
+
+static std::mutex bytes_mutex;
+static std::map<std::string, int64_t> bytes_by_name;
+
+void add_bytes(const std::string& name, int64_t bytes) {
+    std::lock_guard lock(bytes_mutex);
+    bytes_by_name[name] += bytes;
+}
+std::map<std::string, int64_t> take_bytes() {
+    std::lock_guard lock(bytes_mutex);
+    return std::exchange(bytes_by_name, {});
 }
 
 Use use() {

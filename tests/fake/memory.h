@@ -31,6 +31,8 @@ class Memory {
     }
     // The current stream reads or writes the block: throws where another stream's use is not over.
     void touch(const void* block, bool write);
+    // The same of an address within a block; where the CPU reaches it. nullptr stays.
+    void* reach(const void* within, bool write);
     void waited(bool for_all_streams); // for the current one, or for all
     // A copy out of pinned memory is under way until the next wait.
     void under_way(const at::Tensor& pinned);
@@ -71,6 +73,8 @@ class Memory {
     std::multimap<size_t, void*> kept_, vacant_;
     std::vector<Upload> uploads_;
 };
+
+void add_bytes(const std::string& name, int64_t bytes); // for take_bytes()
 
 // Memory that the host shares with the device.
 c10::Allocator* pinned_allocator();

@@ -9,6 +9,7 @@
 #include <ATen/ops/resize_native.h>
 #include <ATen/ops/view_native.h>
 #include <c10/core/DeviceGuard.h>
+#include <set>
 #include <torch/library.h>
 
 #include "tests/fake/memory.h"
@@ -50,9 +51,19 @@ at::Tensor empty_strided(at::IntArrayRef size, at::IntArrayRef stride, std::opti
                                              c10::DispatchKeySet(c10::DispatchKey::PrivateUse1),
                                              dtype_or_default(type));
 }
+// What an operator has to move for a tensor: an axis that repeats the same numbers counts once.
+int64_t bytes_of(const at::Tensor& t) {
+    int64_t count = t.element_size();
+    for (int64_t d = 0; d < t.dim(); d++)
+        if (t.stride(d) || !t.size(d)) count *= t.size(d);
+    return ours(t) ? count : 0;
+}
 at::Tensor copy_from(const at::Tensor& from, const at::Tensor& to, bool non_blocking) {
     reach(to, true).copy_(reach(from));
-    if (ours(from) && ours(to)) return to;
+    if (ours(from) && ours(to)) {
+        add_bytes("aten::copy_", bytes_of(from) + bytes_of(to));
+        return to;
+    }
     (ours(to) ? counts.uploads : counts.downloads)++;
     if (ours(to) && non_blocking && is_pinned(from.const_data_ptr())) {
         Memory::get().under_way(from);
@@ -106,6 +117,39 @@ attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
     return {bring(out, q.device()), {}, {}, {}, q.sym_size(2), k.sym_size(2), {}, {}, {}};
 }
 
+// In the product's float32 sums and by tanh, as cuBLASLt does it; ATen's CPU has another GELU here.
+at::Tensor addmm_activation(const at::Tensor& bias, const at::Tensor& a, const at::Tensor& b,
+                            const at::Scalar& beta, const at::Scalar& alpha, bool use_gelu) {
+    TORCH_CHECK(ours(bias) && ours(a) && ours(b), "_addmm_activation: tensors on different devices");
+    counts.kernels++;
+    auto wide = [](const at::Tensor& t) { return reach(t).to(at::kFloat); };
+    const at::Tensor sum = at::addmm(wide(bias), wide(a), wide(b), beta, alpha);
+    return bring((use_gelu ? at::gelu(sum, "tanh") : at::relu(sum)).to(a.scalar_type()), a.device());
+}
+
+bool is_product(const std::string& name) {
+    static const std::set<std::string> names{"aten::mm", "aten::addmm", "aten::bmm", "aten::baddbmm"};
+    return names.count(name) > 0;
+}
+// Before the stack is given to the CPU's kernel; what is made anew counts behind it.
+void count_bytes(const c10::FunctionSchema& schema, const std::vector<c10::IValue>& arguments) {
+    const std::string& name = schema.name();
+    if (is_product(name)) return;
+    const bool picks = name == "aten::index_select",
+               puts = name == "aten::index_copy_"; // not the whole table
+    for (size_t i = 0; i < arguments.size(); i++) {
+        const auto* alias = schema.arguments()[i].alias_info();
+        const bool written = alias && alias->isWrite(), in_place = written && name.back() == '_';
+        if (arguments[i].isTensor()) {
+            if ((picks || puts) && i == 0) continue;
+            const bool twice = in_place || puts; // of what is put: read here, written there
+            add_bytes(name, bytes_of(arguments[i].toTensor()) * (twice ? 2 : 1));
+        } else if (arguments[i].isTensorList()) {
+            for (const at::Tensor& t : arguments[i].toTensorVector()) add_bytes(name, bytes_of(t));
+        }
+    }
+}
+
 // Every other operator: the CPU's kernel on the shadow.
 void on_shadow(const c10::OperatorHandle& op, torch::jit::Stack* stack) {
     counts.kernels++;
@@ -113,6 +157,8 @@ void on_shadow(const c10::OperatorHandle& op, torch::jit::Stack* stack) {
     const auto& arguments = schema.arguments();
     const auto given = torch::jit::last(stack, arguments.size());
     const std::vector<c10::IValue> originals(given.begin(), given.end());
+    count_bytes(schema, originals);
+    const int64_t made = is_product(schema.name()) ? 0 : schema.name() == "aten::index_select" ? 2 : 1;
     bool any = false;
     const at::Tensor* stranger = nullptr;
     auto look = [&](const at::Tensor& t, bool write) {
@@ -179,6 +225,7 @@ void on_shadow(const c10::OperatorHandle& op, torch::jit::Stack* stack) {
                 if (arguments[a].alias_info() && *arguments[a].alias_info() == *alias) v = originals[a];
         } else if (v.isTensor()) {
             v = bring(v.toTensor());
+            if (v.toTensor().defined()) add_bytes(schema.name(), made * bytes_of(v.toTensor()));
         } else if (v.isTensorList()) {
             c10::List<at::Tensor> list;
             for (const at::Tensor& t : v.toTensorVector()) list.push_back(bring(t));
@@ -197,6 +244,7 @@ TORCH_LIBRARY_IMPL(aten, PrivateUse1, m) {
     m.impl("as_strided", as_strided);
     m.impl("_reshape_alias", reshape_alias);
     m.impl("convolution_overrideable", convolution);
+    m.impl("_addmm_activation", addmm_activation);
     m.impl("_scaled_dot_product_fused_attention_overrideable", attention);
 }
 TORCH_LIBRARY_IMPL(_, PrivateUse1, m) {

@@ -21,8 +21,9 @@ namespace {
 
 using Model = std::shared_ptr<const skyreels_v2::Model>;
 
-Model load(at::Device device, Precision precision) {
+Model load(at::Device device, Precision precision, bool weights_in_bytes = false) {
     LoadOptions o;
+    o.weights_in_bytes = weights_in_bytes;
     o.opened = device;
     o.threads = 1;
     o.precision = precision;
@@ -67,14 +68,51 @@ TEST(every_kind_of_video) {
     CHECK(fake::counts.attention > 0);
 }
 
-// Text and windows may wait as often as they like, and each chunk for its frames; a row waits once.
+// Weights, keys and values of eight bits, through whole videos: as far from float32 as bfloat16 is, and somewhat more.
+TEST(eight_bits) {
+    const Model cpu = load(at::kCPU, Precision::FLOAT32), coarse = load(fake::device(), Precision::BFLOAT16),
+                coded = load(fake::device(), Precision::BFLOAT16, true),
+                cpu_coded = load(at::kCPU, Precision::FLOAT32, true);
+    CHECK(coded->bytes() < coarse->bytes());
+    CHECK_EQ(cpu_coded->bytes(), cpu->bytes()); // the same numbers, as wide as ever
+    for (const auto& [name, request] : variants()) {
+        const std::string kind = name;
+        if (kind != "kv" && kind != "motioncache" && kind != "image, kv") continue;
+        Request in_bytes = request;
+        in_bytes.kv_precision = StoredPrecision::INT8;
+        const at::Tensor want = video(cpu, request);
+        struct {
+            const char* what;
+            const Model& model;
+            const Request& request;
+        } const ways[] = {{"bfloat16", coarse, request},
+                          {"weights", coded, request},
+                          {"keys and values", coarse, in_bytes},
+                          {"both", coded, in_bytes},
+                          {"weights, on the CPU in float32", cpu_coded, request}};
+        for (const auto& way : ways) {
+            Stats stats;
+            const double off = psnr(video(way.model, way.request, &stats), want);
+            std::printf("     %-12s %-30s %5.1f dB, %5.1f MB of keys and values\n", name, way.what, off,
+                        double(stats.bytes_keys_values) / 1e6);
+            CHECK(off > 25 && off < 100);
+        }
+        CHECK_ERROR(Session(cpu, in_bytes), MC_ERROR_SETTINGS, "kv-precision=int8 is for GPUs");
+        Request full = in_bytes;
+        full.attention = Attention::FULL;
+        CHECK_ERROR(Session(coarse, full), MC_ERROR_SETTINGS, "kv-precision is set but attention is not kv");
+    }
+}
+
+// Text and windows may wait as often as they like, and each chunk for its frames; a row waits once. What the host knows
+// of a row goes over in one piece for each forward: one, where attention is kv.
 TEST(a_row_waits_once) {
     c10::InferenceMode inference;
     const Model model = load(fake::device(), Precision::FLOAT32);
     for (const auto& [name, request] : variants()) {
         const auto made = model->begin(request);
         Meter meter;
-        int64_t rows = 0, chunks = 0;
+        int64_t rows = 0, chunks = 0, most_uploads = 0;
         for (bool more = true; more;) {
             int64_t before = fake::counts.waits;
             if (const auto chunk = made->take(meter)) {
@@ -84,17 +122,25 @@ TEST(a_row_waits_once) {
                 continue;
             }
             before = fake::counts.waits;
+            const int64_t uploads = fake::counts.uploads;
             const int64_t forwards = meter.stats().forwards;
             more = made->step(meter);
             const int64_t waits = fake::counts.waits - before;
             if (meter.stats().forwards == forwards) continue;
             rows++;
+            const int64_t passed = request.attention == Attention::KV ? 1 : meter.stats().forwards - forwards;
+            most_uploads = std::max(most_uploads, fake::counts.uploads - uploads - passed);
             // Where the solver goes past everything nothing is asked of the device.
             const bool idle = waits == 0 && request.cache.reuse == cache::Reuse::SOLVER;
             if (waits != 1 && !idle)
                 test::fail(name, static_cast<int>(rows), std::to_string(waits) + " waits in a row");
         }
         CHECK(rows >= 5 && chunks >= 1);
+        // Beside the forward's: the noise of a prefix; the solver's table of each latent frame, where it goes token by
+        // token.
+        const std::string kind = name;
+        const int64_t others = kind == "solver" ? 6 : kind.starts_with("windows") ? 1 : 0;
+        if (most_uploads > others) test::fail(name, 0, std::to_string(most_uploads) + " uploads too many in a row");
     }
 }
 
@@ -195,9 +241,11 @@ TEST(what_is_planned_is_what_is_taken) {
         const Model model = load(fake::device(), precision);
         for (auto& [name, request] : variants()) {
             const std::string kind = name;
-            if (kind != "kv" && kind != "full" && kind != "taylor" && kind != "image" && kind != "windows by pixels")
+            if (kind != "kv" && kind != "full" && kind != "taylor" && kind != "image" && kind != "windows by pixels" &&
+                kind != "solver")
                 continue;
             Request r = request;
+            if (kind == "solver") r.kv_precision = StoredPrecision::INT8;
             r.steps = 2, r.ar_step = 0, r.width = 160, r.height = 96;
             const size_t before = fake::use().used;
             fake::forget_most();
@@ -218,7 +266,7 @@ TEST(what_is_planned_is_what_is_taken) {
 TEST(a_video_too_large_is_refused_with_what_fits) {
     const Model model = load(fake::device(), Precision::BFLOAT16);
     Request r = plain_request();
-    r.width = 96, r.height = 64, r.num_frames = 93, r.base_num_frames = 93;
+    r.width = 96, r.height = 64, r.num_frames = 93, r.base_num_frames = 93, r.steps = 1, r.ar_step = 0;
     const int64_t planned = [&] {
         const Stats stats = Session(model, r).stats();
         return stats.bytes_planned - stats.bytes_weights - stats.bytes_keys_values / 2;
@@ -241,10 +289,7 @@ TEST(a_video_too_large_is_refused_with_what_fits) {
         std::vector<Request> fitting(2, r);
         fitting[0].num_frames = frames, fitting[0].base_num_frames = frames;
         fitting[1].width = width, fitting[1].height = height;
-        for (Request& each : fitting) {
-            each.steps = 1, each.ar_step = 0;
-            video(model, each);
-        }
+        for (const Request& each : fitting) video(model, each);
     }
     r.width = 16, r.height = 16, r.num_frames = 9;
     fake::set_capacity(fake::use().used + (1 << 16));
@@ -299,6 +344,16 @@ TEST(a_forecast_is_what_the_session_plans) {
         CHECK_EQ(s.stats().bytes_keys_values, f.keys_values);
     }
 
+    {
+        LoadOptions in_bytes = o;
+        in_bytes.weights_in_bytes = true;
+        const MemoryForecast less = forecast_memory(folder, in_bytes, r);
+        const Model model = load(fake::device(), Precision::BFLOAT16, true);
+        const Model plain = load(fake::device(), Precision::BFLOAT16);
+        CHECK_EQ(f.transformer - less.transformer, plain->transformer->bytes() - model->transformer->bytes());
+        CHECK(less.transformer < 0.75 * double(f.transformer));
+    }
+
     // Less than twice the weights: the encoder is read to the CPU.
     const auto held = static_cast<int64_t>(fake::use().used);
     c10::getDeviceAllocator(fake::device().type())->emptyCache();
@@ -319,6 +374,12 @@ TEST(a_forecast_is_what_the_session_plans) {
         CHECK(model->text_encoder->device() == at::kCPU);
         fake::set_capacity(fake::ALL);
     }
+    c10::getDeviceAllocator(fake::device().type())->emptyCache();
+    fake::set_capacity(fake::use().used + static_cast<size_t>(f.transformer + f.vae_weights - f.saved / 2));
+    CHECK_ERROR(check_early(folder, o, r), MC_ERROR_MEMORY, "set weights-precision=int8, with which they take ");
+    o.weights_in_bytes = true;
+    load(fake::device(), Precision::BFLOAT16, true); // taken at its word
+    o.weights_in_bytes = false;
     fake::set_capacity(1 << 20);
     CHECK_ERROR(check_early(folder, o, r), MC_ERROR_MEMORY, "The model needs ");
     CHECK_ERROR(load(fake::device(), Precision::BFLOAT16), MC_ERROR_MEMORY, "The model needs ");

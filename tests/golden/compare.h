@@ -47,7 +47,7 @@ struct Finding {
     std::string failure; // another reason to fail: missing, shape, NaN, no tolerance
     bool failed() const { return ratio > 1 || !failure.empty(); }
 };
-// One finding a tensor and a field. Everything that the case expects is in it, whether produced or not.
+// One finding for each tensor and each field. Everything that the case expects is in it, whether produced or not.
 std::vector<Finding> compare(const CaseFile& file, const Produced& produced);
 
 at::Tensor to_tensor(const model::TensorView& view); // copied

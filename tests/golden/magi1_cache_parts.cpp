@@ -99,7 +99,7 @@ Produced run_selection(const Run& run) {
                                s.at("chunk_tokens"), compression_of(c));
         produced.tensors[name + ".score"] = kept.score;
         produced.tensors[name + ".indices"] = kept.index;
-        // "hard_code row: absolute values up to 1e6, use relative 1e-6"
+        // Scores of this weighting are as large as 1e6: the case asks in a note for a relative tolerance.
         if (c.at("score_weighting_method") == "hard_code") produced.relative_by_note[name + ".score"] = 1e-6;
     }
     return produced;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
+// Runs MAGI-1's sampler for the cases that begin at different places of the pipeline.
 #include "engine/families/magi1/captions.h"
 #include "tests/golden/runner.h"
 

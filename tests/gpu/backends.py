@@ -47,7 +47,7 @@ for m in (10200, 2040, 2041, 1000, 510):
 mask = torch.zeros(1, 1, 1, 61, device=dev).expand(1, H, 2040, 61); mask = mask.contiguous(); mask[..., -1] = 6
 q, k = torch.randn(1, H, 2040, 128, device=dev, dtype=bf16), torch.randn(1, H, 61, 128, device=dev, dtype=bf16)
 want = torch.softmax(q.double() @ k.double().transpose(2, 3) / 128**.5 + mask.double(), -1) @ k.double()
-for name, kind in kinds.items(): # what attend() in engine/transformer/transformer.cpp asks for
+for name, kind in kinds.items(): # what attend() in engine/networks/wan_dit/transformer.cpp asks for
     with sdpa_kernel(kind):
         try:
             got = torch.nn.functional.scaled_dot_product_attention(q, k, k, mask).double()

@@ -8,12 +8,28 @@
 #include <vector>
 
 #include "kernels/cuda/picture_kernels.h"
-#include "kernels/kernels.h"
+#include "kernels/cuda/row_kernels.h"
+#include "tests/kernels/rows.h"
 
 using namespace mc::kernels;
 static int failures = 0;
 static void must(cudaError_t e, const char* what) {
     if (e != cudaSuccess) std::printf("%s: %s\n", what, cudaGetErrorString(e)), std::exit(2);
+}
+// All memory of this program is the host's and the device's, so that the tests of row kernels hold it in vectors.
+void* operator new(size_t bytes) {
+    void* p = nullptr;
+    if (cudaMallocManaged(&p, bytes ? bytes : 1) != cudaSuccess) std::exit(2);
+    return p;
+}
+void operator delete(void* p) noexcept {
+    cudaFree(p);
+}
+void operator delete(void* p, size_t) noexcept {
+    cudaFree(p);
+}
+static void done(cudaError_t launched) {
+    must(launched, "launch"), must(cudaDeviceSynchronize(), "kernel");
 }
 template <typename T>
 struct Device {
@@ -65,5 +81,16 @@ int main(int argc, char** argv) {
         must(cudaStreamSynchronize(s), "yuv");
         same(nv12 ? "nv12" : "i420", want, out.p);
     }
-    return failures;
+    const rows::Launchers launch{true,
+                                 [](const rows::ResidualNorm& a) { done(cuda::residual_norm(a, nullptr)); },
+                                 [](const rows::Projection& a) { done(cuda::project(a, nullptr)); },
+                                 [](const Reuse& a) { done(cuda::reuse(a, nullptr)); },
+                                 [](const rows::Change& a) { done(cuda::change(a, nullptr)); },
+                                 [](const rows::Codes& a) { done(cuda::quantize(a, nullptr)); },
+                                 [](const rows::Codes& a) { done(cuda::restore(a, nullptr)); }};
+    const int before = mc::test::failures();
+    mc::kernels::test::fuzz_rows(launch, rows::MOST_WIDTH);
+    const int off = mc::test::failures() - before;
+    std::printf("%s  row kernels\n", off ? "FAIL" : "ok  ");
+    return failures + off;
 }

@@ -73,7 +73,7 @@ Case some_case(Random& random) {
 
 } // namespace
 
-TEST(equals_its_plain_twin) {
+TEST(conv_equals_its_plain_version) {
     each_target([] {
         for (uint64_t seed = 0; seed < 60; seed++) {
             Random random(seed);
@@ -98,7 +98,7 @@ TEST(equals_its_plain_twin) {
 }
 
 // So many weights that they are taken in several portions.
-TEST(equals_its_plain_twin_with_many_channels) {
+TEST(conv_of_many_channels_equals_its_plain_version) {
     each_target([] {
         Random random(1);
         Case c(random, 3, 3, 1, 400, 1, 7, 19);
@@ -111,7 +111,7 @@ TEST(equals_its_plain_twin_with_many_channels) {
     });
 }
 
-TEST(does_not_depend_on_how_the_picture_is_cut) {
+TEST(conv_does_not_depend_on_how_the_picture_is_cut) {
     each_target([] {
         for (uint64_t seed = 0; seed < 40; seed++) {
             Random random(seed);
@@ -135,7 +135,7 @@ TEST(does_not_depend_on_how_the_picture_is_cut) {
     });
 }
 
-TEST(by_hand) {
+TEST(conv_by_hand) {
     const float in[] = {1, 2, 3}, weights[] = {10, 100}, bias[] = {0.5f};
     std::vector<float> packed(conv_packed_size(2, 1));
     pack_conv(weights, 2, 1, packed.data());

@@ -7,7 +7,9 @@
 #include <random>
 
 #include "kernels/cuda/picture_kernels.cu"
+#include "kernels/cuda/row_kernels.cu"
 #include "tests/check.h"
+#include "tests/kernels/rows.h"
 
 using namespace mc::kernels;
 
@@ -55,6 +57,25 @@ TEST(pictures) {
                   planes([&](uint8_t** p) { cuda::picture_to_nv12(picture, p, strides, nullptr); }));
         }
     }
+}
+
+// Up to 1.3B's width, a block of fibers a few rows; 14B's once.
+TEST(rows_of_activations) {
+    const rows::Launchers launch{true,
+                                 [](const rows::ResidualNorm& a) { cuda::residual_norm(a, nullptr); },
+                                 [](const rows::Projection& a) { cuda::project(a, nullptr); },
+                                 [](const Reuse& a) { cuda::reuse(a, nullptr); },
+                                 [](const rows::Change& a) { cuda::change(a, nullptr); },
+                                 [](const rows::Codes& a) { cuda::quantize(a, nullptr); },
+                                 [](const rows::Codes& a) { cuda::restore(a, nullptr); }};
+    for (bool backwards : {false, true}) {
+        cuda_on_cpu::backwards = backwards;
+        mc::kernels::test::fuzz_rows(launch, backwards ? 1536 : rows::MOST_WIDTH);
+    }
+    cuda_on_cpu::backwards = false;
+    rows::ResidualNorm wider{};
+    wider.rows = 1, wider.width = rows::MOST_WIDTH + 8;
+    CHECK(cuda::residual_norm(wider, nullptr) == cudaErrorInvalidValue);
 }
 
 // ---- what the harness itself must notice ----

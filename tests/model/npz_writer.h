@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
-// Archives of arrays as numpy.savez writes them, and such that lie.
+// Archives of arrays as numpy.savez writes them, and ones that lie.
 #include <cstdint>
 #include <string>
 #include <utility>

@@ -166,7 +166,7 @@ TEST(vae_config) {
     CHECK_ERROR(read(with(good, "decoder_base_dim", 256)), MC_ERROR_READ, "Wan 2.2");
     CHECK_ERROR(read(with(good, "attn_scales", {1.0})), MC_ERROR_READ, "an empty list");
     CHECK_ERROR(read(with(good, "in_channels", 12)), MC_ERROR_READ, "from 3 to 3");
-    CHECK_ERROR(read(with(good, "dim_mult", {1})), MC_ERROR_READ, "one a stage");
+    CHECK_ERROR(read(with(good, "dim_mult", {1})), MC_ERROR_READ, "one per stage");
     CHECK_ERROR(read(with(good, "temperal_downsample", {true})), MC_ERROR_READ, "one entry less");
     CHECK_ERROR(read(with(with(good, "base_dim", 3), "dim_mult", {1, 2, 4, 5})), MC_ERROR_READ,
                 "even channels");

@@ -158,15 +158,15 @@ TEST(a_model_is_known_by_what_its_files_say) {
         CHECK_EQ(found.family, "magi1");
         CHECK_EQ(found.place, folder / "4.5B_distill.json");
     }
-    // Whatever it is called; a section that lacks is for whoever opens it.
+    // Whatever it is called; a section that is missing is told when it is opened.
     write_file(folder / "other/config.json", R"({"model_config": {}, "engine_config": {}})");
     CHECK_EQ(find_model(folder / "other").place, folder / "other/config.json");
-    // What has nothing of it is nobody's, damaged or not.
+    // A folder with nothing of a model belongs to no family, damaged or not.
     write_file(folder / "note.json", "{");
     CHECK_EQ(find_model(folder.path).family, "magi1");
     write_file(folder / "note/note.json", "{\"model_config\": 1}");
-    CHECK_ERROR(find_model(folder / "note"), MC_ERROR_NOT_FOUND, "no configuration of MAGI-1");
-    CHECK_ERROR(find_model(folder / "note/note.json"), MC_ERROR_NOT_FOUND, "not the JSON file of a MAGI-1 model");
+    CHECK_ERROR(find_model(folder / "note"), MC_ERROR_NOT_FOUND, "no other file that describes a model");
+    CHECK_ERROR(find_model(folder / "note/note.json"), MC_ERROR_NOT_FOUND, "not one that describes a model; set the model path to a SkyReels-V2 folder");
 }
 
 TEST(a_spoiled_configuration_is_named_and_no_other_family_taken) {

@@ -39,7 +39,7 @@ TEST(npz_reads_types_and_shapes) {
     CHECK(parse(one(npy_header("<f8", "()"), BODY.substr(0, 8))).at("a").shape.empty());
     CHECK_EQ(parse(one(npy_header("<f8", "(0, 3)"), "")).at("a").bytes, size_t(0));
     CHECK_EQ(parse(one(npy_header("<f8", "(0, 3)", true), "")).at("a").bytes, size_t(0));
-    // As people write it who are not numpy: the order is free, and so are blanks and quotes.
+    // As other writers than numpy have it: the order is free, and so are blanks and quotes.
     CHECK_EQ(bytes_of(parse(one("{\"shape\":(6),'fortran_order' :False,'descr':\"<f4\"}", BODY)).at("a")),
              BODY);
 }

@@ -79,6 +79,21 @@ TEST(the_first_chunk_is_not_measured) {
     CHECK_NEAR(times.worst(), 0.5, 1e-9); // forgotten
 }
 
+// The first chunk of a window takes as long as the other three together.
+TEST(chunks_of_a_window_are_looked_at_together) {
+    ChunkTimes times;
+    CHECK(times.mean(4) == 0);
+    for (int i = 0; i < 40; i++) {
+        times.begin(10 * i);
+        times.end(10 * i + (i % 4 ? 0.2 : 1.8), 12);
+        if (i >= 8) CHECK_NEAR(times.mean(4), (1.8 + 3 * 0.2) / 4, 1e-9);
+    }
+    for (int i = 0; i < 7; i++) times.begin(1000 + i), times.end(1000.5 + i, 12);
+    CHECK_NEAR(times.mean(7), 0.5, 1e-9);
+    CHECK_NEAR(times.mean(0), 0.5, 1e-9);
+    CHECK(times.mean(100) > 0.5); // all that is known
+}
+
 // ---- the threshold ----
 
 // A machine on which a chunk of one second takes `load` seconds at the lowest threshold, and less at a higher one.

@@ -95,8 +95,11 @@ class Browser:
             self.ask("Input.dispatchKeyEvent", type=kind, key="Enter", code="Enter", text="\r",
                      windowsVirtualKeyCode=13)
 
-    def screenshot(self, file):
-        data = self.ask("Page.captureScreenshot", format="png")["data"]
+    def screenshot(self, file, scale=1):
+        """Of what the page fills, from its top."""
+        width, height = self.run("[innerWidth, Math.min(innerHeight, Math.ceil(document.body.getBoundingClientRect().bottom))]")
+        clip = {"x": 0, "y": 0, "width": width, "height": height, "scale": scale}
+        data = self.ask("Page.captureScreenshot", format="png", clip=clip)["data"]
         with open(file, "wb") as out:
             out.write(base64.b64decode(data))
 

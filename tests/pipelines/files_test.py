@@ -11,7 +11,7 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 from stream import MAIN, ROOT, Stream, decoded, hashes, main, missing_elements, missing_programs, packets, probe, run_of
 
-SLOW = 5  # ms a step, of 30: a chunk of half a second takes less than that
+SLOW = 5  # ms per step, of 30: a chunk of half a second takes less than that
 
 
 def printed(*words):
@@ -46,9 +46,10 @@ def test_ctrl_c_finishes_the_file(folder):
 
 def test_ctrl_c_before_the_first_frame_leaves_no_broken_file(folder):
     file = folder / "a.mp4"
-    with Stream("mp4", str(file), steps_ms=20000) as stream:
+    with Stream("mp4", str(file), "num-frames=57", steps_ms=2000) as stream: # a minute for the first chunk
         stream.await_that("it has begun", file.exists)
-        time.sleep(0.5)
+        stream.await_that("a line of progress", lambda: any(
+            re.match(r"Generating: chunk 1 of 5, step \d+ of 30  \d+ s left$", line) for line in stream.lines))
         stream.interrupt()
         assert "Nothing was generated" in stream.end(seconds=120)
     assert not file.exists()
@@ -104,6 +105,10 @@ def test_hls_without_end_moves_along_and_ctrl_c_ends_it(folder):
 def test_the_window_and_the_camera_take_frames(folder):
     with Stream("play", "fakevideosink", "num-frames=12") as stream:
         assert "12 frames" in stream.end()
+    with Stream("playbin", "fakevideosink", "num-frames=12", "prompt=what, 100 % & more?") as stream:
+        assert "12 frames" in stream.end()
+    subprocess.run(shlex.split(printed("playbin", "fakevideosink", "num-frames=5", "prompt=it's")), check=True, timeout=300,
+                   stdout=subprocess.DEVNULL)
     # There is no virtual camera in a container: the same pipeline, with the camera's place taken.
     words = [word if not word.startswith("device=") else "sync=false"
              for word in shlex.split(printed("v4l2", "num-frames=5"))]
@@ -128,7 +133,7 @@ def test_a_printed_line_does_the_same(folder):
 
 def test_the_lines_of_the_readme_are_those_of_the_program(folder):
     readme = (ROOT / "README.md").read_text()
-    for kind, *target in (["mp4"], ["fmp4"], ["hls", "."], ["rtmp"], ["srt"], ["v4l2"], ["play"]):
+    for kind, *target in (["mp4"], ["fmp4"], ["hls", "."], ["rtmp"], ["srt"], ["v4l2"], ["play"], ["playbin"]):
         line = printed(kind, *target)
         assert f"./pipelines/devenv.sh {line}" in readme, f"README.md has not this line: {line}"
 
@@ -136,10 +141,10 @@ def test_the_lines_of_the_readme_are_those_of_the_program(folder):
 def test_a_wrong_command_line_is_one_clear_error(folder):
     a = str(folder / "a.mp4")
     for words, status, text in (
-            (["mp4", a, "num-frames=-7"], 1, "num-frames=-7 is no value of it"),
-            (["mp4", a, "steps=many"], 1, "steps=many is no value of it"),
-            (["mp4", a, "attention=what"], 1, "attention=what is no value of it"),
-            (["mp4", a, "is-live=perhaps"], 1, "is-live=perhaps is no value of it"),
+            (["mp4", a, "num-frames=-7"], 1, "num-frames=-7 is not a value that it can have"),
+            (["mp4", a, "steps=many"], 1, "steps=many is not a value that it can have"),
+            (["mp4", a, "attention=what"], 1, "attention=what is not a value that it can have"),
+            (["mp4", a, "is-live=perhaps"], 1, "is-live=perhaps is not a value that it can have"),
             (["mp4", a, "nonsense=1"], 1, "motioncachegen has no property nonsense"),
             (["mp4", a, "seed-used=1"], 1, "seed-used can be read only"),
             (["mp4", a, "prompt="], 1, "No prompt is given"),
@@ -154,6 +159,11 @@ def test_a_wrong_command_line_is_one_clear_error(folder):
             (["hls", "/proc/none"], 1, "/proc/none cannot be written"),
             (["v4l2", "/dev/video77"], 1, "modprobe v4l2loopback"),
             (["play", "nosuchsink"], 1, "nosuchsink"),
+            (["playbin", "nosuchsink"], 1, "nosuchsink"),
+            (["playbin", "fakevideosink", "num-frames=-7"], 1, "num-frames is -7"),
+            (["playbin", "fakevideosink", "image=a.png"], 1, "image, which names a file"),
+            (["playbin", "--fps", "16"], 2, "a URI has no size and rate"),
+            (["webrtc"], 2, "./pipelines/live.sh serves it"),
             (["film"], 2, "invalid choice: 'film'")):
         with Stream(*words) as stream:
             said = stream.end(status)

@@ -2,7 +2,6 @@
 """The page of live.sh in Chromium: a prompt is typed, and the picture becomes another; and what the server refuses.
 
 The first argument, where it has a slash, is the folder in which a screenshot is kept."""
-import http.client
 import json
 import pathlib
 import re
@@ -13,52 +12,10 @@ sys.dont_write_bytecode = True
 FOLDER = pathlib.Path(sys.argv.pop(1) if len(sys.argv) > 1 and "/" in sys.argv[1] else ".")
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 from browser import Browser
-from stream import ROOT, Stream, main, missing_elements
+from page import COLOURS, Live
+from stream import main, missing_elements
 
-MAIN = ROOT / "pipelines" / "live" / "main.py"
-# The mean colour of the picture, and of its lowest part, where the test pattern has a colour of the prompt.
-COLOURS = """(() => {
-  const canvas = document.createElement("canvas"), video = document.querySelector("video");
-  if (!video.videoWidth) return null;
-  canvas.width = video.videoWidth; canvas.height = video.videoHeight;
-  const context = canvas.getContext("2d");
-  context.drawImage(video, 0, 0);
-  const mean = top => {
-    const data = context.getImageData(0, top, canvas.width, canvas.height - top).data, sum = [0, 0, 0];
-    for (let i = 0; i < data.length; i++) if (i % 4 < 3) sum[i % 4] += data[i];
-    return sum.map(x => x / (data.length / 4));
-  };
-  return {strip: mean(Math.ceil(canvas.height * 15 / 16)), all: mean(0)};
-})()"""
 RED, CAR = "a red ball bouncing over green hills", "a yellow car moving right through the desert"
-
-
-class Live(Stream):
-    program = MAIN
-
-    def __enter__(self):
-        self.await_line("The page: ")
-        line = next(line for line in self.lines if "The page: " in line)
-        self.port = int(re.search(r"127\.0\.0\.1:(\d+)/", line).group(1))
-        self.url = f"http://127.0.0.1:{self.port}/"
-        return self
-
-    def request(self, method, path, body=None, **headers):
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
-        headers = {name.replace("_", "-"): value for name, value in headers.items()}
-        try:
-            connection.request(method, path, body, headers)
-            answer = connection.getresponse()
-            return answer.status, answer.read().decode(), answer.headers
-        finally:
-            connection.close()
-
-    def post(self, path, what, **headers):
-        status, text, _ = self.request("POST", path, json.dumps(what), Content_Type="application/json", **headers)
-        return status, json.loads(text)
-
-    def state(self):
-        return json.loads(self.request("GET", "/state")[1])
 
 
 def colour_of(prompt):

@@ -22,11 +22,12 @@ PATTERN = ["seed=1", "cache=none"]  # the same pictures, and so the same coded o
 class Stream:
     """stream.sh behind its setup."""
     program = MAIN
+    settings = PATTERN
 
     def __init__(self, *words, steps_ms=0):
         env = dict(os.environ, MOTIONCACHE_TESTPATTERN=f"step-ms={steps_ms}")
         self.words = words
-        self.process = subprocess.Popen([sys.executable, str(self.program), *words, *PATTERN], env=env,
+        self.process = subprocess.Popen([sys.executable, str(self.program), *words, *self.settings], env=env,
                                         stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
         self.lines = []
         read = iter(self.process.stderr.readline, "")

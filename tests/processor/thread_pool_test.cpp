@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-// Every piece once, by whoever is free; nobody waits for a thread that has not begun.
+// Every piece once, by any thread that is free; nobody waits for a thread that has not begun.
 #include "engine/thread_pool.h"
 
 #include <sched.h>

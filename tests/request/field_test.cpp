@@ -105,7 +105,7 @@ TEST(what_a_family_does_not_know_is_refused_with_what_does_it_instead) {
         const auto sentence = [&](const std::string& what, const Known& known) {
             return known.families & bit(family) ? ""
                                                 : what + " is for " + known.titles + ", not for " + families()[i].title +
-                                                      ": drop it; " + known.instead + ".";
+                                                      ": drop it; " + known.instead(family) + ".";
         };
         for (const Field& field : fields()) {
             const std::string name = field.name;

@@ -98,6 +98,8 @@ class Generate(unittest.TestCase):
             ('families = ["roses"]\n', ""): ("colour", "instead"),
             ('["seas"]', '["lakes"]'): ("colour", "blue", "lakes"),
             ('instead = "roses', 'because = "roses'): ("colour", "blue"),
+            ('instead = "seas are blue"', 'instead = {roses = "no"}'): ("colour", "instead by family", "seas"),
+            ('instead = "seas are blue"', 'instead = {seas = " "}'): ("colour", "instead"),
             ('title = "Seas"\n', ""): ("seas", "title"),
             ('name = "seas"', 'name = "roses"'): ("two families", "roses"),
         }
@@ -109,7 +111,7 @@ class Generate(unittest.TestCase):
         real = TABLE.read_text(encoding="utf-8")
         self.check(real)
         wrong = {
-            (', {policies = {teacache = "TeaCacheSettings"}}', ""): ("teacache", "lacks policies"),
+            ('policies = {teacache = "TeaCacheSettings"}', "policies = {}"): ("teacache", "lacks policies"),
             ('["pixel", "Decode the overlap and encode it again"]',
              '["pixel", "Decode the overlap and encode it again", {policies = {pixel = "Pixel"}}]'): ("pixel", "has policies"),
             ('name = "cache-vote"\nstruct = "cache"\ncaches = ["motioncache"]\n', 'name = "cache-vote"\nstruct = "cache"\n'):
@@ -125,14 +127,23 @@ class Generate(unittest.TestCase):
     def test_a_new_policy_is_in_the_variant_and_in_the_lists(self):
         with tempfile.TemporaryDirectory() as folder:
             table = pathlib.Path(folder) / "fields.toml"
-            old = '{teacache = "TeaCacheSettings"}}],\n'
-            new = old + '  ["every-other", "Each second", {policies = {every_other = "EveryOtherSettings"}}],\n'
+            # Names that no recipe of CONTRIBUTING.md takes, so that the test holds while one follows it.
+            old = '  ["flowcache", '
+            new = '  ["every-third", "Each third", {policies = {every_third = "EveryThirdSettings"}}],\n' + old
             table.write_text(TABLE.read_text(encoding="utf-8").replace(old, new), encoding="utf-8")
-            self.assertIn("every_other", run("policies", table).stdout.split())
+            self.assertIn("every_third", run("policies", table).stdout.split())
             made = pathlib.Path(folder) / "policy_list.h"
             self.assertEqual(run("policies", table, made).returncode, 0)
-            self.assertIn('#include "engine/cache/every_other.h"', made.read_text())
-            self.assertIn("TeaCacheSettings, EveryOtherSettings", made.read_text())
+            self.assertIn('#include "engine/cache/every_third.h"', made.read_text())
+            self.assertIn("TeaCacheSettings, EveryThirdSettings", made.read_text())
+
+    def test_what_does_it_instead_may_differ_by_family(self):
+        with tempfile.TemporaryDirectory() as folder:
+            table, made = pathlib.Path(folder) / "fields.toml", pathlib.Path(folder) / "table.cpp"
+            table.write_text(GOOD.replace('[[choice]]', '[[family]]\nname = "hills"\ntitle = "Hills"\n\n[[choice]]', 1).replace(
+                'instead = "seas are blue"', 'instead = {seas = "seas are blue", hills = "hills are green"}'), encoding="utf-8")
+            self.assertEqual(run("table", table, made).returncode, 0)
+            self.assertIn('[](ModelFamily other) -> const char* { return other == ModelFamily::SEAS ? "seas are blue" : "hills are green"', made.read_text())
 
     def test_each_family_of_the_table_is_a_folder(self):
         table = tomllib.loads(TABLE.read_text(encoding="utf-8"))
@@ -144,20 +155,20 @@ class Generate(unittest.TestCase):
         with tempfile.TemporaryDirectory() as folder:
             folder = pathlib.Path(folder)
             table = folder / "fields.toml"
-            table.write_text(TABLE.read_text(encoding="utf-8") + '\n[[field]]\nname = "motion-blur"\ntype = "number"\nrange = [0, 2]\n'
-                             'unit = "frames"\ndefault = "model"\nnick = "Motion blur"\nblurb = "How far a picture is smeared."\n'
+            table.write_text(TABLE.read_text(encoding="utf-8") + '\n[[field]]\nname = "test-smear"\ntype = "number"\nrange = [0, 2]\n'
+                             'unit = "frames"\ndefault = "model"\nnick = "Smear"\nblurb = "How far a picture is smeared."\n'
                              'short = "how far a picture is smeared"\n', encoding="utf-8")
             self.assertEqual(run("header", table, ROOT / "engine/motioncache.h.in", folder / "motioncache.h").returncode, 0)
             self.assertEqual(run("fields", table, folder / "fields.h").returncode, 0)
             self.assertEqual(run("table", table, folder / "table.cpp").returncode, 0)
-            self.assertRegex((folder / "motioncache.h").read_text(), r"smeared\. 0 to 2 frames\. Default: the model's\. \*/\n  double motion_blur;")
-            self.assertIn("std::optional<double> motion_blur;", (folder / "fields.h").read_text())
+            self.assertRegex((folder / "motioncache.h").read_text(), r"smeared\. Range: 0 to 2 frames\. Default: the model's\. \*/\n  double test_smear;")
+            self.assertIn("std::optional<double> test_smear;", (folder / "fields.h").read_text())
             made = (folder / "table.cpp").read_text()
-            self.assertIn('"motion-blur"', made)
-            self.assertIn("c.motion_blur != MC_UNSET", made)
+            self.assertIn('"test-smear"', made)
+            self.assertIn("c.test_smear != MC_UNSET", made)
             old = run("readme", table, ROOT / "README.md")
             self.assertEqual(old.returncode, 1)
-            self.assertIn("motion-blur", old.stderr)
+            self.assertIn("test-smear", old.stderr)
 
     def test_the_readme_is_what_the_table_says(self):
         result = run("readme", TABLE, ROOT / "README.md")

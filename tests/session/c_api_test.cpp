@@ -255,7 +255,7 @@ TEST(statistics_with_and_without_a_cache) {
     CHECK_NEAR(flop, tokens, 0.1);
     CHECK(with.seconds_cache > 0 && with.seconds_cache < with.seconds_transformer);
 
-    // Float32: a residual of 192 numbers a token and branch, and each chunk's last frame.
+    // Float32: a residual of 192 numbers per token and branch, and each chunk's last frame.
     CHECK_EQ(with.bytes_cache, 2 * (3 * CHUNK_TOKENS + 3 * FRAME_TOKENS) * 192 * 4);
     for (const McStats& s : {without, with}) {
         // Keys and values of 8 layers, at least.

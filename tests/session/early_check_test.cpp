@@ -229,7 +229,7 @@ TEST(a_plan_tells_the_memory) {
 static std::vector<std::string> warnings;
 TEST(a_text_longer_than_the_model_reads_is_said) {
     std::string text, other;
-    // Two tokens a word for this tokenizer, and the end token.
+    // Two tokens per word for this tokenizer, and the end token.
     for (int i = 0; i < 700; i++) text += "red ", other += "blue ball ";
     const std::string path = root + "/models/demo";
     Asked a;

@@ -201,37 +201,72 @@ TEST(changes_that_cannot_be_are_refused_and_change_nothing) {
     CHECK(at::equal(frames_of(s, 17), frames_of(untouched, 17)));
 }
 
-// With the demo model as it comes: the picture is the new prompt's within two chunks of the change.
+// A window that waits for a new prompt has more rows than was said at first.
+TEST(what_is_left_is_told_when_a_window_waits) {
+    auto m = demo();
+    Request r = small();
+    r.num_frames = 57;
+    for (auto cache : {CacheKind::NONE, CacheKind::TEACACHE, CacheKind::FLOWCACHE, CacheKind::MOTIONCACHE}) {
+        r.cache.kind = cache;
+        r.attention = Attention::KV;
+        Session s(m, r);
+        const int64_t planned = s.stats().forwards_total;
+        int steps = 0;
+        s.on_step([&] {
+            if (++steps == 4) s.update(prompt("a blue fish under water"));
+        });
+        frames_of(s, 57);
+        CHECK(!s.next().has_value());
+        const Stats stats = s.stats();
+        CHECK(stats.forwards_total > planned);
+        CHECK_EQ(stats.forwards, stats.forwards_total);
+        CHECK_EQ(stats.count.turns, 5 * 3 * 2);
+    }
+}
+
+// With the demo model as it comes: a new prompt begins with the next chunk that starts, and the picture is the new
+// one's within two chunks, also where that is in the middle of a window, with chunks of the old one under way; so is a
+// transition's last one.
 TEST(colours_follow_the_prompt) {
     auto m = demo(2);
-    for (int ar_step : {5, 10}) { // chunks overlap in time, or one begins when the one before it is done
-        Request r;
-        r.ar_step = ar_step;
-        r.prompt = "an orange ball still in the desert at sunset";
-        r.seed = 3, r.num_frames = schedule::ENDLESS;
-        r.steps = 10;
-        const std::string water = "a blue fish still under water";
-        // Mean colour of frames: [3].
-        const auto colour = [](const at::Tensor& pixels) { return pixels.mean({1, 2, 3}); };
-        const auto far = [](const at::Tensor& a, const at::Tensor& b) { return (a - b).norm().item<double>(); };
+    Request r;
+    r.prompt = "an orange ball still in the desert at sunset";
+    r.seed = 3, r.num_frames = schedule::ENDLESS;
+    const std::string water = "a blue fish still under water";
+    // Mean colour of frames: [3].
+    const auto colour = [](const at::Tensor& pixels) { return pixels.mean({1, 2, 3}); };
+    const auto far = [](const at::Tensor& a, const at::Tensor& b) { return (a - b).norm().item<double>(); };
+    Request other = r;
+    other.prompt = water;
+    Session direct(m, other), whole(m, r);
+    const at::Tensor wanted = colour(frames_of(direct, 9)), old = colour(frames_of(whole, 9));
+    std::printf("     the two prompts are %.2f apart\n", far(old, wanted));
+    CHECK(far(old, wanted) > 0.4);
+    // Chunks start every 5 rows, the first with row 0; when it is handed out all 5 of the window are under way.
+    const struct {
+        int rows;
+        int64_t chunk; // the first one with the new prompt
+        int transition = 0;
+    } cases[] = {{4, 1}, {7, 2}, {16, 4}, {36, 5}, {4, 1, 1}};
+    for (const auto& c : cases) {
         Session s(m, r);
-        const at::Tensor old = colour(frames_of(s, 9));
-        s.update(prompt(water.c_str()));
-        Request other = r;
-        other.prompt = water;
-        Session direct(m, other);
-        const at::Tensor wanted = colour(frames_of(direct, 9));
-        std::printf("     the two prompts are %.2f apart\n", far(old, wanted));
-        CHECK(far(old, wanted) > 0.4);
-        for (int chunk = 1, since = 0; since < 2; chunk++) {
+        int steps = 0;
+        Fields change = prompt(water.c_str());
+        change.prompt_transition = c.transition;
+        s.on_step([&] { // the first two begin the text and the window
+            if (++steps == 2 + c.rows) s.update(change);
+        });
+        for (int chunk = 0, since = -c.transition; since < 2; chunk++) {
             auto frames = s.next();
             CHECK(frames && chunk < 12);
             const at::Tensor last = frames->pixels.slice(1, -4);
             const double to_old = far(colour(last), old), to_new = far(colour(last), wanted);
-            std::printf("     chunk %d, change %d: %.2f from the old colours, %.2f from the new ones\n", chunk,
-                        int(frames->made_with->update), to_old, to_new);
-            if (frames->made_with->update == 0) continue;
-            if (++since == 2) CHECK(to_new < 0.5 * to_old);
+            std::printf("     changed after %d rows: chunk %d, change %d: %.2f from the old colours, %.2f from the new ones\n",
+                        c.rows, chunk, int(frames->made_with->update), to_old, to_new);
+            CHECK_EQ(frames->made_with->update, int64_t(chunk >= c.chunk));
+            if (frames->made_with->update == 0)
+                CHECK(to_old < 0.5 * to_new);
+            else if (++since == 2) CHECK(to_new < 0.5 * to_old);
         }
     }
 }

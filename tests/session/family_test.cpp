@@ -87,6 +87,10 @@ TEST(what_the_family_does_not_know_is_refused_before_the_video_and_while_it_is_m
     r.shift = 5;
     CHECK_ERROR(Session(std::make_shared<Counters>(), r), MC_ERROR_SETTINGS,
                 "shift is for SkyReels-V2, not for MAGI-1: drop it; the noise schedule has a fixed shift there");
+    r = {};
+    r.end_image.emplace(); // pixels count as well
+    CHECK_ERROR(Session(std::make_shared<Counters>(), r), MC_ERROR_SETTINGS,
+                "end-image is for SkyReels-V2, not for MAGI-1: drop it; image sets how a video begins");
     Session s(std::make_shared<Counters>(), {});
     Fields change;
     change.negative_prompt = "fog";

@@ -254,8 +254,39 @@ TEST(a_plan_counts_the_encoder_before_the_video) {
     CHECK_EQ(f.text, held.text + f.text_encoder);
     CHECK_EQ(f.weights(), held.weights() - f.text_encoder);
     CHECK(f.total <= held.total);
-    const Stats stats = Session(test::demo(), r).stats();
-    CHECK_EQ(stats.bytes_planned - stats.bytes_weights, f.total - f.weights());
+    const auto planned = [&] {
+        const Stats stats = Session(test::demo(), r).stats();
+        return stats.bytes_planned - stats.bytes_weights;
+    };
+    CHECK_EQ(planned(), f.total - f.weights());
+
+    // Known texts need no encoder, and one that is not needs it again.
+    video(skyreels_v2::Model::open(folder, o), r);
+    const MemoryForecast known = forecast_memory(folder, o, r);
+    CHECK_EQ(known.text, 0);
+    CHECK_EQ(known.weights(), f.weights());
+    CHECK_EQ(planned(), known.total - known.weights());
+    Request other = r;
+    other.negative_prompt = "a grey sea";
+    CHECK_EQ(forecast_memory(folder, o, other).text, f.text);
+}
+
+// From nothing to all of it for a text that is not known, and never for one that is.
+TEST(reading_is_told) {
+    TemporaryFolder cache;
+    const Environment always("always", cache.path);
+    const Logged model;
+    for (int run = 0; run < 2; run++) {
+        std::vector<double> told;
+        Session s(model.model, small());
+        s.on_reading([&](double share) { told.push_back(share); });
+        while (s.next()) {
+        }
+        CHECK_EQ(told.empty(), run == 1);
+        if (run) continue;
+        CHECK(told.size() > 10 && told.front() == 0 && told.back() == 1);
+        for (size_t i = 1; i < told.size(); i++) CHECK(told[i] > told[i - 1]);
+    }
 }
 
 int main(int argc, char** argv) {

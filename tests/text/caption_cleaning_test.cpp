@@ -35,14 +35,14 @@ json read(const std::string& file) {
 
 } // namespace
 
-TEST(as_golden) {
+TEST(captions_are_cleaned_as_in_the_golden_table) {
     const json table = read(golden_file);
     for (const json& row : table.at("pairs"))
         check_caption(row.at("input"), row.at("cleaned_once"), row.at("cleaned_twice"));
     CHECK_EQ(table.at("pairs").size(), 64u);
 }
 
-TEST(as_recorded) {
+TEST(captions_are_cleaned_as_recorded) {
     const json table = read(pairs_file);
     for (const json& row : table) check_caption(row[0], row[1], row[2]);
     CHECK(table.size() >= 75);
@@ -69,10 +69,10 @@ TEST(long_runs_are_cleaned) {
     CHECK_EQ(clean_caption(many("a.com ")), "");
 }
 
-TEST(what_is_no_text) {
+TEST(what_is_no_text_or_too_long_is_refused) {
     CHECK_ERROR(clean_caption("ball \xFF"), MC_ERROR_SETTINGS, "byte 5 (0xFF)");
     CHECK_ERROR(clean_caption(std::string(16385, 'x')), MC_ERROR_SETTINGS,
-                "16385 bytes long and may be 16384");
+                "16385 bytes long and may have at most 16384");
     // Twice as long on the way: the limit is that of what was given.
     std::string dots;
     while (dots.size() + 2 <= 16384) dots += "a,";

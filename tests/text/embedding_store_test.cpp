@@ -125,7 +125,7 @@ TEST(the_oldest_files_make_room) {
 }
 
 // The environment, as the XDG base directories have it. GLib looks at it once.
-TEST(where_it_is) {
+TEST(the_folder_follows_the_environment) {
     ::setenv("XDG_CACHE_HOME", "/somewhere/cache", 1);
     ::unsetenv("MOTIONCACHE_CACHE");
     CHECK_EQ(EmbeddingStore::default_folder(), "/somewhere/cache/motioncachegen/text");

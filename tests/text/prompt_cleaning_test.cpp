@@ -31,12 +31,12 @@ size_t check_pairs(const json& pairs) {
 
 } // namespace
 
-TEST(as_recorded) {
+TEST(prompts_are_cleaned_as_recorded) {
     std::ifstream file(pairs_file);
     CHECK(check_pairs(json::parse(file)) >= 150);
 }
 
-TEST(as_golden) {
+TEST(prompts_are_cleaned_as_in_the_golden_case) {
     CHECK(check_pairs(mc::golden::CaseFile::open(golden_folder, "unit_tokenizer").json.at("clean")) >= 6);
 }
 
@@ -44,7 +44,7 @@ TEST(mojibake_is_left_alone) {
     CHECK_EQ(clean_prompt("caf\u00C3\u00A9"), "caf\u00C3\u00A9");
 }
 
-TEST(nul_inside) {
+TEST(a_nul_inside_disappears) {
     CHECK_EQ(clean_prompt(std::string("a\0b \0 c\0", 8)), "ab c");
 }
 
@@ -59,13 +59,13 @@ TEST(invalid_utf8_names_the_byte) {
     CHECK_ERROR(clean_prompt(std::string("\0\0\xE2", 3)), MC_ERROR_SETTINGS, "byte 2 (0xE2)");
 }
 
-TEST(length_limit) {
+TEST(text_beyond_the_limit_is_refused) {
     CHECK_EQ(clean_prompt(std::string(65536, 'x')).size(), 65536u);
     CHECK_ERROR(clean_prompt(std::string(65537, 'x')), MC_ERROR_SETTINGS, "65537 bytes");
     CHECK_ERROR(clean_prompt(std::string(100000, 'x')), MC_ERROR_SETTINGS, "shorten");
 }
 
-TEST(nested_references) {
+TEST(references_nested_too_deep_are_refused) {
     auto nested = [](int depth) {
         std::string text = "&";
         for (int i = 0; i < depth; i++) text += "amp;";

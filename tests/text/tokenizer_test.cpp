@@ -78,7 +78,7 @@ TEST(the_library_leaves_libtorch_alone) {
     CHECK(thrown);
 }
 
-TEST(golden_ids) {
+TEST(ids_are_those_of_the_golden_case) {
     auto golden = mc::golden::CaseFile::open(golden_folder, "unit_tokenizer");
     const auto& weights = golden.json.at("weights").at("tokenizer");
     int with_bytes = 0;
@@ -109,7 +109,7 @@ TEST(truncation_keeps_the_end_token) {
     CHECK(tokenizer.encode("A woman walks along the river at dusk.", 1) == Ids{1});
 }
 
-TEST(longest_prompt) {
+TEST(the_longest_prompt_is_cut_and_keeps_its_end) {
     std::string text;
     while (text.size() < 65536 - 4) text += "\u4ebb "; // of no piece: all bytes
     Ids ids = Tokenizer(model_file()).encode(text);
@@ -117,12 +117,12 @@ TEST(longest_prompt) {
     CHECK_EQ(ids.back(), 1);
 }
 
-TEST(not_there) {
+TEST(files_that_cannot_be_read_are_refused) {
     CHECK_ERROR(Tokenizer{"/nowhere/spiece.model"}, MC_ERROR_NOT_FOUND, "/nowhere/spiece.model");
     CHECK_ERROR(Tokenizer{golden_folder}, MC_ERROR_READ, "cannot be read");
 }
 
-TEST(not_a_model) {
+TEST(files_that_are_no_model_are_refused) {
     std::string model = model_bytes();
     check_refused("", "another kind of file");
     check_refused("a red ball bouncing over green hills", "");
@@ -133,7 +133,7 @@ TEST(not_a_model) {
 }
 
 // The library itself would read outside of its memory at the first prompt.
-TEST(damaged_character_map) {
+TEST(damaged_character_maps_are_refused_or_harmless) {
     std::string model = model_bytes();
     size_t name = model.find("nmt_nfkc");
     CHECK(name != model.npos);
@@ -157,7 +157,7 @@ TEST(damaged_character_map) {
     }
 }
 
-TEST(silent_on_stderr) {
+TEST(nothing_is_written_to_stderr) {
     std::string model = model_bytes();
     std::string written = written_to_stderr([&] {
         Tokenizer(model_file()).encode("caf\u00e9");

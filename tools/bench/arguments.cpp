@@ -2,6 +2,7 @@
 #include "tools/bench/arguments.h"
 
 #include <charconv>
+#include <sstream>
 
 #include "engine/error.h"
 #include "engine/request/field.h"
@@ -43,6 +44,24 @@ void read_arguments(int argc, char** argv, Arguments& to, const Options& own, bo
         else
             throw Error(MC_ERROR_SETTINGS, "Unknown argument " + name + ".");
     }
+}
+
+NamedSettings parse_run(const std::string& text) {
+    const size_t colon = text.find(':');
+    if (colon == std::string::npos) throw Error(MC_ERROR_SETTINGS, "--run needs NAME:KEY=VALUE,...");
+    NamedSettings run{text.substr(0, colon), {}};
+    std::istringstream list(text.substr(colon + 1));
+    for (std::string item; std::getline(list, item, ',');) {
+        const size_t equals = item.find('=');
+        if (equals == std::string::npos)
+            throw Error(MC_ERROR_SETTINGS, "--run: \"" + item + "\" is not KEY=VALUE.");
+        run.keys[item.substr(0, equals)] = item.substr(equals + 1);
+    }
+    return run;
+}
+
+void NamedSettings::set_in(session::Request& request) const {
+    for (const auto& [key, value] : keys) set(request, key, value);
 }
 
 void set(session::Request& request, const std::string& key, const std::string& value) {

@@ -22,6 +22,14 @@ using Options = std::map<std::string, std::function<void(const std::string& valu
 // where `settings` is false there are none. Throws MC_ERROR_SETTINGS for what is unknown or lacks its value.
 void read_arguments(int argc, char** argv, Arguments& to, const Options& own, bool settings = true);
 
+// What compares settings takes several: --run NAME:KEY=VALUE,KEY=VALUE, keys as `set` below takes them.
+struct NamedSettings {
+    std::string name;
+    std::map<std::string, std::string> keys;
+    void set_in(session::Request& request) const;
+};
+NamedSettings parse_run(const std::string& text); // throws MC_ERROR_SETTINGS for what is not of that form
+
 int whole_number(const std::string& text); // throws MC_ERROR_SETTINGS for anything else
 
 // key: a property of the element, "cache-" may be left out, and "num-" of the frames. Throws MC_ERROR_SETTINGS for an

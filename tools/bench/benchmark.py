@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Times the bare session part by part, its arithmetic alone, the element, and another program in turn with them.
 
-Run by pipelines/benchmark.sh, which builds first. Everything but the peer is for the model's own defaults unless an
+Run by pipelines/benchmark.sh, which builds first. All but the peer use the model's own defaults unless an
 option says otherwise. Each program runs --repeat times, all of them in turn; the table shows medians, the JSON file
 every run.
 
 A peer is a command that understands `--dtype float32|bfloat16 --threads N`, loads, generates, and prints a line of
-JSON with "seconds" in all, loading apart, and what it knows of "text", "transformer", "vae", "transformer_calls".
+JSON with "seconds", the time without loading, and what it knows of "text", "transformer", "vae", "transformer_calls".
 A peer without a key/value cache does the work of --attention causal or full.
 
-With --caches or --tokens first, this is another benchmark: --caches --help, --tokens --help.
+With --caches, --presets, --tokens, --beside or --live this is another benchmark, each with a --help of its own.
 """
 import argparse
 import json

@@ -6,7 +6,7 @@ import sys
 
 
 class Busy:
-    """So many processes that do nothing but take a processor each; stop() or the end of the block ends them."""
+    """`count` processes that do nothing but take a processor each; stop() or the end of the block ends them."""
 
     def __init__(self, count):
         self.processes = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(count)]

@@ -17,9 +17,7 @@
 
 #include <fstream>
 #include <iostream>
-#include <map>
 #include <nlohmann/json.hpp>
-#include <sstream>
 
 #include "engine/error.h"
 #include "engine/families/skyreels_v2/windows.h"
@@ -31,25 +29,9 @@ using namespace mc;
 
 namespace {
 
-struct Run {
-    std::string name;
-    std::map<std::string, std::string> keys;
+struct Run : bench::NamedSettings {
     nlohmann::json videos = nlohmann::json::array(); // one per prompt
 };
-
-Run parse_run(const std::string& text) {
-    const size_t colon = text.find(':');
-    if (colon == std::string::npos) throw Error(MC_ERROR_SETTINGS, "--run needs NAME:KEY=VALUE,...");
-    Run run{text.substr(0, colon), {}};
-    std::istringstream list(text.substr(colon + 1));
-    for (std::string item; std::getline(list, item, ',');) {
-        const size_t equals = item.find('=');
-        if (equals == std::string::npos)
-            throw Error(MC_ERROR_SETTINGS, "--run: \"" + item + "\" is not KEY=VALUE.");
-        run.keys[item.substr(0, equals)] = item.substr(equals + 1);
-    }
-    return run;
-}
 
 std::vector<std::string> lines_of(const std::string& path) {
     std::ifstream file(path);
@@ -89,7 +71,7 @@ int main(int argc, char** argv) {
     try {
         bench::read_arguments(argc, argv, given,
                               {{"--prompts", [&](const std::string& value) { prompts = value; }},
-                               {"--run", [&](const std::string& value) { runs.push_back(parse_run(value)); }},
+                               {"--run", [&](const std::string& value) { runs.push_back({bench::parse_run(value)}); }},
                                {"--dump", [&](const std::string& value) { dump = value; }},
                                {"--references", [&](const std::string& value) {
                                     if (value != "1" && value != "2")
@@ -107,7 +89,7 @@ int main(int argc, char** argv) {
             request.prompt = texts.at(0);
             request.steps =
                 std::min(base.steps.value_or(12), 12); // enough for all chunks to be at work at once
-            for (const auto& [key, value] : runs[r].keys) bench::set(request, key, value);
+            runs[r].set_in(request);
             bench::make_video(model, request);
         }
         bench::Video last;
@@ -117,7 +99,7 @@ int main(int argc, char** argv) {
                 session::Request request = base;
                 request.prompt = texts[p];
                 request.seed = base.seed.value_or(0) + int64_t(p);
-                for (const auto& [key, value] : runs[r].keys) bench::set(request, key, value);
+                runs[r].set_in(request);
                 bench::Video video = bench::make_video(model, request);
                 const session::Stats& s = video.stats;
                 nlohmann::json out = {{"denoising", video.denoising()},

@@ -284,7 +284,8 @@ def windows_table(section):
 
 
 def sparse_name(bench):
-    model = f"1.3B sizes, {bench['layers']} layers" if bench["model"] == "1.3B" else "the model"
+    sizes = {"1.3B": "1.3B", "magi1-4.5B": "MAGI-1 4.5B"}.get(bench["model"])
+    model = f"{sizes} sizes, {bench['layers']} layers" if sizes else "the model"
     return f"{model}, {bench['dtype']}"
 
 

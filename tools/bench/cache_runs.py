@@ -19,8 +19,8 @@ FAMILIES = {
 }
 PRESETS = ("quality", "balanced", "fast")
 
-# From below those that were published, which start at 0.1, to reach as much work as MotionCache does: only what both
-# reach is compared.
+# They begin below the published ones, which start at 0.1, so that as much is computed as with MotionCache: runs are
+# only compared at amounts of work that both reach.
 THRESHOLDS = {"teacache": (0.01, 0.02, 0.03, 0.045, 0.07, 0.1, 0.2, 0.3),
               "flowcache": (0.01, 0.02, 0.03, 0.06, 0.1, 0.2, 0.3),
               "published": (0.01, 0.02, 0.03, 0.045, 0.1, 0.2)}

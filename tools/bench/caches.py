@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Caches beside each other, on the same prompts and seeds: what they save and what it does to the video.
 
-Run by pipelines/benchmark.sh --caches, which builds first. Runs the full window and the key/value-cached
-sampler without a cache, then TeaCache, FlowCache and MotionCache at several settings each; prints tables of
+Run by pipelines/benchmark.sh --caches, which builds first. Runs the full window (attention=causal) and attention=kv
+without a cache, then TeaCache, FlowCache and MotionCache at several settings each; prints tables of
 work, seconds and quality, the curve of sparse steps, and each bar with its figure. The status is 0 whether
 bars are met or not.
 

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // One run of the element into a fakesink, for what it costs over a bare session. Prints one line of JSON:
 //
-//     motioncache-element-bench [--encode] PROPERTIES...     e.g. model-path=models/demo precision=float32 threads=2
-//     seed=0
+//     motioncache-element-bench [--encode | --stream] PROPERTIES...
+//     e.g. model-path=models/demo precision=float32 threads=2 seed=0
 //
-// --encode: through x264enc speed-preset=medium. seconds: wall-clock from the end of loading to the end of the stream,
-// in I420; first_frame: to the first buffer; underruns: so many when a quarter, a half, ... of the frames had left;
-// thresholds: [frame, threshold, load] of each change by qos-cache.
+// --encode: through x264enc speed-preset=medium; --stream: as README.md's live lines have it. seconds: wall-clock from
+// the end of loading to the end of the stream, in I420; first_frame: to the first buffer; underruns: how many when a
+// quarter, a half, ... of the frames had left; thresholds: [frame, threshold, load] of each change by qos-cache.
 #include <gst/gst.h>
 
 #include <chrono>
@@ -82,13 +82,16 @@ int main(int argc, char** argv) {
     GstElement* source = gst_element_factory_make("motioncachegen", nullptr);
     GstElement* filter = gst_element_factory_make("capsfilter", nullptr);
     GstElement* sink = gst_element_factory_make("fakesink", nullptr);
-    const bool encode = argc > 1 && std::string(argv[1]) == "--encode";
+    const std::string how = argc > 1 ? argv[1] : "";
+    const bool encode = how == "--encode" || how == "--stream";
     GstElement* encoder = gst_element_factory_make(encode ? "x264enc" : "identity", nullptr);
     if (!encoder) {
         std::cerr << "no element x264enc: install gstreamer1.0-plugins-ugly\n";
         return 1;
     }
-    if (encode) gst_util_set_object_arg(G_OBJECT(encoder), "speed-preset", "medium");
+    const auto set = [&](const char* name, const char* value) { gst_util_set_object_arg(G_OBJECT(encoder), name, value); };
+    if (encode) set("speed-preset", how == "--encode" ? "medium" : "veryfast");
+    if (how == "--stream") set("tune", "zerolatency"), set("key-int-max", "48");
     if (!source || !filter || !sink) {
         std::cerr << "no element motioncachegen: start it with pipelines/benchmark.sh\n";
         return 1;

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""A live stream on a machine that is too slow for it: what qos-cache does, and what it costs.
+"""A live stream through x264enc, alone and on a machine that is too slow for it: what qos-cache does, and what it costs.
 
-Run by pipelines/benchmark.sh --live, which builds first. Busy processes are added until the stream underruns with the
-cache as it is. Then the same stream with qos-cache=true; then once more with those processes in the second and third
-quarter only. The PSNR of videos with the thresholds at which it rested is that of one window, against one without a
-cache, and as a difference to the threshold of the preset.
+Run by pipelines/benchmark.sh --live, which builds first. The stream is that of README.md's live lines; it plays alone,
+then beside one busy process more each time, with the cache as it is and with qos-cache=true, until it underruns without;
+then once more with those processes in the second and third quarter only. The PSNR of videos with the thresholds at which
+it rested is that of one window, against one without a cache, and as a difference to the threshold of the preset.
 """
 import argparse
 import json
@@ -33,7 +33,7 @@ class Stream:
             self.settings.append(f"steps={a.steps}")
 
     def run(self, *more):
-        return run([self.program, *self.settings, *more])
+        return run([self.program, "--stream", *self.settings, *more])
 
 
 def quarters(underruns):
@@ -50,13 +50,18 @@ def rests(thresholds, frames):
 def report(result):
     print(f"\n{result['frames']} frames at {RATE} a second, live, {result['threads']} threads; the cache's own threshold is "
           f"{number(result['own'])}\n")
-    rows = [("busy processes", "threshold", "underruns by quarter", "tokens computed", "threshold at the end", "changes")]
+    alone = result["streams"][0]
+    if alone["busy"] == "0":
+        print(f"Alone with its encoder it plays with {alone['stats']['underruns'] or 'no'} underruns, at "
+              f"{number(alone['stats']['real-time-factor'], 2)} times real time.\n")
+    rows = [("busy processes", "threshold", "underruns by quarter", "tokens computed", "threshold at the end", "changes",
+             "last one at")]
     for r in result["streams"]:
         stats = r["stats"]
         tokens = stats["tokens-computed"] + stats["tokens-reused"]
         rows.append((r["busy"], r["kind"], " ".join(map(str, quarters(r["underruns"]))),
                      f"{100 * stats['tokens-computed'] / tokens:.0f} %", number(stats["cache-threshold"]),
-                     str(len(r["thresholds"]))))
+                     str(len(r["thresholds"])), str(r["thresholds"][-1][0]) if r["thresholds"] else ""))
     table(rows)
     for r in result["streams"]:
         if r["thresholds"]:
@@ -96,7 +101,7 @@ def main():
     p.add_argument("--threads", type=int, default=os.cpu_count(), help="default: as many as processors")
     p.add_argument("--frames", type=int, default=960, help="of each stream; default 960, 40 seconds")
     p.add_argument("--steps", type=int, help="default: the model's")
-    p.add_argument("--busy", type=int, help="so many busy processes; default: as many as it takes")
+    p.add_argument("--busy", type=int, help="so many busy processes alone; default: none, one, ..., as many as it takes")
     p.add_argument("--prompts", metavar="FILE", default=str(caches.ROOT / "tools" / "bench" / "prompts.txt"))
     p.add_argument("--json", metavar="FILE", help="write every run here")
     p.add_argument("--quick", action="store_true", help="one prompt: a smoke test")
@@ -114,9 +119,14 @@ def main():
         return streams[-1]
 
     count = a.busy or 0
-    while sum(quarters(take("fixed", count)["underruns"])[2:]) == 0 and a.busy is None and count < 4 * a.threads:
-        count += 1
-    take("qos-cache", count, "qos-cache=true")
+    if not a.busy:
+        take("fixed", 0)
+    while True:
+        count += not a.busy
+        held = sum(quarters(take("fixed", count)["underruns"])[2:]) == 0
+        take("qos-cache", count, "qos-cache=true")
+        if a.busy or not held or count == 4 * a.threads:
+            break
     print(f"{count} busy processes that come and go: {a.frames / RATE:.0f} s", file=sys.stderr)
     others = []
     timers = [threading.Timer(a.frames / RATE / 4, lambda: others.append(Busy(count))),

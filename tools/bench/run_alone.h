@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
-// The arithmetic of a run by itself: the same GEMM and attention calls, as often, on numbers of no meaning.
+// The arithmetic of a run by itself: the same GEMM and attention calls, equally often, on random numbers.
 #include "engine/networks/linear.h"
 
 namespace mc::bench {
@@ -8,9 +8,9 @@ namespace mc::bench {
 struct Alone {
     double gemm = 0, attention = 0; // seconds
 };
-// `forwards` rounds, each with its share of the calls, GEMMs of one shape with a weight of their own each: the caches
-// see about what they see in a forward of the transformer. Rows are divided
-// among threads as the transformer divides them.
+// `forwards` rounds, each with its share of the calls; each GEMM has a weight of its own, so that the
+// processor's caches see about what they see in a forward of the transformer. Rows are divided among threads as
+// the transformer divides them.
 Alone run_alone(const transformer::CallCount& calls, kernels::Store store, int64_t forwards);
 
 } // namespace mc::bench

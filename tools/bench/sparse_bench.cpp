@@ -1,30 +1,38 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-// What a step costs of which only some tokens are computed: time(f) / time(1) for shares f of a chunk. Prints one line
-// of JSON:
+// What a step costs of which only some tokens are computed: time(f) / time(1) for shares f of a chunk; and a whole step
+// against its matrix products and attention calls run alone. Prints one line of JSON:
 //
-//     motioncache-sparse-bench MODEL|1.3B [--layers N] [--dtype float32|bfloat16] [--threads N] [--rounds N]
-//                              [--device cuda:N] [--size FRAMESxROWSxCOLUMNS, of latent pixels]
+//     motioncache-sparse-bench MODEL|1.3B|magi1-4.5B [--layers N] [--dtype float32|bfloat16] [--threads N] [--rounds N]
+//                              [--alone N] [--device cuda:N] [--size FRAMESxROWSxCOLUMNS, of latent pixels]
 //
 // MODEL: a chunk of 3 latent frames at 160x96 behind 12 others, as in the demo model's default video. 1.3B: random
 // weights of the published sizes (width 1536, 12 heads, feed-forward 8960; --layers of the 30, default 4), a chunk of 5
-// latent frames at 256x160 behind 15 others. Whole positions are computed, in both guidance branches at once as the
-// sampler runs them; rounds go through all shares in turn, and the median is taken.
+// latent frames at 256x160 behind 15 others. magi1-4.5B: likewise (width 3072, 24 heads of queries and 8 of keys,
+// feed-forward 12288; --layers of the 34), a chunk of 6 behind 18 others.
+// Whole positions are computed, of SkyReels-V2 in both guidance branches at once as the
+// sampler runs them; rounds go through all shares in turn, and the median is taken. --alone: rounds of the second
+// measurement, on the CPU; default none.
 #include <ATen/ATen.h>
 #include <c10/core/InferenceMode.h>
 
 #include <algorithm>
 #include <chrono>
-#include <cstring>
+#include <functional>
 #include <iostream>
 #include <nlohmann/json.hpp>
 
 #include "engine/cuda/load_cuda.h"
 #include "engine/device.h"
 #include "engine/error.h"
+#include "engine/families/magi1/distances.h"
+#include "engine/networks/magi_dit/magi_dit_files.h"
+#include "engine/networks/magi_dit/passes.h"
 #include "engine/networks/wan_dit/transformer.h"
 #include "engine/networks/wan_dit/wan_dit_files.h"
 #include "engine/processor.h"
 #include "tools/bench/arguments.h"
+#include "tools/bench/random_weights.h"
+#include "tools/bench/run_alone.h"
 
 using namespace mc;
 using transformer::ChunkWork;
@@ -32,70 +40,6 @@ using transformer::Transformer;
 using transformer::Window;
 
 namespace {
-
-// Random numbers in memory, posing as a file.
-class RandomFile final : public model::DataFile {
-  public:
-    explicit RandomFile(at::Tensor numbers)
-        : DataFile("random weights", numbers.nbytes()), numbers_(numbers) {}
-    void read(uint64_t at, void* into, size_t bytes) const override {
-        std::memcpy(into, static_cast<const std::byte*>(numbers_.const_data_ptr()) + at, bytes);
-    }
-
-  private:
-    at::Tensor numbers_;
-};
-
-// Weights of a transformer of given sizes: small random numbers, the same in every layer.
-class RandomTensors : public model::Tensors {
-  public:
-    explicit RandomTensors(const model::TransformerConfig& c) {
-        origin = "random weights";
-        const int64_t D = c.width, patch = 4;
-        numbers_ = std::make_shared<RandomFile>(at::randn({std::max(c.ffn, 6 * D) * D}) *
-                                                (0.5 / std::sqrt(double(D))));
-        put("patch_embedding.weight", {D, c.in_channels, 1, 2, 2});
-        put("patch_embedding.bias", {D});
-        linear("condition_embedder.text_embedder.linear_1", D, c.text_width);
-        linear("condition_embedder.text_embedder.linear_2", D, D);
-        linear("condition_embedder.time_embedder.linear_1", D, c.frequencies);
-        linear("condition_embedder.time_embedder.linear_2", D, D);
-        linear("condition_embedder.time_proj", 6 * D, D);
-        put("scale_shift_table", {1, 2, D});
-        linear("proj_out", patch * c.out_channels, D);
-        for (int64_t i = 0; i < c.layers; i++) {
-            const std::string b = "blocks." + std::to_string(i) + ".";
-            put(b + "scale_shift_table", {1, 6, D});
-            for (const char* a : {"attn1.", "attn2."}) {
-                for (const char* l : {"to_q", "to_k", "to_v", "to_out.0"}) linear(b + a + l, D, D);
-                put(b + a + "norm_q.weight", {D});
-                put(b + a + "norm_k.weight", {D});
-            }
-            put(b + "norm2.weight", {D});
-            put(b + "norm2.bias", {D});
-            linear(b + "ffn.net.0.proj", c.ffn, D);
-            linear(b + "ffn.net.2", D, c.ffn);
-        }
-    }
-
-  private:
-    void linear(const std::string& name, int64_t out, int64_t in) {
-        put(name + ".weight", {out, in});
-        put(name + ".bias", {out});
-    }
-    void put(const std::string& name, const std::vector<int64_t>& shape) {
-        tensors_[name] = {model::DType::F32, shape, *model::byte_count(model::DType::F32, shape), numbers_};
-    }
-    std::shared_ptr<const RandomFile> numbers_;
-};
-
-model::TransformerConfig published_1_3b(int layers) {
-    model::TransformerConfig c;
-    c.width = 1536, c.heads = 12, c.layers = layers, c.ffn = 8960;
-    c.in_channels = c.out_channels = 16;
-    c.text_width = 4096;
-    return c;
-}
 
 // The first `share` of the positions, in each frame of the chunk.
 cache::Plan plan_of(double share, int frames, int64_t frame_tokens) {
@@ -109,51 +53,73 @@ cache::Plan plan_of(double share, int frames, int64_t frame_tokens) {
     return plan;
 }
 
-nlohmann::json measure(const Transformer& t, Window::Shape shape, int rounds, at::Device device) {
-    c10::InferenceMode guard;
-    shape.branches = 2;
-    shape.chunks_at_once = shape.frames / shape.chunk;
-    shape.remembers = true;
-    Window window(t, shape);
-    const at::Tensor x =
-        at::randn({t.config().in_channels, shape.frames, shape.height, shape.width}).to(device);
-    const auto text = t.text_context(at::randn({20, t.config().text_width}));
-    const transformer::TextContext* const texts[] = {text.get(), text.get()};
-    const std::vector<int64_t> timesteps(shape.frames, 500);
+// What is measured: one chunk behind others whose keys and values are there.
+struct Subject {
+    int chunk_frames;
+    int64_t frame_tokens;
+    kernels::Store store;
+    std::function<void(const cache::Plan&)> step; // until it is done
+    std::function<transformer::CallCount()> calls; // so far
+};
 
-    std::vector<ChunkWork> all;
-    for (int b = 0; b < 2; b++)
-        for (int c = 0; c < window.chunks(); c++) all.push_back({b, c, nullptr, true});
-    window.forward(x, timesteps, texts, all); // keys, values and residuals are there
+double median(std::vector<double> v) {
+    std::nth_element(v.begin(), v.begin() + int64_t(v.size()) / 2, v.end());
+    return v[v.size() / 2];
+}
 
+transformer::CallCount calls_of(const Subject& subject, const cache::Plan& plan) {
+    const transformer::CallCount before = subject.calls();
+    subject.step(plan);
+    const transformer::CallCount after = subject.calls();
+    transformer::CallCount made;
+    for (const auto& [call, count] : after.counts()) {
+        const auto was = before.counts().find(call);
+        made.add(call, count - (was == before.counts().end() ? 0 : was->second));
+    }
+    return made;
+}
+
+// A whole step against its products and attention calls run by themselves.
+nlohmann::json measure_alone(const Subject& subject, int rounds) {
+    const transformer::CallCount calls = calls_of(subject, {});
+    std::vector<double> step, gemm, attention, ratio;
+    for (int round = 0; round < rounds; round++) {
+        const auto start = std::chrono::steady_clock::now();
+        subject.step({});
+        const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
+        const bench::Alone alone = bench::run_alone(calls, subject.store, 1);
+        step.push_back(took.count());
+        gemm.push_back(alone.gemm), attention.push_back(alone.attention);
+        ratio.push_back(step.back() / (alone.gemm + alone.attention));
+    }
+    return {{"flop", calls.flop()},
+            {"step", median(step)},
+            {"gemm", median(gemm)},
+            {"attention", median(attention)},
+            {"ratio", median(ratio)}};
+}
+
+nlohmann::json measure_shares(const Subject& subject, int rounds) {
     std::vector<double> shares;
     for (int tenth = 1; tenth <= 10; tenth++) shares.push_back(tenth / 10.0);
     std::vector<cache::Plan> plans;
-    for (double share : shares) plans.push_back(plan_of(share, shape.chunk, window.frame_tokens()));
+    for (double share : shares) plans.push_back(plan_of(share, subject.chunk_frames, subject.frame_tokens));
     shares.push_back(0);
     plans.push_back({cache::Action::REUSE, {}});
     std::vector<std::vector<double>> seconds(shares.size());
     for (int round = -1; round < rounds; round++) // the first is for warming up
         for (size_t i = 0; i < shares.size(); i++) {
-            const ChunkWork work[] = {{0, window.chunks() - 1, &plans[i], true},
-                                      {1, window.chunks() - 1, &plans[i], true}};
-            wait_for(device);
             const auto start = std::chrono::steady_clock::now();
-            window.forward(x, timesteps, texts, work);
-            window.wait();
+            subject.step(plans[i]);
             const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
             if (round >= 0) seconds[i].push_back(took.count());
         }
     nlohmann::json rows = nlohmann::json::array();
-    auto median = [](std::vector<double> v) {
-        std::nth_element(v.begin(), v.begin() + v.size() / 2, v.end());
-        return v[v.size() / 2];
-    };
     const double whole = median(seconds[9]);
+    const int64_t all = subject.chunk_frames * subject.frame_tokens;
     for (size_t i = 0; i < shares.size(); i++) {
-        const int64_t tokens = plans[i].action == cache::Action::ALL ? shape.chunk * window.frame_tokens()
-                                                                     : plans[i].tokens.size();
-        const double share = double(tokens) / double(shape.chunk * window.frame_tokens());
+        const int64_t tokens = plans[i].action == cache::Action::ALL ? all : int64_t(plans[i].tokens.size());
+        const double share = double(tokens) / double(all);
         rows.push_back({{"share", share},
                         {"tokens", tokens},
                         {"seconds", median(seconds[i])},
@@ -163,46 +129,143 @@ nlohmann::json measure(const Transformer& t, Window::Shape shape, int rounds, at
     return rows;
 }
 
+// Latent frames of a chunk and of all, rows and columns of latent pixels.
+struct Size {
+    int frames, height, width, chunk;
+};
+
+struct Options {
+    int layers = 4, rounds = 9, alone = 0;
+    Precision precision = Precision::FLOAT32;
+    at::Device device = at::kCPU;
+    std::string size; // empty: the model's of this program
+    Size size_or(Size size_of_model) const {
+        Size s = size_of_model;
+        if (!size.empty() && std::sscanf(size.c_str(), "%dx%dx%d", &s.frames, &s.height, &s.width) != 3)
+            throw Error(MC_ERROR_SETTINGS, "--size takes FRAMESxROWSxCOLUMNS, as in 25x68x120.");
+        if (s.frames < 1 || s.frames % s.chunk)
+            throw Error(MC_ERROR_SETTINGS,
+                        "--size has " + std::to_string(s.frames) + " frames but they must be chunks of " +
+                            std::to_string(s.chunk) + ".");
+        return s;
+    }
+};
+
+nlohmann::json report(const Options& o, int64_t layers, const Size& size, const Subject& subject) {
+    nlohmann::json out{{"device", o.device.str()},
+                       {"dtype", o.precision == Precision::BFLOAT16 ? "bfloat16" : "float32"},
+                       {"threads", thread_count()},
+                       {"layers", layers},
+                       {"frames", size.frames},
+                       {"rows", size.height},
+                       {"columns", size.width}};
+    out["curve"] = measure_shares(subject, o.rounds);
+    if (o.alone) out["alone"] = measure_alone(subject, o.alone);
+    return out;
+}
+
+nlohmann::json measure_wan(const model::Tensors& tensors, const model::TransformerConfig& config,
+                           const Options& o, Size size) {
+    size = o.size_or(size);
+    const Transformer t(Weights(tensors, o.device), config, o.precision);
+    Window::Shape shape{size.frames, size.height, size.width, size.chunk, Attention::KV, 24};
+    shape.branches = 2;
+    shape.chunks_at_once = shape.frames / shape.chunk;
+    shape.remembers = true;
+    Window window(t, shape);
+    const at::Tensor x =
+        at::randn({config.in_channels, shape.frames, shape.height, shape.width}).to(o.device);
+    const auto text = t.text_context(at::randn({20, config.text_width}));
+    const transformer::TextContext* const texts[] = {text.get(), text.get()};
+    const std::vector<int64_t> timesteps(size_t(shape.frames), 500);
+
+    std::vector<ChunkWork> all;
+    for (int b = 0; b < 2; b++)
+        for (int c = 0; c < window.chunks(); c++) all.push_back({b, c, nullptr, true});
+    window.forward(x, timesteps, texts, all); // keys, values and residuals are there
+    const auto step = [&](const cache::Plan& plan) {
+        const ChunkWork work[] = {{0, window.chunks() - 1, &plan, true}, {1, window.chunks() - 1, &plan, true}};
+        wait_for(o.device);
+        window.forward(x, timesteps, texts, work);
+        window.wait();
+    };
+    return report(o, config.layers, size,
+                  {size.chunk, window.frame_tokens(), transformer::store_for(o.precision, o.device), step,
+                   [&] { return window.calls(); }});
+}
+
+nlohmann::json measure_magi(const Options& o) {
+    const Size size = o.size_or({24, 20, 32, 6});
+    const model::MagiDitConfig config = bench::magi_4_5b(o.layers);
+    const auto tensors = bench::random_weights(model::magi_dit_tensors(config), config.width);
+    const magi_dit::Network network(Weights(*tensors, o.device), config, o.precision);
+    const int chunks = size.frames / size.chunk;
+    magi_dit::Passes passes(network, {size.chunk, size.height, size.width, 1});
+    transformer::KeyStore keys = passes.key_store();
+    const auto text = network.text(at::randn({20, config.text_width}));
+    const std::vector<int64_t> sides{config.latent_channels(), size.chunk, size.height, size.width};
+    const at::Tensor x = at::randn(sides).to(o.device), velocity = at::empty(sides).to(o.device);
+    magi_dit::Work work{.x = x, .t = 0.5f, .step_size = 32, .text = {text.get()}};
+    const auto run = [&] {
+        wait_for(o.device);
+        passes.forward({&work, 1}, keys);
+        wait_for(o.device);
+    };
+    for (int c = 0; c < chunks; c++) { // keys and values are there
+        work.page = keys.take();
+        work.sees.push_back(work.page);
+        work.position = c;
+        run();
+    }
+    work.velocity = velocity;
+    const at::Tensor before = passes.features(at::randn(sides).to(o.device));
+    const auto step = [&](const cache::Plan& plan) {
+        if (plan.action == cache::Action::REUSE) { // which does not get as far as the transformer
+            magi1::distance(passes.features(x), before, false, false);
+            return;
+        }
+        work.plan = &plan;
+        run();
+        work.plan = nullptr;
+    };
+    return report(o, config.layers, size,
+                  {size.chunk, passes.frame_tokens(), keys.store(), step, [&] { return passes.calls(); }});
+}
+
+nlohmann::json measure(const std::string& path, const Options& o) {
+    if (path == "magi1-4.5B") return measure_magi(o);
+    if (path == "1.3B") {
+        const model::TransformerConfig config = bench::wan_1_3b(o.layers);
+        return measure_wan(*bench::random_weights(model::transformer_tensors(config), config.width), config, o,
+                           {20, 20, 32, 5});
+    }
+    model::TransformerConfig config;
+    const auto tensors = model::open_transformer(path + "/transformer", config);
+    return measure_wan(*tensors, config, o, {15, 12, 20, 3});
+}
+
 } // namespace
 
 int main(int argc, char** argv) {
     bench::Arguments given;
-    std::string size;
-    int layers = 4, rounds = 9;
-    at::Device device = at::kCPU;
+    Options o;
     try {
         bench::read_arguments(argc, argv, given,
-                              {{"--layers", [&](const std::string& value) { layers = bench::whole_number(value); }},
-                               {"--rounds", [&](const std::string& value) { rounds = bench::whole_number(value); }},
-                               {"--device", [&](const std::string& value) { device = device_by_name(value); }},
-                               {"--size", [&](const std::string& value) { size = value; }}},
+                              {{"--layers", [&](const std::string& value) { o.layers = bench::whole_number(value); }},
+                               {"--rounds", [&](const std::string& value) { o.rounds = bench::whole_number(value); }},
+                               {"--alone", [&](const std::string& value) { o.alone = bench::whole_number(value); }},
+                               {"--device", [&](const std::string& value) { o.device = device_by_name(value); }},
+                               {"--size", [&](const std::string& value) { o.size = value; }}},
                               false);
-        const std::string& path = given.model;
-        const Precision precision = given.options.precision.value_or(Precision::FLOAT32);
+        o.precision = given.options.precision.value_or(Precision::FLOAT32);
         if (given.options.threads) set_thread_count(given.options.threads);
-        if (path.empty()) throw Error(MC_ERROR_SETTINGS, "Which model? Give its folder, or 1.3B.");
-        const bool random = path == "1.3B";
-        std::unique_ptr<model::Tensors> tensors;
-        model::TransformerConfig config;
-        if (random) {
-            config = published_1_3b(layers);
-            tensors = std::make_unique<RandomTensors>(config);
-        } else {
-            tensors = model::open_transformer(path + "/transformer", config);
-        }
-        const Transformer t(Weights(*tensors, device), config, precision);
-        Window::Shape shape = random ? Window::Shape{20, 20, 32, 5, Attention::KV, 24}
-                                           : Window::Shape{15, 12, 20, 3, Attention::KV, 24};
-        if (!size.empty() && std::sscanf(size.c_str(), "%dx%dx%d", &shape.frames, &shape.height, &shape.width) != 3)
-            throw Error(MC_ERROR_SETTINGS, "--size takes FRAMESxROWSxCOLUMNS, as in 25x68x120.");
-        std::cout << nlohmann::json{{"model", path},
-                                    {"device", device.str()},
-                                    {"dtype", precision == Precision::BFLOAT16 ? "bfloat16" : "float32"},
-                                    {"threads", thread_count()},
-                                    {"layers", config.layers},
-                                    {"frames", shape.frames},
-                                    {"curve", measure(t, shape, rounds, device)}}
-                  << std::endl;
+        if (given.model.empty())
+            throw Error(MC_ERROR_SETTINGS, "Which model? Give its folder, 1.3B or magi1-4.5B.");
+        if (o.rounds < 1) throw Error(MC_ERROR_SETTINGS, "--rounds must be at least 1.");
+        c10::InferenceMode guard;
+        nlohmann::json out = measure(given.model, o);
+        out["model"] = given.model;
+        std::cout << out << std::endl;
     } catch (const std::exception& e) {
         std::cerr << e.what() << "\n";
         return 1;

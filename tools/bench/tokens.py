@@ -147,7 +147,7 @@ def arguments():
     p.add_argument("--dtype", choices=("float32", "bfloat16"), default="float32")
     p.add_argument("--threads", type=int, default=os.cpu_count(), help="default: as many as processors")
     p.add_argument("--steps", type=int, help="default: 50 as published, 12 with --quick")
-    p.add_argument("--frames", type=int, help="of a video of one window; default: the model's")
+    p.add_argument("--frames", type=int, help="length, at most one window; default: the model's")
     p.add_argument("--width", type=int, help="default: the model's")
     p.add_argument("--height", type=int, help="default: the model's")
     p.add_argument("--prompts", metavar="FILE", default=str(caches.ROOT / "tools" / "bench" / "token_prompts.txt"))

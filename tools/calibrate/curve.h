@@ -26,7 +26,7 @@ struct Curve {
     cache::Polynomial polynomial; // passes cache::rises over the range
     double least, most;           // x of the points
 };
-// Nothing where the points show no rise: the best that can be said then is the distance itself.
+// Empty where the points do not rise: the distance itself is then the best estimate.
 std::optional<Curve> fit_curve(std::span<const Point> points);
 
 } // namespace mc::calibrate

@@ -21,9 +21,9 @@ struct Elsewhere {
 // all of them at once, another shift, two windows.
 std::vector<Elsewhere> elsewhere(const skyreels_v2::Settings& calibrated);
 
-// What may be stated of another request. base: PSNR of each prompt in the smaller picture; there: of all or the first
-// few of them at the other request. Of all: the mean less its standard error. A few tell how much is lost, and all
-// together from where: the mean of base and the mean of what is gained, less the standard error of both.
+// The PSNR that may be stated for another request (docs/algorithms.md#stated). base: PSNR of each prompt in the smaller
+// picture; there: of all, or of the first few, at the other request. With all: the mean less its standard error. With a
+// few: the mean of base plus the mean of what the few gain, less the standard error of both.
 double stated_from(std::span<const double> base, std::span<const double> there);
 
 // Fills in Trial::elsewhere. quick: one prompt, and only the smaller picture.

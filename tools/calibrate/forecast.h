@@ -27,7 +27,7 @@ struct Forecast {
     double partial = 0; // share of the turns after warm-up that compute some tokens and not all
 };
 Forecast forecast(const cache::MotionCacheSettings& settings, const Recording& recording);
-// Where the share computed is nearest to `share`; > 0.
+// The threshold, above 0, at which the computed share is nearest to `share`.
 double threshold_for(cache::MotionCacheSettings settings, const Recording& recording, double share);
 
 } // namespace mc::calibrate

@@ -20,8 +20,8 @@ struct Lesson {
     std::vector<bench::Video> full;    // of each prompt
     int window_chunks = 1;             // of the first window
     std::vector<Point> points() const; // distance and change of each step but the first
-    // From the velocity's relative change over sigma, which adds up, to this power and counted as sigma to the other:
-    // where the steps are far enough apart that the way between them is not straight, more change means more
+    // The integral over sigma of (the velocity's relative change per unit of sigma)^change_power * sigma^noise_power
+    // (docs/caches.md). change_power below 1: where the way between two steps is not straight, more change means more
     // error, but less than in proportion.
     cache::Path path(double change_power, double noise_power) const;
 };

@@ -81,7 +81,7 @@ void calibrate_model(const Options& o) {
     c10::InferenceMode guard;
     SearchOptions options;
     options.quick = o.quick;
-    // What is searched on is what is learnt from; the rest tell how it does with others.
+    // The first prompts are learnt from and searched on; the others tell how the settings do on prompts not seen.
     std::vector<std::string> first = stage.prompts;
     first.resize(std::min(first.size(), options.prompts));
     const Lesson lesson = learn(stage.model, stage.request, first);

@@ -10,12 +10,13 @@ namespace mc::calibrate {
 const char* const usage =
     R"(motioncache-calibrate MODEL [options]
 
-Measures what MotionCache can leave out with the model in the folder MODEL and writes motioncache.json beside
-it: the distance polynomial and the presets quality, balanced and fast. It generates videos without a cache and
-with many settings and at many requests, so it takes as long as two hundred videos without one; do it once, on an idle machine.
+Measures what MotionCache can leave out with the SkyReels-V2 model in the folder MODEL and writes
+motioncache.json there: path, distance polynomial, and the presets quality, balanced and fast. It generates
+videos without a cache, with many settings and for many requests, which takes as long as two hundred videos
+without a cache; do it once, on an idle machine.
 
   --output FILE     where to write; default MODEL/motioncache.json
-  --prompts FILE    one prompt a line; default: eight built-in ones
+  --prompts FILE    one prompt per line; default: eight built-in ones
   --steps N         denoising steps; default: the model's
   --frames N        length of each video; default: the model's
   --width N         default: the model's

@@ -24,7 +24,7 @@ std::vector<std::string> read_prompts(const std::string& file) {
     if (!stream)
         throw Error(
             MC_ERROR_NOT_FOUND,
-            file + ": cannot be read; give --prompts a text file with one prompt a line, or leave it out.");
+            file + ": cannot be read; give --prompts a text file with one prompt per line, or leave it out.");
     std::vector<std::string> prompts;
     for (std::string line; std::getline(stream, line);) {
         if (!line.empty() && line.back() == '\r') line.pop_back();

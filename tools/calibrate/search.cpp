@@ -54,9 +54,9 @@ std::vector<Knob> knobs_of(const Lesson& lesson, bool quick) {
             knob<int>("coarse updates", &Settings::coarse_updates, {0, 2})};
 }
 
-// Where the search begins, from the better of them: knobs are changed one by one, and these two lie apart in
-// several. The first computes all of the chunk that the others follow; the second less
-// of it and earlier, and chunks more as a whole.
+// The search begins at the better of two starts: knobs are changed one by one, and these lie apart in several. The
+// first computes all of the chunk that the others follow; the second less of it, more in early steps, and chunks more
+// often as a whole.
 std::vector<Settings> starts_of(const Lesson& lesson, const std::optional<Curve>& curve) {
     Settings s;
     s.reuse = Reuse::SOLVER;

@@ -14,7 +14,7 @@ namespace mc::calibrate {
 
 struct Trial {
     cache::MotionCacheSettings settings;
-    double psnr = 0, ssim = 0; // dB, at most 1; of the frames in 8-bit RGB, mean over frames and prompts
+    double psnr = 0, ssim = 0; // in dB; at most 1. Of the frames in 8-bit RGB, mean over frames and prompts
     double share = 1;          // of the tokens that were computed
     double partial = 0;        // share of the turns after warm-up that computed some tokens and not all
     double speedup = 0;        // of the denoising; 0: not measured
@@ -26,7 +26,7 @@ struct Trial {
 
 struct Stage {
     std::shared_ptr<const skyreels_v2::Model> model;
-    session::Request request; // all but prompt, seed + i and settings of the cache
+    session::Request request; // all but the prompt, the seed (prompt i has seed + i) and the settings of the cache
     std::vector<std::string> prompts;
 };
 

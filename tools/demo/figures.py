@@ -151,8 +151,8 @@ def ssim(text):
 
 
 def speed(data, f):
-    head = ("| the demo model, {steps} steps, {prompts} prompts, half of them with large motion | denoising | against "
-            "uncached | PSNR, SSIM against kv uncached |\n|---|---|---|---|\n").format(**f)
+    head = ("| the demo model, {steps} steps, {prompts} prompts, half of them with large motion | denoising | times as "
+            "fast | PSNR, SSIM against kv, uncached |\n|---|---|---|---|\n").format(**f)
     rows = ""
     for key, text in (("full", "`attention=causal cache=none` (the full window)"), ("kv", "`attention=kv cache=none`"),
                       ("quality", "`cache-preset=quality`"), ("balanced", "`cache-preset=balanced` (the default)"),
@@ -164,7 +164,7 @@ def speed(data, f):
     if "peer.ratio" in f:
         slow = float(f["peer.ratio"])
         end += (f" The full window takes {f['peer.ratio']} of the time of Diffusers on the same machine"
-                + (", so the gain is not one over a slow baseline." if slow < 1 else "."))
+                + (", so the gain is not over a slow baseline." if slow < 1 else "."))
     return head + rows + wrap(end)
 
 
@@ -246,14 +246,14 @@ def choice(f):
             out += (f"| {text} | {reuse} | {f[k + '.mean']} | {f[k + '.low']} to {f[k + '.high']} | {f[k + '.least']} to "
                     f"{f[k + '.most']} | {f[k + '.won']} of {f[k + '.count']} | {said} |\n")
     end = f"PSNR in dB above the rival's at equal FLOP, over {f['tokens.prompts']} prompts. "
-    end += "; ".join(f"With reuse={reuse}, against {tokens.RIVALS[rival]}, {said}"
-                     for (reuse, rival), said in verdicts.items())
-    return out + "\n" + wrap(end + (". " if verdicts else "") + "Clear is here what holds for three prompts in four.")
+    end += " ".join(f"With reuse={reuse}, against {tokens.RIVALS[rival]}, {said}."
+                    for (reuse, rival), said in verdicts.items())
+    return out + "\n" + wrap(end + (" " if verdicts else "") + "Clear is what holds for three prompts in four.")
 
 
 def sheet_caption(data):
     s = data["sheet"]
-    return wrap(f"{s['prompts']} prompts, seeds {', '.join(map(str, s['seeds']))}, of each the frames "
+    return wrap(f"{s['prompts']} prompts, seeds {', '.join(map(str, s['seeds']))}, of each video the frames "
                 f"{', '.join(map(str, s['frames']))} of {data['frames']}: made with the model's own defaults "
                 f"({s['steps']} steps, guidance {s['guidance']}, shift {s['shift']}, no negative prompt, the balanced cache). "
                 "No video was left out or chosen.")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Takes a new training of the demo model in, stage by stage; run by tools/demo/take-in.sh, which builds first."""
+"""Installs newly trained weights of the demo model, stage by stage; run by tools/demo/take-in.sh, which builds."""
 import argparse
 import json
 import os

@@ -30,7 +30,7 @@ struct Comparison {
     std::vector<FrameScores> frames; // an infinite PSNR is infinite here
     FrameScores mean;                // see mean() below
     size_t worst = 0;                // the frame of the lowest PSNR in RGB, the first of them
-    size_t identical = 0;            // so many frames are the reference's, byte for byte
+    size_t identical = 0;            // number of frames that equal the reference's, byte for byte
 };
 
 // Throws std::invalid_argument: sizes that differ, no frame or a part of one, a side of less than 11 pixels.

@@ -56,8 +56,7 @@ trap 'rm -rf "$staging"' EXIT
 rm -rf "$torch_cache"/staging.*
 mkdir -p "$staging/tree" "$torch_root"
 
-# download FILE: every wheel of a requirements file, for the Python and C
-# library that it names, whatever python3 is here.
+# download FILE: every wheel of a requirements file, for Python 3.11 and the platforms below, whatever python3 is here.
 download() {
     python3 -m pip download --quiet --progress-bar off --no-input --no-deps --no-cache-dir --require-hashes --only-binary=:all: \
         --python-version 3.11 --implementation cp --abi cp311 --abi none \
@@ -71,8 +70,7 @@ download() {
 if ! has_torch; then
     echo "fetching LibTorch $torch_version (about 540 MB, once)"
     download requirements.txt
-    # Python, its extension module and the tools stay behind; headers, both
-    # devices' libraries and the licences come along.
+    # Headers, the libraries for CPU and CUDA and the licences are unpacked; Python's own files are not.
     unzip -q "$staging"/wheels/torch-*.whl 'torch/include/*' 'torch/lib/*' 'torch-*.dist-info/licenses/*' 'torch-*.dist-info/METADATA' \
         -x 'torch/lib/libtorch_python.so' 'torch/lib/libshm*' -d "$staging/tree"
     rm -r "$staging/wheels"

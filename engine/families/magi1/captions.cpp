@@ -84,7 +84,7 @@ Caption first(const Caption& caption, int64_t most) {
 std::vector<int64_t> caption_ids(const std::string& prompt, const text::Tokenizer& tokenizer, int64_t most,
                                  size_t* all) {
     constexpr bool BYTES = false; // T5 v1.1's vocabulary has none: what it does not know is <unk>
-    return tokenizer.encode(text::clean_caption(prompt), static_cast<size_t>(most), BYTES, all);
+    return tokenizer.encode(text::clean_caption(prompt), size_t(most), BYTES, all);
 }
 
 at::Tensor Caption::counting() const {

@@ -12,7 +12,7 @@
 namespace mc::magi1 {
 
 // What the text encoder is given for a prompt: cleaned as in training, in at most `most` ids, the end token included.
-// all: as Tokenizer::encode. Throws MC_ERROR_SETTINGS as text::clean_caption.
+// all: set to the number of ids before the cut. Throws MC_ERROR_SETTINGS as text::clean_caption.
 std::vector<int64_t> caption_ids(const std::string& prompt, const text::Tokenizer& tokenizer, int64_t most,
                                  size_t* all = nullptr);
 

@@ -22,7 +22,7 @@ at::Tensor importance(const at::Tensor& keys, const at::Tensor& queries, int poo
     const int64_t groups = keys.size(1), head = keys.size(2), heads = queries.size(1);
     const at::Tensor q = queries.view({queries.size(0), groups, heads / groups, head}).permute({1, 2, 0, 3});
     const at::Tensor k = keys.permute({1, 2, 0}).unsqueeze(1); // [groups, 1, head, tokens]
-    const at::Tensor scores = std::get<0>((at::matmul(q, k) / std::sqrt(static_cast<double>(head))).max(1));
+    const at::Tensor scores = std::get<0>((at::matmul(q, k) / std::sqrt(double(head))).max(1));
     const at::Tensor mean = scores.softmax(-1).mean(1);
     return at::max_pool1d(mean.unsqueeze(1), pool, 1, pool / 2).squeeze(1);
 }
@@ -32,7 +32,7 @@ at::Tensor repetition(const at::Tensor& keys) {
     const at::Tensor k = keys.permute({1, 0, 2}); // [groups, tokens, head]
     const at::Tensor direction = k / (k.norm(2, {-1}, true) + 1e-8);
     const at::Tensor sum = direction.sum(1, true);
-    const at::Tensor likeness = ((direction * sum).sum(-1) - 1) / static_cast<double>(keys.size(0));
+    const at::Tensor likeness = ((direction * sum).sum(-1) - 1) / double(keys.size(0));
     return likeness.softmax(-1);
 }
 
@@ -44,7 +44,7 @@ at::Tensor weighted(const at::Tensor& score, int64_t chunk_tokens, const Setting
         changed.narrow(1, 0, std::min(chunk_tokens, n)).fill_(-1e6);
         return changed;
     }
-    const at::Tensor j = at::arange(n, score.options()), x = j / static_cast<double>(std::max<int64_t>(1, n - 1));
+    const at::Tensor j = at::arange(n, score.options()), x = j / double(std::max<int64_t>(1, n - 1));
     switch (s.weighting) {
     case Settings::Weighting::EXPONENTIAL:
         return score * (0.1 + 0.9 * (1 - (-2 * x).exp()) / (1 - std::exp(-2.0)));
@@ -53,7 +53,7 @@ at::Tensor weighted(const at::Tensor& score, int64_t chunk_tokens, const Setting
     case Settings::Weighting::UPPER_CONVEX:
         return score * 2 * (1 - (1 - x).pow(s.power));
     default: {
-        const at::Tensor g = (-0.5 * (4 * j / static_cast<double>(n)).pow(2)).exp();
+        const at::Tensor g = (-0.5 * (4 * j / double(n)).pow(2)).exp();
         const at::Tensor last = g[n - 1];
         return score * (0.1 + 0.9 * (g - last) / (1 - last));
     }

@@ -10,7 +10,8 @@ struct CompressionSettings {
     enum class Queries { LAST_50, LAST_FRAME, CHUNK } queries = Queries::LAST_FRAME;
     // What scores of single tokens are multiplied by, along their places. NONE: nothing; FIRST_CHUNK: its tokens are
     // never kept; EXPONENTIAL, POLYNOMIAL, UPPER_CONVEX favour late tokens, GAUSSIAN early ones.
-    enum class Weighting { NONE, FIRST_CHUNK, EXPONENTIAL, POLYNOMIAL, UPPER_CONVEX, GAUSSIAN } weighting = Weighting::NONE;
+    enum class Weighting { NONE, FIRST_CHUNK, EXPONENTIAL, POLYNOMIAL, UPPER_CONVEX, GAUSSIAN };
+    Weighting weighting = Weighting::NONE;
     // What is kept or not as one: tokens of each group of heads, frames, chunks.
     enum class Unit { TOKEN, FRAME, CHUNK } unit = Unit::TOKEN;
     double power = 3;     // of POLYNOMIAL and UPPER_CONVEX
@@ -19,11 +20,11 @@ struct CompressionSettings {
 };
 
 struct Kept {
-    at::Tensor score; // [groups, tokens], or units
+    at::Tensor score; // [groups, tokens], or [groups, units] of frames or chunks
     at::Tensor index; // [budget, groups]: tokens, by falling score
 };
-// keys: [tokens, groups, head], normed and rotated; queries: [tokens,
-// heads, head] of one chunk. budget: tokens to keep.
+// keys: [tokens, groups, head], normed and rotated; queries: [tokens, heads, head] of one
+// chunk. budget: tokens to keep.
 Kept select_keys(const at::Tensor& keys, const at::Tensor& queries, int64_t budget, int64_t frame_tokens,
                  int64_t chunk_tokens, const CompressionSettings& settings);
 

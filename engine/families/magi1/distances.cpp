@@ -36,7 +36,7 @@ at::Tensor frame_change(const at::Tensor& x, const at::Tensor& before) {
         for (int64_t c = k + 4; c < channels; c += 4) part = part + change[c];
         sum = sum.defined() ? sum + part : part;
     }
-    const at::Tensor mean = sum / static_cast<double>(channels); // [frames, h, w]
+    const at::Tensor mean = sum / double(channels); // [frames, h, w]
     const at::Tensor p = mean.view({x.size(1), x.size(2) / 2, 2, x.size(3) / 2, 2});
     const auto corner = [&](int64_t row, int64_t column) { return p.select(4, column).select(2, row); };
     return (((corner(0, 0) + corner(0, 1)) + (corner(1, 0) + corner(1, 1))) / 4).to(at::kCPU).contiguous();

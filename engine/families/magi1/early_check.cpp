@@ -37,20 +37,29 @@ session::MemoryForecast forecast(const Early& early, const session::LoadOptions&
     model::VitVaeConfig vae_config;
     model::TextEncoderConfig text_config;
     const auto vae_tensors = model::open_vit_vae(folder.places.vae, vae_config);
-    const auto text_tensors = model::open_t5_text_encoder(folder.places.text_encoder, text_config);
+    const std::shared_ptr<const model::Tensors> text_tensors =
+        model::open_t5_text_encoder(folder.places.text_encoder, text_config);
     const auto weights = weight_bytes(*model::open_magi_dit(folder.places.weights, folder.transformer),
                                       *vae_tensors, *text_tensors, f.precision);
     const vit_vae::VitVae vae(Weights(*vae_tensors, at::kMeta), vae_config, f.precision);
     f.free = session::free_memory(device);
     f.text_on_demand = session::TextEncoder::on_demand(weights.text_encoder);
     f.text_device = text_device(weights, device, f.free);
+    bool known = false;
+    if (f.text_on_demand) {
+        const LibraryThreads library(device.is_cpu() ? 1 : session::thread_count(options)); // as in a session
+        session::TextEncoder encoder(text_tensors, text_config, Precision::FLOAT32, f.text_device, {});
+        known = text_known(encoder, text::Tokenizer(folder.places.tokenizer), folder.transformer.text_rows,
+                           early.settings);
+    }
     const Planned planned{{folder.runtime, folder.transformer},
                           folder.text_encoder,
                           vae,
                           f.precision,
                           device,
                           f.text_device,
-                          f.text_on_demand ? weights.text_encoder : 0};
+                          f.text_on_demand ? weights.text_encoder : 0,
+                          known};
     const MemoryPlan plan = plan_memory(early.settings, planned);
     f.transformer = weights.transformer, f.text_encoder = weights.text_encoder, f.vae_weights = weights.vae;
     f.keys_values = plan.keys_values, f.cache = plan.cache, f.activations = plan.activations;

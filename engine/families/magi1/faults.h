@@ -12,9 +12,9 @@ struct Faults {
     // tokens then all count as computed; and it is computed even where no token of the oldest chunk is.
     bool copy_into_first = false;
     // TeaCache, where the chunk that enters is computed alone: the others go back to where they were one row before
-    // the last of the stage,
+    // the last of the stage.
     bool partial_goes_back = false;
-    // and with a nearly clean oldest chunk the chunk before the newest is evaluated in its place.
+    // There too, with a nearly clean oldest chunk: the velocity of the chunk before the newest is taken for the newest.
     bool partial_takes_other = false;
     // Motion of the first generated chunk after whole given ones is measured against noise.
     bool given_is_noise = false;

@@ -37,7 +37,7 @@ bool file_describes_magi1(const std::string& file) {
     try {
         const auto data = DataFile::open(file);
         if (data->size > LARGEST) return false;
-        text = data->text(0, static_cast<size_t>(data->size));
+        text = data->text(0, size_t(data->size));
     } catch (const Error&) {
         return false;
     }
@@ -67,7 +67,7 @@ std::string find_place(const JsonObject& config, const std::string& named, const
 }
 
 int in_range(const JsonObject& c, const std::string& key, int64_t least, int64_t most) {
-    return static_cast<int>(c.integer(key, least, most));
+    return int(c.integer(key, least, most));
 }
 
 } // namespace
@@ -92,7 +92,7 @@ Runtime read_runtime(const JsonObject& config) {
          {std::pair{"prev_chunk_scales", &r.previous_scales}, std::pair{"text_scales", &r.text_scales}})
         if (list->size() != r.guidance_from.size()) c.refuse(key, "as many numbers as cfg_t_range");
     for (const int64_t range : c.integers("noise2clean_kvrange", 1, 1 << 20))
-        r.noise2clean.push_back(static_cast<int>(range));
+        r.noise2clean.push_back(int(range));
     r.clean_range = in_range(c, "clean_chunk_kvrange", -1, 1 << 20);
     if (r.clean_range == 0) c.refuse("clean_chunk_kvrange", "-1 or at least 1");
     r.clean_t = c.number("clean_t", 0, 1);

@@ -26,8 +26,8 @@ Pictures pictures(const std::string& config_file);
 struct Runtime {
     int branches = 1;                                                // cfg_number: 1 or 3
     std::vector<double> guidance_from, previous_scales, text_scales; // of equal length
-    std::vector<int> noise2clean;
-    int clean_range = -1;
+    std::vector<int> noise2clean; // as in Stages
+    int clean_range = -1;         // as in Stages
     double clean_t = 1;
     int64_t seed = 1234;
     int frames = 128, height = 720, width = 720, frame_rate = 24;

@@ -5,8 +5,8 @@
 #include <cmath>
 
 #include "engine/error.h"
+#include "engine/families/magi1/captions.h"
 #include "engine/networks/t5/encoder.h"
-#include "engine/session/text_encoder.h"
 
 namespace mc::magi1 {
 
@@ -17,7 +17,7 @@ WeightBytes weight_bytes(const model::Tensors& transformer, const model::Tensors
     const auto numbers = [](const model::Tensors& tensors) {
         int64_t sum = 0;
         for (const auto& [name, view] : tensors.all())
-            sum += static_cast<int64_t>(view.bytes / size_of(view.dtype));
+            sum += int64_t(view.bytes / size_of(view.dtype));
         return sum;
     };
     return {numbers(transformer) * (precision == Precision::FLOAT32 ? 4 : 2),
@@ -32,6 +32,11 @@ vit_vae::Tiles tiles_of(const model::magi1::Runtime& runtime) {
     vit_vae::Tiles tiles;
     tiles.frames = std::max(1, runtime.frame_rate / 2 / LATENT) * LATENT; // whole latent frames
     return tiles;
+}
+
+bool text_known(session::TextEncoder& encoder, const text::Tokenizer& tokenizer, int64_t text_rows,
+                const Settings& settings) {
+    return encoder.on_demand() && encoder.knows(caption_ids(settings.prompt, tokenizer, text_rows));
 }
 
 MemoryPlan plan_memory(const Settings& settings, const Planned& model) {
@@ -62,7 +67,7 @@ MemoryPlan plan_memory(const Settings& settings, const Planned& model) {
             plan.vae,
             model.vae.encode_bytes(settings.given, shape.height, shape.width, tiles_of(model.facts.runtime)) +
                 int64_t(settings.given) * LATENT * 3 * settings.height * settings.width * 4);
-    if (model.text_device == model.device)
+    if (model.text_device == model.device && !model.text_known)
         plan.text = model.text_on_demand +
                     text::T5Encoder::encode_bytes(model.text, Precision::FLOAT32, model.device, c.text_rows);
     return plan;
@@ -74,7 +79,7 @@ std::string what_fits(const session::Request& request, const Planned& model, int
     const auto smaller = [&](int rows) {
         session::Request r = request;
         r.height = rows * SIDE;
-        r.width = std::max(2, static_cast<int>(std::lround(double(s.width) * rows / s.height))) * SIDE;
+        r.width = std::max(2, int(std::lround(double(s.width) * rows / s.height))) * SIDE;
         return r;
     };
     const auto fits = [&](int rows) {

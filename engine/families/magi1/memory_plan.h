@@ -6,6 +6,8 @@
 #include "engine/families/magi1/settings.h"
 #include "engine/networks/vit_vae/vit_vae.h"
 #include "engine/session/loading.h"
+#include "engine/session/text_encoder.h"
+#include "engine/text/tokenizer.h"
 
 namespace mc::magi1 {
 
@@ -16,7 +18,11 @@ struct WeightBytes {
 WeightBytes weight_bytes(const model::Tensors& transformer, const model::Tensors& vae, const model::Tensors& text,
                          Precision precision);
 
-// What does not depend on the request.
+// Whether what the encoder gives for the request's caption is on disk.
+bool text_known(session::TextEncoder& encoder, const text::Tokenizer& tokenizer, int64_t text_rows,
+                const Settings& settings);
+
+// What does not depend on the request, but for whether its text is known.
 struct Planned {
     ModelFacts facts;
     const model::TextEncoderConfig& text;
@@ -24,8 +30,9 @@ struct Planned {
     Precision precision;
     at::Device device, text_device; // of all, and of the text encoder
     int64_t text_on_demand = 0;     // bytes of its weights where they are held only while a text is encoded
+    bool text_known = false;        // what it gives for the request's texts is on disk: it is not needed
 };
-// To the CPU where the weights would leave a device less than half of what is free for videos.
+// Where the text encoder goes: to the CPU where weights would leave a device less than half of what is free for videos.
 at::Device text_device(const WeightBytes& weights, at::Device device, int64_t free);
 
 struct MemoryPlan {

@@ -21,7 +21,8 @@ struct Model final : session::Family {
     static std::shared_ptr<const Model> open(const std::string& config, const session::LoadOptions& options);
 
     std::unique_ptr<session::Video> begin(session::Request request) const override;
-    Planned planned() const; // points into this
+    Planned planned() const; // of no request in particular; points into this
+    Planned planned(const Settings& settings) const;
     int64_t bytes() const override;
     ModelFamily name() const override { return ModelFamily::MAGI1; }
 

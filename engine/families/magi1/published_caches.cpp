@@ -61,8 +61,7 @@ cache::Settings choose_cache(const CacheFields& r, int branches, bool unasked) {
     }
     if (branches > 1)
         refuse(std::string("cache=") + name_of(kind) +
-               " is for a distilled MAGI-1, which computes one branch: this model is "
-               "guided by " +
+               " is for a distilled MAGI-1, which computes one branch: this model computes " +
                std::to_string(branches) + ", so set cache=none, or take its distilled weights.");
     cache::refuse_foreign_setting(r, kind);
     if (r.preset && *r.preset != CachePreset::BALANCED && *r.preset != CachePreset::CUSTOM)

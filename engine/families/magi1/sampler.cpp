@@ -22,7 +22,7 @@ static double since(clock::time_point start) {
     return std::chrono::duration<double>(clock::now() - start).count();
 }
 
-// The token phase of MotionCache by steps begins here; elsewhere never.
+// The step at which MotionCache by steps begins to decide by token; with other caches never reached.
 static int token_phase(const cache::Settings& settings) {
     const auto* s = std::get_if<cache::MotionCacheByStepsSettings>(&settings.policy);
     return s ? s->warmup + s->coarse_steps : cache::endless;
@@ -33,7 +33,7 @@ static bool is_tea(const cache::Settings& settings) {
 }
 
 int Sampler::at_once(const SamplerSettings& settings) {
-    // And the one that is passed because it is finished, and a copy.
+    // Those on their way, the one that is passed because it is finished, and the nearly clean copy.
     return settings.stages.window + (settings.passes_finished ? 1 : 0) + (settings.copy_above ? 1 : 0);
 }
 
@@ -43,10 +43,10 @@ Sampler::Sampler(magi_dit::Passes& passes, int chunk_frames, const SamplerSettin
       policy_(policy), noise_(std::move(noise)), prefix_(std::move(prefix)), keys_(passes.key_store()) {
     const Stages& stages = settings_.stages;
     const auto end = [](std::optional<int64_t> count) {
-        return count ? static_cast<int>(std::min<int64_t>(*count, cache::endless)) : cache::endless;
+        return count ? int(std::min<int64_t>(*count, cache::endless)) : cache::endless;
     };
     if (remembers())
-        policy_.begin_window({end(stages.chunks), chunk_frames_, static_cast<int>(passes_.frame_tokens()), 1, stages.steps,
+        policy_.begin_window({end(stages.chunks), chunk_frames_, int(passes_.frame_tokens()), 1, stages.steps,
                               end(stages.rows())});
 }
 
@@ -69,7 +69,7 @@ int Sampler::page_of(int64_t chunk) {
 }
 
 float Sampler::step_size(const Now& now) const {
-    return settings_.distilled ? settings_.times.step_size[static_cast<size_t>(now.row.index)] : 0;
+    return settings_.distilled ? settings_.times.step_size[size_t(now.row.index)] : 0;
 }
 
 // What is given is put back in front of every evaluation.
@@ -94,7 +94,7 @@ void Sampler::pass_given(Cancel cancel) {
         work.step_size = settings_.distilled ? settings_.times.step_size[0] : 0;
         work.drop = guided();
         work.text = {captions_.none};
-        work.position = static_cast<int>(c);
+        work.position = int(c);
         work.page = page_of(c);
         work.sees = pages(stages.given_sees(c));
         passes_.forward({&work, 1}, keys_, cancel);
@@ -143,10 +143,10 @@ void Sampler::decide(Now& now) {
     }
     std::vector<cache::ChunkStep> steps;
     for (size_t i = 0; i < now.chunks.size(); i++) {
-        const auto t = [&](int step) { return 1 - static_cast<double>(settings_.times.t[static_cast<size_t>(step)]); };
-        steps.push_back({static_cast<int>(now.chunks[i]), now.steps[i], distances[i], t(now.steps[i]), t(now.steps[i] + 1)});
+        const auto t = [&](int step) { return 1 - double(settings_.times.t[size_t(step)]); };
+        steps.push_back({int(now.chunks[i]), now.steps[i], distances[i], t(now.steps[i]), t(now.steps[i] + 1)});
     }
-    now.plans = policy_.decide(static_cast<int>(row_), 0, steps);
+    now.plans = policy_.decide(int(row_), 0, steps);
     for (size_t i = 0; i < now.chunks.size(); i++) chunks_.at(now.chunks[i]).features = features[i];
 }
 
@@ -155,7 +155,7 @@ void Sampler::decide(Now& now) {
 bool Sampler::wants_copy(const Now& now) const {
     // Compared in double: at three quarters of the way the time lies just above 0.3.
     if (!settings_.copy_above || guided()) return false;
-    if (!(static_cast<double>(settings_.times.t[static_cast<size_t>(now.steps[0])]) > *settings_.copy_above)) return false;
+    if (!(double(settings_.times.t[size_t(now.steps[0])]) > *settings_.copy_above)) return false;
     if (now.plans[0].action != Action::REUSE) return true;
     return settings_.faults.copy_into_first && now.steps[0] >= token_phase(settings_.cache);
 }
@@ -166,7 +166,7 @@ void Sampler::run(Now& now, std::span<const at::Tensor> velocity, bool captioned
     const Stages& stages = settings_.stages;
     std::vector<Work> work;
     std::vector<int> scratch;
-    std::map<int64_t, int> before; // what lasting pages stand aside
+    std::map<int64_t, int> before; // pages that last and are put aside during this pass
     const auto for_now = [&](int64_t chunk) {
         scratch.push_back(keys_.take(KeyStore::Lasting::FORWARD));
         if (chunk >= 0) {
@@ -181,7 +181,7 @@ void Sampler::run(Now& now, std::span<const at::Tensor> velocity, bool captioned
         w.t = t;
         w.step_size = step_size(now);
         w.drop = drop;
-        w.position = static_cast<int>(chunk);
+        w.position = int(chunk);
         work.push_back(w);
         return work.back();
     };
@@ -197,7 +197,7 @@ void Sampler::run(Now& now, std::span<const at::Tensor> velocity, bool captioned
         const int64_t c = now.chunks[i];
         const bool lasts = remembers();
         if (now.plans[i].action == Action::REUSE && lasts) continue;
-        Work& w = add(c, now.input[i], settings_.times.t[static_cast<size_t>(now.steps[i])]);
+        Work& w = add(c, now.input[i], settings_.times.t[size_t(now.steps[i])]);
         w.text = captioned ? chunks_.at(c).text : std::vector{captions_.none};
         w.page = lasts ? page_of(c) : for_now(c);
         Chunks seen = stages.sees(c, now.steps[i]);
@@ -210,7 +210,7 @@ void Sampler::run(Now& now, std::span<const at::Tensor> velocity, bool captioned
     }
     if (settings_.compression && !work.empty()) work.back().queries = &queries_;
     if (copy.defined()) {
-        Work& w = add(now.row.end, now.input[0], settings_.times.t[static_cast<size_t>(now.steps[0])]);
+        Work& w = add(now.row.end, now.input[0], settings_.times.t[size_t(now.steps[0])]);
         w.text = chunks_.at(now.chunks[0]).text;
         w.page = for_now(-1);
         w.sees = {w.page};
@@ -229,7 +229,7 @@ void Sampler::run_alone(const Now& now, std::span<const at::Tensor> velocity, Ca
     for (size_t i = 0; i < now.chunks.size(); i++) {
         Work w;
         w.x = now.input[i].contiguous();
-        w.t = settings_.times.t[static_cast<size_t>(now.steps[i])];
+        w.t = settings_.times.t[size_t(now.steps[i])];
         w.step_size = step_size(now);
         w.drop = true;
         w.text = {captions_.none};
@@ -249,9 +249,9 @@ void Sampler::run_other(Now& now, Cancel cancel) {
     const int64_t c = now.chunks[other];
     Work w;
     w.x = now.input[other].contiguous();
-    w.t = settings_.times.t[static_cast<size_t>(now.steps[other])];
+    w.t = settings_.times.t[size_t(now.steps[other])];
     w.step_size = step_size(now);
-    w.position = static_cast<int>(c);
+    w.position = int(c);
     w.text = chunks_.at(c).text;
     w.page = keys_.take(KeyStore::Lasting::FORWARD);
     Chunks seen = settings_.stages.sees(c, now.steps[other]);
@@ -284,7 +284,7 @@ void Sampler::forward(Now& now, Cancel cancel) {
         return;
     }
     if (settings_.faults.partial_takes_other && is_partial(now) && settings_.copy_above &&
-        static_cast<double>(settings_.times.t[static_cast<size_t>(now.steps[0])]) > *settings_.copy_above) {
+        double(settings_.times.t[size_t(now.steps[0])]) > *settings_.copy_above) {
         run_other(now, cancel);
         return;
     }
@@ -297,7 +297,7 @@ void Sampler::forward(Now& now, Cancel cancel) {
 void Sampler::combine(Now& now, std::span<const at::Tensor> captioned, std::span<const at::Tensor> plain,
                       std::span<const at::Tensor> alone) const {
     for (size_t i = 0; i < now.chunks.size(); i++) {
-        const double t = static_cast<double>(settings_.times.t[static_cast<size_t>(now.steps[i])]);
+        const double t = double(settings_.times.t[size_t(now.steps[i])]);
         const Guide* guide = &settings_.guides.front();
         for (const Guide& g : settings_.guides)
             if (g.from - 1e-7 < t) guide = &g;
@@ -336,7 +336,7 @@ void Sampler::integrate(Now& now) {
     for (size_t i = 0; i < now.chunks.size(); i++) {
         Chunk& chunk = chunks_.at(now.chunks[i]);
         const at::Tensor& x = now.input[i];
-        const size_t step = static_cast<size_t>(now.steps[i]);
+        const size_t step = size_t(now.steps[i]);
         const double dt = settings_.times.t[step + 1] - settings_.times.t[step];
         const Plan& plan = now.plans[i];
         const auto reused = [&] { return solver ? x + chunk.kept * dt : x + chunk.kept; };
@@ -373,11 +373,11 @@ at::Tensor Sampler::frame_before(int64_t chunk) const {
 void Sampler::measure_motion(const Now& now) {
     if (!remembers()) return;
     for (int64_t c : now.chunks) {
-        if (!policy_.wants_motion(0, static_cast<int>(c))) continue;
+        if (!policy_.wants_motion(0, int(c))) continue;
         const at::Tensor& x = chunks_.at(c).x;
         const at::Tensor before = frame_before(c);
         const at::Tensor change = frame_change(x, before);
-        policy_.motion(0, static_cast<int>(c), {change.const_data_ptr<float>(), static_cast<size_t>(change.numel())},
+        policy_.motion(0, int(c), {change.const_data_ptr<float>(), size_t(change.numel())},
                        before.defined());
     }
 }
@@ -389,7 +389,7 @@ void Sampler::count(const Now& now) {
     for (size_t i = 0; i < now.chunks.size(); i++) {
         const Plan& plan = now.plans[i];
         const int64_t computed = plan.action == Action::ALL      ? all
-                                 : plan.action == Action::TOKENS ? static_cast<int64_t>(plan.tokens.size())
+                                 : plan.action == Action::TOKENS ? int64_t(plan.tokens.size())
                                                                  : 0;
         const int64_t branches = guided() ? 3 : 1;
         sampler::ChunkCount one;
@@ -404,22 +404,22 @@ void Sampler::count(const Now& now) {
 
 void Sampler::report(const Now& now, const Observe& observe) const {
     if (!observe) return;
-    const auto noise = [&](size_t step) { return 1 - static_cast<double>(settings_.times.t[step]); };
+    const auto noise = [&](size_t step) { return 1 - double(settings_.times.t[step]); };
     for (size_t i = 0; i < now.chunks.size(); i++) {
-        const size_t step = static_cast<size_t>(now.steps[i]);
-        const int chunk = static_cast<int>(now.chunks[i]);
-        observe({static_cast<int>(row_), 0, {ChunkTurn::Kind::STEP, chunk, now.steps[i], noise(step), noise(step + 1)},
+        const size_t step = size_t(now.steps[i]);
+        const int chunk = int(now.chunks[i]);
+        observe({int(row_), 0, {ChunkTurn::Kind::STEP, chunk, now.steps[i], noise(step), noise(step + 1)},
                  now.velocity[i], remembers() ? policy_.weights(0, chunk) : std::span<const float>()});
     }
     if (now.copy.defined())
-        observe({static_cast<int>(row_), 0,
-                 {ChunkTurn::Kind::COPY, static_cast<int>(now.chunks[0]), now.steps[0], 0}, now.copy, {}});
+        observe({int(row_), 0,
+                 {ChunkTurn::Kind::COPY, int(now.chunks[0]), now.steps[0], 0}, now.copy, {}});
 }
 
 // Once the memory is full and the newest chunk has come through its first stage: of the finished chunks one page less.
 void Sampler::compress(const Now& now, const Trace& trace) {
     const Stages& stages = settings_.stages;
-    const bool full = static_cast<int>(compressed_.size() + pages_.size()) >= settings_.compression->pages;
+    const bool full = int(compressed_.size() + pages_.size()) >= settings_.compression->pages;
     if (!full || (stages.chunks && now.row.end >= *stages.chunks) || now.steps.back() + 1 != stages.stage_steps()) return;
     std::vector<int> clean = compressed_;
     const int64_t end = now.steps[0] + 1 == stages.steps ? now.row.begin + 1 : stages.given;
@@ -435,17 +435,17 @@ void Sampler::compress(const Now& now, const Trace& trace) {
         std::vector<at::Tensor> all;
         for (int page : clean) all.push_back(keys_.read(layer, page).narrow(2, 0, shape.head));
         const at::Tensor keys = at::cat(all), queries = queries_[layer];
-        const Kept choice = select_keys(keys, queries, static_cast<int64_t>(kept.size()) * shape.tokens,
+        const Kept choice = select_keys(keys, queries, int64_t(kept.size()) * shape.tokens,
                                         passes_.frame_tokens(), passes_.chunk_tokens(), settings_.compression->how);
         const at::Tensor index = choice.index.t().contiguous(); // [groups, budget]
         for (int64_t group = 0; group < shape.groups; group++)
             for (size_t p = 0; p < kept.size(); p++) {
                 const int64_t* from = index.const_data_ptr<int64_t>() + group * index.size(1) +
-                                      static_cast<int64_t>(p) * shape.tokens;
+                                      int64_t(p) * shape.tokens;
                 std::vector<KeyStore::Slot> slots;
                 for (int64_t t = 0; t < shape.tokens; t++)
-                    slots.push_back({clean[static_cast<size_t>(from[t] / shape.tokens)],
-                                     static_cast<int32_t>(from[t] % shape.tokens)});
+                    slots.push_back({clean[size_t(from[t] / shape.tokens)],
+                                     int32_t(from[t] % shape.tokens)});
                 keys_.keep(layer, group, slots, kept[p]);
             }
         if (!trace) continue;
@@ -469,7 +469,7 @@ void Sampler::end_row(const Now& now, const Trace& trace) {
     if (now.steps[0] + 1 == stages.steps) {
         Chunk& chunk = chunks_.at(oldest);
         finished_.push_back({oldest, chunk.x, chunk.count});
-        if (remembers()) policy_.finished(static_cast<int>(oldest));
+        if (remembers()) policy_.finished(int(oldest));
         chunk.kept = chunk.before_last = at::Tensor();
         chunks_.erase(chunks_.begin(), chunks_.find(oldest)); // of this one the next sees the last frame
     }

@@ -35,8 +35,8 @@ struct SamplerSettings {
     // A finished chunk is passed once more before anyone sees it, as the official code does; else it is seen as its
     // last computed step left it, as the caches were published.
     bool passes_finished = true;
-    // The oldest chunk is evaluated a second time, by itself, above this flow
-    // time, and both velocities are mixed; unset: never.
+    // The oldest chunk is evaluated a second time, by itself, above this flow time,
+    // and both velocities are mixed; unset: never.
     std::optional<double> copy_above;
     double copy_share = 0.3; // of the copy's velocity
     cache::Settings cache;

@@ -59,7 +59,7 @@ int window_of(const session::Request& r, const Runtime& model, int steps) {
 
 // Latent frames of a video that is given.
 int latents_of(const sampler::Clip& clip, const Runtime& model) {
-    const int64_t frames = static_cast<int64_t>(clip.frames.size());
+    const int64_t frames = int64_t(clip.frames.size());
     if (frames < LATENT)
         refuse("prefix-video has " + std::to_string(frames) +
                " frames, and the model sees 4 at a time: give at least 4, or a "
@@ -68,7 +68,7 @@ int latents_of(const sampler::Clip& clip, const Runtime& model) {
         refuse("prefix-video has " + std::to_string(clip.frame_rate_n) + "/" +
                std::to_string(clip.frame_rate_d) + " frames per second and the model makes " +
                std::to_string(model.frame_rate) + ": give it at the model's rate, as videorate makes it.");
-    return static_cast<int>(std::min<int64_t>(frames, SEEN) / LATENT);
+    return int(std::min<int64_t>(frames, SEEN) / LATENT);
 }
 
 bool is_published(const ModelFacts& model, int steps) {
@@ -149,9 +149,6 @@ Settings complete(const session::Request& r, const ModelFacts& model) {
     p.stages.window = window_of(r, d, p.stages.steps);
     p.stages.noise2clean = d.noise2clean;
     p.stages.clean_range = d.clean_range;
-    if (r.end_image)
-        refuse(
-            "end-image is for SkyReels-V2, not for MAGI-1: drop it."); // pixels, which check_fields does not see
     if (r.image && r.prefix_video)
         refuse("image and prefix-video both say how the video begins: drop one of them.");
     if (r.image) s.given = 1;
@@ -164,7 +161,7 @@ Settings complete(const session::Request& r, const ModelFacts& model) {
     } else if (d.noise2clean.empty()) {
         refuse(
             "num-frames=-1 has no end, and with an empty noise2clean_kvrange each chunk of this model sees all before it, "
-            "for which no memory would do: set num-frames, or give the model ranges.");
+            "for which no memory would suffice: set num-frames, or give the model ranges.");
     }
     p.stages.check();
     p.times =
@@ -175,7 +172,7 @@ Settings complete(const session::Request& r, const ModelFacts& model) {
             "the weights that are not distilled.");
     p.guides = guides_of(d, r.guidance_scale);
     for (const Guide& guide : p.guides) s.guidance_scale = std::max(s.guidance_scale, guide.text);
-    p.clean_t = static_cast<float>(d.clean_t);
+    p.clean_t = float(d.clean_t);
     p.distilled = model.transformer.distilled;
     p.cache = r.cache_settings ? *r.cache_settings
                                : choose_cache(r.cache, d.branches, is_published(model, p.stages.steps));

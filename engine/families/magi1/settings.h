@@ -20,7 +20,7 @@ struct Settings {
     int64_t seed;       // >= 0
     int width, height;
     int num_frames;
-    int given = 0;  // latent frames in front that are not generated;
+    int given = 0;  // latent frames in front that are not generated
     int hidden = 0; // of these, those that are not delivered
     // Three branches: the largest weight of the caption in the table, which has been scaled to it; one: 1.
     double guidance_scale = 1;

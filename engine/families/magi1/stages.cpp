@@ -10,7 +10,7 @@
 namespace mc::magi1 {
 namespace {
 
-constexpr int64_t everything = std::numeric_limits<int64_t>::max() / 2;
+constexpr int64_t EVERYTHING = std::numeric_limits<int64_t>::max() / 2;
 constexpr int64_t LONG = 100; // chunks: too many to follow each
 
 // The `range` chunks up to this one.
@@ -31,7 +31,7 @@ void Stages::check() const {
     if (steps == 12 && stage_steps() % 3)
         refuse("12 steps have three sizes, which " + std::to_string(window) +
                " chunks on their way at once would mix: take 8 or 16 steps, or a window of 1, 2 or 4 chunks.");
-    if (!noise2clean.empty() && steps % static_cast<int>(noise2clean.size()))
+    if (!noise2clean.empty() && steps % int(noise2clean.size()))
         refuse("steps is " + std::to_string(steps) + ", which is not a multiple of the " +
                std::to_string(noise2clean.size()) + " entries of the model's noise2clean_kvrange: take a multiple.");
     for (int range : noise2clean)
@@ -47,14 +47,14 @@ std::optional<int64_t> Stages::rows() const {
 
 Row Stages::row(int64_t row) const {
     const int64_t stage = row / stage_steps(), newest = given + stage;
-    return {row, stage, static_cast<int>(row % stage_steps()), std::max(given, newest - window + 1),
-            std::min(newest + 1, chunks.value_or(everything))};
+    return {row, stage, int(row % stage_steps()), std::max(given, newest - window + 1),
+            std::min(newest + 1, chunks.value_or(EVERYTHING))};
 }
 
 Chunks Stages::sees(int64_t chunk, int step) const {
     if (noise2clean.empty()) return {0, chunk + 1};
-    const int part = steps / static_cast<int>(noise2clean.size());
-    return last(chunk, noise2clean[static_cast<size_t>(step / part)]);
+    const int part = steps / int(noise2clean.size());
+    return last(chunk, noise2clean[size_t(step / part)]);
 }
 
 Chunks Stages::finished_sees(int64_t chunk) const {
@@ -73,9 +73,9 @@ int64_t Stages::first_seen_from(const Row& row) const {
     if (!chunks || row.end < *chunks) first = std::min(first, std::max<int64_t>(0, row.end + 1 - widest)); // by the next to enter
     if (passes_finished(row)) first = std::min(first, finished_sees(row.begin - 1).begin);
     for (int64_t chunk = row.begin; chunk < row.end; chunk++) {
-        const int part = steps / static_cast<int>(noise2clean.size());
-        for (int later = step(row, chunk) / part; later < static_cast<int>(noise2clean.size()); later++)
-            first = std::min(first, last(chunk, noise2clean[static_cast<size_t>(later)]).begin);
+        const int part = steps / int(noise2clean.size());
+        for (int later = step(row, chunk) / part; later < int(noise2clean.size()); later++)
+            first = std::min(first, last(chunk, noise2clean[size_t(later)]).begin);
         // It is finished some day.
         first = std::min(first, finished_sees(chunk).begin);
     }
@@ -83,13 +83,14 @@ int64_t Stages::first_seen_from(const Row& row) const {
 }
 
 int64_t Stages::most_kept(bool with_those_on_their_way) const {
-    if (noise2clean.empty()) return chunks.value_or(everything) - (with_those_on_their_way ? 0 : 1);
+    if (noise2clean.empty()) return chunks.value_or(EVERYTHING) - (with_those_on_their_way ? 0 : 1);
     const int64_t widest = std::max<int64_t>(*std::max_element(noise2clean.begin(), noise2clean.end()), clean_range);
-    const int64_t all = chunks.value_or(everything), steady = given + window + widest + 2; // from then on a stage is like another
+    const int64_t all = chunks.value_or(EVERYTHING);
+    const int64_t steady = given + window + widest + 2; // stages after which all are alike
     if (widest > LONG) return std::min(all, window + widest);
     int64_t most = 0, first = first_seen_from(row(0));
     for (int64_t c = given; c-- > first;) first = std::min(first, given_sees(c).begin);
-    for (int64_t r = 0, end = std::min(rows().value_or(everything), stage_steps() * steady); r < end; r++) {
+    for (int64_t r = 0, end = std::min(rows().value_or(EVERYTHING), stage_steps() * steady); r < end; r++) {
         const Row at = row(r);
         most = std::max(most, (with_those_on_their_way ? at.end : at.begin) - std::min(first, first_seen_from(at)));
         first = at.begin; // what given chunks alone have seen goes with the first row

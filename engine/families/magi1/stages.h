@@ -30,7 +30,7 @@ struct Stages {
     // How many chunks a chunk sees, itself included, by equal parts of its steps;
     // empty: all before it. Its length divides `steps`.
     std::vector<int> noise2clean;
-    int clean_range = -1; // the same of a chunk that is finished or given; -1: as at its last step
+    int clean_range = -1; // how many a finished or given chunk sees; -1: as at its last step
 
     // Throws MC_ERROR_SETTINGS for what contradicts itself.
     void check() const;
@@ -39,7 +39,7 @@ struct Stages {
     std::optional<int64_t> rows() const; // unset: without end
     Row row(int64_t row) const;
     int step(const Row& row, int64_t chunk) const {
-        return static_cast<int>((given + row.stage - chunk) * stage_steps() + row.index);
+        return int((given + row.stage - chunk) * stage_steps() + row.index);
     }
     // Whether the chunk before the oldest is finished, and passed once more as it is before anyone sees it.
     bool passes_finished(const Row& row) const { return row.begin > given && row.stage_begins(); }

@@ -10,7 +10,7 @@ struct TimeTable {
     std::vector<float> t; // [steps + 1], rising
     // [steps]: what a distilled network is told of the size of a step; 2 ... 32.
     std::vector<float> step_size;
-    int steps() const { return static_cast<int>(step_size.size()); }
+    int steps() const { return int(step_size.size()); }
 };
 
 // Of 12 steps, which size comes first of every three: the one that is two of 16 wide.

@@ -96,19 +96,19 @@ MagiVideo::MagiVideo(const Model& m, Request r)
     outline_.chunks = ends ? *s.stages.chunks - s.stages.given : -1;
     outline_.forwards = ends ? *s.stages.rows() * branches() : -1;
     outline_.cache = s.cache.kind();
-    outline_.window_chunks = 1; // all take the same
+    outline_.window_chunks = 1; // each is a window by itself: all take as long
     outline_.changes = true;
     outline_.guided = branches() > 1 && settings.guidance_scale > 0;
     made_with = std::make_shared<const MadeWith>(
         MadeWith{0, settings.prompt, "", settings.guidance_scale,
                  s.cache.kind() == cache::Kind::NONE ? 0 : s.cache.common().threshold});
-    const MemoryPlan plan = plan_memory(settings, model.planned());
+    const MemoryPlan plan = plan_memory(settings, model.planned(settings));
     outline_.bytes_keys_values = plan.keys_values;
     outline_.bytes_cache = plan.cache;
     outline_.bytes = plan.total();
     session::check_memory(
         outline_.bytes, "This request",
-        [&](int64_t free) { return what_fits(request, model.planned(), free); }, model.placement.device);
+        [&](int64_t free) { return what_fits(request, model.planned(settings), free); }, model.placement.device);
 }
 
 // ---------------------------------------------------------------------------------------------------- text
@@ -126,7 +126,8 @@ SharedText MagiVideo::encode(const std::string& prompt) {
         model.log(2, "The prompt has " + std::to_string(all) + " tokens and the model reads " +
                          std::to_string(ids.size()) +
                          ", the end token counted in both: what comes after them is not used; shorten it.");
-    const auto [rows, flop] = session::TextEncoder::Use(*model.text_encoder).encode(ids, request.cancel);
+    session::TextEncoder::Use encoder(*model.text_encoder);
+    const auto [rows, flop] = encoder.encode(ids, request.cancel, request.reading);
     text_flop += flop;
     trace("prompt_ids", at::tensor(ids));
     trace("prompt_embeds", rows);

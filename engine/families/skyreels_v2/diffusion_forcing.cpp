@@ -19,31 +19,31 @@ static double since(clock::time_point start) {
 WindowSampler::WindowSampler(transformer::Window& window, Guidance guidance, const WindowPlan& plan,
                              cache::Policy& policy, const cache::Settings& cache, at::Tensor latents,
                              std::function<at::Tensor(int row)> prefix_noise)
-    : window_(window), guidance_(window.chunks(), guidance), told_(guidance_), plan_(plan), policy_(policy), cache_(cache),
+    : window_(window), guidance_(window.chunks(), guidance), told_(guidance_), plan_(&plan), policy_(policy), cache_(cache),
       prefix_noise_(std::move(prefix_noise)), counts_(window.chunks()), sparse_(window.chunks()) {
     c10::InferenceMode guard;
     if (cache_.kind() != cache::Kind::NONE && cache_.reuse() == cache::Reuse::SOLVER) {
         const auto [rows, columns] = window.frame_grid();
-        solver_ = std::make_unique<TokenSolver>(plan_, std::move(latents), rows, columns);
+        solver_ = std::make_unique<TokenSolver>(plan, std::move(latents), rows, columns);
     } else {
-        solver_ = std::make_unique<Solver>(plan_, std::move(latents));
+        solver_ = std::make_unique<Solver>(plan, std::move(latents));
     }
 
     std::vector<int64_t> all;
-    for (size_t row = 0; row < plan_.rows.size(); row++)
-        for (int64_t t : plan_.timesteps(row)) all.push_back(t);
+    for (size_t row = 0; row < plan_->rows.size(); row++)
+        for (int64_t t : plan_->timesteps(row)) all.push_back(t);
     std::sort(all.begin(), all.end());
     all.erase(std::unique(all.begin(), all.end()), all.end());
     window_.prepare(all);
     // Nothing that a decision needs of the schedule is left for later.
     if (cache_.kind() != cache::Kind::NONE) {
-        for (row_ = 0; row_ < plan_.rows.size(); row_++) distances_of(plan_.turns[row_]);
+        for (row_ = 0; row_ < plan_->rows.size(); row_++) distances_of(plan_->turns[row_]);
         row_ = 0;
     }
-    if (plan_.rows.empty()) return; // all of it is given
-    policy_.begin_window({window.chunks(), plan_.chunk_frames, int(window.frame_tokens()), plan_.branches(),
-                          int(plan_.whole() ? plan_.rows.size() : plan_.steps.size()), int(plan_.rows.size()),
-                          plan_.prefix_frames, plan_.video_chunks});
+    if (plan_->rows.empty()) return; // all of it is given
+    policy_.begin_window({window.chunks(), plan_->chunk_frames, int(window.frame_tokens()), plan_->branches(),
+                          int(plan_->whole() ? plan_->rows.size() : plan_->steps.size()), int(plan_->rows.size()),
+                          plan_->prefix_frames, plan_->video_chunks});
 }
 
 cache::FrameDistance WindowSampler::distance(int64_t now, int64_t before) {
@@ -58,8 +58,8 @@ cache::FrameDistance WindowSampler::distance(int64_t now, int64_t before) {
 std::vector<cache::FrameDistance> WindowSampler::schedule_distances() {
     // Steps of the first frame that takes any.
     std::vector<cache::FrameDistance> list;
-    const auto& rows = plan_.rows;
-    size_t frame = plan_.prefix_frames;
+    const auto& rows = plan_->rows;
+    size_t frame = plan_->prefix_frames;
     for (size_t row = 1; row < rows.size() && frame < rows[0].update.size(); row++)
         if (rows[row].update[frame] && rows[row - 1].update[frame])
             list.push_back(distance(rows[row].timestep[frame], rows[row - 1].timestep[frame]));
@@ -70,13 +70,13 @@ std::vector<cache::FrameDistance> WindowSampler::schedule_distances() {
 // row by row.
 WindowSampler::Distances WindowSampler::distances_of(const std::vector<ChunkTurn>& turns) {
     Distances list;
-    const std::vector<int64_t> now = plan_.timesteps(row_),
-                               before = row_ ? plan_.timesteps(row_ - 1) : std::vector<int64_t>();
+    const std::vector<int64_t> now = plan_->timesteps(row_),
+                               before = row_ ? plan_->timesteps(row_ - 1) : std::vector<int64_t>();
     for (const ChunkTurn& turn : turns) {
         if (turn.kind != ChunkTurn::Kind::STEP) continue;
         list.emplace_back();
-        for (int f = turn.chunk * plan_.chunk_frames;
-             turn.step > 0 && f < (turn.chunk + 1) * plan_.chunk_frames; f++)
+        for (int f = turn.chunk * plan_->chunk_frames;
+             turn.step > 0 && f < (turn.chunk + 1) * plan_->chunk_frames; f++)
             list.back().push_back(distance(now[f], before[f]));
     }
     return list;
@@ -93,16 +93,25 @@ std::vector<cache::Plan> WindowSampler::decide(int branch, std::span<const cache
 
 std::vector<int> WindowSampler::starting() const {
     std::vector<int> chunks;
-    for (const ChunkTurn& turn : plan_.turns[row_])
+    for (const ChunkTurn& turn : plan_->turns[row_])
         if (turn.kind == ChunkTurn::Kind::STEP && turn.step == 0) chunks.push_back(turn.chunk);
     return chunks;
 }
 
 bool WindowSampler::under_way() const {
-    const auto& turns = plan_.turns[row_];
+    const auto& turns = plan_->turns[row_];
     return std::any_of(turns.begin(), turns.end(), [](const ChunkTurn& turn) {
         return turn.kind == ChunkTurn::Kind::STEP && turn.step > 0;
     });
+}
+
+int WindowSampler::hold_back() {
+    if (plan_->whole() || !under_way()) return 0;
+    const size_t rows = plan_->rows.size();
+    held_ = std::make_unique<const WindowPlan>(held_back(*plan_, row_));
+    plan_ = held_.get();
+    policy_.extend_window(int(plan_->rows.size()));
+    return int(plan_->rows.size() - rows);
 }
 
 void WindowSampler::guide(int chunk, Guidance guidance) {
@@ -111,12 +120,12 @@ void WindowSampler::guide(int chunk, Guidance guidance) {
 
 std::vector<int> WindowSampler::told_otherwise() const {
     std::vector<int> chunks;
-    if (plan_.whole() || row_ == 0 || under_way()) return chunks; // row 0 passes what is given
+    if (plan_->whole() || row_ == 0 || under_way()) return chunks; // row 0 passes what is given
     const Guidance& newest = guidance_.back();
-    const int finished = this->finished() / plan_.chunk_frames;
+    const int finished = this->finished() / plan_->chunk_frames;
     for (int c = 0; c < finished; c++) {
         const auto here = [&](const ChunkTurn& turn) { return turn.chunk == c; };
-        const auto& turns = plan_.turns[row_];
+        const auto& turns = plan_->turns[row_];
         if (std::any_of(turns.begin(), turns.end(), here)) continue; // is passed anyway
         if (told_[c].text != newest.text || told_[c].negative != newest.negative) chunks.push_back(c);
     }
@@ -128,7 +137,7 @@ void WindowSampler::tell_again(const std::vector<int>& chunks, const at::Tensor&
                                const std::vector<int64_t>& timesteps, Cancel cancel) {
     for (int c : chunks) {
         std::vector<transformer::ChunkWork> work;
-        for (int b = 0; b < plan_.branches(); b++) {
+        for (int b = 0; b < plan_->branches(); b++) {
             transformer::ChunkWork w;
             w.branch = b;
             w.chunk = c;
@@ -149,14 +158,14 @@ at::Tensor WindowSampler::guided() const {
     const auto same = [&](const Guidance& g) { return scale_of(g) == first; };
     if (std::all_of(guidance_.begin(), guidance_.end(), same)) return negative + first * (with - negative);
     std::vector<float> scales; // of each latent frame
-    for (const Guidance& g : guidance_) scales.insert(scales.end(), plan_.chunk_frames, float(scale_of(g)));
+    for (const Guidance& g : guidance_) scales.insert(scales.end(), plan_->chunk_frames, float(scale_of(g)));
     const at::Tensor scale = at::tensor(scales).to(with.device()).view({1, -1, 1, 1});
     return negative + scale * (with - negative);
 }
 
 void WindowSampler::count(int chunk, const cache::Plan& plan) {
     ChunkCount& count = counts_[chunk];
-    const int64_t all = plan_.chunk_frames * window_.frame_tokens();
+    const int64_t all = plan_->chunk_frames * window_.frame_tokens();
     const int64_t computed = plan.action == cache::Action::ALL      ? all
                              : plan.action == cache::Action::TOKENS ? int64_t(plan.tokens.size())
                                                                     : 0;
@@ -174,8 +183,8 @@ TokenMap WindowSampler::token_map(int begin, int end) const {
     const size_t tokens = size_t(window_.frame_tokens());
     TokenMap map{end - begin, int(rows), int(columns), {}, {}};
     for (int frame = begin; frame < end; frame++) {
-        const int chunk = frame / plan_.chunk_frames;
-        const size_t first = size_t(frame - chunk * plan_.chunk_frames) * tokens;
+        const int chunk = frame / plan_->chunk_frames;
+        const size_t first = size_t(frame - chunk * plan_->chunk_frames) * tokens;
         const ChunkCount& count = counts_[chunk];
         const std::vector<int32_t>& sparse = sparse_[chunk];
         for (size_t t = first; t < first + tokens; t++)
@@ -191,7 +200,7 @@ TokenMap WindowSampler::token_map(int begin, int end) const {
 }
 
 WindowSampler::RowWork WindowSampler::plan_work(int first, int last, bool observed) {
-    const std::vector<ChunkTurn>& turns = plan_.turns[row_];
+    const std::vector<ChunkTurn>& turns = plan_->turns[row_];
     const bool remembers = cache_.kind() != cache::Kind::NONE, skips = solver_->skips_reused();
     const Distances distances = remembers ? distances_of(turns) : Distances(turns.size());
     std::vector<cache::ChunkStep> steps;
@@ -224,7 +233,7 @@ WindowSampler::RowWork WindowSampler::plan_work(int first, int last, bool observ
                 counts_[turn.chunk].extra++;
                 w.output = observed;
                 w.motion = turn.kind == ChunkTurn::Kind::PREFIX && policy_.wants_prefix_motion() &&
-                           !plan_.reference_prefix;
+                           !plan_->reference_prefix;
             }
             row.work.push_back(w);
             row.turns.push_back(&turn);
@@ -250,7 +259,7 @@ void WindowSampler::report(const RowWork& row, const std::function<void(const Tu
         }
         if (observe)
             observe({int(row_), w.branch, turn,
-                     window_.velocity(w.branch).narrow(1, w.chunk * plan_.chunk_frames, plan_.chunk_frames),
+                     window_.velocity(w.branch).narrow(1, w.chunk * plan_->chunk_frames, plan_->chunk_frames),
                      moved ? policy_.weights(w.branch, w.chunk) : std::span<const float>()});
     }
 }
@@ -274,33 +283,33 @@ void WindowSampler::step(Cancel cancel, const Trace& trace, Timing& timing,
                          const std::function<void()>& forwarded,
                          const std::function<void(const Turn&)>& observe) {
     c10::InferenceMode guard;
-    const schedule::Row& row = plan_.rows[row_];
+    const schedule::Row& row = plan_->rows[row_];
 
     at::Tensor input = latents(); // [C, frames (+ 1), h, w]
-    const std::vector<int64_t> timesteps = plan_.timesteps(row_);
+    const std::vector<int64_t> timesteps = plan_->timesteps(row_);
     const std::vector<int> again = told_otherwise();
-    const bool sees_prefix = plan_.whole() || plan_.turns[row_].front().kind == ChunkTurn::Kind::PREFIX ||
-                             (!again.empty() && again.front() * plan_.chunk_frames < plan_.prefix_frames);
-    if (plan_.addnoise_condition > 0 && plan_.prefix_frames > 0 && sees_prefix) {
+    const bool sees_prefix = plan_->whole() || plan_->turns[row_].front().kind == ChunkTurn::Kind::PREFIX ||
+                             (!again.empty() && again.front() * plan_->chunk_frames < plan_->prefix_frames);
+    if (plan_->addnoise_condition > 0 && plan_->prefix_frames > 0 && sees_prefix) {
         // The latents stay clean; both branches see the same noise.
-        double n = 0.001 * plan_.addnoise_condition;
+        double n = 0.001 * plan_->addnoise_condition;
         input = input.clone();
-        at::Tensor prefix = input.narrow(1, 0, plan_.prefix_frames);
+        at::Tensor prefix = input.narrow(1, 0, plan_->prefix_frames);
         prefix.mul_(1 - n).add_(prefix_noise_(int(row_)), n);
     }
 
     if (!again.empty()) {
         const auto start = clock::now();
         std::vector<int64_t> finished = timesteps;
-        std::fill(finished.begin() + plan_.prefix_frames, finished.end(), 0);
+        std::fill(finished.begin() + plan_->prefix_frames, finished.end(), 0);
         tell_again(again, input, finished, cancel);
         timing.transformer += since(start);
     }
     if (trace) trace("steps.timesteps", at::tensor(timesteps));
     // A whole window takes its branches one after the other: its workspace is the biggest thing in memory. Chunks take
-    // them together, so that their few rows fill the matrix products.
-    const int branches = plan_.branches();
-    if (plan_.whole())
+    // them together, so that their few rows fill the matrix products, and so do ranks, each its own.
+    const int branches = plan_->branches();
+    if (plan_->whole() && !window_.apart())
         for (int b = 0; b < branches; b++) {
             run_branches(input, timesteps, b, b + 1, cancel, timing, observe);
             forwarded();
@@ -319,22 +328,22 @@ void WindowSampler::step(Cancel cancel, const Trace& trace, Timing& timing,
         if (trace) trace("steps.v_uncond", window_.velocity(1));
         velocity = guided();
     }
-    solver_->step(row, velocity, plan_.turns[row_], plans_);
+    solver_->step(row, velocity, plan_->turns[row_], plans_);
     if (trace) trace("steps.latents", latents());
     row_++;
     timing.schedule += since(start);
 }
 
 int WindowSampler::finished() const {
-    if (done()) return plan_.frames;
+    if (done()) return plan_->frames;
     // A frame is finished when no later row steps it.
-    int count = plan_.prefix_frames;
+    int count = plan_->prefix_frames;
     auto pending = [&](int frame) {
-        for (size_t r = row_; r < plan_.rows.size(); r++)
-            if (plan_.rows[r].update[frame]) return true;
+        for (size_t r = row_; r < plan_->rows.size(); r++)
+            if (plan_->rows[r].update[frame]) return true;
         return false;
     };
-    while (count < plan_.frames && !pending(count)) count++;
+    while (count < plan_->frames && !pending(count)) count++;
     return count;
 }
 

@@ -18,8 +18,8 @@
 namespace mc::sampler {
 
 struct Timing {
-    double transformer = 0, cache = 0,
-           schedule = 0; // seconds; cache: policies and motion, apart from the transformer
+    // Seconds. cache: policies and motion, apart from the transformer.
+    double transformer = 0, cache = 0, schedule = 0;
 };
 
 // What a chunk is told to show.
@@ -37,11 +37,14 @@ class WindowSampler {
     WindowSampler(transformer::Window& window, Guidance guidance, const WindowPlan& plan,
                   cache::Policy& policy, const cache::Settings& cache, at::Tensor latents,
                   std::function<at::Tensor(int row)> prefix_noise);
-    bool done() const { return row_ == plan_.rows.size(); }
+    bool done() const { return row_ == plan_->rows.size(); }
     // Chunks whose first step is in the next row.
     std::vector<int> starting() const;
     // Whether a chunk that starts in the next row does so while one before it is under way.
     bool under_way() const;
+    // Where chunks are under way: those that have not started wait for them. Returns by how many rows the window has
+    // become longer; 0 where it is one chunk.
+    int hold_back();
     // A chunk and those after it. With keys and values, where none is under way, those before it are passed once more
     // with the new text: a chunk sees one text in all of them, as in training.
     void guide(int chunk, Guidance guidance);
@@ -82,7 +85,8 @@ class WindowSampler {
     transformer::Window& window_;
     std::vector<Guidance> guidance_; // [chunk]; the last one's is the newest
     std::vector<Guidance> told_;     // [chunk]: of its keys and values
-    const WindowPlan& plan_;
+    const WindowPlan* plan_;
+    std::unique_ptr<const WindowPlan> held_; // the plan, once it is not the one that was given
     cache::Policy& policy_;
     const cache::Settings& cache_;
     std::function<at::Tensor(int row)> prefix_noise_;

@@ -7,7 +7,9 @@
 #include "engine/families/skyreels_v2/model.h"
 #include "engine/families/skyreels_v2/window_plans.h"
 #include "engine/model/calibration.h"
+#include "engine/model/tokenizer_json.h"
 #include "engine/processor.h"
+#include "engine/ranks/place.h"
 #include "engine/session/memory.h"
 
 namespace mc::skyreels_v2 {
@@ -68,10 +70,20 @@ session::MemoryForecast forecast(const Early& early, const session::LoadOptions&
     f.precision = session::precision_on(device, options);
     const auto vae_tensors = folder.vae_tensors();
     const WeightBytes weights = weight_bytes(*folder.transformer_tensors(), *vae_tensors,
-                                             *folder.text_encoder_tensors(), f.precision);
+                                             *folder.text_encoder_tensors(), f.precision,
+                                             options.weights_in_bytes && !device.is_cpu());
     const bool on_demand = session::TextEncoder::on_demand(weights.text_encoder);
     const vae::WanVae vae(*vae_tensors, folder.vae, device);
     f.free = session::free_memory(device);
+    bool known = false;
+    if (on_demand) {
+        const LibraryThreads library(device.is_cpu() ? 1 : session::thread_count(options)); // as in a session
+        session::TextEncoder encoder(folder.text_encoder_tensors(), folder.text_encoder, f.precision,
+                                     text_device(weights, device, f.free), {});
+        known = texts_known(encoder, text::Tokenizer(folder.tokenizer_file),
+                            model::tokenizer_byte_fallback(folder.tokenizer_file), folder.transformer.text_rows,
+                            early.checked.settings);
+    }
     Planned planned{
         {folder.transformer, folder.vae, folder.defaults, early.calibration ? &*early.calibration : nullptr},
         folder.text_encoder,
@@ -79,7 +91,9 @@ session::MemoryForecast forecast(const Early& early, const session::LoadOptions&
         f.precision,
         device,
         text_device(weights, device, f.free),
-        on_demand ? weights.text_encoder : 0};
+        on_demand ? weights.text_encoder : 0,
+        known,
+        options.group || ranks::place_of_environment()};
     MemoryPlan plan = plan_memory(early.checked.settings, early.checked.windows, planned);
     auto held = [&] {
         return weights.total() - (planned.text_device == device && !on_demand ? 0 : weights.text_encoder);
@@ -89,6 +103,7 @@ session::MemoryForecast forecast(const Early& early, const session::LoadOptions&
         plan = plan_memory(early.checked.settings, early.checked.windows, planned);
     }
     f.text_device = planned.text_device, f.text_on_demand = on_demand;
+    f.saved = device.is_cpu() ? 0 : weights.saved;
     f.transformer = weights.transformer, f.text_encoder = weights.text_encoder, f.vae_weights = weights.vae;
     f.keys_values = plan.keys_values, f.cache = plan.cache, f.activations = plan.activations;
     f.vae = plan.vae, f.text = plan.text;
@@ -113,7 +128,8 @@ void check_early(const std::string& path, const session::LoadOptions& options,
     const Early early = look(path, options, request);
     if (!open) return;
     const session::MemoryForecast f = forecast(early, options, device, request);
-    session::check_weights_fit(f.weights(), f.precision, device);
+    session::check_weights_fit(f.weights(), f.precision, device,
+                               f.saved ? std::optional(f.weights() - f.saved) : std::nullopt);
     session::check_memory(
         f.total, "The model with this request", [&](int64_t) { return f.would_fit; }, device);
 }

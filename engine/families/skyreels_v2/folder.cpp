@@ -108,10 +108,10 @@ Pictures pictures(const std::string& folder) {
     const GenerationDefaults& d = outline.defaults;
     const TransformerConfig& t = outline.transformer;
     Pictures p;
-    p.step_height = p.least_height = static_cast<int>(outline.vae.spatial_factor * t.patch[1]);
-    p.step_width = p.least_width = static_cast<int>(outline.vae.spatial_factor * t.patch[2]);
-    p.largest_height = static_cast<int>(t.rope_length * p.step_height);
-    p.largest_width = static_cast<int>(t.rope_length * p.step_width);
+    p.step_height = p.least_height = int(outline.vae.spatial_factor * t.patch[1]);
+    p.step_width = p.least_width = int(outline.vae.spatial_factor * t.patch[2]);
+    p.largest_height = int(t.rope_length * p.step_height);
+    p.largest_width = int(t.rope_length * p.step_width);
     p.width = d.width, p.height = d.height;
     p.frame_rate_n = d.frame_rate_n, p.frame_rate_d = d.frame_rate_d;
     p.num_frames = d.num_frames;

@@ -3,36 +3,56 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "engine/error.h"
 #include "engine/networks/t5/encoder.h"
+#include "engine/session/family.h"
 
 namespace mc::skyreels_v2 {
 
 WeightBytes weight_bytes(const model::Tensors& transformer, const model::Tensors& vae,
-                         const model::Tensors& text, Precision precision) {
+                         const model::Tensors& text, Precision precision, bool in_bytes) {
     auto as = [](const model::Tensors& t, int64_t element) {
         int64_t sum = 0;
         for (const auto& [name, view] : t.all())
-            sum += static_cast<int64_t>(view.bytes / size_of(view.dtype)) * element;
+            sum += int64_t(view.bytes / size_of(view.dtype)) * element;
         return sum;
     };
     const int64_t element = precision == Precision::FLOAT32 ? 4 : 2;
-    return {as(transformer, element), as(text, element), as(vae, 4)};
+    WeightBytes made{as(transformer, element), as(text, element), as(vae, 4), 0};
+    for (const auto& [name, view] : transformer.all())
+        if (name.starts_with("blocks.") && view.shape.size() == 2) // a code each, and a scale for each row
+            made.saved += view.shape[0] * (view.shape[1] * (element - 1) - 4);
+    if (in_bytes) made.transformer -= std::exchange(made.saved, 0);
+    return made;
 }
 
 at::Device text_device(const WeightBytes& weights, at::Device device, int64_t free) {
     return weights.total() > free / 2 ? at::Device(at::kCPU) : device;
 }
 
+bool texts_known(session::TextEncoder& encoder, const text::Tokenizer& tokenizer, bool byte_fallback,
+                 int64_t text_rows, const Settings& settings) {
+    if (!encoder.on_demand()) return false;
+    const auto known = [&](const std::string& text) {
+        return encoder.knows(tokenizer.encode(text, static_cast<size_t>(text_rows), byte_fallback));
+    };
+    return known(settings.prompt) && (settings.guidance_scale <= 1 || known(settings.negative_prompt));
+}
+
 MemoryPlan plan_memory(const Settings& settings, const Windows& windows, const Planned& model) {
     const model::TransformerConfig& c = model.facts.transformer;
     const int64_t h = settings.height / model.facts.vae.spatial_factor,
                   w = settings.width / model.facts.vae.spatial_factor;
+    if (settings.keys_in_bytes && model.device.is_cpu())
+        throw Error(MC_ERROR_SETTINGS, "kv-precision=int8 is for GPUs: on the CPU keys and values lie as its attention "
+                                       "reads them; drop it, or set device=cuda:0.");
     MemoryPlan plan;
     int64_t latents = 0;
     for (size_t i : windows.different) {
-        const auto s = shape_of(settings, windows, i, h, w);
+        auto s = shape_of(settings, windows, i, h, w);
+        if (model.apart) s.branches = 1;
         const auto bytes = transformer::Window::bytes(c, model.precision, model.device, s);
         plan.keys_values = std::max(plan.keys_values, bytes.keys_values);
         plan.cache = std::max(plan.cache, bytes.remembered);
@@ -45,7 +65,12 @@ MemoryPlan plan_memory(const Settings& settings, const Windows& windows, const P
     const int64_t chunk = std::max(settings.causal_block_size, by_pixels ? overlap_latents(settings, 1) : 1);
     plan.vae = model.vae.decode_bytes(chunk, h, w);
     if (by_pixels) plan.vae = std::max(plan.vae, model.vae.encode_bytes(settings.overlap_history, h, w));
-    if (model.text_device == model.device)
+    if (!model.device.is_cpu()) { // frames that are not yet written, and those that the next window begins with
+        const int64_t frames = session::CHUNKS_ON_DEVICE * chunk * model.facts.vae.temporal_factor +
+                               (by_pixels ? settings.overlap_history : 0);
+        plan.vae += frames * 3 * 4 * settings.width * settings.height;
+    }
+    if (model.text_device == model.device && !model.text_known)
         plan.text = model.text_on_demand +
                     text::T5Encoder::encode_bytes(model.text, model.precision, model.device, c.text_rows);
     return plan;
@@ -81,7 +106,7 @@ std::string what_fits(const session::Request& request, const Planned& model, int
     // In steps of a chunk, down from the window that there is.
     const int chunk = s.causal_block_size, window = s.length.windows.front();
     const bool one_window = s.length.windows.size() == 1;
-    auto frames_of = [&](int64_t chunks) { return static_cast<int>(4 * (chunks * chunk - 1) + 1); };
+    auto frames_of = [&](int64_t chunks) { return int(4 * (chunks * chunk - 1) + 1); };
     auto shorter = [&](int64_t chunks) {
         session::Request r = request;
         r.base_num_frames = frames_of(chunks);
@@ -91,12 +116,17 @@ std::string what_fits(const session::Request& request, const Planned& model, int
     if (const int64_t n = largest(window / chunk, [&](int64_t n) { return fits(shorter(n), model, free); }))
         add((one_window ? "num-frames=" : "base-num-frames=") + std::to_string(frames_of(n)));
 
-    const int step = model.facts.vae.spatial_factor * static_cast<int>(model.facts.transformer.patch[1]);
+    if (s.attention == Attention::KV && !model.device.is_cpu() && !s.keys_in_bytes) {
+        session::Request r = request;
+        r.kv_precision = StoredPrecision::INT8;
+        if (fits(r, model, free)) add("kv-precision=int8");
+    }
+    const int step = model.facts.vae.spatial_factor * int(model.facts.transformer.patch[1]);
     auto smaller = [&](int64_t rows) { // of tokens, in about the same shape
         session::Request r = request;
-        r.height = static_cast<int>(rows) * step;
+        r.height = int(rows) * step;
         r.width =
-            std::max(1, static_cast<int>(std::lround(double(s.width) * *r.height / s.height / step))) * step;
+            std::max(1, int(std::lround(double(s.width) * *r.height / s.height / step))) * step;
         return r;
     };
     if (const int64_t n =

@@ -5,17 +5,25 @@
 #include "engine/families/skyreels_v2/window_plans.h"
 #include "engine/networks/wan_vae/wan_vae.h"
 #include "engine/session/loading.h"
+#include "engine/session/text_encoder.h"
+#include "engine/text/tokenizer.h"
 
 namespace mc::skyreels_v2 {
 
 struct WeightBytes {
     int64_t transformer = 0, text_encoder = 0, vae = 0; // held in memory
+    int64_t saved = 0; // what the transformer would take less with its matrices in bytes, which they are not
     int64_t total() const { return transformer + text_encoder + vae; }
 };
+// in_bytes: the matrices of the transformer's layers, of a device.
 WeightBytes weight_bytes(const model::Tensors& transformer, const model::Tensors& vae,
-                         const model::Tensors& text, Precision precision);
+                         const model::Tensors& text, Precision precision, bool in_bytes);
 
-// What does not depend on the request.
+// Whether what the encoder gives for all texts of the request is on disk.
+bool texts_known(session::TextEncoder& encoder, const text::Tokenizer& tokenizer, bool byte_fallback,
+                 int64_t text_rows, const Settings& settings);
+
+// What does not depend on the request, but for whether its texts are known.
 struct Planned {
     ModelFacts facts;
     const model::TextEncoderConfig& text;
@@ -23,6 +31,8 @@ struct Planned {
     Precision precision;
     at::Device device, text_device; // of all, and of the text encoder
     int64_t text_on_demand = 0;     // bytes of its weights where they are held only while a text is encoded
+    bool text_known = false;        // what it gives for the request's texts is on disk: it is not needed
+    bool apart = false;             // the second guidance branch is another rank's
 };
 // Where the text encoder, which is needed for a moment alone, goes: to the CPU where the weights would leave a device
 // less than half of what is free for videos.

@@ -30,7 +30,8 @@ static void read_parts(Model* m, const model::Tensors& transformer, const model:
     m->byte_fallback = model::tokenizer_byte_fallback(tokenizer);
     if (read_text) m->text_encoder->read(progress.part("text encoder", *text, text_device));
     m->transformer = std::make_unique<transformer::Transformer>(
-        progress.part("transformer", transformer, device), m->transformer_config, precision);
+        progress.part("transformer", transformer, device), m->transformer_config, precision, std::nullopt,
+        o.weights_in_bytes);
     m->vae = std::make_unique<vae::WanVae>(progress.part("vae", vae, device), m->vae_config);
     if (m->transformer_config.text_width != m->text_config.width)
         throw Error(MC_ERROR_READ, "The text encoder gives rows of " + std::to_string(m->text_config.width) +
@@ -48,17 +49,18 @@ static std::shared_ptr<Model> load(std::shared_ptr<Model> m, const model::Tensor
                                    const model::Tensors& vae, const std::shared_ptr<const model::Tensors>& text,
                                    const std::string& tokenizer, const LoadOptions& o) {
     c10::InferenceMode guard;
-    m->placement = session::place(o);
     m->log = o.log;
     const at::Device device = m->placement.device;
     const Precision precision = m->placement.precision;
-    const WeightBytes weights = weight_bytes(transformer, vae, *text, precision);
+    const WeightBytes weights =
+        weight_bytes(transformer, vae, *text, precision, o.weights_in_bytes && !device.is_cpu());
     const at::Device text_device =
         device.is_cpu() ? device : skyreels_v2::text_device(weights, device, session::free_memory(device));
     const bool apart = text_device != device;
     const bool on_demand = session::TextEncoder::on_demand(weights.text_encoder); // it is not part of what is read now
     const int64_t bytes = weights.total() - (apart || on_demand ? weights.text_encoder : 0);
-    session::check_weights_fit(bytes, precision, device);
+    session::check_weights_fit(bytes, precision, device,
+                               device.is_cpu() || !weights.saved ? std::nullopt : std::optional(bytes - weights.saved));
     if (apart) {
         session::check_memory(weights.text_encoder, "The text encoder on the CPU", "use a machine with more memory.");
         if (o.log) o.log(4, "the text encoder is on the CPU, to leave " + device.str() + " for the video");
@@ -77,6 +79,7 @@ std::shared_ptr<const Model> Model::open(const std::string& path, const LoadOpti
 
 std::shared_ptr<const Model> Model::open(const model::skyreels_v2::Folder& folder, const LoadOptions& options) {
     auto m = std::make_shared<Model>();
+    m->placement = session::place(options);
     m->transformer_config = folder.transformer;
     m->vae_config = folder.vae;
     m->text_config = folder.text_encoder;
@@ -85,12 +88,44 @@ std::shared_ptr<const Model> Model::open(const model::skyreels_v2::Folder& folde
     const std::string calibration = model::calibration_file(folder.path);
     if (options.calibration && std::filesystem::exists(calibration))
         m->calibration = model::read_calibration(calibration, model::fingerprint(*transformer));
-    return load(m, *transformer, *folder.vae_tensors(), folder.text_encoder_tensors(), folder.tokenizer_file,
-                options);
+    std::shared_ptr<transformer::Team> team;
+    if (options.group)
+        team = std::make_shared<transformer::Team>(
+            options.group, transformer::SharedModel{std::filesystem::absolute(folder.path), m->placement.precision,
+                                                    options.weights_in_bytes, model::fingerprint(*transformer)});
+    load(m, *transformer, *folder.vae_tensors(), folder.text_encoder_tensors(), folder.tokenizer_file, options);
+    if (team) {
+        team->opened(options.cancel);
+        m->transformer->share(team);
+        m->apart = true;
+    }
+    return m;
+}
+
+std::unique_ptr<transformer::Transformer> open_shared(const transformer::SharedModel& shared, const std::string& path,
+                                                      const LoadOptions& options) {
+    c10::InferenceMode guard;
+    const std::string here = path.empty() ? shared.path : path;
+    const auto folder = model::skyreels_v2::Folder::open(here);
+    const auto tensors = folder->transformer_tensors();
+    if (model::fingerprint(*tensors) != shared.fingerprint)
+        throw Error(MC_ERROR_READ, "The weights in " + here + " are not those of rank 0's " + shared.path +
+                                       ": give all ranks the same model.");
+    const at::Device device = session::choose_device(options, options.log);
+    session::check_weights_fit(weight_bytes(*tensors, *folder->vae_tensors(), *folder->text_encoder_tensors(),
+                                            shared.precision, shared.in_bytes && !device.is_cpu()).transformer,
+                               shared.precision, device);
+    session::LoadProgress progress(options, tensors->bytes());
+    auto transformer = std::make_unique<transformer::Transformer>(progress.part("transformer", *tensors, device),
+                                                                  folder->transformer, shared.precision, std::nullopt,
+                                                                  shared.in_bytes);
+    wait_for(device);
+    return transformer;
 }
 
 std::shared_ptr<const Model> Model::open_parts(const Parts& parts, const LoadOptions& options) {
     auto m = std::make_shared<Model>();
+    m->placement = session::place(options);
     auto transformer = model::open_transformer(parts.transformer, m->transformer_config);
     auto vae = model::open_vae(parts.vae, m->vae_config);
     auto text = model::open_text_encoder(parts.text_encoder, m->text_config);
@@ -104,7 +139,13 @@ std::unique_ptr<session::Video> Model::begin(session::Request request) const {
 Planned Model::planned() const {
     return {{transformer_config, vae_config, defaults, calibration ? &*calibration : nullptr},
             text_config, *vae, placement.precision, placement.device, text_encoder->device(),
-            text_encoder->bytes_on_demand()};
+            text_encoder->bytes_on_demand(), false, apart};
+}
+
+Planned Model::planned(const Settings& settings) const {
+    Planned p = planned();
+    p.text_known = texts_known(*text_encoder, *tokenizer, byte_fallback, transformer_config.text_rows, settings);
+    return p;
 }
 
 int64_t Model::bytes() const {

@@ -8,6 +8,7 @@
 #include "engine/families/skyreels_v2/folder.h"
 #include "engine/families/skyreels_v2/memory_plan.h"
 #include "engine/model/calibration.h"
+#include "engine/networks/wan_dit/orders.h"
 #include "engine/networks/wan_dit/transformer.h"
 #include "engine/networks/wan_vae/wan_vae.h"
 #include "engine/session/family.h"
@@ -28,7 +29,8 @@ struct Model final : session::Family {
     static std::shared_ptr<const Model> open_parts(const Parts& parts, const session::LoadOptions& options);
 
     std::unique_ptr<session::Video> begin(session::Request request) const override;
-    Planned planned() const; // points into this
+    Planned planned() const; // of no request in particular; points into this
+    Planned planned(const Settings& settings) const;
     int64_t bytes() const override;
     ModelFamily name() const override { return ModelFamily::SKYREELS_V2; }
 
@@ -42,7 +44,13 @@ struct Model final : session::Family {
     std::unique_ptr<session::TextEncoder> text_encoder;
     std::unique_ptr<transformer::Transformer> transformer;
     std::unique_ptr<vae::WanVae> vae;
+    bool apart = false; // windows have their second branch in another rank
     std::function<void(int level, const std::string& text)> log;
 };
+
+// The transformer alone, as a worker has it. path: where it lies here; empty: where rank 0 has it. Throws MC_ERROR_READ
+// for other weights.
+std::unique_ptr<transformer::Transformer> open_shared(const transformer::SharedModel& shared, const std::string& path,
+                                                      const session::LoadOptions& options);
 
 } // namespace mc::skyreels_v2

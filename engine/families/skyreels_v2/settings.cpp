@@ -75,8 +75,6 @@ Settings complete(const session::Request& r, const ModelFacts& model) {
     s.has_image = r.image.has_value();
     s.has_end_image = r.end_image.has_value();
 
-    if (r.prefix_video) // pixels, which check_fields does not see
-        refuse("prefix-video is for MAGI-1, not for SkyReels-V2: drop it; give its last picture as image.");
     if ((s.has_image || s.has_end_image) && s.causal_block_size != 1)
         refuse("An image needs causal-block-size=1 (it is " + std::to_string(s.causal_block_size) +
                "): the given picture is a latent frame of its own; set causal-block-size=1 and ar-step=0.");
@@ -93,6 +91,10 @@ Settings complete(const session::Request& r, const ModelFacts& model) {
         refuse(
             "finished-chunks is set but attention is not kv, so that finished chunks are computed in every step: set "
             "attention=kv, or drop it.");
+    s.keys_in_bytes = r.kv_precision == StoredPrecision::INT8;
+    if (s.keys_in_bytes && s.attention != Attention::KV)
+        refuse("kv-precision is set but attention is not kv, so that no keys and values are kept: set attention=kv, or "
+               "drop it.");
     s.cache = r.cache_settings ? *r.cache_settings
                                : session::choose_cache(r.cache, s.attention, model.calibration,
                                                        model::skyreels_v2::published_caches(transformer));

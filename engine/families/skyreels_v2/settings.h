@@ -22,6 +22,7 @@ struct Settings {
     Attention attention;
     cache::Settings cache;
     sampler::Finished finished_chunks;
+    bool keys_in_bytes; // kv-precision=int8
     bool reference_windows;
     bool has_image, has_end_image;
     schedule::Length length; // windows; frames >= num_frames

@@ -92,7 +92,7 @@ void TokenSolver::step_frame(int frame, int state, const at::Tensor& velocity, c
                           float(p.x),    float(p.m0), float(p.prev), float(computed[t])};
         }
         for (int k = 0; k < COEFFICIENTS; k++) out[k * tokens + t] = at->second[size_t(k)];
-        last[t] = static_cast<int16_t>(new_last), before[t] = static_cast<int16_t>(new_before);
+        last[t] = int16_t(new_last), before[t] = int16_t(new_before);
     }
     const int64_t height = latents_.size(2) / rows_, width = latents_.size(3) / columns_; // of a token
     table = upload(table.repeat_interleave(height, 1).repeat_interleave(width, 2), latents_.device());

@@ -45,8 +45,8 @@ class TokenSolver final : public Solver {
     void step_frame(int frame, int state, const at::Tensor& velocity,
                     const uint8_t* computed); // [rows * columns]
     const int64_t rows_, columns_;
-    std::vector<int16_t> last_,
-        before_; // [frames (+ 1), rows, columns]: steps at which it was computed; -1: none
+    // [frames (+ 1), rows, columns]: the last step at which the token was computed, and the one before; -1: none.
+    std::vector<int16_t> last_, before_;
 };
 
 } // namespace mc::sampler

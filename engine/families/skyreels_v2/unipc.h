@@ -34,7 +34,7 @@ struct UniPcPredictor {
     double x, m0, prev;
 };
 UniPcCorrector unipc_corrector(const TimeGrid& grid, int before, int last, int now);
-UniPcPredictor unipc_predictor(const TimeGrid& grid, int before, int now,
-                               int next); // next: up to the number of steps
+// next: up to the number of steps.
+UniPcPredictor unipc_predictor(const TimeGrid& grid, int before, int now, int next);
 
 } // namespace mc::schedule

@@ -84,6 +84,7 @@ struct SkyReelsVideo final : session::Video {
     void encode_text(Meter& meter);
     void set_context(Wording& wording);
     int64_t first_frame(int chunk) const;
+    bool waits_for_words(int chunk, Meter& meter);
     void follow_changes(int chunk, Meter& meter);
     void change_words(const Change& change);
     sampler::Guidance guidance() const {
@@ -108,6 +109,8 @@ SkyReelsVideo::SkyReelsVideo(const Model& m, Request r) : model(m), request(std:
     settings = complete(request, model);
     h = settings.height / model.vae_config.spatial_factor;
     w = settings.width / model.vae_config.spatial_factor;
+    if (model.apart && settings.guidance_scale <= 1 && model.log)
+        model.log(2, "without guidance (guidance-scale is 1 or less) the other process has no branch to compute");
     policy = cache::make_policy(settings.cache);
     policy->observe(request.decisions);
     windows = plan_windows(settings, request.grid, request.cancel);
@@ -127,19 +130,19 @@ SkyReelsVideo::SkyReelsVideo(const Model& m, Request r) : model(m), request(std:
         0, settings.prompt, settings.negative_prompt, settings.guidance_scale,
         settings.cache.kind() == cache::Kind::NONE ? 0 : settings.cache.common().threshold});
     const at::Device device = model.placement.device;
-    MemoryPlan plan = plan_memory(settings, windows, model.planned());
+    MemoryPlan plan = plan_memory(settings, windows, model.planned(settings));
     if (model.text_encoder->device() != at::kCPU && plan.total() > session::free_memory(device) &&
         model.text_encoder->weight_bytes() <= session::free_memory()) {
         model.text_encoder->move_to(at::kCPU);
         give_back_memory(device);
         if (model.log) model.log(4, "the text encoder moves to the CPU, to leave " + device.str() + " for the video");
-        plan = plan_memory(settings, windows, model.planned());
+        plan = plan_memory(settings, windows, model.planned(settings));
     }
     outline_.bytes_keys_values = plan.keys_values;
     outline_.bytes_cache = plan.cache;
     outline_.bytes = plan.total();
     check_memory(outline_.bytes, "This request",
-                 [&](int64_t free) { return what_fits(request, model.planned(), free); }, device);
+                 [&](int64_t free) { return what_fits(request, model.planned(settings), free); }, device);
 }
 
 at::Tensor SkyReelsVideo::embed(session::TextEncoder::Use& encoder, const std::string& prompt, const char* name,
@@ -150,7 +153,7 @@ at::Tensor SkyReelsVideo::embed(session::TextEncoder::Use& encoder, const std::s
         model.log(2, std::string("The ") + property + " has " + std::to_string(all) + " tokens and the model reads " +
                          std::to_string(ids.size()) +
                          ", the end token counted in both: what comes after them is not used; shorten it.");
-    const auto [embeds, flop] = encoder.encode(ids, request.cancel);
+    const auto [embeds, flop] = encoder.encode(ids, request.cancel, request.reading);
     trace(std::string(name) + "_ids", at::tensor(ids));
     trace(std::string(name) + "_embeds", embeds);
     text_flop += flop;
@@ -190,7 +193,18 @@ int64_t SkyReelsVideo::first_frame(int chunk) const {
 }
 
 // What a chunk that starts is made with, and those after it. While chunks of another prompt are under way a model goes
-// on with their picture: a new one waits until there are none.
+// on with their picture: the first chunk of a new one, and the first of it alone, waits until there are none.
+bool SkyReelsVideo::waits_for_words(int chunk, Meter& meter) {
+    const bool arrives = passed + 1 == transition; // at the end of a transition
+    if (!sampler->under_way()) return false;
+    if (!arrives && !(request.changes && request.changes->words_due(first_frame(chunk)))) return false;
+    const int rows = sampler->hold_back();
+    meter.update([&](Stats& s) {
+        if (s.forwards_total >= 0) s.forwards_total += rows * windows.plan(index).branches();
+    });
+    return rows > 0;
+}
+
 void SkyReelsVideo::follow_changes(int chunk, Meter& meter) {
     const auto due = request.changes ? request.changes->due(first_frame(chunk), !sampler->under_way()) : std::nullopt;
     if (!due && passed >= transition) return;
@@ -375,7 +389,8 @@ at::Tensor SkyReelsVideo::decode(int begin, int end, Meter& meter) {
                              ? ": fetch the files again."
                              : " or do not suit precision bfloat16: try precision=float32, else fetch the "
                                "files again."));
-    at::Tensor frames = decoder->decode(latents, request.cancel).to(at::kCPU);
+    at::Tensor frames = decoder->decode(latents, request.cancel);
+    wait_for(model.placement.device); // so that its time is told
     int64_t drop = std::min(skip, frames.size(1));
     skip -= drop;
     meter.update([&](Stats& s) {
@@ -409,6 +424,7 @@ void SkyReelsVideo::step_row(Meter& meter) {
     if (request.turns)
         observe = [&](const sampler::Turn& turn) { request.turns(int(index), turn); };
     for (int chunk : sampler->starting()) {
+        if (waits_for_words(chunk, meter)) break;
         follow_changes(chunk, meter);
         std::fill(chunk_made_with.begin() + chunk, chunk_made_with.end(), made_with);
     }

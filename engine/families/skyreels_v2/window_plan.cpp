@@ -12,20 +12,20 @@ static std::vector<ChunkTurn> whole_window(int row) {
 }
 
 // Chunks that have not started do not exist, finished ones are left alone.
-static std::vector<ChunkTurn> key_value_turns(const WindowSettings& s, const WindowPlan& plan, size_t row) {
+static std::vector<ChunkTurn> key_value_turns(const WindowPlan& plan, size_t row) {
     const schedule::Row& now = plan.rows[row];
     std::vector<ChunkTurn> turns;
-    const int chunks = plan.frames / s.chunk;
+    const int chunks = plan.frames / plan.chunk_frames;
     for (int c = 0; c < chunks; c++) {
-        const int frame = c * s.chunk;
+        const int frame = c * plan.chunk_frames;
         const bool prefix = frame < plan.prefix_frames;
         if (now.update[frame]) {
             const int step = now.state[frame] - 1;
             turns.push_back({ChunkTurn::Kind::STEP, c, step, plan.steps[step].sigma,
                              size_t(step) + 1 < plan.steps.size() ? plan.steps[step + 1].sigma : 0});
-        } else if (prefix && (row == 0 || (s.reference_prefix && c > 0))) {
+        } else if (prefix && (row == 0 || (plan.reference_prefix && c > 0))) {
             turns.push_back({ChunkTurn::Kind::PREFIX, c, 0, 0});
-        } else if (!prefix && s.finished == Finished::REFRESHED && row > 0 &&
+        } else if (!prefix && plan.finished == Finished::REFRESHED && row > 0 &&
                    plan.rows[row - 1].update[frame] && c + 1 < chunks) {
             turns.push_back({ChunkTurn::Kind::REFRESH, c, 0, 0});
         }
@@ -41,6 +41,7 @@ WindowPlan plan_window(const WindowSettings& s, const schedule::TimeGrid& grid) 
     plan.guidance_scale = s.guidance_scale;
     plan.addnoise_condition = s.addnoise_condition;
     plan.reference_prefix = s.reference_prefix;
+    plan.finished = s.finished;
     plan.video_chunks = s.video_chunks;
     plan.chunk_frames = s.attention == Attention::KV ? s.chunk : plan.columns();
     plan.grid = grid;
@@ -57,9 +58,35 @@ WindowPlan plan_window(const WindowSettings& s, const schedule::TimeGrid& grid) 
         return std::none_of(row.update.begin(), row.update.end(), [](bool u) { return u; });
     });
     for (size_t row = 0; row < plan.rows.size(); row++)
-        plan.turns.push_back(s.attention == Attention::KV ? key_value_turns(s, plan, row)
+        plan.turns.push_back(s.attention == Attention::KV ? key_value_turns(plan, row)
                                                           : whole_window(int(row)));
     return plan;
+}
+
+WindowPlan held_back(const WindowPlan& plan, size_t row) {
+    const int steps = int(plan.steps.size());
+    int wait = 0; // rows
+    for (const ChunkTurn& turn : plan.turns[row])
+        if (turn.kind == ChunkTurn::Kind::STEP && turn.step > 0) wait = std::max(wait, steps - turn.step);
+    WindowPlan held = plan;
+    if (!wait) return held;
+    const schedule::Row& before = plan.rows[row - 1];
+    const auto begun = std::find(before.state.begin(), before.state.end(), 0) - before.state.begin(); // columns
+    const auto take = [&](schedule::Row& to, const schedule::Row& from) {
+        std::copy_n(from.timestep.begin(), begun, to.timestep.begin());
+        std::copy_n(from.state.begin(), begun, to.state.begin());
+        std::copy_n(from.update.begin(), begun, to.update.begin());
+    };
+    held.rows.insert(held.rows.begin() + ptrdiff_t(row), size_t(wait), before);
+    for (int i = 0; i < wait; i++) take(held.rows[row + size_t(i)], plan.rows[row + size_t(i)]);
+    schedule::Row done = before; // of those columns
+    std::fill_n(done.timestep.begin(), begun, 0);
+    std::fill_n(done.state.begin(), begun, steps + 1);
+    std::fill_n(done.update.begin(), begun, false);
+    for (size_t i = row + size_t(wait); i < held.rows.size(); i++) take(held.rows[i], done);
+    held.turns.resize(row);
+    for (size_t i = row; i < held.rows.size(); i++) held.turns.push_back(key_value_turns(held, i));
+    return held;
 }
 
 int64_t plan_bytes(const WindowSettings& s, int steps) {

@@ -37,6 +37,7 @@ struct WindowPlan {
     double guidance_scale = 1;                 // 1 or less: one forward per row
     int addnoise_condition = 0; // timestep to which the prefix is noised in every row; 0: left clean
     bool reference_prefix = false;
+    Finished finished = Finished::FROZEN;
     int video_chunks = 0; // as given
     int columns() const { return frames + (end_frame ? 1 : 0); }
     bool whole() const { return chunk_frames == columns(); } // one chunk: the whole window
@@ -47,6 +48,8 @@ struct WindowPlan {
     std::vector<int64_t> timesteps(size_t row) const;
 };
 WindowPlan plan_window(const WindowSettings& settings, const schedule::TimeGrid& grid);
+// KV: the same until `row`, from which on chunks that would start then or later wait until those under way are done.
+WindowPlan held_back(const WindowPlan& plan, size_t row);
 // Bytes of memory that the plan takes at most: it grows with the square of a window whose chunks go one by one.
 int64_t plan_bytes(const WindowSettings& settings, int steps);
 

@@ -79,6 +79,7 @@ transformer::Window::Shape shape_of(const Settings& settings, const Windows& win
     s.chunks_at_once = windows.chunks_at_once;
     s.remembers = settings.cache.kind() != cache::Kind::NONE;
     s.reuse = settings.cache.reuse();
+    s.keys_in_bytes = settings.keys_in_bytes;
     return s;
 }
 

@@ -11,7 +11,7 @@
 namespace mc::schedule {
 namespace {
 
-constexpr int64_t most_windows = 1000000; // a week of video
+constexpr int64_t MOST_WINDOWS = 1000000; // a week of video
 
 [[noreturn]] void refuse(const std::string& message) {
     throw Error(MC_ERROR_SETTINGS, message);
@@ -79,7 +79,7 @@ Length plan_length(int frames, int base_frames, int overlap_frames, int chunk, L
             latents += round_up((frames - produced + 3) / 4, chunk);
         }
     }
-    if (produced > std::numeric_limits<int>::max() || window_count(latents, base, overlap) > most_windows)
+    if (produced > std::numeric_limits<int>::max() || window_count(latents, base, overlap) > MOST_WINDOWS)
         refuse("num-frames " + std::to_string(frames) +
                " is too large; ask for fewer frames, or for a video without end (-1).");
     return {int(produced), int(latents), {int(latents), int(base), int(overlap)}};

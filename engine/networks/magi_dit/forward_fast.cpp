@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // The forward as it runs on the CPU. Rows are tokens of the chunks that the work names; a thread takes a block of
-// them through a whole layer, and threads meet once per layer, when all keys and values are written. The readable form
+// them through a whole layer, and threads meet once per layer, when all keys and values are written. Its plain version
 // is forward_plain.cpp.
 #include <ATen/ATen.h>
 #include <algorithm>

@@ -54,7 +54,7 @@ class Loader {
         };
         return {half(0), half(out)};
     }
-    // one: the number that a norm's weight has taken from it. kept: weight and bias are of the precision.
+    // one: the file keeps weight - 1. kept: weight and bias are of the precision.
     Norm norm(const std::string& name, int64_t width, bool one, bool kept) const {
         const at::ScalarType type = kept ? kept_ : at::kFloat;
         const at::Tensor weight = w_.get(name + ".weight", {width}, type);
@@ -266,9 +266,9 @@ const Network::Impl& Network::inside() const {
 
 int64_t Network::bytes() const {
     const Impl& m = *impl_;
-    const auto of_norm = [](const Norm& n) { return int64_t(n.weight.nbytes() + n.bias.nbytes()); };
+    const auto of_norm = [](const Norm& n) { return static_cast<int64_t>(n.weight.nbytes() + n.bias.nbytes()); };
     int64_t sum =
-        int64_t(m.null_caption.nbytes() + m.modes.nbytes() + m.bands.nbytes()) + of_norm(m.final_norm);
+        static_cast<int64_t>(m.null_caption.nbytes() + m.modes.nbytes() + m.bands.nbytes()) + of_norm(m.final_norm);
     for (const Linear* l : {&m.patch, &m.time_in, &m.time_out, &m.caption_text, &m.caption_mode, &m.head})
         sum += l->bytes();
     for (const Layer& l : m.layers) {
@@ -286,7 +286,7 @@ std::shared_ptr<const Text> Network::text(const at::Tensor& rows, Cancel cancel,
     c10::InferenceMode guard;
     const Impl& m = *impl_;
     if (rows.dim() != 2 || rows.size(0) > m.config.text_rows || rows.size(1) != m.config.text_width)
-        throw Error(MC_ERROR_INTERNAL, "Rows of text that do not fit the transformer.");
+        throw Error(MC_ERROR_INTERNAL, "Rows of text do not fit the transformer; please report this.");
     CallCount count;
     const at::Tensor embedded = m.embedded_text(rows, &count);
     if (trace) trace("text", embedded);

@@ -17,11 +17,11 @@ struct Product {
     at::Tensor input_scale; // [in] float32; undefined: as usual
     float output_scale = 1;
     bool eight_bits() const { return input_scale.defined(); }
-    int64_t bytes() const { return linear.bytes() + (eight_bits() ? int64_t(input_scale.nbytes()) : 0); }
+    int64_t bytes() const { return linear.bytes() + (eight_bits() ? static_cast<int64_t>(input_scale.nbytes()) : 0); }
 };
 
 struct Norm {
-    at::Tensor weight, bias; // float32; the weight with the one that most of them have added
+    at::Tensor weight, bias; // float32; weight: with 1 added where the files keep weight - 1, as for most norms
 };
 
 struct Layer {
@@ -38,7 +38,7 @@ struct Layer {
 struct Text {
     struct Keys {
         at::Tensor k, v;   // [rows, groups, head], type of the store; k after its norm
-        at::Tensor packed; // the same as kernels::KeyValues, on the CPU
+        at::Tensor packed; // k and v packed for kernels::KeyValues; on the CPU
     };
     int64_t rows = 0;
     std::vector<Keys> layers;
@@ -61,7 +61,7 @@ struct Network::Impl : transformer::Numerics {
     // y = x W^T + b in float32, not rounded; whole tensors, for few rows and for the plain forward.
     at::Tensor apply(const Linear& linear, const at::Tensor& x, CallCount* count) const;
     at::Tensor apply(const Product& product, const at::Tensor& x, CallCount* count) const;
-    // The same as apply for few rows: on the CPU without unpacking, and to the same bits with any number of threads.
+    // apply() for few rows: on the CPU without unpacking, and to equal bits with any number of threads.
     at::Tensor apply_by_rows(const Linear& linear, const at::Tensor& x, CallCount* count) const;
     // Normed to mean 0 and variance 1 over the last side, then weight and bias.
     at::Tensor normed(const Norm& norm, const at::Tensor& x) const;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
-// Inside of Passes: what is sized by the picture, shared by the fast and the plain forward.
+// Inside of Passes: what is sized by the picture, shared by the optimised and the plain forward.
 #include <map>
 #include <span>
 #include <vector>

@@ -27,7 +27,7 @@ static int64_t edge(const model::MagiDitConfig& c) {
 }
 
 Passes::Impl::Impl(const Network::Impl& model, const Shape& shape, bool plain)
-    : model(model), shape(shape), frame_tokens(int64_t(shape.height / 2) * (shape.width / 2)),
+    : model(model), shape(shape), frame_tokens(static_cast<int64_t>(shape.height / 2) * (shape.width / 2)),
       chunk_tokens(frame_tokens * shape.frames), plain(plain || !model.device.is_cpu()),
       blocks(model.config.width, hidden(model.config), edge(model.config), model.store) {}
 
@@ -40,7 +40,7 @@ void Passes::Impl::make_room() {
 const Rotary& Passes::Impl::rotary_of(int position) {
     if (rotary.count(position) == 0) {
         if (rotary.size() >= 32) rotary.clear(); // a stream without end asks for ever new ones
-        const int64_t first = int64_t(position) * shape.frames;
+        const int64_t first = static_cast<int64_t>(position) * shape.frames;
         rotary[position] =
             rotary_tables(model.bands, first, first + shape.frames, shape.height / 2, shape.width / 2);
     }
@@ -48,29 +48,31 @@ const Rotary& Passes::Impl::rotary_of(int position) {
 }
 
 void Passes::Impl::check(std::span<const Work> work, const KeyStore& keys) const {
-    const auto wrong = [](const char* what) { throw Error(MC_ERROR_INTERNAL, what); };
+    const auto wrong = [](const char* what) {
+        throw Error(MC_ERROR_INTERNAL, std::string(what) + "; please report this.");
+    };
     if (work.empty() || work.size() > static_cast<size_t>(shape.at_once))
-        wrong("More chunks at once than the transformer was made for.");
+        wrong("More chunks come at once than the transformer was made for");
     if (keys.shape() != page_shape(model.config, shape) || keys.store() != model.store ||
         (keys.layout() == KeyStore::Layout::PLAIN) != plain)
-        wrong("Pages of keys that do not fit the transformer.");
+        wrong("Pages of keys do not fit the transformer");
     const std::vector<int64_t> size{model.config.latent_channels(), shape.frames, shape.height, shape.width};
     for (const Work& w : work) {
         if (w.x.sizes() != at::IntArrayRef(size) || w.x.scalar_type() != at::kFloat ||
             (w.velocity.defined() && (w.velocity.sizes() != w.x.sizes() ||
                                       w.velocity.scalar_type() != at::kFloat || !w.velocity.is_contiguous())))
-            wrong("Latents that do not fit the transformer.");
+            wrong("Latents do not fit the transformer");
         if (w.position < 0 || (w.step_size > 0) != model.config.distilled)
-            wrong("A chunk without its place, or with a step size that the transformer does not know.");
-        if (w.sees.empty()) wrong("A chunk that sees no keys.");
+            wrong("A chunk lacks its place, or has a step size that the transformer does not know");
+        if (w.sees.empty()) wrong("A chunk sees no keys");
         keys.require_held(w.page);
         for (int page : w.sees) keys.require_held(page);
         if (std::count_if(work.begin(), work.end(), [&](const Work& o) { return o.page == w.page; }) > 1)
-            wrong("Two chunks with the same page of keys.");
+            wrong("Two chunks have one page of keys");
         if (w.plan && w.plan->action == cache::Action::TOKENS &&
             (w.plan->tokens.empty() || w.plan->tokens.front() < 0 || w.plan->tokens.back() >= chunk_tokens ||
              !std::is_sorted(w.plan->tokens.begin(), w.plan->tokens.end(), std::less_equal<>())))
-            wrong("A plan that does not fit the chunk.");
+            wrong("A plan does not fit its chunk");
     }
 }
 
@@ -102,9 +104,8 @@ void Passes::Impl::count_layers(std::span<const Work> work, const KeyStore& keys
     for (size_t i = 0; i < work.size(); i++) {
         const int64_t rows = pass.first_row[i + 1] - pass.first_row[i];
         if (!rows) continue;
-        count.add({Call::ATTENTION, rows, int64_t(work[i].sees.size()) * keys.shape().tokens, D, heads, false,
-                   model.config.groups},
-                  n);
+        const int64_t seen = static_cast<int64_t>(work[i].sees.size()) * keys.shape().tokens;
+        count.add({Call::ATTENTION, rows, seen, D, heads, false, model.config.groups}, n);
         int64_t text = 0;
         for (const Text* t : work[i].text) text += t->rows;
         if (text) count.add({Call::ATTENTION, rows, text, D, heads, false, model.config.groups}, n);
@@ -115,7 +116,7 @@ Passes::Passes(const Network& network, const Shape& shape, bool plain) {
     c10::InferenceMode guard;
     if (shape.frames < 1 || shape.height < 2 || shape.width < 2 || shape.height % 2 || shape.width % 2 ||
         shape.at_once < 1)
-        throw Error(MC_ERROR_INTERNAL, "A picture that the transformer cannot take.");
+        throw Error(MC_ERROR_INTERNAL, "A picture was asked for that the transformer cannot take; please report this.");
     impl_ = std::make_unique<Impl>(*network.impl_, shape, plain);
 }
 
@@ -126,7 +127,7 @@ Passes::Impl& Passes::inside() {
 
 KeyStore::Shape Passes::page_shape(const model::MagiDitConfig& config, const Shape& shape) {
     return {config.layers, config.groups, config.head(),
-            int64_t(shape.height / 2) * (shape.width / 2) * shape.frames};
+            static_cast<int64_t>(shape.height / 2) * (shape.width / 2) * shape.frames};
 }
 
 KeyStore Passes::key_store() const {
@@ -168,7 +169,7 @@ int64_t Passes::bytes(const model::MagiDitConfig& c, Precision precision, const 
     const int64_t element = transformer::element_bytes(store);
     const int64_t tokens = page_shape(c, s).tokens, rows = tokens * s.at_once;
     // Hidden states and both attentions; rotary tables of the positions in use; bookkeeping; a worker's blocks.
-    return rows * c.width * 3 * element + int64_t(s.at_once + 1) * tokens * 6 * c.bands() * 4 + rows * 8 +
+    return rows * c.width * 3 * element + static_cast<int64_t>(s.at_once + 1) * tokens * 6 * c.bands() * 4 + rows * 8 +
            thread_count() * transformer::Blocks::bytes(c.width, hidden(c), edge(c), store);
 }
 

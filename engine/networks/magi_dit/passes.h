@@ -96,14 +96,14 @@ class Passes {
     // "qkv_norm", "q", "k", "v", "qx", "core_attn", "cross_attn", "attn_proj", "gate_msa", "gate_mlp", "hs_mid",
     // "mlp_out", "hs_out".
     void forward(std::span<const Work> work, KeyStore& keys, Cancel cancel = {}, const Trace& trace = {});
-    // [tokens, D] float32 with numbers of the precision: the patch
-    // embeddings of a chunk, which distances are measured on.
+    // x: as Work::x. [tokens, D] float32 with numbers of the precision: a chunk's patch embeddings; distances are
+    // measured on them.
     at::Tensor features(const at::Tensor& x) const;
 
     int64_t frame_tokens() const;
     int64_t chunk_tokens() const;
     int64_t flop() const;           // done so far: GEMM and attention, counted from the shapes run
-    const CallCount& calls() const; // the same by shape (linear.h)
+    const CallCount& calls() const; // done so far, by shape (linear.h)
     // Of the workspace, without pages.
     static int64_t bytes(const model::MagiDitConfig& config, Precision precision, const Shape& shape);
     static KeyStore::Shape page_shape(const model::MagiDitConfig& config, const Shape& shape);

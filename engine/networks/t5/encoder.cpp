@@ -135,7 +135,7 @@ T5Encoder::T5Encoder(const Weights& weights, const model::TextEncoderConfig& con
         impl_->bytes += static_cast<int64_t>(t.nbytes());
         return t;
     };
-    // Small ones are multiplied in float32 by hand; with bfloat16 their values are rounded all the same.
+    // Small ones are multiplied in float32 by hand; with bfloat16 their values are still rounded.
     auto vector = [&](const std::string& name, std::vector<int64_t> shape) {
         at::Tensor t = impl_->round(weights.get(name, shape, at::kFloat));
         impl_->bytes += static_cast<int64_t>(t.nbytes());

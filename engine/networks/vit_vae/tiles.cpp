@@ -12,9 +12,9 @@ namespace {
 void blend(const at::Tensor& before, const at::Tensor& tile, int64_t axis, int64_t extent) {
     extent = std::min({extent, before.size(axis), tile.size(axis)});
     if (extent == 0) return;
-    std::vector<int64_t> along(size_t(tile.dim()), 1);
-    along[size_t(axis)] = extent;
-    const at::Tensor part = (at::arange(extent, tile.options()) / double(extent)).view(along);
+    std::vector<int64_t> along(static_cast<size_t>(tile.dim()), 1);
+    along[static_cast<size_t>(axis)] = extent;
+    const at::Tensor part = (at::arange(extent, tile.options()) / static_cast<double>(extent)).view(along);
     const at::Tensor own = tile.narrow(axis, 0, extent);
     own.copy_(before.narrow(axis, before.size(axis) - extent, extent) * (1 - part) + own * part);
 }
@@ -24,15 +24,15 @@ void blend(const at::Tensor& before, const at::Tensor& tile, int64_t axis, int64
 void join_tiles(const Joint& joint, const std::function<at::Tensor(int64_t, int64_t)>& made,
                 const at::Tensor& into) {
     constexpr int64_t ROWS = 2, COLUMNS = 3;
-    std::vector<at::Tensor> above(size_t(joint.columns.count()));
+    std::vector<at::Tensor> above(static_cast<size_t>(joint.columns.count()));
     for (int64_t i = 0; i < joint.rows.count(); i++) {
         at::Tensor left;
         for (int64_t j = 0; j < joint.columns.count(); j++) {
             const at::Tensor own = made(i, j);
             const at::Tensor tile = joint.with_blended ? own : own.clone();
-            if (i > 0) blend(above[size_t(j)], tile, ROWS, joint.extent_rows);
+            if (i > 0) blend(above[static_cast<size_t>(j)], tile, ROWS, joint.extent_rows);
             if (j > 0) blend(left, tile, COLUMNS, joint.extent_columns);
-            above[size_t(j)] = left = own;
+            above[static_cast<size_t>(j)] = left = own;
             const int64_t rows = std::min(tile.size(ROWS), joint.rows.stride),
                           columns = std::min(tile.size(COLUMNS), joint.columns.stride);
             into.narrow(ROWS, joint.rows.begin(i), rows)

@@ -415,7 +415,9 @@ void Window::Impl::count_layers(std::span<const TextContext* const> text,
     count.add({Call::GEMM, R, D, model.config.ffn, 0}, layers);
     for (const Span& s : pass.spans) {
         count.add({Call::ATTENTION, s.end - s.begin, s.keys, D, heads}, layers);
-        count.add({Call::ATTENTION, s.end - s.begin, text_of(work[s.work], text).key_bias.size(0), D, heads, true},
+        const TextContext& context = text_of(work[s.work], text);
+        count.add({Call::ATTENTION, s.end - s.begin, context.layers[0].k.size(0), D, heads,
+                   context.key_bias.defined()},
                   layers);
     }
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // The forward as the formulas say it (docs/algorithms.md#block), operation by operation and one piece of work after the
-// other: what the optimised one is tested against, and what runs on devices other than the CPU. bfloat16 is rounded
-// where Diffusers rounds (1.5).
+// other: what the optimised ones, forward_fast.cpp and forward_device.cpp, are tested against. bfloat16 is rounded
+// where Diffusers rounds (docs/algorithms.md#precision).
 #include <ATen/ATen.h>
 
 #include "engine/device.h"

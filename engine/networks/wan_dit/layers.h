@@ -14,6 +14,7 @@ namespace mc::transformer {
 struct Layer {
     at::Tensor modulation; // [6, D] float32: shift, scale, gate of self-attention, then of the FFN
     Linear self_q, self_k, self_v, self_out;
+    Linear self_qkv; // [3D, D], on devices: those are parts of it
     at::Tensor self_norm_q, self_norm_k; // [D] float32
     at::Tensor norm3_weight, norm3_bias; // [D] float32: affine norm before cross-attention
     Linear cross_q, cross_kv, cross_out;
@@ -23,6 +24,8 @@ struct Layer {
 
 struct Transformer::Impl : Numerics {
     model::TransformerConfig config;
+    bool in_bytes = false; // the matrices of the layers
+    std::shared_ptr<Team> team; // ranks that hold the same transformer; null: none
     HugeArena arena; // of what is packed
     Linear patch;    // [D, 4C]: channel slowest, then row, column of the patch
     Linear text_in, text_out;

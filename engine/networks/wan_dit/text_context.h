@@ -4,6 +4,8 @@
 #include <ATen/core/Tensor.h>
 #include <vector>
 
+#include "engine/networks/wan_dit/orders.h"
+
 namespace mc::transformer {
 
 struct TextContext {
@@ -16,6 +18,7 @@ struct TextContext {
     // where no row stands for others
     at::Tensor key_bias;
     int64_t flop = 0; // spent on making it
+    std::shared_ptr<const Team::Text> shared; // where other ranks need it too
 };
 
 } // namespace mc::transformer

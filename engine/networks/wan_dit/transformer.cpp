@@ -32,7 +32,7 @@ static Layer load_layer(const Weights& w, Transformer::Impl& m, int64_t index) {
     std::string p = "blocks." + std::to_string(index) + ".";
     int64_t D = c.width;
     auto linear = [&](const std::string& name, int64_t out, int64_t in) {
-        return Linear::load(w, {p + name}, out, in, precision, Linear::Layout::PACKED, m.store, m.arena);
+        return Linear::load(w, {p + name}, out, in, precision, Linear::Layout::PACKED, m.store, m.arena, m.in_bytes);
     };
     // Gains of the q and k norms are rounded with the other weights; norms and modulation stay float32.
     auto gain = [&](const std::string& name) {
@@ -40,9 +40,15 @@ static Layer load_layer(const Weights& w, Transformer::Impl& m, int64_t index) {
     };
     Layer l;
     l.modulation = w.get(p + "scale_shift_table", {1, 6, D}, at::kFloat).view({6, D});
-    l.self_q = linear("attn1.to_q", D, D);
-    l.self_k = linear("attn1.to_k", D, D);
-    l.self_v = linear("attn1.to_v", D, D);
+    if (m.device.is_cpu()) {
+        l.self_q = linear("attn1.to_q", D, D);
+        l.self_k = linear("attn1.to_k", D, D);
+        l.self_v = linear("attn1.to_v", D, D);
+    } else {
+        l.self_qkv = Linear::load(w, {p + "attn1.to_q", p + "attn1.to_k", p + "attn1.to_v"}, D, D, precision,
+                                  Linear::Layout::PLAIN, m.store, m.arena, m.in_bytes);
+        l.self_q = l.self_qkv.part(0, D), l.self_k = l.self_qkv.part(D, D), l.self_v = l.self_qkv.part(2 * D, D);
+    }
     l.self_out = linear("attn1.to_out.0", D, D);
     l.self_norm_q = gain("attn1.norm_q.weight");
     l.self_norm_k = gain("attn1.norm_k.weight");
@@ -50,7 +56,7 @@ static Layer load_layer(const Weights& w, Transformer::Impl& m, int64_t index) {
     l.norm3_bias = w.get(p + "norm2.bias", {D}, at::kFloat);
     l.cross_q = linear("attn2.to_q", D, D);
     l.cross_kv = Linear::load(w, {p + "attn2.to_k", p + "attn2.to_v"}, D, D, precision, Linear::Layout::PLAIN,
-                              m.store, m.arena);
+                              m.store, m.arena, m.in_bytes);
     l.cross_out = linear("attn2.to_out.0", D, D);
     l.cross_norm_q = gain("attn2.norm_q.weight");
     l.cross_norm_k = gain("attn2.norm_k.weight");
@@ -60,12 +66,13 @@ static Layer load_layer(const Weights& w, Transformer::Impl& m, int64_t index) {
 }
 
 Transformer::Transformer(const Weights& w, const model::TransformerConfig& c, Precision precision,
-                         std::optional<kernels::Store> store)
+                         std::optional<kernels::Store> store, bool in_bytes)
     : impl_(std::make_unique<Impl>()) {
     c10::InferenceMode guard;
     Impl& m = *impl_;
     static_cast<Numerics&>(m) = Numerics(w, precision, store);
     m.config = c;
+    m.in_bytes = in_bytes;
     int64_t D = c.width, patch = c.patch[0] * c.patch[1] * c.patch[2];
     const at::ScalarType type = type_of(precision);
 
@@ -101,6 +108,9 @@ Transformer::Transformer(const Weights& w, const model::TransformerConfig& c, Pr
 }
 
 Transformer::~Transformer() = default;
+void Transformer::share(std::shared_ptr<Team> team) {
+    impl_->team = std::move(team);
+}
 const model::TransformerConfig& Transformer::config() const {
     return impl_->config;
 }
@@ -129,7 +139,7 @@ std::shared_ptr<const TextContext> Transformer::text_context(const at::Tensor& e
     const Impl& m = *impl_;
     int64_t rows = embeds.size(0), D = m.config.width, padding = m.config.text_rows - rows;
     if (rows < 1 || padding < 0 || embeds.size(1) != m.config.text_width)
-        throw Error(MC_ERROR_INTERNAL, "Text embeddings do not fit the transformer.");
+        throw Error(MC_ERROR_INTERNAL, "Text embeddings do not fit the transformer; please report this.");
     CallCount count;
     at::Tensor x = embeds.to(m.device);
     // A device's attention takes no number for each key, or one in the queries' type that has no digits for a
@@ -159,6 +169,7 @@ std::shared_ptr<const TextContext> Transformer::text_context(const at::Tensor& e
         context->layers.push_back(std::move(keys));
     }
     context->flop = count.flop();
+    if (m.team) context->shared = m.team->share(embeds);
     return context;
 }
 

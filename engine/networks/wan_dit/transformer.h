@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
-// The diffusion transformer of the Wan / SkyReels-V2 family (docs/algorithms.md#transformer): latents of a window and a
+// Wan's diffusion transformer (docs/algorithms.md#transformer): latents of a window and a
 // timestep per latent frame in, velocity out.
 #include <ATen/core/Tensor.h>
 #include <memory>
@@ -20,13 +20,16 @@ namespace mc::transformer {
 
 struct TextContext; // text_context.h
 class CallCount;
+class Team;         // orders.h
+class SpreadWindow; // spread_window.h
 
 class Transformer {
   public:
     // Checks every tensor; throws MC_ERROR_READ for one that is missing or of the wrong shape.
-    // store: how activations lie in memory; unset: what this processor computes fastest (linear.h).
+    // store: how activations lie in memory; unset: what this processor computes fastest (linear.h). in_bytes: the
+    // matrices of the layers are kept in eight bits.
     Transformer(const Weights& weights, const model::TransformerConfig& config, Precision precision,
-                std::optional<kernels::Store> store = {});
+                std::optional<kernels::Store> store = {}, bool in_bytes = false);
     ~Transformer();
     // embeds: [n, text_width] float32, n <= text_rows; the rows up to text_rows are zero and, all alike, are
     // kept as one key with the logarithm of their number added to its score: the same softmax, fewer keys (on the CPU).
@@ -35,6 +38,9 @@ class Transformer {
                                                     const Trace& trace = {}) const;
     const model::TransformerConfig& config() const;
     int64_t bytes() const; // of the weights held
+    // The ranks that have opened the same transformer: windows with two branches made from now on are spread over them,
+    // and texts made from now on are known there.
+    void share(std::shared_ptr<Team> team);
     struct Impl;
 
   private:
@@ -68,6 +74,7 @@ class Window {
         int chunks_at_once = 1; // KV: most chunks of a branch that one forward computes
         bool remembers = false; // with memory for residuals
         cache::Reuse reuse = cache::Reuse::REPEAT;
+        bool keys_in_bytes = false; // KV, on devices: keys and values in eight bits, a scale for each token and head
         bool operator==(const Shape&) const = default;
     };
     // Throws MC_ERROR_SETTINGS when the model has no positions for so many latent frames, rows or columns of tokens.
@@ -115,12 +122,13 @@ class Window {
     };
     Distance distance(bool e0, int64_t now, int64_t before);
 
+    bool apart() const; // its branches run at the same time, each in a rank of its own
     int chunks() const; // 1 where attention is not KV
     int64_t frame_tokens() const;
     std::pair<int64_t, int64_t> frame_grid() const; // of tokens: rows and columns of a latent frame
     int64_t flop() const;                           // so far: GEMM and attention, counted from the shapes run
     const CallCount& calls() const;                 // so far, by shape (linear.h)
-    // Runs the plain forward from now on: for tests; devices other than the CPU always do.
+    // Runs the plain forward from now on: for tests.
     void use_plain(bool plain);
 
     struct Bytes {

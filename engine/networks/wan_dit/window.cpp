@@ -8,6 +8,9 @@
 
 #include "engine/device.h"
 #include "engine/networks/blocks.h"
+#include "engine/networks/codes.h"
+#include "engine/networks/row_ops.h"
+#include "engine/networks/wan_dit/spread_window.h"
 #include "engine/processor.h"
 
 namespace mc::transformer {
@@ -41,8 +44,11 @@ Window::Impl::Impl(const Transformer::Impl& model, const Shape& shape)
             }
             m.last = at::empty({frame_tokens, c.width}, m.residual.options());
         }
-    plain = !model.device.is_cpu();
-    plain ? allocate_for_plain() : allocate_for_fast();
+    model.device.is_cpu() ? allocate_for_fast() : allocate_for_device();
+}
+
+size_t Window::Impl::layers_kept() const {
+    return shape.attention == Attention::KV ? model.layers.size() : model.device.is_cpu() ? 2 : 1;
 }
 
 // Most rows that one forward takes through the layers.
@@ -60,17 +66,34 @@ void Window::Impl::allocate_for_fast() {
     in = space(tokens);
     if (shape.remembers) out = space(most);
     HugeArena arena;
-    const size_t layers = shape.attention == Attention::KV ? c.layers : 2;
-    for (size_t i = 0; i < layers * shape.branches; i++)
+    for (size_t i = 0; i < layers_kept() * shape.branches; i++)
         keys_values.push_back(arena.take(model.key_value_bytes(tokens)));
 }
 
 void Window::Impl::allocate_for_plain() {
-    const size_t slots = (shape.attention == Attention::KV ? model.layers.size() : 2) * shape.branches;
     for (auto* list : {&keys, &values})
-        for (size_t i = list->size(); i < slots; i++)
+        for (size_t i = list->size(); i < layers_kept() * shape.branches; i++)
             list->push_back(
                 at::zeros({tokens, model.config.width}, at::TensorOptions(model.device).dtype(model.type())));
+}
+
+void Window::Impl::allocate_for_device() {
+    const int64_t slots = shape.branches * 2 * tokens;
+    auto space = [&](int64_t columns, at::ScalarType type) {
+        return at::zeros({slots, columns}, at::TensorOptions(model.device).dtype(type));
+    };
+    if (shape.keys_in_bytes) open_keys = space(model.config.width, model.type());
+    for (size_t i = 0; i < layers_kept(); i++) {
+        layer_keys.push_back(space(model.config.width, shape.keys_in_bytes ? at::kChar : model.type()));
+        if (shape.keys_in_bytes) {
+            layer_scales.push_back(space(model.config.heads, at::kFloat));
+            continue;
+        }
+        for (int b = 0; b < shape.branches; b++) {
+            keys.push_back(layer_keys.back().narrow(0, b * 2 * tokens, tokens));
+            values.push_back(layer_keys.back().narrow(0, (b * 2 + 1) * tokens, tokens));
+        }
+    }
 }
 
 void Window::Impl::lay_out(const std::vector<int64_t>& timesteps, std::span<const ChunkWork> work) {
@@ -127,20 +150,30 @@ void Window::check_positions(const model::TransformerConfig& c, int64_t frames, 
         throw Error(MC_ERROR_SETTINGS,
                     "A picture of " + std::to_string(rows) + " x " + std::to_string(columns) +
                         " tokens is larger than the " + std::to_string(c.rope_length) +
-                        " a side that the model has positions for; lower width or height.");
+                        " per side that the model has positions for; lower width or height.");
 }
 
 Window::Window(const Transformer& transformer, const Shape& shape) {
     c10::InferenceMode guard;
     const auto& c = transformer.impl_->config;
     if (shape.frames < 1 || shape.height % c.patch[1] || shape.width % c.patch[2] || shape.chunk < 1 ||
-        (shape.attention != Attention::FULL && shape.frames % shape.chunk) || shape.branches < 1)
-        throw Error(MC_ERROR_INTERNAL, "A window that the transformer cannot take.");
+        (shape.attention != Attention::FULL && shape.frames % shape.chunk) || shape.branches < 1 ||
+        (shape.keys_in_bytes && (shape.attention != Attention::KV || transformer.impl_->device.is_cpu())))
+        throw Error(MC_ERROR_INTERNAL, "A window was asked for that the transformer cannot take; please report this.");
     check_positions(c, shape.frames, shape.height / c.patch[1], shape.width / c.patch[2]);
-    impl_ = std::make_unique<Impl>(*transformer.impl_, shape);
+    Team* team = transformer.impl_->team.get();
+    Shape here = shape;
+    if (team && shape.branches == 2) here.branches = 1;
+    impl_ = std::make_unique<Impl>(*transformer.impl_, here);
+    if (here.branches == shape.branches) return;
+    impl_->velocity.push_back(at::zeros_like(impl_->velocity.front()));
+    impl_->spread = std::make_unique<SpreadWindow>(*team, here);
 }
 
 Window::~Window() = default;
+bool Window::apart() const {
+    return impl_->spread != nullptr;
+}
 int Window::chunks() const {
     return impl_->chunks;
 }
@@ -165,12 +198,13 @@ const Window::Change& Window::change(size_t index) const {
 }
 void Window::use_plain(bool plain) {
     c10::InferenceMode guard;
-    impl_->plain = plain || !impl_->model.device.is_cpu();
+    impl_->plain = plain;
     if (impl_->plain) impl_->allocate_for_plain();
 }
 void Window::prepare(const std::vector<int64_t>& timesteps) {
     c10::InferenceMode guard;
     impl_->time.prepare(timesteps, &impl_->count);
+    if (impl_->spread) impl_->spread->prepare(timesteps);
 }
 
 void Window::forget(bool outputs) {
@@ -179,6 +213,7 @@ void Window::forget(bool outputs) {
         if (outputs) m.has_last = false;
         if (m.level.defined()) m.level.fill_(std::numeric_limits<float>::quiet_NaN());
     }
+    if (impl_->spread) impl_->spread->forget(outputs);
 }
 
 Window::Distance Window::distance(bool e0, int64_t now, int64_t before) {
@@ -198,27 +233,37 @@ void Window::forward(const at::Tensor& latents, const std::vector<int64_t>& time
     Impl& w = *impl_;
     for (const ChunkWork& item : work) {
         const bool whole = !item.plan || item.plan->action == cache::Action::ALL;
-        if (item.branch < 0 || item.branch >= w.shape.branches || item.chunk < 0 || item.chunk >= w.chunks ||
+        if (item.branch < 0 || item.branch >= static_cast<int>(w.velocity.size()) ||
+            item.chunk < 0 || item.chunk >= w.chunks ||
             ((item.remember || item.motion || !whole) && !w.shape.remembers) ||
             (!whole && item.plan->action == cache::Action::TOKENS && w.shape.attention != Attention::KV))
-            throw Error(MC_ERROR_INTERNAL, "Work that the window was not made for.");
+            throw Error(MC_ERROR_INTERNAL, "The window was given work that it was not made for; please report this.");
     }
-    w.time.prepare(timesteps, &w.count);
-    w.lay_out(timesteps, work);
-    w.changes.assign(work.size(), {});
+    if (w.spread) return w.spread->forward(w, latents, timesteps, text, work, cancel, trace);
+    w.run(latents, timesteps, text, work, cancel, trace);
+}
+
+void Window::Impl::run(const at::Tensor& latents, const std::vector<int64_t>& timesteps,
+                       std::span<const TextContext* const> text, std::span<const ChunkWork> work, Cancel cancel,
+                       const Trace& trace) {
+    time.prepare(timesteps, &count);
+    lay_out(timesteps, work);
+    changes.assign(work.size(), {});
     if (trace) {
         std::vector<int64_t> rows;
-        for (int64_t t : timesteps) rows.push_back(w.time.row(t));
-        at::Tensor frames = upload(at::tensor(rows), w.model.device);
-        trace("e", w.time.e().index_select(0, frames));
-        trace("e0", w.time.e0().index_select(0, frames));
-        trace("rope_angle", w.rotary.angle);
-        trace("rope_cos", w.rotary.cosine);
-        trace("rope_sin", w.rotary.sine);
+        for (int64_t t : timesteps) rows.push_back(time.row(t));
+        at::Tensor frames = upload(at::tensor(rows), model.device);
+        trace("e", time.e().index_select(0, frames));
+        trace("e0", time.e0().index_select(0, frames));
+        trace("rope_angle", rotary.angle);
+        trace("rope_cos", rotary.cosine);
+        trace("rope_sin", rotary.sine);
     }
-    w.waited = w.model.device.is_cpu();
-    w.plain ? w.forward_plain(latents, text, work, cancel, trace)
-            : w.forward_fast(latents, text, work, cancel, trace);
+    waited = model.device.is_cpu();
+    const auto forward = plain                    ? &Impl::forward_plain
+                         : model.device.is_cpu() ? &Impl::forward_fast
+                                                 : &Impl::forward_device;
+    (this->*forward)(latents, text, work, cancel, trace);
 }
 
 at::Tensor Window::forward(const at::Tensor& latents, const std::vector<int64_t>& timesteps,
@@ -238,8 +283,19 @@ void Window::wait() {
 std::pair<at::Tensor, at::Tensor> Window::keys_values(int branch, int64_t layer) const {
     c10::InferenceMode guard;
     const Impl& w = *impl_;
+    if (branch >= w.shape.branches)
+        throw Error(MC_ERROR_INTERNAL, "The keys and values of this branch are another rank's.");
     const size_t slot = w.slot_of(layer, branch);
-    if (w.plain) return {w.keys.at(slot).to(at::kFloat).cpu(), w.values.at(slot).to(at::kFloat).cpu()};
+    if (!w.plain && w.shape.keys_in_bytes) {
+        const size_t at = w.layer_slot(layer);
+        restore(w.layer_keys[at], w.layer_scales[at], w.open_keys);
+        auto part = [&](int64_t of) {
+            return w.open_keys.narrow(0, (branch * 2 + of) * w.tokens, w.tokens).to(at::kFloat).cpu();
+        };
+        return {part(0), part(1)};
+    }
+    if (w.plain || !w.model.device.is_cpu())
+        return {w.keys.at(slot).to(at::kFloat).cpu(), w.values.at(slot).to(at::kFloat).cpu()};
     const int64_t D = w.model.config.width;
     at::Tensor k = at::empty({w.tokens, D}), v = at::empty_like(k);
     for (int64_t t = 0; t < w.tokens; t++)
@@ -248,13 +304,18 @@ std::pair<at::Tensor, at::Tensor> Window::keys_values(int branch, int64_t layer)
     return {k, v};
 }
 
-// forward_plain beside what both forwards hold. Its widest line is GELU's: with bfloat16 the FFN's rows as float32
-// before and after, and that rounded and widened again.
-static int64_t plain_workspace(const model::TransformerConfig& c, const Window::Shape& s, int64_t rows,
-                               int64_t element) {
-    const int64_t ffn = rows * c.ffn * (element == 2 ? 14 : 8);
-    const int64_t text = s.branches * c.layers * 2 * c.text_rows * c.width * element;
-    return std::max(ffn + 16 * rows * c.width, 44 * rows * c.width) + text;
+// forward_device beside what all forwards hold: x and y with queries, keys, values and those that are stored, or with
+// the FFN's rows and what comes out; embeddings; modulation; and where a device has no row kernels ATen's float32
+// tensors of some rows.
+static int64_t device_workspace(const model::TransformerConfig& c, const Window::Shape& s, int64_t rows,
+                                int64_t embedded, int64_t element) {
+    const int64_t activations = std::max(6 * c.width, 3 * c.width + c.ffn) * rows + embedded * c.width,
+                  patches = embedded * 4 * c.in_channels;
+    const int64_t text = s.branches * c.layers * 2 * c.text_rows * c.width;
+    // A matrix that is kept in bytes, as it is multiplied.
+    const int64_t opened = std::max(3 * c.width, c.ffn) * c.width;
+    return (activations + 2 * patches + text + opened) * element + c.layers * s.frames * 6 * c.width * 4 +
+           10 * 4 * std::min(rows, RowOps::ROWS_AT_ONCE) * c.width;
 }
 
 Window::Bytes Window::bytes(const model::TransformerConfig& c, Precision precision, at::Device device,
@@ -275,11 +336,14 @@ Window::Bytes Window::bytes(const model::TransformerConfig& c, Precision precisi
             most * c.width * (s.remembers ? 3 : 2) * element + tokens * c.width * element +
             thread_count() * Blocks::bytes(c.width, c.ffn, 4 * std::max(c.in_channels, c.out_channels), store);
     else
-        bytes.workspace += plain_workspace(c, s, (kv ? s.chunk : s.frames) * frame_tokens, element);
+        bytes.workspace += device_workspace(
+            c, s, most, kv ? std::min(s.frames, s.chunks_at_once * s.chunk) * frame_tokens : tokens, element);
+    if (s.keys_in_bytes) bytes.workspace += s.branches * 2 * tokens * c.width * element; // of the layer at work
     const int64_t layer = device.is_cpu()
                               ? static_cast<int64_t>(kernels::key_value_bytes(tokens, c.heads, c.head(), store))
+                          : s.keys_in_bytes ? tokens * 2 * (c.width + 4 * c.heads)
                               : tokens * c.width * 2 * element;
-    bytes.keys_values = layer * s.branches * (kv ? c.layers : 2);
+    bytes.keys_values = layer * s.branches * (kv ? c.layers : device.is_cpu() ? 2 : 1);
     if (s.remembers) {
         const bool taylor = s.reuse == cache::Reuse::TAYLOR;
         const int64_t chunks = kv ? s.frames / s.chunk : 1;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
-// Inside of transformer::Window: what is sized by the window, shared by the optimised and the plain forward.
+// Inside of transformer::Window: what is sized by the window, shared by the forwards of the CPU, of devices and the
+// plain one.
 #include <span>
 #include <utility>
 
@@ -27,7 +28,7 @@ struct Window::Impl {
     struct Memory {
         // [chunk_tokens, D] type of the store: output - input of the layers, as last computed
         at::Tensor residual;
-        at::Tensor slope; // likewise: its change with sigma; Reuse::TAYLOR
+        at::Tensor slope; // [chunk_tokens, D] type of the store: residual's change with sigma; Reuse::TAYLOR
         at::Tensor level; // [chunk_tokens] float32: sigma at which it was computed; NaN: never
         at::Tensor last;  // [frame_tokens, D]: output of the last frame when it was last seen with motion
         bool has_last = false;
@@ -35,13 +36,20 @@ struct Window::Impl {
     std::vector<Memory> memory;
     Memory& memory_of(const ChunkWork& w) { return memory[w.branch * chunks + w.chunk]; }
 
-    // Keys and values: of every layer and branch for KV; else of a layer alone, in two halves that layers take in turn,
-    // so that the next layer's may be written while this one's are still read.
+    // Keys and values: of every layer and branch for KV; else of a layer alone, on the CPU in two halves that layers
+    // take in turn, so that the next layer's may be written while this one's are still read.
     std::vector<at::Tensor> keys_values;  // fast: bytes of kernels::KeyValues
     std::vector<at::Tensor> keys, values; // plain: [tokens, D] type of the store
-    size_t slot_of(size_t layer, int branch) const {
-        return (shape.attention == Attention::KV ? layer : layer % 2) * shape.branches + branch;
+    // Devices: [branches (keys, values) tokens, D], of which those are parts. In bytes: codes, their scales [., heads],
+    // and the numbers of the layer that is at work.
+    std::vector<at::Tensor> layer_keys, layer_scales;
+    at::Tensor open_keys;
+    size_t layer_slot(size_t layer) const {
+        if (shape.attention == Attention::KV) return layer;
+        return model.device.is_cpu() ? layer % 2 : 0;
     }
+    size_t slot_of(size_t layer, int branch) const { return layer_slot(layer) * shape.branches + branch; }
+    size_t layers_kept() const;
 
     at::Tensor x, q; // [rows at once, D]: the tokens that go through the layers
     at::Tensor in;   // [tokens, D]: patch embeddings, of the chunks in the work
@@ -49,6 +57,7 @@ struct Window::Impl {
     std::vector<at::Tensor> velocity; // one per branch: [C, f, h, w] float32
     std::vector<Change> changes;
     bool waited = true; // for all that the last forward asked of the device
+    std::unique_ptr<SpreadWindow> spread; // null: all is here. Else `shape` has one branch and `velocity` two.
 
     // What one forward runs: tokens in the order of the work, each a row.
     struct Span { // rows that attend to the same keys
@@ -59,7 +68,7 @@ struct Window::Impl {
     struct Pass {
         std::vector<Span> spans;
         std::vector<int32_t> token;       // [rows]: of the window; its position and the slot of its key
-        std::vector<int32_t> group;       // [rows]: its latent frame's index in `frames_of_time`
+        std::vector<int32_t> group;       // [rows]: index of its latent frame's timestep in `distinct`
         std::vector<int64_t> first_row;   // of each work
         std::vector<int32_t> token_row;   // of each work's tokens, one work after the other: its row, or -1
         std::vector<int64_t> first_slot;  // of each work in token_row
@@ -71,13 +80,20 @@ struct Window::Impl {
         return w.text ? *w.text : *text[w.branch];
     }
     void lay_out(const std::vector<int64_t>& timesteps, std::span<const ChunkWork> work);
+    // Window::forward of what is computed here.
+    void run(const at::Tensor& latents, const std::vector<int64_t>& timesteps,
+             std::span<const TextContext* const> text, std::span<const ChunkWork> work, Cancel cancel,
+             const Trace& trace);
 
     Impl(const Transformer::Impl& model, const Shape& shape);
     void allocate_for_fast();
     void allocate_for_plain();
+    void allocate_for_device();
     void count_layers(std::span<const TextContext* const> text, std::span<const ChunkWork> work);
     void forward_fast(const at::Tensor& latents, std::span<const TextContext* const> text,
                       std::span<const ChunkWork> work, Cancel cancel, const Trace& trace);
+    void forward_device(const at::Tensor& latents, std::span<const TextContext* const> text,
+                        std::span<const ChunkWork> work, Cancel cancel, const Trace& trace);
     void forward_plain(const at::Tensor& latents, std::span<const TextContext* const> text,
                        std::span<const ChunkWork> work, Cancel cancel, const Trace& trace);
 };

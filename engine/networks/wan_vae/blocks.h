@@ -9,8 +9,8 @@ namespace mc::vae {
 // (docs/algorithms.md#vae-stream).
 class History {
   public:
-    Window push(const Frame& now) {
-        Window seen{older_, last_, now};
+    FrameTaps push(const Frame& now) {
+        FrameTaps seen{older_, last_, now};
         older_ = last_;
         last_ = now;
         return seen;

@@ -43,7 +43,7 @@ void Decoding::stage(size_t i, Frame x, const Sink& sink) {
         stage(i + 1, ops_.conv(*s.space, {{}, {}, x}), sink);
         return;
     }
-    const Window seen = stages_[i].time.push(x);
+    const FrameTaps seen = stages_[i].time.push(x);
     for (const Conv& half : *s.time) {
         const Frame one = ops_.conv(half, seen);
         stage(i + 1, ops_.conv(*s.space, {{}, {}, one}), sink);

@@ -33,7 +33,7 @@ void Encoding::stage(size_t i, Frame x, const Sink& sink) {
     } else if (!state.waiting.defined()) {
         state.waiting = std::move(x);
     } else {
-        const Window seen{std::move(state.last), std::move(state.waiting), x};
+        const FrameTaps seen{std::move(state.last), std::move(state.waiting), x};
         state.last = std::move(x);
         state.waiting.reset();
         stage(i + 1, ops_.conv(*s.time, seen), sink);

@@ -159,7 +159,7 @@ Frame FastOps::norm_silu(const at::Tensor& gamma, const Frame& x) {
     return y;
 }
 
-Frame FastOps::conv(const Conv& c, const Window& x, const at::Tensor& gamma) {
+Frame FastOps::conv(const Conv& c, const FrameTaps& x, const at::Tensor& gamma) {
     const Inside i(x.now);
     int64_t h = i.height, w = i.width;
     if (c.kernel == Kernel::DOUBLE) h *= 2, w *= 2;
@@ -169,11 +169,11 @@ Frame FastOps::conv(const Conv& c, const Window& x, const at::Tensor& gamma) {
     return out;
 }
 
-void FastOps::add_conv(const Conv& c, const Window& x, Frame& onto) {
+void FastOps::add_conv(const Conv& c, const FrameTaps& x, Frame& onto) {
     run(c, x, onto, true, {});
 }
 
-void FastOps::run(const Conv& c, const Window& x, const Frame& out, bool add, const at::Tensor& gamma) {
+void FastOps::run(const Conv& c, const FrameTaps& x, const Frame& out, bool add, const at::Tensor& gamma) {
     cancel.check();
     const Inside from(x.now), to(out);
     const Reach reach = reach_of(c.kernel);
@@ -251,7 +251,7 @@ void FastOps::add_attention(const Attention& a, Frame& onto) {
                               rows + r * i.width * channels, i.width, channels, false);
     point(a.qkv, rows, i.width * channels, qkv.mutable_data_ptr<float>(), i.width * 3 * channels, false);
     const std::vector<at::Tensor> parts = qkv.unsqueeze(0).chunk(3, 3);
-    // Queries in blocks, whoever takes them: many enough for the library to work on large tiles.
+    // Queries in blocks, for any thread to take: many enough for the library to work on large tiles.
     const int64_t block = tokens < 3072 ? 64 : 768;
     const at::Tensor mixed = at::empty({1, 1, tokens, channels}, at::kFloat);
     parallel_for(0, (tokens + block - 1) / block, 1, [&](int64_t begin, int64_t end) {

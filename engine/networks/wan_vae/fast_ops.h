@@ -23,8 +23,8 @@ class FastOps final : public Ops {
     at::Tensor view(const Frame& x) const override;
     Frame copy(const Frame& x) override;
     Frame norm_silu(const at::Tensor& gamma, const Frame& x) override;
-    Frame conv(const Conv& c, const Window& x, const at::Tensor& gamma) override;
-    void add_conv(const Conv& c, const Window& x, Frame& onto) override;
+    Frame conv(const Conv& c, const FrameTaps& x, const at::Tensor& gamma) override;
+    void add_conv(const Conv& c, const FrameTaps& x, Frame& onto) override;
     void add_attention(const Attention& a, Frame& onto) override;
 
     int64_t bytes() const { return pool_bytes_ + scratch_bytes_; } // the most held at once
@@ -35,7 +35,7 @@ class FastOps final : public Ops {
     at::Tensor take(const Sizes& sizes);
     Frame take_frame(int64_t height, int64_t width, int64_t channels); // [height + 2, width + 2, channels]
     const Frame& zero_frame(const Frame& like);
-    void run(const Conv& c, const Window& x, const Frame& out, bool add, const at::Tensor& gamma);
+    void run(const Conv& c, const FrameTaps& x, const Frame& out, bool add, const at::Tensor& gamma);
 
     bool measure_;
     std::map<Sizes, std::vector<at::Tensor>> pool_;

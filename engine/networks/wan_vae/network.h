@@ -23,7 +23,7 @@ enum class Kernel {
 struct Conv {
     Kernel kernel{};
     int64_t in = 0, out = 0;
-    at::Tensor weight; // [out, in, t, h, w] ([out, in, h, w] for DOUBLE, HALVE), or as Ops::prepare left it
+    at::Tensor weight; // [out, in, t, h, w] ([out, in, h, w] for DOUBLE, HALVE), or packed for FastOps
     at::Tensor bias;   // [out]
 };
 
@@ -34,7 +34,7 @@ struct Residual {
 };
 
 struct Attention {
-    at::Tensor norm;
+    at::Tensor norm; // [channels]
     Conv qkv, proj;
 };
 
@@ -58,7 +58,7 @@ struct Encoder {
     Conv in;
     std::vector<EncoderStage> stages;
     Middle middle;
-    at::Tensor norm;
+    at::Tensor norm; // [channels]
     Conv out, quant;
 };
 
@@ -66,7 +66,7 @@ struct Decoder {
     Conv post_quant, in;
     Middle middle;
     std::vector<DecoderStage> stages;
-    at::Tensor norm;
+    at::Tensor norm; // [channels]
     Conv out;
 };
 

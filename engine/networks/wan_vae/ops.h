@@ -14,7 +14,7 @@ namespace mc::vae {
 using Frame = at::Tensor;
 
 // What a causal convolution sees; undefined: zeros, before the beginning.
-struct Window {
+struct FrameTaps {
     Frame older, last, now;
 };
 
@@ -29,9 +29,9 @@ class Ops {
     // x / max(|x|, 1e-12) * sqrt(C) * gamma over the channels, then SiLU.
     virtual Frame norm_silu(const at::Tensor& gamma, const Frame& x) = 0;
     // POINT, DOUBLE and HALVE take `now` alone. With `gamma`: norm_silu of the result.
-    virtual Frame conv(const Conv& c, const Window& x, const at::Tensor& gamma) = 0;
-    Frame conv(const Conv& c, const Window& x) { return conv(c, x, {}); }
-    virtual void add_conv(const Conv& c, const Window& x, Frame& onto) = 0;
+    virtual Frame conv(const Conv& c, const FrameTaps& x, const at::Tensor& gamma) = 0;
+    Frame conv(const Conv& c, const FrameTaps& x) { return conv(c, x, {}); }
+    virtual void add_conv(const Conv& c, const FrameTaps& x, Frame& onto) = 0;
     virtual void add_attention(const Attention& a, Frame& onto) = 0;
 
     int64_t flop = 0; // of convolutions and attention as run, two per multiply-add

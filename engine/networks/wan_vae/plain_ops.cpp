@@ -49,7 +49,7 @@ Frame PlainOps::norm_silu(const at::Tensor& gamma, const Frame& x) {
     return at::silu(norm(gamma, x));
 }
 
-Frame PlainOps::conv(const Conv& c, const Window& x, const at::Tensor& gamma) {
+Frame PlainOps::conv(const Conv& c, const FrameTaps& x, const at::Tensor& gamma) {
     cancel.check();
     const auto history = [&] {
         const at::Tensor zero = x.last.defined() ? at::Tensor() : at::zeros_like(x.now);
@@ -84,7 +84,7 @@ Frame PlainOps::conv(const Conv& c, const Window& x, const at::Tensor& gamma) {
     return gamma.defined() ? norm_silu(gamma, out) : out;
 }
 
-void PlainOps::add_conv(const Conv& c, const Window& x, Frame& onto) {
+void PlainOps::add_conv(const Conv& c, const FrameTaps& x, Frame& onto) {
     onto = conv(c, x) + onto;
 }
 

@@ -13,8 +13,8 @@ class PlainOps final : public Ops {
     at::Tensor view(const Frame& x) const override;
     Frame copy(const Frame& x) override;
     Frame norm_silu(const at::Tensor& gamma, const Frame& x) override;
-    Frame conv(const Conv& c, const Window& x, const at::Tensor& gamma) override;
-    void add_conv(const Conv& c, const Window& x, Frame& onto) override;
+    Frame conv(const Conv& c, const FrameTaps& x, const at::Tensor& gamma) override;
+    void add_conv(const Conv& c, const FrameTaps& x, Frame& onto) override;
     void add_attention(const Attention& a, Frame& onto) override;
 };
 

@@ -43,7 +43,7 @@ struct WanVae::Impl {
         return std::make_unique<PlainOps>();
     }
 
-    // `bytes` of FastOps, and small change. PlainOps holds the same state, joins a window before its
+    // `bytes` of FastOps, and 2 % for small tensors. PlainOps holds the same state, joins a window before its
     // convolution and makes every intermediate anew: on the CPU, with what oneDNN reorders for itself, that
     // was measured as up to 24 of the widest frames. On CUDA it has not been measured.
     int64_t with_temporaries(int64_t bytes, int64_t h, int64_t w) const {
@@ -136,7 +136,7 @@ at::Tensor WanVae::encode(const at::Tensor& video, Cancel cancel, int64_t* flop)
         result.select(1, latent++).copy_((mode - impl_->mean) * impl_->inverse);
     };
     // Devices take all of it at once: each copy is a wait.
-    const at::Tensor in = impl_->device.is_cpu() ? video : upload(video, impl_->device);
+    const at::Tensor in = video.device() == impl_->device ? video : upload(video, impl_->device);
     for (int64_t i = 0; i < 1 + (latents - 1) * c.temporal_factor; i++)
         encoding.push(in.select(1, i).to(at::kFloat), sink);
     if (flop) *flop += ops->flop;

@@ -22,7 +22,7 @@ const std::vector<float> LATENTS_STD{2.8184f, 1.4541f, 2.3275f, 2.6558f, 1.2196f
                                      3.2687f, 2.1526f, 2.8652f, 1.5579f, 1.6382f, 1.1253f, 2.8251f, 1.9160f};
 
 void set_factors(VaeConfig& config) {
-    config.spatial_factor = int64_t(1) << (config.multipliers.size() - 1);
+    config.spatial_factor = static_cast<int64_t>(1) << (config.multipliers.size() - 1);
     config.temporal_factor = 1;
     for (bool halves : config.temporal_downsample)
         if (halves) config.temporal_factor *= 2;
@@ -144,7 +144,7 @@ VaeConfig read_vae_config(const JsonObject& config) {
     read.residual_blocks = config.integer("num_res_blocks", 1, 64);
     read.temporal_downsample = config.booleans("temperal_downsample");
     if (read.multipliers.size() < 2 || read.multipliers.size() > STAGE_LIMIT)
-        config.refuse("dim_mult", "2 to " + std::to_string(STAGE_LIMIT) + " numbers, one a stage");
+        config.refuse("dim_mult", "2 to " + std::to_string(STAGE_LIMIT) + " numbers, one per stage");
     if (read.temporal_downsample.size() + 1 != read.multipliers.size())
         config.refuse("temperal_downsample", "one entry less than dim_mult");
     // The decoder halves the channels between its stages.
@@ -167,7 +167,7 @@ VaeConfig infer_vae_config(const TensorMap& tensors, const std::string& origin) 
     VaeConfig read;
     read.base = side_of(tensors, "encoder.conv1.weight", 5, 0, origin);
     read.latent_channels = side_of(tensors, "conv2.weight", 5, 0, origin);
-    if (read.latent_channels != int64_t(LATENTS_MEAN.size()))
+    if (read.latent_channels != static_cast<int64_t>(LATENTS_MEAN.size()))
         throw read_error(
             origin, "is a VAE of " + std::to_string(read.latent_channels) + " latent channels, expected 16",
             USE_WAN21);

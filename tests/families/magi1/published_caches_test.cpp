@@ -54,7 +54,7 @@ TEST(what_does_not_go_together_is_refused) {
         CHECK_ERROR(choose_cache(r, branches, false), MC_ERROR_SETTINGS, words);
     };
     for (Kind kind : {Kind::TEACACHE, Kind::FLOWCACHE, Kind::MOTIONCACHE})
-        refused(of(kind), 3, "computes one branch: this model is guided by 3, so set cache=none");
+        refused(of(kind), 3, "computes one branch: this model computes 3, so set cache=none");
     CacheFields r;
     r.threshold = 0.1;
     refused(r, 1, "cache-threshold is set but nothing is cached: choose a cache, or drop it");

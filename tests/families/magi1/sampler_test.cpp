@@ -1,117 +1,109 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // MAGI-1's sampler in its steady state, which no recorded case shows: a chunk enters as another leaves, and its keys go
 // where those of a forgotten chunk were. The same stream without any page being used again must come out.
-#include <ATen/ATen.h>
-#include <c10/core/InferenceMode.h>
-
-#include "engine/families/magi1/sampler.h"
-#include "engine/processor.h"
-#include "tests/check.h"
-#include "tests/networks/magi_dit/random_network.h"
+#include "tests/families/magi1/small_stream.h"
 
 using namespace mc;
-using magi1::Sampler;
-using magi1::SamplerSettings;
+using namespace mc::test;
 
 namespace {
 
-constexpr int CHUNK = 6, HEIGHT = 8, WIDTH = 12;
-
-struct Model {
-    test::TemporaryFolder folder;
-    model::MagiDitConfig config = test::small_magi_dit(false, false);
-    std::unique_ptr<magi_dit::Network> network;
-    at::Generator generator = at::make_generator<at::CPUGeneratorImpl>(5);
-    std::shared_ptr<const magi_dit::Text> caption, none;
-    std::vector<at::Tensor> noise;
-
-    Model() {
-        test::write_safetensors(folder / "model.safetensors", test::random_tensors(config));
-        const auto tensors = model::open_magi_dit(folder.path, config);
-        network = std::make_unique<magi_dit::Network>(Weights(*tensors, at::kCPU), config, Precision::FLOAT32);
-        caption = network->text(at::randn({7, config.text_width}, generator));
-        none = network->text(at::randn({3, config.text_width}, generator));
-        for (int c = 0; c < 16; c++)
-            noise.push_back(at::randn({config.latent_channels(), CHUNK, HEIGHT, WIDTH}, generator));
-    }
+constexpr int HEIGHT = 8, WIDTH = 12;
+struct Model : StreamModel {
+    Model() : StreamModel(HEIGHT, WIDTH) {}
 };
 
-SamplerSettings stream(const Model& model, int steps = 16, int64_t chunks = 13) {
-    SamplerSettings s;
-    s.stages = {steps, 4, 0, chunks, {5, 4, 3, 2}, 1};
-    s.times = magi1::time_table(steps);
-    s.clean_t = 0.9999f;
-    s.distilled = model.config.distilled;
-    s.copy_above = 0.3;
-    return s;
-}
-
-struct Result {
-    std::vector<at::Tensor> chunks;
-    sampler::ChunkCount count;
-    int64_t most_held = 0;
-};
-
-Result run(Model& model, SamplerSettings settings, int64_t rows = -1) {
-    magi_dit::Passes passes(*model.network, {CHUNK, HEIGHT, WIDTH, Sampler::at_once(settings)});
-    const auto policy = cache::make_policy(settings.cache);
-    Sampler sampler(passes, CHUNK, settings,
-                    {[&](int64_t) { return std::vector{static_cast<const magi_dit::Text*>(model.caption.get())}; },
-                     model.none.get()},
-                    *policy, [&](int64_t chunk) { return model.noise[static_cast<size_t>(chunk) % model.noise.size()]; });
-    Result result;
-    magi1::Timing timing;
-    while (!sampler.done() && rows-- != 0) {
-        sampler.step({}, {}, timing);
-        result.most_held = std::max(result.most_held, sampler.keys().held());
-        while (auto chunk = sampler.take()) {
-            CHECK_EQ(chunk->chunk, static_cast<int64_t>(result.chunks.size()));
-            result.chunks.push_back(chunk->latents);
+// Whole, none, every third token, none, whole, and so on.
+struct ByTurns final : cache::Policy {
+    void begin_window(const cache::WindowShape& shape) override { tokens = shape.chunk_frames * shape.frame_tokens; }
+    void extend_window(int) override {}
+    std::vector<cache::Plan> decide(int, int, std::span<const cache::ChunkStep> chunks) override {
+        std::vector<cache::Plan> plans;
+        for (const cache::ChunkStep& c : chunks) {
+            cache::Plan plan;
+            if (c.step % 4 == 2) {
+                plan.action = cache::Action::TOKENS;
+                for (int t = 0; t < tokens; t += 3) plan.tokens.push_back(t);
+            } else if (c.step % 4) {
+                plan.action = cache::Action::REUSE;
+            }
+            plans.push_back(plan);
         }
+        return plans;
     }
-    result.count = sampler.count();
-    return result;
-}
-
-// The same without a page being used again.
-Result compare(Model& model, SamplerSettings settings, int64_t held) {
-    const Result one = run(model, settings);
-    settings.forgets = false;
-    const Result other = run(model, settings);
-    const int64_t chunks = *settings.stages.chunks;
-    CHECK_EQ(static_cast<int64_t>(one.chunks.size()), chunks);
-    CHECK_EQ(one.chunks.size(), other.chunks.size());
-    for (size_t c = 0; c < std::min(one.chunks.size(), other.chunks.size()); c++) {
-        CHECK(one.chunks[c].isfinite().all().item<bool>());
-        CHECK_NEAR((one.chunks[c] - other.chunks[c]).abs().max().item<double>(), 0, 1e-6);
-    }
-    CHECK_EQ(one.most_held, held);
-    CHECK(other.most_held >= chunks - 1);
-    CHECK_EQ(one.count.turns, chunks * settings.stages.steps);
-    return one;
-}
-
-cache::Settings by_steps(double chunk, double token) {
-    cache::MotionCacheByStepsSettings s;
-    s.warmup = 2;
-    s.coarse_steps = 4;
-    s.threshold = chunk;
-    s.token_threshold = token;
-    return s;
-}
-
-double largest(const Result& a, const Result& b) {
-    double most = 0;
-    for (size_t c = 0; c < a.chunks.size(); c++)
-        most = std::max(most, (a.chunks[c] - b.chunks[c]).abs().max().item<double>());
-    return most;
-}
+    int tokens = 0;
+};
 
 } // namespace
+
+// 12 steps are of three sizes, and each covers another span of flow time: what solver goes on with is the velocity,
+// over the span at hand, where repeat makes the same change once more.
+TEST(reuse_follows_the_solver_over_unequal_steps) {
+    Model model;
+    for (cache::Reuse reuse : {cache::Reuse::SOLVER, cache::Reuse::REPEAT}) {
+        SamplerSettings s = stream(model, 12, 2);
+        s.stages.window = 2;
+        s.stages.noise2clean = {3, 2, 1};
+        s.passes_finished = false;
+        s.copy_above.reset();
+        cache::FlowCacheSettings repeating = flow();
+        repeating.reuse = reuse;
+        s.cache = repeating;
+        ByTurns policy;
+        magi_dit::Passes passes(*model.network, {CHUNK, HEIGHT, WIDTH, Sampler::at_once(s)});
+        Sampler sampler(passes, CHUNK, s,
+                        {[&](int64_t) { return std::vector{static_cast<const magi_dit::Text*>(model.caption.get())}; },
+                         model.none.get()},
+                        policy, [&](int64_t chunk) { return model.noise[static_cast<size_t>(chunk)]; });
+        at::Tensor x[2] = {model.noise[0], model.noise[1]}, kept[2];
+        int checked = 0;
+        double apart = 0; // of both rules
+        while (!sampler.done()) {
+            std::vector<at::Tensor> after;
+            std::vector<sampler::Turn> turns;
+            magi1::Timing timing;
+            sampler.step({}, [&](const std::string& name, const at::Tensor& value) {
+                if (name == "steps.latents") after = value.split(CHUNK, 1);
+            }, timing, [&](const sampler::Turn& turn) { turns.push_back(turn); });
+            CHECK_EQ(after.size(), turns.size());
+            for (size_t i = 0; i < turns.size(); i++) {
+                const size_t c = static_cast<size_t>(turns[i].turn.chunk), step = static_cast<size_t>(turns[i].turn.step);
+                const double dt = s.times.t[step + 1] - s.times.t[step];
+                const at::Tensor fresh = turns[i].velocity;
+                at::Tensor rate = kept[c]; // velocity, or change
+                if (step % 4 == 0) {
+                    rate = reuse == cache::Reuse::SOLVER ? fresh : fresh * dt;
+                } else if (step % 4 == 2) {
+                    at::Tensor computed = at::zeros({CHUNK * HEIGHT * WIDTH / 4}, at::kBool);
+                    for (int64_t t = 0; t < computed.numel(); t += 3) computed[t] = true;
+                    computed = computed.view({1, CHUNK, HEIGHT / 2, 1, WIDTH / 2, 1})
+                                   .expand({1, CHUNK, HEIGHT / 2, 2, WIDTH / 2, 2})
+                                   .reshape({1, CHUNK, HEIGHT, WIDTH});
+                    rate = at::where(computed, reuse == cache::Reuse::SOLVER ? fresh : fresh * dt, rate);
+                } else {
+                    CHECK(!fresh.defined());
+                }
+                const double span = reuse == cache::Reuse::SOLVER ? dt : 1;
+                CHECK_NEAR((after[i] - (x[c] + rate * span)).abs().max().item<double>(), 0, 1e-5);
+                if (step % 4 == 1) { // the other rule would have gone elsewhere
+                    const double before = s.times.t[step] - s.times.t[step - 1];
+                    const double other = reuse == cache::Reuse::SOLVER ? before : dt / before;
+                    apart = std::max(apart, (rate * (span - other)).abs().max().item<double>());
+                    checked++;
+                }
+                kept[c] = rate;
+                x[c] = after[i];
+            }
+        }
+        CHECK_EQ(checked, 6);
+        CHECK(apart > 1e-3);
+    }
+}
 
 TEST(uncached_stream_takes_pages_again) {
     Model model;
     const Result result = compare(model, stream(model, 8), 1);
+    CHECK_EQ(result.most_held, 1);
     CHECK_EQ(result.count.whole, 13 * 8);
     CHECK_EQ(result.count.extra, 12); // every chunk but the last one passes once more
 }
@@ -124,6 +116,7 @@ TEST(motioncache_stream_takes_pages_again) {
         s.copy_above = copies ? std::optional(0.3) : std::nullopt;
         s.cache = by_steps(0.03, 0.03);
         const Result result = compare(model, s, 5);
+        CHECK_EQ(result.most_held, 5);
         CHECK(result.count.whole > 0);
         CHECK(result.count.sparse > 20);
         CHECK(result.count.reused > 20);
@@ -135,13 +128,9 @@ TEST(flowcache_stream_takes_pages_again) {
     SamplerSettings s = stream(model);
     s.passes_finished = false;
     s.copy_above.reset();
-    cache::FlowCacheSettings flow;
-    flow.threshold = 0.03;
-    flow.forced_first = 2;
-    flow.forced_last = 0;
-    flow.whole_ends = true;
-    s.cache = flow;
+    s.cache = flow();
     const Result result = compare(model, s, 5);
+    CHECK_EQ(result.most_held, 5);
     CHECK_EQ(result.count.sparse, 0);
     CHECK(result.count.reused > 20);
 }
@@ -157,6 +146,7 @@ TEST(teacache_stream_takes_pages_again) {
         tea.whole_when_chunk_starts = whole;
         s.cache = tea;
         const Result result = compare(model, s, 5);
+        CHECK_EQ(result.most_held, 5);
         CHECK(result.count.reused > 20);
     }
 }
@@ -167,10 +157,7 @@ TEST(a_cache_that_never_reuses_changes_nothing) {
     SamplerSettings s = stream(model, 8);
     s.passes_finished = false;
     s.copy_above.reset();
-    cache::FlowCacheSettings flow;
-    flow.threshold = 1e-9;
-    flow.forced_last = 0;
-    s.cache = flow;
+    s.cache = flow(1e-9);
     const Result flowing = run(model, s);
     s.cache = by_steps(1e-9, 1e-9);
     CHECK_NEAR(largest(flowing, run(model, s)), 0, 1e-6);
@@ -181,13 +168,13 @@ TEST(a_stream_without_end_holds_no_more_pages) {
     Model model;
     SamplerSettings s = stream(model, 8);
     s.stages.chunks.reset();
-    const Result result = run(model, s, 80);
+    const Result result = run(model, s, {.rows = 80});
     CHECK_EQ(result.most_held, 1); // those on their way are made anew in every row
     CHECK_EQ(result.chunks.size(), size_t(37));
     s.passes_finished = false;
     s.copy_above.reset();
     s.cache = by_steps(0.03, 0.03);
-    CHECK_EQ(run(model, s, 80).most_held, 5);
+    CHECK_EQ(run(model, s, {.rows = 80}).most_held, 5);
 }
 
 // A compressed memory is bounded where every chunk may see all before it.
@@ -197,11 +184,7 @@ TEST(compression_bounds_a_memory_without_ranges) {
     s.stages.noise2clean.clear();
     s.passes_finished = false;
     s.copy_above.reset();
-    cache::FlowCacheSettings flow;
-    flow.threshold = 0.03;
-    flow.forced_last = 0;
-    flow.whole_ends = true;
-    s.cache = flow;
+    s.cache = flow();
     s.compression = {6, {}};
     const Result result = run(model, s);
     CHECK_EQ(result.chunks.size(), size_t(12));

@@ -410,6 +410,13 @@ TEST(what_cannot_be_is_refused_by_name) {
     for (auto kind : {CacheKind::TEACACHE, CacheKind::FLOWCACHE, CacheKind::MOTIONCACHE})
         refused(base(), "is for a distilled MAGI-1, which computes one branch",
                 [&](Request& r) { r.cache.kind = kind; });
+    refused(distilled(), "kv-precision is for SkyReels-V2, not for MAGI-1: drop it; ",
+            [](Request& r) { r.kv_precision = StoredPrecision::INT8; });
+    session::LoadOptions in_bytes = options();
+    in_bytes.weights_in_bytes = true;
+    const char* text = "weights-precision is for SkyReels-V2, not for MAGI-1: drop it; ";
+    CHECK_ERROR(session::open_family(distilled().config, in_bytes), MC_ERROR_SETTINGS, text);
+    CHECK_ERROR(session::check_early(distilled().config, in_bytes, small()), MC_ERROR_SETTINGS, text);
     const Opened unbounded({.noise2clean = {}});
     refused(unbounded, "num-frames=-1 has no end", [](Request& r) { r.num_frames = magi1::ENDLESS; });
     CHECK_EQ(whole(make(unbounded, small(30))).size(1), 30);
@@ -426,6 +433,39 @@ TEST(windows_and_steps_are_those_asked_for) {
         r.steps = steps;
         CHECK_EQ(make(distilled(), r).stats.forwards, steps / 4 * 5);
     }
+}
+
+// Weights of eight bits in layers between the first and the last, and the larger kind of network.
+TEST(folders_of_the_other_kinds_make_videos) {
+    for (const test::SmallMagi1& kind : {test::SmallMagi1{.fp8 = true}, test::SmallMagi1{.large = true},
+                                         test::SmallMagi1{.distilled = false, .large = true},
+                                         test::SmallMagi1{.large = true, .fp8 = true}}) {
+        const Opened opened(kind);
+        Request r = small(30);
+        const Made made = make(opened, r);
+        CHECK(lengths(made) == (std::vector<int64_t>{24, 6}));
+        CHECK(whole(made).isfinite().all().item<bool>() && whole(made).std().item<double>() > 0.01);
+        CHECK_EQ(made.stats.forwards, int64_t(opened.model->folder.runtime.branches) * 2 * 5);
+        CHECK_EQ(opened.model->folder.transformer.fp8, kind.fp8);
+        r.seed = 6;
+        CHECK(!at::equal(whole(made), whole(make(opened, r))));
+    }
+}
+
+// Between the tiles of a picture, once the latents are there.
+TEST(cancelling_ends_a_video_within_its_pictures) {
+    McCancel token;
+    Request r = small(24);
+    r.width = 96, r.height = 64; // tiles of 32 pixels
+    r.cancel = Cancel(&token);
+    bool sampled = false;
+    r.trace = [&](const std::string& name, const at::Tensor&) {
+        if (name == "latents.c0") sampled = token.set = true;
+    };
+    Session session(distilled().model, r);
+    CHECK_ERROR(session.next(), MC_CANCELLED, "Cancelled");
+    CHECK(sampled);
+    CHECK_EQ(session.stats().frames, 0);
 }
 
 TEST(cancelling_ends_a_video_within_a_row) {

@@ -10,6 +10,7 @@
 #include "engine/families/skyreels_v2/time_grid.h"
 #include "engine/families/skyreels_v2/timestep_matrix.h"
 #include "engine/families/skyreels_v2/unipc.h"
+#include "engine/families/skyreels_v2/window_plan.h"
 #include "engine/families/skyreels_v2/windows.h"
 
 using namespace mc::schedule;
@@ -252,6 +253,56 @@ TEST(plan_length_refuses_what_cannot_work) {
     CHECK_ERROR(plan_length(INT_MAX, 97, 17, 1, PIXEL), MC_ERROR_SETTINGS, "num-frames");
     CHECK_ERROR(plan_length(INT_MAX, INT_MAX, 17, 1000, PIXEL), MC_ERROR_SETTINGS, "num-frames");
     CHECK_ERROR(plan_length(1, 97, 17, INT_MAX, PIXEL), MC_ERROR_SETTINGS, "base-num-frames");
+}
+
+// Wherever a window is held back: each chunk takes all its steps, row by row; those before are not disturbed, and the
+// next one begins when none is under way.
+TEST(chunks_that_have_not_begun_wait_for_those_under_way) {
+    using namespace mc::sampler;
+    using Kind = ChunkTurn::Kind;
+    int held = 0;
+    for (int ar_step : {1, 3, 4, 6, 9})
+        for (int prefix : {0, 2})
+            for (auto finished : {Finished::FROZEN, Finished::REFRESHED}) {
+                const int steps = 6;
+                WindowSettings s{10, prefix, 2, ar_step, false, 2, 0, mc::Attention::KV, finished};
+                const WindowPlan plan = plan_window(s, time_grid(steps, 8));
+                for (size_t row = 0; row < plan.rows.size(); row++) {
+                    int begins = -1, under_way = 0;
+                    for (const ChunkTurn& t : plan.turns[row])
+                        if (t.kind == Kind::STEP) t.step ? (void)under_way++ : (void)(begins = t.chunk);
+                    if (begins < 0 || !under_way) continue;
+                    const WindowPlan late = held_back(plan, row);
+                    held++;
+                    CHECK(late.rows.size() > plan.rows.size() && late.turns.size() == late.rows.size());
+                    std::vector<int> taken(5, 0), refreshed(5, 0);
+                    std::vector<size_t> last(5, 0);
+                    for (size_t r = 0; r < late.rows.size(); r++) {
+                        CHECK(std::any_of(late.rows[r].update.begin(), late.rows[r].update.end(), [](bool u) { return u; }));
+                        int others = 0, starts = -1;
+                        for (const ChunkTurn& t : late.turns[r]) {
+                            if (t.kind == Kind::REFRESH) refreshed[size_t(t.chunk)]++;
+                            if (t.kind != Kind::STEP) continue;
+                            CHECK_EQ(t.step, taken[size_t(t.chunk)]++);
+                            CHECK(!t.step || last[size_t(t.chunk)] == r - 1);
+                            CHECK_EQ(late.rows[r].state[size_t(2 * t.chunk)], t.step + 1);
+                            CHECK_EQ(late.rows[r].timestep[size_t(2 * t.chunk)], late.grid.timesteps[size_t(t.step)]);
+                            last[size_t(t.chunk)] = r;
+                            t.step ? (void)others++ : (void)(starts = t.chunk);
+                        }
+                        if (starts == begins) CHECK(others == 0 && r > row);
+                        if (starts > begins && ar_step < steps) CHECK(others > 0); // go together again
+                        if (r >= row) continue;
+                        CHECK(late.rows[r].state == plan.rows[r].state && late.turns[r].size() == plan.turns[r].size());
+                    }
+                    for (int c = 0; c < 5; c++) {
+                        CHECK_EQ(taken[size_t(c)], c < prefix / 2 ? 0 : steps);
+                        const bool again = finished == Finished::REFRESHED && c >= prefix / 2 && c < 4;
+                        CHECK_EQ(refreshed[size_t(c)], int(again));
+                    }
+                }
+            }
+    CHECK(held > 20);
 }
 
 int main(int argc, char** argv) {

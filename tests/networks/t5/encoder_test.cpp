@@ -59,7 +59,7 @@ double relative_rms(const at::Tensor& value, const at::Tensor& expected) {
 
 } // namespace
 
-TEST(buckets) {
+TEST(distances_have_the_buckets_of_the_reference) {
     Golden golden;
     const auto& table = golden.file.json.at("relative_position_bucket");
     int64_t relative = table.at("first");
@@ -103,13 +103,13 @@ TEST(golden_in_bfloat16) {
     }
 }
 
-TEST(same_input_same_output) {
+TEST(the_same_ids_give_the_same_bits) {
     Golden golden;
     T5Encoder encoder = Opened(golden.weights("diffusers")).encoder(Precision::BFLOAT16);
     CHECK(encoder.encode(golden.ids(1)).equal(encoder.encode(golden.ids(1))));
 }
 
-TEST(cancel_between_layers) {
+TEST(cancelling_is_noticed_between_layers) {
     Golden golden;
     Opened opened(golden.weights("diffusers"));
     T5Encoder encoder = opened.encoder(Precision::FLOAT32);
@@ -126,7 +126,7 @@ TEST(cancel_between_layers) {
         MC_CANCELLED, "");
 }
 
-TEST(foreign_tokenizer_and_missing_tensors) {
+TEST(unknown_ids_and_missing_tensors_are_refused) {
     Golden golden;
     Opened opened(golden.weights("diffusers"));
     T5Encoder encoder = opened.encoder(Precision::FLOAT32);
@@ -139,7 +139,7 @@ TEST(foreign_tokenizer_and_missing_tensors) {
     CHECK_ERROR(opened.encoder(Precision::FLOAT32), MC_ERROR_READ, "wi_0");
 }
 
-TEST(bytes_and_flop) {
+TEST(bytes_and_flop_follow_from_the_sizes) {
     Golden golden;
     Opened opened(golden.weights("diffusers"));
     // Width 32, 4 heads of 8, feed-forward 64, 3 layers, vocabulary 768.

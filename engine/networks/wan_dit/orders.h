@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#pragma once
+// What rank 0 asks of a worker that holds the same transformer, and how it gets the answer. Decisions (text, noise,
+// caches, solver, VAE) are rank 0's alone; a worker runs forwards. See docs/ranks.md.
+#include <memory>
+#include <mutex>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "engine/networks/wan_dit/transformer.h"
+#include "engine/ranks/group.h"
+
+namespace mc::transformer {
+
+enum class Order : int32_t {
+    OPEN,        // SharedModel
+    CLOSE,       // model
+    WINDOW,      // model, window, Window::Shape
+    DROP_WINDOW, // model, window
+    PREPARE,     // model, window, timesteps
+    FORGET,      // model, window, outputs
+    FORWARD,     // model, window, ...: SpreadWindow::forward
+};
+
+// A model that workers open too.
+struct SharedModel {
+    std::string path; // of the folder; a worker may be told another
+    Precision precision = Precision::FLOAT32;
+    bool in_bytes = false; // the matrices of the layers
+    uint64_t fingerprint = 0; // of the transformer's weights, which are to be the same
+};
+
+// One order to some ranks and their answers. In between rank 0 may work itself; where it gives up before, they are
+// asked to stop and their answers are awaited, so that the next order meets ranks that listen.
+class Exchange {
+  public:
+    Exchange(ranks::Group& group, Order order);
+    ~Exchange();
+    ranks::Message& order() { return order_; }
+    void send(int rank);
+    // Of the rank asked first, then of the next. Throws what it threw there, with its name.
+    ranks::Message answer(Cancel cancel = {});
+    void finish(Cancel cancel = {}) {
+        while (!pending_.empty()) answer(cancel);
+    }
+
+  private:
+    ranks::Group& group_;
+    std::unique_lock<std::mutex> talk_;
+    const int64_t number_;
+    ranks::Message order_;
+    std::vector<int> pending_;
+};
+
+// A model of rank 0's that its workers have opened.
+class Team {
+  public:
+    // Asks them; opened() has the answers, so that all load at once.
+    Team(std::shared_ptr<ranks::Group> group, const SharedModel& model);
+    ~Team();
+    void opened(Cancel cancel);
+    ranks::Group& group() { return *group_; }
+    int64_t model() const { return model_; }
+    // A text for workers: they are sent it when they first need it, and told when nobody has it any more.
+    struct Text {
+        int64_t id;
+        at::Tensor embeds; // [n, text width] float32
+    };
+    std::shared_ptr<const Text> share(const at::Tensor& embeds);
+    // Of an order that needs this text: whether it has to be sent along. While the order is made.
+    bool new_to_workers(int64_t text) { return sent_.insert(text).second; }
+    std::vector<int64_t> take_dropped(); // texts that were sent and that nobody has any more
+
+  private:
+    struct Dropped {
+        std::mutex mutex;
+        std::vector<int64_t> ids;
+    };
+    const std::shared_ptr<ranks::Group> group_;
+    const int64_t model_;
+    std::unique_ptr<Exchange> opening_;
+    std::set<int64_t> sent_; // texts
+    const std::shared_ptr<Dropped> dropped_ = std::make_shared<Dropped>();
+};
+
+} // namespace mc::transformer

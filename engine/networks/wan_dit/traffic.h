@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#pragma once
+// What ranks send each other for one step, counted from shapes. Message heads and lists of tokens, some hundred bytes
+// and four for each listed token, are left out.
+#include "engine/networks/wan_dit/transformer.h"
+
+namespace mc::transformer {
+
+struct StepBytes {
+    int64_t to_worker = 0, from_worker = 0;
+};
+// Branches apart: latents of `frames` latent frames one way, the velocity of as many the other way, and with motion a
+// number for each token.
+StepBytes branch_bytes(const model::TransformerConfig& config, const Window::Shape& shape, int64_t frames, bool motion);
+
+// Tokens apart over `ranks` (Ulysses): all that they send each other in one forward of `rows` tokens of one branch.
+// In each layer queries, keys, values and what attention gives change hands, but for the share that stays.
+// element: bytes of a number.
+int64_t token_bytes(const model::TransformerConfig& config, int64_t rows, int ranks, int64_t element);
+
+} // namespace mc::transformer

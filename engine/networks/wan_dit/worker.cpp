@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "engine/networks/wan_dit/worker.h"
+
+#include <ATen/ATen.h>
+#include <c10/core/InferenceMode.h>
+#include <algorithm>
+#include <map>
+
+#include "engine/networks/wan_dit/spread_window.h"
+
+namespace mc::transformer {
+
+namespace {
+
+// A window and what it has counted up to the last answer.
+struct HeldWindow {
+    Window window;
+    at::Tensor latents; // [C, frames, h, w] float32
+    int64_t chunk_frames;
+    std::map<Call, int64_t> told;
+    HeldWindow(const Transformer& transformer, const Window::Shape& s)
+        : window(transformer, s),
+          latents(at::zeros({transformer.config().in_channels, s.frames, s.height, s.width},
+                            window.velocity(0).options())),
+          chunk_frames(s.attention == Attention::KV ? s.chunk : s.frames) {}
+    CallCount new_calls() {
+        CallCount fresh;
+        for (const auto& [call, times] : window.calls().counts())
+            if (const int64_t more = times - std::exchange(told[call], times)) fresh.add(call, more);
+        return fresh;
+    }
+    at::Tensor frames_of(const at::Tensor& t, int chunk) const {
+        return t.narrow(1, chunk * chunk_frames, chunk_frames);
+    }
+};
+struct HeldModel {
+    std::unique_ptr<Transformer> transformer;
+    std::map<int64_t, std::shared_ptr<const TextContext>> texts;
+    std::map<int64_t, HeldWindow> windows; // gone before the transformer
+};
+
+class Worker {
+  public:
+    Worker(ranks::Group& group, const WorkerCalls& calls) : group_(group), calls_(calls) {}
+    void run();
+
+  private:
+    ranks::Message follow(Order order, ranks::Message& from, Cancel cancel);
+    void open(ranks::Message& from, Cancel cancel);
+    void forward(HeldModel& model, HeldWindow& window, ranks::Message& from, ranks::Message& to, Cancel cancel);
+    ranks::Group& group_;
+    const WorkerCalls& calls_;
+    std::map<int64_t, HeldModel> models_;
+    int64_t forwards_ = 0;
+    ranks::Traffic forward_bytes_;
+};
+
+void Worker::open(ranks::Message& from, Cancel cancel) {
+    const int64_t id = from.get<int64_t>();
+    SharedModel shared;
+    from.get(shared.path), from.get(shared.precision), from.get(shared.in_bytes), from.get(shared.fingerprint);
+    std::unique_ptr<Transformer> transformer = calls_.open(shared, cancel);
+    models_[id].transformer = std::move(transformer);
+}
+
+void Worker::forward(HeldModel& model, HeldWindow& held, ranks::Message& from, ranks::Message& to, Cancel cancel) {
+    const ForwardOrder order = ForwardOrder::get(from);
+    for (int64_t id : order.dropped) model.texts.erase(id);
+    for (const Team::Text& text : order.texts) // also of an order that is stopped: it is not sent again
+        model.texts[text.id] = model.transformer->text_context(text.embeds);
+    for (size_t i = 0; i < order.chunks.size(); i++)
+        held.frames_of(held.latents, order.chunks[i]).copy_(held.frames_of(order.latents, static_cast<int>(i)));
+    std::vector<ChunkWork> work;
+    for (const ForwardOrder::Work& w : order.work) {
+        work.push_back(w.item);
+        work.back().plan = w.planned ? &w.plan : nullptr;
+        work.back().text = model.texts.at(w.text).get();
+    }
+    held.window.forward(held.latents, order.timesteps, {}, work, cancel);
+    held.window.wait();
+    ForwardAnswer answer;
+    for (size_t i = 0; i < work.size(); i++) {
+        if (work[i].output) answer.velocity.push_back(held.frames_of(held.window.velocity(0), work[i].chunk));
+        if (work[i].motion) answer.changes.push_back(held.window.change(i));
+    }
+    answer.calls = held.new_calls();
+    answer.put(to);
+}
+
+ranks::Message Worker::follow(Order order, ranks::Message& from, Cancel cancel) {
+    ranks::Message to;
+    to.put(MC_OK);
+    if (order == Order::OPEN) {
+        open(from, cancel);
+        return to;
+    }
+    const int64_t id = from.get<int64_t>();
+    if (order == Order::CLOSE) {
+        models_.erase(id);
+        if (calls_.log) {
+            const int64_t n = std::max<int64_t>(1, forwards_);
+            calls_.log("model closed after " + std::to_string(forwards_) + " forwards, for each of which " +
+                       std::to_string(forward_bytes_.received / n) + " bytes were received and " +
+                       std::to_string(forward_bytes_.sent / n) + " sent");
+        }
+        return to;
+    }
+    HeldModel& model = models_.at(id);
+    const int64_t number = from.get<int64_t>();
+    if (order == Order::WINDOW) {
+        model.windows.try_emplace(number, *model.transformer, from.get<Window::Shape>());
+        return to;
+    }
+    if (order == Order::DROP_WINDOW) {
+        model.windows.erase(number);
+        return to;
+    }
+    HeldWindow& held = model.windows.at(number);
+    switch (order) {
+    case Order::PREPARE:
+        held.window.prepare(from.get<std::vector<int64_t>>());
+        break;
+    case Order::FORGET:
+        held.window.forget(from.get<bool>());
+        break;
+    case Order::FORWARD:
+        forward(model, held, from, to, cancel);
+        break;
+    default:
+        throw Error(MC_ERROR_INTERNAL, "An unknown order; please report this.");
+    }
+    return to;
+}
+
+void Worker::run() {
+    for (;;) {
+        ranks::Message from;
+        try {
+            from = group_.receive(0);
+        } catch (const Error&) {
+            if (group_.left_by_master() && models_.empty()) return;
+            throw;
+        }
+        const auto order = from.get<Order>();
+        const Cancel cancel = group_.working_on(from.get<int64_t>());
+        ranks::Message to;
+        const auto fail = [&](McStatus status, const std::string& message, const std::string& detail) {
+            to = {};
+            to.put(status), to.put(message), to.put(detail);
+            if (calls_.log && status != MC_CANCELLED) calls_.log(message);
+        };
+        try {
+            to = follow(order, from, cancel);
+        } catch (const Error& e) {
+            fail(e.status, e.what(), e.detail);
+        } catch (const std::bad_alloc&) {
+            fail(MC_ERROR_MEMORY, "Out of memory; ask for a smaller picture, fewer frames or a smaller model.", "");
+        } catch (const c10::Error& e) {
+            fail(MC_ERROR_INTERNAL, "LibTorch refused an operation; please report this with the detail.",
+                 e.what_without_backtrace());
+        } catch (const std::exception& e) {
+            fail(MC_ERROR_INTERNAL, "An unexpected fault of the engine; please report this with the detail.", e.what());
+        }
+        group_.working_on(0);
+        group_.send(to, 0);
+        if (order != Order::FORWARD) continue;
+        forwards_++;
+        forward_bytes_.received += static_cast<int64_t>(from.bytes().size());
+        forward_bytes_.sent += static_cast<int64_t>(to.bytes().size());
+    }
+}
+
+} // namespace
+
+void follow_orders(ranks::Group& group, const WorkerCalls& calls) {
+    c10::InferenceMode guard;
+    Worker(group, calls).run();
+}
+
+} // namespace mc::transformer

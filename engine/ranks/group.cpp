@@ -1,0 +1,366 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "engine/ranks/group.h"
+
+#define USE_C10D_GLOO
+#include <torch/csrc/distributed/c10d/PrefixStore.hpp>
+#include <torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>
+#include <torch/csrc/distributed/c10d/TCPStore.hpp>
+
+#include <ATen/ATen.h>
+#include <atomic>
+#include <condition_variable>
+#include <cstdlib>
+#include <thread>
+#include <unistd.h>
+
+#include "engine/error.h"
+
+namespace mc::ranks {
+
+namespace {
+
+using clock = std::chrono::steady_clock;
+using std::chrono::milliseconds;
+using namespace std::chrono_literals;
+constexpr milliseconds LOOK = 100ms, SIGN_OF_LIFE = 1s;
+constexpr milliseconds STORE = 5s; // for an answer of the store, which is a small program's
+// Of Gloo: a forward may take long, and whether somebody is gone is told otherwise.
+constexpr milliseconds NEVER = std::chrono::hours(24 * 20);
+
+std::string text_of(const std::vector<uint8_t>& bytes) {
+    return {bytes.begin(), bytes.end()};
+}
+std::vector<uint8_t> bytes_of(const std::string& text) {
+    return {text.begin(), text.end()};
+}
+std::string seconds(milliseconds time) {
+    return std::to_string(std::chrono::duration_cast<std::chrono::seconds>(time).count()) + " s";
+}
+std::string what_of(const std::exception& e) {
+    const auto* c10_error = dynamic_cast<const c10::Error*>(&e);
+    return c10_error ? c10_error->what_without_backtrace() : e.what();
+}
+
+} // namespace
+
+struct Group::Impl {
+    Place place;
+    Limits limits;
+    c10::intrusive_ptr<c10d::Store> store;
+    c10::intrusive_ptr<c10d::Backend> gloo;
+    std::vector<std::string> names; // of all ranks
+    std::mutex talk;
+    std::atomic<int64_t> order{0};
+
+    // Shared with the thread that watches.
+    mutable std::mutex mutex;
+    std::condition_variable changed;
+    bool ending = false;
+    int lost = -1; // rank
+    std::string lost_why, lost_detail;
+    c10::intrusive_ptr<c10d::Work> work; // that somebody waits for
+    Cancel waiting;                      // of whoever waits
+    bool asked_to_stop = false;          // for that
+    int64_t working = 0;                 // order; 0: none
+    McCancel stop;                       // of that order
+    Traffic traffic;
+    std::thread watcher;
+
+    void meet(const std::string& version, Cancel cancel);
+    void connect();
+    void watch();
+    void lose(int rank, const std::string& why, const std::string& detail);
+    [[noreturn]] void throw_lost() const; // mutex held
+    void finish(c10::intrusive_ptr<c10d::Work> work, int other, Cancel cancel);
+    std::string key(const std::string& name) const { return place.prefix + name; }
+};
+
+void Group::Impl::meet(const std::string& version, Cancel cancel) {
+    c10d::TCPStoreOptions o;
+    o.port = static_cast<uint16_t>(place.port);
+    o.isServer = place.rank == 0 && !place.store_is_there;
+    o.waitWorkers = false;
+    o.timeout = limits.arrive;
+    const std::string where = place.master + " port " + std::to_string(place.port) + " (MASTER_ADDR, MASTER_PORT)";
+    try {
+        store = c10::make_intrusive<c10d::TCPStore>(place.master, o);
+        store->setTimeout(STORE);
+    } catch (const std::exception& e) {
+        if (o.isServer)
+            throw Error(MC_ERROR_DEVICE,
+                        "Rank 0 cannot listen at " + where + ": take a port that is free and an address of this host.",
+                        what_of(e));
+        throw Error(MC_ERROR_DEVICE, "Rank " + std::to_string(place.rank) + " does not find rank 0 at " + where +
+                                         " within " + seconds(limits.arrive) + ": start rank 0, and look whether this "
+                                         "host reaches it.", what_of(e));
+    }
+    char host[256] = "?";
+    ::gethostname(host, sizeof host - 1);
+    const std::string name = std::string(host) + ", process " + std::to_string(::getpid());
+    const std::string rank = std::to_string(place.rank);
+    if (store->add(key("claimed/" + rank), 1) > 1)
+        throw Error(MC_ERROR_SETTINGS,
+                    "Two processes say that they are rank " + rank + ": give each its own RANK, from 0 to " +
+                        std::to_string(place.size - 1) + ".");
+    store->set(key("here/" + rank), bytes_of(version + "\n" + name));
+    const auto late = clock::now() + limits.arrive;
+    names.resize(place.size);
+    std::string missing;
+    for (int r = 0; r < place.size; r++) {
+        const std::string its = key("here/" + std::to_string(r));
+        while (!store->check({its}) && clock::now() < late) {
+            cancel.check();
+            std::this_thread::sleep_for(LOOK / 2);
+        }
+        if (!store->check({its})) {
+            missing += (missing.empty() ? "" : ", ") + std::to_string(r);
+            continue;
+        }
+        const std::string hello = text_of(store->get(its)), their = hello.substr(0, hello.find('\n'));
+        names[r] = "rank " + std::to_string(r) + " (" + hello.substr(std::min(hello.size(), their.size() + 1)) + ")";
+        if (their != version)
+            throw Error(MC_ERROR_DEVICE, "This is " + version + " and " + names[r] + " is " + their +
+                                             ": install the same version everywhere.");
+    }
+    if (!missing.empty())
+        throw Error(MC_ERROR_DEVICE, "Of " + std::to_string(place.size) + " processes (WORLD_SIZE) rank " + missing +
+                                         " did not come within " + seconds(limits.arrive) +
+                                         ": start motioncache-worker with this RANK and the same MASTER_ADDR and "
+                                         "MASTER_PORT, or unset WORLD_SIZE to work alone.");
+}
+
+void Group::Impl::connect() {
+    const char* interface = std::getenv("GLOO_SOCKET_IFNAME");
+    const bool one_host = place.master == "127.0.0.1" || place.master == "localhost" || place.master == "::1";
+    try {
+        auto options = c10d::ProcessGroupGloo::Options::create(limits.arrive);
+        options->devices.push_back(interface && *interface
+                                       ? c10d::ProcessGroupGloo::createDeviceForInterface(interface)
+                                   : one_host ? c10d::ProcessGroupGloo::createDeviceForHostname(place.master)
+                                              : c10d::ProcessGroupGloo::createDefaultDevice());
+        gloo = c10::make_intrusive<c10d::ProcessGroupGloo>(
+            c10::make_intrusive<c10d::PrefixStore>(key("gloo"), store), place.rank, place.size, options);
+        gloo->setTimeout(NEVER);
+    } catch (const std::exception& e) {
+        throw Error(MC_ERROR_DEVICE,
+                    "The ranks have met but cannot connect: one has ended meanwhile, or a firewall is between them; "
+                    "GLOO_SOCKET_IFNAME names the network interface to use.",
+                    what_of(e));
+    }
+}
+
+void Group::Impl::lose(int rank, const std::string& why, const std::string& detail) {
+    std::lock_guard lock(mutex);
+    if (lost < 0) {
+        lost = rank;
+        lost_why = why;
+        lost_detail = detail;
+    }
+    if (work) work->abort();
+}
+
+void Group::Impl::throw_lost() const {
+    throw Error(MC_ERROR_DEVICE,
+                names[lost] + " " + lost_why +
+                    (place.rank == 0 ? ": see what its motioncache-worker wrote last, then start all ranks again."
+                                     : "."),
+                lost_detail);
+}
+
+// Signs of life and requests to stop go through the store, for a process that computes reads no messages.
+void Group::Impl::watch() {
+    std::vector<std::string> last(place.size);
+    std::vector<clock::time_point> seen(place.size, clock::now());
+    clock::time_point next{};
+    for (int64_t beat = 0;;) {
+        int64_t order = 0;
+        bool ask = false;
+        {
+            std::unique_lock lock(mutex);
+            if (changed.wait_for(lock, LOOK, [&] { return ending; })) return;
+            if (lost >= 0) continue;
+            order = working;
+            if (work && !asked_to_stop) {
+                try {
+                    waiting.check();
+                } catch (const Error&) {
+                    ask = asked_to_stop = true;
+                }
+            }
+        }
+        try {
+            if (ask) store->set(key("stop"), bytes_of(std::to_string(this->order)));
+            if (order && store->check({key("stop")}) && text_of(store->get(key("stop"))) == std::to_string(order)) {
+                std::lock_guard lock(mutex);
+                if (working == order) stop.set = true;
+            }
+            if (clock::now() < next) continue;
+            next = clock::now() + SIGN_OF_LIFE;
+            store->set(key("alive/" + std::to_string(place.rank)), bytes_of(std::to_string(++beat)));
+        } catch (const std::exception& e) {
+            if (!place.store_is_there && place.rank > 0) lose(0, "has ended, or is not reached any more", what_of(e));
+            continue;
+        }
+        for (int r = 0; r < place.size; r++) {
+            if (r == place.rank || (place.rank > 0 && r > 0)) continue;
+            const std::string its = key("alive/" + std::to_string(r));
+            std::string now;
+            try {
+                if (store->check({its})) now = text_of(store->get(its));
+            } catch (const std::exception&) { // the next sign of our own tells
+            }
+            if (now != last[r]) last[r] = now, seen[r] = clock::now();
+            if (clock::now() - seen[r] > limits.silent)
+                lose(r, "has given no sign of life for " + seconds(limits.silent), "");
+        }
+    }
+}
+
+// Waits; throws when the other is lost.
+void Group::Impl::finish(c10::intrusive_ptr<c10d::Work> w, int other, Cancel cancel) {
+    {
+        std::lock_guard lock(mutex);
+        if (lost >= 0) throw_lost();
+        work = w;
+        waiting = cancel;
+    }
+    std::string fault;
+    try {
+        w->wait();
+    } catch (const std::exception& e) {
+        fault = what_of(e);
+    }
+    {
+        std::lock_guard lock(mutex);
+        work.reset();
+        waiting = {};
+        asked_to_stop = false;
+    }
+    if (!fault.empty()) lose(other, "has ended in the middle of the work", fault);
+    std::lock_guard lock(mutex);
+    if (lost >= 0) throw_lost();
+}
+
+Group::Group(const Place& place, const std::string& version, Limits limits, Cancel cancel)
+    : impl_(std::make_unique<Impl>()) {
+    impl_->place = place;
+    impl_->limits = limits;
+    impl_->meet(version, cancel);
+    impl_->connect();
+    impl_->watcher = std::thread([this] { impl_->watch(); });
+}
+
+Group::~Group() {
+    stop_watching();
+}
+
+void Group::stop_watching() {
+    {
+        std::lock_guard lock(impl_->mutex);
+        impl_->ending = true;
+    }
+    impl_->changed.notify_all();
+    if (impl_->watcher.joinable()) impl_->watcher.join();
+}
+
+int Group::rank() const {
+    return impl_->place.rank;
+}
+int Group::size() const {
+    return impl_->place.size;
+}
+std::string Group::name(int rank) const {
+    return impl_->names.at(rank);
+}
+std::mutex& Group::talk() {
+    return impl_->talk;
+}
+int64_t Group::next_order() {
+    return ++impl_->order;
+}
+Traffic Group::traffic() const {
+    std::lock_guard lock(impl_->mutex);
+    return impl_->traffic;
+}
+
+// Each message is its length and then itself; Gloo keeps the order between two ranks.
+void Group::send(const Message& message, int to) {
+    const auto& bytes = message.bytes();
+    std::vector<at::Tensor> part{at::full({1}, static_cast<int64_t>(bytes.size()), at::kLong)};
+    try {
+        impl_->finish(impl_->gloo->send(part, to, 0), to, {});
+        part[0] = at::from_blob(const_cast<char*>(bytes.data()), {static_cast<int64_t>(bytes.size())}, at::kByte);
+        impl_->finish(impl_->gloo->send(part, to, 0), to, {});
+    } catch (const Error&) {
+        throw;
+    } catch (const std::exception& e) { // Gloo refuses at once what it knows to be broken
+        impl_->lose(to, "has ended", what_of(e));
+        std::lock_guard lock(impl_->mutex);
+        impl_->throw_lost();
+    }
+    std::lock_guard lock(impl_->mutex);
+    impl_->traffic.sent += static_cast<int64_t>(bytes.size() + sizeof(int64_t));
+}
+
+Message Group::receive(int from, Cancel cancel) {
+    std::vector<at::Tensor> part{at::zeros({1}, at::kLong)};
+    std::vector<char> bytes;
+    try {
+        impl_->finish(impl_->gloo->recv(part, from, 0), from, cancel);
+        bytes.resize(static_cast<size_t>(part[0].item<int64_t>()));
+        part[0] = at::from_blob(bytes.data(), {static_cast<int64_t>(bytes.size())}, at::kByte);
+        impl_->finish(impl_->gloo->recv(part, from, 0), from, {});
+    } catch (const Error&) {
+        throw;
+    } catch (const std::exception& e) {
+        impl_->lose(from, "has ended", what_of(e));
+        std::lock_guard lock(impl_->mutex);
+        impl_->throw_lost();
+    }
+    std::lock_guard lock(impl_->mutex);
+    impl_->traffic.received += static_cast<int64_t>(bytes.size() + sizeof(int64_t));
+    return Message(std::move(bytes));
+}
+
+Cancel Group::working_on(int64_t order) {
+    std::lock_guard lock(impl_->mutex);
+    impl_->working = order;
+    impl_->stop.set = false;
+    return Cancel(&impl_->stop);
+}
+
+void Group::ask_to_stop(int64_t order) {
+    try {
+        impl_->store->set(impl_->key("stop"), bytes_of(std::to_string(order)));
+    } catch (const std::exception&) { // who cannot be asked is lost, which is told elsewhere
+    }
+}
+
+bool Group::left_by_master() const {
+    std::lock_guard lock(impl_->mutex);
+    return impl_->lost == 0;
+}
+
+std::string version() {
+    return "motioncache " MC_VERSION;
+}
+
+std::shared_ptr<Group> group_of_process(Cancel cancel) {
+    // At the end of the process only the watching ends: what else c10d has may lean on what is gone by then.
+    struct Kept {
+        std::mutex mutex;
+        std::shared_ptr<Group>* group = new std::shared_ptr<Group>;
+        ~Kept() {
+            if (*group) (*group)->stop_watching();
+        }
+    };
+    static Kept kept;
+    std::lock_guard lock(kept.mutex);
+    if (*kept.group) return *kept.group;
+    const auto place = place_of_environment();
+    if (!place) return nullptr;
+    *kept.group = std::make_shared<Group>(*place, version(), Limits{}, cancel);
+    return *kept.group;
+}
+
+} // namespace mc::ranks

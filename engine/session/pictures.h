@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#pragma once
+// Frames of a chunk, handed out as 8-bit pixels in whatever format is asked for. Where they lie on a device with
+// kernels of this program, it converts them, all at once for the first that is asked for, and only bytes come over.
+#include <ATen/core/Tensor.h>
+#include <map>
+#include <mutex>
+
+#include "kernels/launchers.h"
+
+namespace mc::session {
+
+class Pictures {
+  public:
+    using Format = kernels::PictureTo::Format;
+
+    // [3, n, H, W] float32 in [-1, 1], done; H and W even.
+    explicit Pictures(at::Tensor pixels);
+    int64_t count() const { return pixels_.size(1); }
+    // Makes ready to write them all as this: what a device may fail at is done then. Throws MC_ERROR_MEMORY or
+    // MC_ERROR_DEVICE.
+    void prepare(Format format) const;
+    // One of them, prepared or not, into planes with rows `strides` bytes apart: three for I420, two for NV12, one for
+    // RGB. From any thread.
+    void write(int64_t index, Format format, uint8_t* const planes[3], const size_t strides[3]) const;
+    // The same in black, for one that cannot be had any more.
+    void write_black(Format format, uint8_t* const planes[3], const size_t strides[3]) const;
+
+  private:
+    struct Plane {
+        size_t bytes, rows; // of a row; rows
+    };
+    std::vector<Plane> planes_of(Format format) const;
+    kernels::Picture picture(const at::Tensor& pixels, int64_t index) const;
+    void convert(Format format) const;
+
+    const at::Tensor pixels_;
+    mutable std::mutex mutex_;
+    mutable std::map<Format, at::Tensor>
+        bytes_;               // of all pictures, plane after plane, without gaps: [n, bytes] on the host
+    mutable at::Tensor host_; // the pixels, of a device without kernels
+};
+
+} // namespace mc::session

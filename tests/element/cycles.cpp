@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// From NULL to PLAYING and back, over and over, with the engine and the demo model: what a cycle takes is given back.
+// CYCLES=N: so many of each case (default 24).
+#include <malloc.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <vector>
+
+#include "tests/element/own_process.h"
+#include "tests/element/player.h"
+
+constexpr double LOADING = 120;    // seconds, on a machine that builds something else meanwhile
+constexpr gint64 LEAK = 64;        // KiB in each cycle; the smallest thing that is made anew, a session, has more
+constexpr gint64 SLACK = 4 * 1024; // KiB by which the allocator's heap moves up and down by itself
+
+struct Held {
+    gint64 memory, threads; // KiB
+    int descriptors;
+};
+
+static Held held() {
+    malloc_trim(0); // what is free is no leak
+    return {own_status("VmRSS"), own_status("Threads"), own_descriptors()};
+}
+
+static gint64 least(const std::vector<Held>& seen, size_t begin, size_t end) {
+    gint64 memory = G_MAXINT64;
+    for (size_t i = begin; i < end; i++) memory = std::min(memory, seen[i].memory);
+    return memory;
+}
+
+static void cycle(const char* keep, int cycles) {
+    std::vector<Held> seen;
+    for (int i = 0; i < cycles; i++) {
+        {
+            Player player(std::string("prompt=ball seed=1 num-frames=5 steps=1 keep-model=") + keep,
+                          "video/x-raw,width=32,height=32");
+            for (int video = 0; video < 1 + i % 2; video++) { // every other time through READY as well
+                player.set_state(GST_STATE_READY);
+                player.forget();
+                player.play();
+                if (i % 5 == 3) { // stopped in its middle
+                    player.wait([&] { return player.place("progress start") >= 0 || !player.frames.empty(); }, LOADING);
+                    continue;
+                }
+                fail_unless(player.wait_end(LOADING) && player.errors.empty() && player.frames.size() == 5,
+                            "cycle %d", i);
+            }
+            player.set_state(GST_STATE_NULL);
+        }
+        seen.push_back(held());
+    }
+    // All that is made once is there after a quarter of them.
+    const size_t quarter = seen.size() / 4;
+    const Held &first = seen[quarter], &last = seen.back();
+    const gint64 before = least(seen, quarter, 2 * quarter), after = least(seen, 3 * quarter, seen.size());
+    std::printf("keep-model=%s, %d cycles: %ld KiB, then %ld; %ld threads, then %ld; %d descriptors, then %d\n",
+                keep, cycles, long(before), long(after), long(first.threads), long(last.threads),
+                first.descriptors, last.descriptors);
+    std::fflush(stdout);
+    fail_unless(after <= before + std::max(SLACK, LEAK * gint64(2 * quarter)), "memory grows");
+    // GStreamer's and GLib's pools of threads grow and shrink by themselves.
+    fail_unless(last.threads <= first.threads + 2, "threads grow");
+    fail_unless(last.descriptors <= first.descriptors, "descriptors grow");
+}
+
+static int cycles() {
+    const char* text = g_getenv("CYCLES");
+    return text ? std::max(8, atoi(text)) : 24;
+}
+
+GST_START_TEST(test_a_model_that_is_never_kept) {
+    cycle("never", cycles());
+}
+GST_END_TEST
+
+GST_START_TEST(test_a_model_that_goes_at_null) {
+    cycle("ready", cycles());
+}
+GST_END_TEST
+
+GST_START_TEST(test_a_model_that_stays_for_the_process) {
+    cycle("process", cycles());
+}
+GST_END_TEST
+
+static Suite* cycles_suite(void) {
+    Suite* suite = suite_create("cycles");
+    TCase* tests = tcase_create("general");
+    suite_add_tcase(suite, tests);
+    tcase_add_test(tests, test_a_model_that_is_never_kept);
+    tcase_add_test(tests, test_a_model_that_goes_at_null);
+    tcase_add_test(tests, test_a_model_that_stays_for_the_process);
+    return suite;
+}
+
+GST_CHECK_MAIN(cycles)

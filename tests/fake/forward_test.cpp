@@ -1,0 +1,294 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// The forward of devices against the plain one on the same device, with row kernels and without, through a history of
+// everything that caches ask for; what it uploads and waits for; what it moves between products.
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+#include <c10/core/InferenceMode.h>
+
+#include "engine/networks/wan_dit/wan_dit_files.h"
+#include "engine/networks/wan_dit/text_context.h"
+#include "engine/networks/wan_dit/transformer.h"
+#include "tests/check.h"
+#include "tests/fake/fake_device.h"
+
+using namespace mc;
+using cache::Action;
+using cache::Plan;
+using transformer::ChunkWork;
+using transformer::TextContext;
+using transformer::Transformer;
+using transformer::Window;
+
+static std::string demo;
+
+namespace {
+
+struct Model {
+    std::unique_ptr<Transformer> t;
+    std::shared_ptr<const TextContext> prompt, negative, other;
+    at::Generator generator = at::make_generator<at::CPUGeneratorImpl>(3);
+    std::vector<const TextContext*> text;
+
+    at::Device device;
+
+    explicit Model(Precision precision, bool in_bytes = false, at::Device on = fake::device()) : device(on) {
+        model::TransformerConfig config;
+        auto tensors = model::open_transformer(demo, config);
+        t = std::make_unique<Transformer>(Weights(*tensors, device), config, precision, std::nullopt,
+                                          in_bytes);
+        auto context = [&](int64_t n) {
+            return t->text_context(at::randn({n, config.text_width}, generator));
+        };
+        prompt = context(9), negative = context(4), other = context(6);
+        text = {prompt.get(), negative.get()};
+    }
+    at::Tensor latents(const Window::Shape& s) {
+        return at::randn({16, s.frames, s.height, s.width}, generator).to(fake::device());
+    }
+};
+
+constexpr int CHUNKS = 3, CHUNK = 2, FRAME = 4 * 6, TOKENS = CHUNK * FRAME; // of a chunk
+Window::Shape shape_of(Attention attention, cache::Reuse reuse = cache::Reuse::REPEAT) {
+    Window::Shape s{CHUNKS * CHUNK, 8, 12, CHUNK, attention, 24};
+    s.branches = 2;
+    s.chunks_at_once = CHUNKS;
+    s.remembers = attention == Attention::KV;
+    s.reuse = reuse;
+    return s;
+}
+
+double relative(const at::Tensor& a, const at::Tensor& b) {
+    return ((a - b).norm() / b.norm()).item<double>();
+}
+
+// Of another number for each chunk and branch: nothing is a batch.
+Plan some_tokens(int of) {
+    Plan plan{Action::TOKENS, {}};
+    for (int t = 0; t < TOKENS; t++)
+        if ((t + of) % 24 % (3 + of % 2)) plan.tokens.push_back(t);
+    return plan;
+}
+
+struct History {
+    std::vector<Plan> plans;
+    std::vector<std::vector<ChunkWork>> rows;
+};
+History history_of(const Model& m, cache::Reuse reuse) {
+    History h;
+    h.plans.reserve(100);
+    for (int row = 0; row < 8; row++) {
+        auto& work = h.rows.emplace_back();
+        for (int i = 0; i < 2 * CHUNKS; i++) {
+            const int branch = row % 2 ? i / CHUNKS : i % 2, chunk = row % 2 ? i % CHUNKS : i / 2;
+            ChunkWork w{branch, chunk, nullptr, true, row > 0, true, 0.9 - 0.05 * row};
+            const int kind = row < 2 ? 0 : (row + i) % 4;
+            if (kind == 1 || row == 3)
+                h.plans.push_back(some_tokens(row == 3 ? 0 : i)), w.plan = &h.plans.back();
+            if (kind == 2 || row == 5) h.plans.push_back({Action::REUSE, {}}), w.plan = &h.plans.back();
+            if (kind == 3) w.output = false;
+            if (row == 6 && chunk == 1) w.text = m.other.get();
+            if (row == 7 && chunk == 0) continue; // finished
+            work.push_back(w);
+        }
+    }
+    return h;
+}
+
+// The same three windows through the same rows.
+void equals_plain(Precision precision, cache::Reuse reuse, double limit) {
+    c10::InferenceMode guard;
+    Model m(precision);
+    const Window::Shape shape = shape_of(Attention::KV, reuse);
+    Window plain(*m.t, shape), kernels(*m.t, shape), aten(*m.t, shape);
+    plain.use_plain(true);
+    at::Tensor x = m.latents(shape);
+    const History history = history_of(m, reuse);
+    double worst = 0;
+    auto near = [&](const at::Tensor& a, const at::Tensor& b) {
+        CHECK(b.abs().max().item<double>() > 0.01);
+        worst = std::max(worst, relative(a, b));
+        CHECK_NEAR(relative(a, b), 0, limit);
+    };
+    for (size_t row = 0; row < history.rows.size(); row++) {
+        x = x * 0.97 + 0.1;
+        std::vector<int64_t> timesteps = {300, 300, 620, 620, 999, 999};
+        for (int64_t& t : timesteps) t -= 20 * static_cast<int64_t>(row);
+        const auto& work = history.rows[row];
+        plain.forward(x, timesteps, m.text, work);
+        for (Window* w : {&kernels, &aten}) {
+            fake::use_kernels(w == &kernels);
+            const int64_t uploads = fake::counts.uploads, waits = fake::counts.waits;
+            w->prepare(timesteps);
+            w->wait();
+            const int64_t prepared = fake::counts.uploads;
+            w->forward(x, timesteps, m.text, work);
+            CHECK_EQ(fake::counts.uploads - prepared, 1);
+            CHECK(prepared - uploads <= 1); // of timesteps that are new
+            w->wait();
+            CHECK_EQ(fake::counts.waits - waits, 1); // for motion, or by wait()
+            for (size_t i = 0; i < work.size(); i++) {
+                if (work[i].output) {
+                    auto of = [&](const Window& from) {
+                        return from.velocity(work[i].branch).narrow(1, work[i].chunk * CHUNK, CHUNK).cpu();
+                    };
+                    near(of(*w), of(plain));
+                }
+                if (!work[i].motion) continue;
+                CHECK_EQ(w->change(i).has_previous, plain.change(i).has_previous);
+                const int64_t first = plain.change(i).has_previous ? 0 : FRAME;
+                near(at::tensor(w->change(i).tokens).slice(0, first),
+                     at::tensor(plain.change(i).tokens).slice(0, first));
+            }
+            for (int b = 0; b < 2; b++) near(w->keys_values(b, 7).first, plain.keys_values(b, 7).first);
+        }
+        fake::use_kernels(true);
+    }
+    CHECK(kernels.flop() <= plain.flop());
+    CHECK_NEAR(double(kernels.flop()) / double(plain.flop()), 1, 0.005);
+    CHECK_EQ(kernels.flop(), aten.flop());
+    std::printf("     %s: %.2g from the plain forward at most\n", name_of(precision), worst);
+}
+
+} // namespace
+
+TEST(equals_plain_float32) {
+    equals_plain(Precision::FLOAT32, cache::Reuse::REPEAT, 1e-5);
+}
+TEST(equals_plain_float32_taylor) {
+    equals_plain(Precision::FLOAT32, cache::Reuse::TAYLOR, 1e-5);
+}
+// Rounded in fewer places than where Diffusers rounds.
+TEST(equals_plain_bfloat16) {
+    equals_plain(Precision::BFLOAT16, cache::Reuse::REPEAT, 0.03);
+}
+
+TEST(whole_windows_equal_plain) {
+    c10::InferenceMode guard;
+    Model m(Precision::FLOAT32);
+    for (Attention attention : {Attention::FULL, Attention::CAUSAL}) {
+        const Window::Shape shape = shape_of(attention);
+        Window plain(*m.t, shape), device(*m.t, shape);
+        plain.use_plain(true);
+        const at::Tensor x = m.latents(shape);
+        const std::vector<ChunkWork> both = {{0, 0}, {1, 0}};
+        for (Window* w : {&plain, &device}) w->forward(x, {300, 300, 620, 620, 999, 999}, m.text, both);
+        for (int b = 0; b < 2; b++) CHECK_NEAR(relative(device.velocity(b), plain.velocity(b)), 0, 1e-5);
+    }
+}
+
+// What eight bits cost: weights, keys and values, both; against float32, through rows that look at what was kept. The
+// same from ATen's operators.
+TEST(eight_bits) {
+    c10::InferenceMode guard;
+    const Window::Shape whole = shape_of(Attention::KV);
+    Window::Shape bytes = whole;
+    bytes.keys_in_bytes = true;
+    const Model exact(Precision::FLOAT32), rounded(Precision::BFLOAT16), coded(Precision::BFLOAT16, true),
+        on_cpu(Precision::FLOAT32, true, at::kCPU);
+    CHECK(double(coded.t->bytes()) / double(rounded.t->bytes()) <
+          0.75); // the demo model is small outside of its layers too
+    CHECK(
+        Window::bytes(coded.t->config(), Precision::BFLOAT16, fake::device(), bytes).keys_values <
+        0.6 *
+            double(Window::bytes(coded.t->config(), Precision::BFLOAT16, fake::device(), whole).keys_values));
+    const struct {
+        const char* name;
+        const Model& model;
+        const Window::Shape& shape;
+        bool kernels;
+    } ways[] = {{"float32", exact, whole, true},
+                {"bfloat16", rounded, whole, true},
+                {"weights in bytes", coded, whole, true},
+                {"keys and values in bytes", rounded, bytes, true},
+                {"both", coded, bytes, true},
+                {"both, in ATen", coded, bytes, false},
+                {"weights in bytes, else float32, on the CPU", on_cpu, whole, true}};
+    at::Tensor want, both, as_bfloat16;
+    double before = 0;
+    for (const auto& way : ways) {
+        fake::use_kernels(way.kernels);
+        Window window(*way.model.t, way.shape);
+        at::Tensor x = at::randn({16, whole.frames, whole.height, whole.width},
+                                 at::make_generator<at::CPUGeneratorImpl>(5))
+                           .to(way.model.device);
+        const History history = history_of(way.model, cache::Reuse::REPEAT);
+        std::vector<at::Tensor> made;
+        for (size_t row = 0; row < 4; row++) {
+            x = x * 0.97 + 0.1;
+            window.forward(x, {300, 300, 620, 620, 999, 999}, way.model.text, history.rows[row]);
+            for (int b = 0; b < 2; b++) made.push_back(window.velocity(b).cpu().clone());
+        }
+        const at::Tensor all = at::stack(made);
+        if (!want.defined()) want = all;
+        const double off = relative(all, want);
+        std::printf("     %s: %.4f from float32\n", way.name, off);
+        CHECK(off < 0.1);
+        CHECK((off == 0) == (&way.model == &exact));
+        if (way.shape.keys_in_bytes) CHECK(off < 2 * before && !all.equal(as_bfloat16));
+        if (&way.model == &coded) CHECK(off > before && off < 2 * before);
+        if (&way.model == &rounded && !way.shape.keys_in_bytes) before = off, as_bfloat16 = all;
+        if (std::string(way.name) == "both") both = all;
+        if (!way.kernels) CHECK_NEAR(relative(all, both), 0, 0.03);
+    }
+    fake::use_kernels(true);
+}
+
+// Dense rows of both branches, at a size where tables of a chunk do not show.
+TEST(what_moves_between_products) {
+    c10::InferenceMode guard;
+    Model m(Precision::BFLOAT16);
+    Window::Shape shape{CHUNKS * CHUNK, 24, 32, CHUNK, Attention::KV, 24};
+    shape.branches = 2, shape.chunks_at_once = CHUNKS, shape.remembers = true;
+    const at::Tensor x = m.latents(shape);
+    const std::vector<int64_t> timesteps = {300, 300, 620, 620, 999, 999};
+    const double elements = 2. * CHUNKS * CHUNK * 12 * 16 * m.t->config().width * m.t->config().layers;
+    std::vector<ChunkWork> dense, sparse;
+    std::vector<Plan> plans;
+    for (int b = 0; b < 2; b++) {
+        plans.push_back({Action::TOKENS, {}});
+        for (int t = b; t < CHUNK * 12 * 16; t += 5) plans.back().tokens.push_back(t);
+    }
+    for (int b = 0; b < 2; b++)
+        for (int c = 0; c < CHUNKS; c++) {
+            dense.push_back({b, c, nullptr, true, true});
+            sparse.push_back({b, c, &plans[b], true, true});
+        }
+    struct {
+        const char* name;
+        bool plain, kernels, sparse;
+        double most;
+    } const ways[] = {{"plain", true, false, false, 1e9},
+                      {"ATen's operators", false, false, false, 1e9},
+                      {"row kernels", false, true, false, 60},
+                      {"row kernels, a fifth of the tokens", false, true, true, 120}};
+    double before = 1e9;
+    for (const auto& way : ways) {
+        fake::use_kernels(way.kernels);
+        Window window(*m.t, shape);
+        window.use_plain(way.plain);
+        window.forward(x, timesteps, m.text, dense);
+        fake::take_bytes();
+        window.forward(x, timesteps, m.text, way.sparse ? sparse : dense);
+        double all = 0;
+        const double rows = way.sparse ? elements / 5 : elements;
+        std::string parts;
+        for (const auto& [name, bytes] : fake::take_bytes()) {
+            all += double(bytes) / rows;
+            char text[100];
+            std::snprintf(text, sizeof text, ", %s %.1f", name.c_str(), double(bytes) / rows);
+            if (double(bytes) / rows >= 0.1) parts += text;
+        }
+        std::printf("     %s: %.1f bytes per element and layer%s\n", way.name, all, parts.c_str());
+        CHECK(all > 30);
+        CHECK(all < way.most);
+        if (!way.sparse) CHECK(all < before);
+        before = all;
+    }
+    fake::use_kernels(true);
+}
+
+int main(int argc, char** argv) {
+    demo = std::string(argv[1]) + "/models/demo/transformer";
+    at::set_num_threads(1);
+    return mc::test::run_tests(argc - 1, argv + 1);
+}

@@ -1,0 +1,368 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// Two processes that make a video together against one that makes it alone, with every attention, cache, reuse rule,
+// image and joint of windows; and what goes wrong between them. The other process is this program, or
+// motioncache-worker where a test is about that.
+//   ranks_test SOURCE_ROOT WORKER [TEST...]
+#include <ATen/ATen.h>
+#include <arpa/inet.h>
+#include <chrono>
+#include <csignal>
+#include <fstream>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <thread>
+#include <unistd.h>
+
+#include "engine/networks/wan_dit/traffic.h"
+#include "engine/ranks/group.h"
+#include "engine/session/family.h"
+#include "tests/session/demo.h"
+#include "tests/session/variants.h"
+
+using namespace mc;
+using namespace mc::session;
+using namespace std::chrono_literals;
+using clock_type = std::chrono::steady_clock;
+
+namespace {
+
+std::string worker_program;
+
+int free_port() {
+    const int s = ::socket(AF_INET, SOCK_STREAM, 0);
+    sockaddr_in at{};
+    at.sin_family = AF_INET;
+    at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    socklen_t size = sizeof at;
+    ::bind(s, reinterpret_cast<sockaddr*>(&at), size);
+    ::getsockname(s, reinterpret_cast<sockaddr*>(&at), &size);
+    ::close(s);
+    return ntohs(at.sin_port);
+}
+
+ranks::Place place(int rank, int port) {
+    ranks::Place p;
+    p.rank = rank, p.size = 2, p.master = "127.0.0.1", p.port = port, p.prefix = "test/";
+    return p;
+}
+
+// motioncache-worker as rank 1; ended by kill or with the test.
+class Worker {
+  public:
+    explicit Worker(int port, std::vector<std::string> arguments = {}) {
+        log_ = "/tmp/ranks_test." + std::to_string(::getpid()) + "." + std::to_string(port);
+        pid_ = ::fork();
+        if (pid_) return;
+        for (auto [name, value] : {std::pair("RANK", std::string("1")), {"WORLD_SIZE", "2"},
+                                   {"MASTER_ADDR", "127.0.0.1"}, {"MASTER_PORT", std::to_string(port)}})
+            ::setenv(name, value.c_str(), 1);
+        if (!std::freopen(log_.c_str(), "w", stderr)) ::_exit(9);
+        std::vector<char*> list{worker_program.data()};
+        for (std::string& a : arguments) list.push_back(a.data());
+        list.push_back(nullptr);
+        ::execv(worker_program.c_str(), list.data());
+        ::_exit(9);
+    }
+    ~Worker() {
+        if (pid_ > 0) kill(SIGKILL), wait();
+        ::unlink(log_.c_str());
+    }
+    void kill(int signal) { ::kill(pid_, signal); }
+    int wait() { // status
+        int status = 0;
+        ::waitpid(std::exchange(pid_, 0), &status, 0);
+        return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+    }
+    std::string said() const {
+        std::ifstream file(log_);
+        return {std::istreambuf_iterator<char>(file), {}};
+    }
+
+  private:
+    pid_t pid_ = 0;
+    std::string log_;
+};
+
+std::shared_ptr<ranks::Group> meet(int port, ranks::Limits limits = {}) {
+    ranks::Place p = place(0, port);
+    p.prefix = "motioncache/0/"; // as the worker reads it of its environment
+    return std::make_shared<ranks::Group>(p, ranks::version(), limits);
+}
+
+using Model = std::shared_ptr<const skyreels_v2::Model>;
+Model demo(const std::shared_ptr<ranks::Group>& group, Precision precision = Precision::FLOAT32) {
+    LoadOptions o;
+    o.device = "cpu";
+    o.threads = 1;
+    o.precision = precision;
+    o.group = group;
+    return skyreels_v2::Model::open(test::root + "/models/demo", o);
+}
+
+at::Tensor video(const Model& model, Request request, Stats* stats = nullptr) {
+    Session s(model, std::move(request));
+    std::vector<at::Tensor> pieces;
+    while (auto frames = s.next()) pieces.push_back(frames->pixels.clone());
+    if (stats) *stats = s.stats();
+    return at::cat(pieces, 1);
+}
+
+// Chunk after chunk, so that there is much to do behind the first.
+Request chunks() {
+    Request r = test::small();
+    r.attention = Attention::KV, r.num_frames = 45, r.steps = 6;
+    return r;
+}
+
+double seconds_of(const std::function<void()>& body) {
+    const auto start = clock_type::now();
+    body();
+    return std::chrono::duration<double>(clock_type::now() - start).count();
+}
+
+std::string error_of(const std::function<void()>& body, McStatus* status = nullptr) {
+    try {
+        body();
+    } catch (const Error& e) {
+        if (status) *status = e.status;
+        return e.what();
+    }
+    return "";
+}
+bool has(const std::string& text, const std::string& part) {
+    if (text.find(part) != std::string::npos) return true;
+    std::fprintf(stderr, "     not in: %s\n", text.c_str());
+    return false;
+}
+
+} // namespace
+
+TEST(two_processes_make_the_bytes_of_one) {
+    const int port = free_port();
+    Worker worker(port, {"--threads", "1"});
+    const auto group = meet(port);
+    for (Precision precision : {Precision::FLOAT32, Precision::BFLOAT16}) {
+        const Model together = demo(group, precision), alone = demo(nullptr, precision);
+        for (const test::Variant& v : test::variants()) {
+            Stats one{}, two{};
+            const int64_t before = group->traffic().sent;
+            const at::Tensor expected = video(alone, v.request, &one), made = video(together, v.request, &two);
+            const int64_t sent = group->traffic().sent - before, rows = std::max<int64_t>(1, two.forwards / 2);
+            if (precision == Precision::FLOAT32)
+                std::printf("     %-20s %lld bytes sent per step\n", v.name, static_cast<long long>(sent / rows));
+            if (v.name == std::string("full")) { // every row is about all six latent frames
+                transformer::Window::Shape shape{};
+                shape.width = 48 / 8, shape.height = 32 / 8;
+                const int64_t counted =
+                    transformer::branch_bytes(together->transformer_config, shape, 6, false).to_worker;
+                CHECK(counted <= sent / rows && sent / rows < counted + 1000);
+            }
+            CHECK(at::equal(expected, made));
+            // Both make embeddings of patches and times.
+            CHECK(one.flop_transformer <= two.flop_transformer && two.flop_transformer < 1.02 * one.flop_transformer);
+            CHECK_EQ(one.count.tokens_computed, two.count.tokens_computed);
+            CHECK_EQ(v.request.guidance_scale.value_or(6) > 1, sent > 0);
+        }
+    }
+}
+
+TEST(changes_while_a_video_is_made_reach_the_other_process) {
+    const int port = free_port();
+    Worker worker(port, {"--threads", "1"});
+    const auto group = meet(port);
+    const auto changed = [&](const Model& model) {
+        Request r = test::small();
+        r.num_frames = 33;
+        Session s(model, r);
+        std::vector<at::Tensor> pieces{s.next()->pixels};
+        Fields change;
+        change.prompt.emplace("a blue fish under water");
+        change.negative_prompt.emplace("fog");
+        change.prompt_transition = 1;
+        s.update(change, 17);
+        while (auto frames = s.next()) pieces.push_back(frames->pixels);
+        return at::cat(pieces, 1);
+    };
+    CHECK(at::equal(changed(demo(nullptr)), changed(demo(group))));
+}
+
+TEST(sessions_share_the_other_process) {
+    const int port = free_port();
+    Worker worker(port, {"--threads", "1"});
+    const auto group = meet(port);
+    const Model model = demo(group);
+    std::vector<Request> requests(2, test::small());
+    requests[1].seed = 6, requests[1].prompt = "a blue fish under water";
+    std::vector<at::Tensor> beside(2);
+    std::vector<std::thread> threads;
+    for (size_t i : {0, 1}) threads.emplace_back([&, i] { beside[i] = video(model, requests[i]); });
+    for (std::thread& t : threads) t.join();
+    const Model alone = demo(nullptr);
+    for (size_t i : {0, 1}) CHECK(at::equal(video(alone, requests[i]), beside[i]));
+}
+
+TEST(the_worker_ends_with_rank_0) {
+    const int port = free_port();
+    Worker worker(port);
+    if (const pid_t child = ::fork(); child == 0) { // rank 0 as a process of its own
+        ::execl("/proc/self/exe", "ranks_test", test::root.c_str(), worker_program.c_str(), "--make",
+                std::to_string(port).c_str(), static_cast<char*>(nullptr));
+        ::_exit(9);
+    } else {
+        int status = 0;
+        ::waitpid(child, &status, 0);
+        CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    }
+    CHECK_EQ(worker.wait(), 0);
+    CHECK(has(worker.said(), "rank 0 has ended"));
+    CHECK(has(worker.said(), "bytes were received and"));
+}
+
+TEST(a_worker_that_dies_is_one_error_within_seconds) {
+    const int port = free_port();
+    Worker worker(port);
+    const auto group = meet(port);
+    const Model model = demo(group);
+    Session s(model, chunks());
+    CHECK(s.next().has_value());
+    worker.kill(SIGKILL);
+    McStatus status{};
+    std::string said;
+    const double took = seconds_of([&] { said = error_of([&] { s.next(); }, &status); });
+    CHECK_EQ(status, MC_ERROR_DEVICE);
+    CHECK(has(said, "rank 1 ("));
+    CHECK(has(said, "has ended in the middle of the work: see what its motioncache-worker wrote last, then start all "
+                    "ranks again."));
+    CHECK(took < 10);
+    CHECK(has(error_of([&] { video(model, test::small()); }), "rank 1 (")); // and it is not waited for again
+}
+
+TEST(a_worker_that_hangs_is_one_error_within_seconds) {
+    const int port = free_port();
+    Worker worker(port);
+    ranks::Limits limits;
+    limits.silent = 2s;
+    const auto group = meet(port, limits);
+    const Model model = demo(group);
+    Session s(model, chunks());
+    CHECK(s.next().has_value());
+    worker.kill(SIGSTOP);
+    std::string said;
+    const double took = seconds_of([&] { said = error_of([&] { s.next(); }); });
+    CHECK(has(said, "has given no sign of life for 2 s"));
+    CHECK(took < 20);
+    worker.kill(SIGCONT);
+}
+
+TEST(a_worker_that_does_not_come_is_named) {
+    ranks::Limits limits;
+    limits.arrive = 500ms;
+    McStatus status{};
+    const std::string said = error_of([&] { meet(free_port(), limits); }, &status);
+    CHECK_EQ(status, MC_ERROR_DEVICE);
+    CHECK(has(said, "Of 2 processes (WORLD_SIZE) rank 1 did not come within"));
+    CHECK(has(said, "start motioncache-worker with this RANK"));
+}
+
+TEST(a_worker_without_rank_0_says_so) {
+    Worker worker(free_port(), {"--wait", "1"});
+    CHECK_EQ(worker.wait(), 1);
+    CHECK(has(worker.said(), "Rank 1 does not find rank 0 at 127.0.0.1 port"));
+}
+
+TEST(a_worker_of_another_version_is_refused_on_both_sides) {
+    const int port = free_port();
+    Worker worker(port);
+    ranks::Place p = place(0, port);
+    p.prefix = "motioncache/0/";
+    McStatus status{};
+    // Rank 0 stays for a moment, as a pipeline does that shows the error.
+    const std::string said = error_of([&] { ranks::Group(p, "motioncache 99", {}); }, &status);
+    CHECK_EQ(status, MC_ERROR_DEVICE);
+    CHECK(has(said, "This is motioncache 99 and rank 1 ("));
+    CHECK(has(said, ": install the same version everywhere."));
+    CHECK_EQ(worker.wait(), 1);
+}
+
+TEST(other_weights_are_refused_by_the_worker) {
+    const int port = free_port();
+    const std::string folder = "/tmp/ranks_test.model." + std::to_string(::getpid());
+    std::filesystem::copy(test::root + "/models/demo", folder, std::filesystem::copy_options::recursive);
+    for (const auto& file : std::filesystem::directory_iterator(folder + "/transformer"))
+        if (file.path().extension() == ".safetensors") {
+            std::fstream weights(file.path(), std::ios::in | std::ios::out | std::ios::binary);
+            weights.seekp(-1, std::ios::end);
+            weights.put('\x3c');
+        }
+    {
+        Worker worker(port, {"--model", folder});
+        const std::string said = error_of([&] { demo(meet(port)); });
+        CHECK(has(said, "rank 1 ("));
+        CHECK(has(said, "are not those of rank 0's"));
+        CHECK(has(said, "give all ranks the same model."));
+    }
+    std::filesystem::remove_all(folder);
+}
+
+TEST(cancelling_reaches_the_other_process_and_leaves_it_at_work) {
+    const int port = free_port();
+    Worker worker(port);
+    const auto group = meet(port);
+    const Model model = demo(group);
+    McCancel token;
+    Request r = test::small();
+    r.width = 256, r.height = 256, r.num_frames = 49, r.attention = Attention::FULL;
+    r.cancel = Cancel(&token);
+    std::thread later([&] {
+        std::this_thread::sleep_for(300ms);
+        token.set = true;
+    });
+    McStatus status{};
+    error_of([&] { video(model, r); }, &status);
+    later.join();
+    CHECK_EQ(status, MC_CANCELLED);
+    CHECK(at::equal(video(demo(nullptr), test::small()), video(model, test::small())));
+}
+
+TEST(the_environment_says_where_the_ranks_are) {
+    std::map<std::string, std::string> set;
+    const auto read = [&] {
+        return ranks::place_of_environment([&](const char* name) {
+            const auto at = set.find(name);
+            return at == set.end() ? nullptr : at->second.c_str();
+        });
+    };
+    CHECK(!read());
+    set["WORLD_SIZE"] = "1";
+    CHECK(!read());
+    set = {{"WORLD_SIZE", "2"}, {"RANK", "1"}, {"MASTER_ADDR", "head"}, {"MASTER_PORT", "29500"}};
+    CHECK(read() && read()->rank == 1 && read()->size == 2 && read()->master == "head" && read()->port == 29500);
+    CHECK(!read()->store_is_there);
+    set["TORCHELASTIC_USE_AGENT_STORE"] = "True", set["TORCHELASTIC_RESTART_COUNT"] = "3";
+    CHECK(read()->store_is_there && read()->prefix == "motioncache/3/");
+    set = {{"OMPI_COMM_WORLD_SIZE", "4"}, {"OMPI_COMM_WORLD_RANK", "3"}, {"OMPI_COMM_WORLD_LOCAL_RANK", "1"},
+           {"MASTER_ADDR", "head"}, {"MASTER_PORT", "1"}};
+    CHECK(read()->rank == 3 && read()->size == 4 && read()->local_rank == 1);
+    set.erase("MASTER_PORT");
+    CHECK(has(error_of(read), "set MASTER_ADDR to the host of rank 0"));
+    set = {{"WORLD_SIZE", "2"}};
+    CHECK(has(error_of(read), "set RANK, 0 for the one with the pipeline"));
+    set["RANK"] = "2", set["MASTER_ADDR"] = "head", set["MASTER_PORT"] = "1";
+    CHECK(has(error_of(read), "this one is RANK=2: ranks go from 0 to 1"));
+    set["WORLD_SIZE"] = "two";
+    CHECK(has(error_of(read), "WORLD_SIZE=two, which must be a number"));
+}
+
+int main(int argc, char** argv) {
+    test::root = argv[1];
+    worker_program = argv[2];
+    if (argc > 4 && std::string(argv[3]) == "--make") {
+        ::setenv("WORLD_SIZE", "2", 1), ::setenv("RANK", "0", 1);
+        ::setenv("MASTER_ADDR", "127.0.0.1", 1), ::setenv("MASTER_PORT", argv[4], 1);
+        LoadOptions o;
+        o.device = "cpu";
+        Session s(open_family(test::root + "/models/demo", o), test::small());
+        return s.next() ? 0 : 1;
+    }
+    return test::run_tests(argc - 2, argv + 2);
+}

@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// motioncache-worker: one of the processes that make a video together, except rank 0, which has the pipeline. Started
+// by torchrun, mpirun or a shell loop, which set the environment that engine/ranks/place.h names. docs/ranks.md
+#include <charconv>
+#include <cstdio>
+#include <cstring>
+#include <string>
+
+#include "engine/available_processors.h"
+#include "engine/error.h"
+#include "engine/networks/wan_dit/traffic.h"
+#include "engine/ranks/group.h"
+#include "engine/session/family.h"
+
+using namespace mc;
+
+namespace {
+
+constexpr const char* USAGE =
+    "motioncache-worker [--model FOLDER] [--device NAME] [--threads N] [--wait SECONDS]\n"
+    "\n"
+    "Works for the pipeline of rank 0, as rank RANK of WORLD_SIZE processes that meet at MASTER_ADDR and MASTER_PORT.\n"
+    "\n"
+    "  --model FOLDER   where the model lies on this host (default: where it lies on rank 0's)\n"
+    "  --device NAME    auto, cpu or cuda:N (default: auto; of several ranks on a host the one with LOCAL_RANK=N\n"
+    "                   takes cuda:N)\n"
+    "  --threads N      default: this host's processors, divided among its ranks (LOCAL_WORLD_SIZE)\n"
+    "  --count          what ranks send each other for one step of the published models, counted, not measured\n"
+    "  --wait SECONDS   for rank 0 and the other ranks to come (default: 120)\n";
+
+int number(const std::string& option, const std::string& text) {
+    int value = 0;
+    const auto [stop, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+    if (error != std::errc() || stop != text.data() + text.size() || value < 1)
+        throw Error(MC_ERROR_SETTINGS, option + " " + text + ": give a number of 1 or more.");
+    return value;
+}
+
+// Of a whole window with guidance, and of one chunk of 5 latent frames.
+void print_counts() {
+    struct Published {
+        const char* name;
+        int64_t width, heads, layers;
+        int columns, rows; // latent pixels
+    };
+    std::puts("per step of guidance, counted from shapes        branches, each way     tokens, 2 ranks, bfloat16");
+    for (const Published& m :
+         {Published{"1.3B, 544x960", 1536, 12, 30, 120, 68}, {"14B, 720x1280", 5120, 40, 40, 160, 90}})
+        for (int64_t frames : {25, 5}) {
+            model::TransformerConfig config;
+            config.width = m.width, config.heads = m.heads, config.layers = m.layers;
+            config.in_channels = config.out_channels = 16;
+            transformer::Window::Shape shape{};
+            shape.height = m.rows, shape.width = m.columns;
+            const int64_t tokens = frames * m.rows * m.columns / 4;
+            std::printf("%-14s %2lld latent frames, %6lld tokens  %10.1f MB (%.1f MB)  %10.0f MB\n", m.name,
+                        static_cast<long long>(frames), static_cast<long long>(tokens),
+                        transformer::branch_bytes(config, shape, frames, false).to_worker / 1e6,
+                        transformer::branch_bytes(config, shape, frames, true).from_worker / 1e6,
+                        2 * transformer::token_bytes(config, tokens, 2, 2) / 1e6);
+        }
+    std::puts("in brackets: with how far each token moved, where the cache asks for it");
+}
+
+int work(int argc, char** argv) {
+    session::LoadOptions options;
+    std::string model;
+    ranks::Limits limits;
+    limits.arrive = std::chrono::seconds(120);
+    options.device.clear();
+    for (int i = 1; i < argc; i++) {
+        const std::string option = argv[i];
+        if (option == "--help" || option == "-h") {
+            std::fputs(USAGE, stdout);
+            return 0;
+        }
+        if (option == "--count") {
+            print_counts();
+            return 0;
+        }
+        if (option != "--model" && option != "--device" && option != "--threads" && option != "--wait")
+            throw Error(MC_ERROR_SETTINGS, option + " is no option; --help lists them.");
+        if (++i == argc) throw Error(MC_ERROR_SETTINGS, option + " needs a value; --help says which.");
+        if (option == "--model") model = argv[i];
+        if (option == "--device") options.device = argv[i];
+        if (option == "--threads") options.threads = number(option, argv[i]);
+        if (option == "--wait") limits.arrive = std::chrono::seconds(number(option, argv[i]));
+    }
+    const auto place = ranks::place_of_environment();
+    if (!place)
+        throw Error(MC_ERROR_SETTINGS, "A worker is one of several processes: set WORLD_SIZE, RANK, MASTER_ADDR and "
+                                       "MASTER_PORT, or start it with torchrun or mpirun.");
+    if (place->rank == 0)
+        throw Error(MC_ERROR_SETTINGS, "Rank 0 has the pipeline: start workers with RANK=1 and up.");
+    if (options.device.empty()) {
+        options.device = "auto";
+        if (place->local_rank > 0 && session::has_driver(options.cuda))
+            options.device = "cuda:" + std::to_string(place->local_rank);
+    }
+    if (options.threads == 0) options.threads = std::max(1, available_processors() / place->local_size);
+    const std::string me = "motioncache-worker, rank " + std::to_string(place->rank);
+    options.log = [&](int, const std::string& text) { std::fprintf(stderr, "%s: %s\n", me.c_str(), text.c_str()); };
+    ranks::Group group(*place, ranks::version(), limits);
+    options.log(4, "has met " + group.name(0));
+    session::run_worker(group, model, options);
+    options.log(4, "rank 0 has ended");
+    return 0;
+}
+
+} // namespace
+
+int main(int argc, char** argv) {
+    try {
+        return work(argc, argv);
+    } catch (const std::exception& e) {
+        std::fprintf(stderr, "motioncache-worker: %s\n", e.what());
+        return 1;
+    }
+}
