@@ -14,9 +14,10 @@ targets = json.loads(subprocess.check_output(["meson", "introspect", "--targets"
 linked = {pathlib.Path(t["filename"][0]): t["type"] for t in targets
           if t["type"] in ("executable", "shared library", "shared module")}
 # What may be opened -> how a file names it.
-# Those that tests build once more, under a sanitizer, are theirs alone.
-opened = {file: re.escape(file.name.encode()) for file, kind in linked.items()
-          if kind != "executable" and file.relative_to(build).parts[0] != "tests"}
+# Libraries that tests build once more, under a sanitizer, are theirs alone.
+linked = {file: kind for file, kind in linked.items()
+          if kind == "executable" or file.relative_to(build).parts[0] != "tests"}
+opened = {file: re.escape(file.name.encode()) for file, kind in linked.items() if kind != "executable"}
 plugin = next(file for file in opened if "gstmotioncache" in file.name)
 opened[plugin] = rb"\0motioncachegen[ \0]" # a pipeline, or the element's name
 
