@@ -125,6 +125,7 @@ void Generator::stop() {
 }
 
 void Generator::forget_frames() {
+    std::lock_guard lock(mutex_); // statistics may be asked for at any time
     for (McFrames* frames : queue_) engine_->frames_free(frames);
     queue_.clear();
     if (current_) engine_->frames_free(current_);

@@ -22,11 +22,11 @@ Pacing::Pacing(LiveClock& clock, Generator& generator, std::function<void()> lat
     : clock_(clock), generator_(generator), latency_changed_(std::move(latency_changed)) {}
 
 void Pacing::begin(const StreamSettings& settings, int chunk_frames) {
-    settings_ = settings;
     timeline_.forget();
     stretched_ = -1;
     repeating_ = false;
     std::lock_guard lock(mutex_);
+    settings_ = settings;
     chunk_frames_ = chunk_frames;
     chunk_ = chunk_frames * interval_;
     latency_ = settings.latency < 0 ? chunk_ : settings.latency * GST_MSECOND;

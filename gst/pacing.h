@@ -54,7 +54,7 @@ class Pacing {
     LiveClock& clock_;
     Generator& generator_;
     const std::function<void()> latency_changed_;
-    StreamSettings settings_;
+    StreamSettings settings_; // written under the mutex, before the streaming thread begins
     Timeline timeline_;    // streaming thread
     gint64 stretched_ = -1; // first frame of the chunk that the timeline was last stretched for
     bool repeating_ = false; // what was sent last is sent again

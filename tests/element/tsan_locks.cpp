@@ -11,6 +11,7 @@ static F* real(F*, const char* name) {
 }
 #define REAL(name) (static_cast<void>(0), []() { static auto* const f = real(&name, #name); return f; }())
 
+#pragma GCC visibility push(default) // to be found by GLib and the plugin
 extern "C" {
 
 void g_mutex_lock(GMutex* mutex) {
@@ -73,3 +74,4 @@ void gst_element_call_async(GstElement* element, GstElementCallAsyncFunc func, g
 }
 
 } // extern "C"
+#pragma GCC visibility pop
