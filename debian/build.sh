@@ -19,7 +19,7 @@ need_packages "${packages_build[@]}" "${packages_debian[@]}"
 need_torch
 export TORCH_DIR=${TORCH_DIR:-$(tools/torch/find.sh)}
 
-# Packages come to lie beside the source, so a copy of it is built.
+# dpkg-buildpackage puts packages beside the folder that it builds, so a copy of the source is built.
 out=build-debian
 rm -rf $out
 mkdir -p $out/source

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# libtorch.sh TORCH_DIR FOLDER: copies the libraries that the engine needs of LibTorch, and what those need that no Debian
-# package brings, into one folder where they find each other.
+# libtorch.sh TORCH_DIR FOLDER: copies into one folder, where they find each other, the libraries of LibTorch that the
+# engine needs, and those libraries that these need in turn and no Debian package brings.
 set -euo pipefail
 torch=$1/lib to=$2
 mkdir -p "$to"
@@ -11,7 +11,7 @@ copy() { # FILE NAME
     copied+=("$2")
 }
 copy "$torch/libtorch_cpu.so" libtorch_cpu.so
-# Absolute paths that ldd found, libraries of the system and of the C++ compiler apart.
+# What ldd found, except for libraries of the system and of the C++ compiler.
 while read -r name _ path _; do
     case "$path" in
         /lib/* | /usr/lib/x86_64-linux-gnu/* | "") continue ;;

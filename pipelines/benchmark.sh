@@ -15,7 +15,8 @@
 #   sizes; some minutes.
 # --presets: whether presets reach their stated PSNR with other steps, sizes, guidance; half an hour, or with
 #   --quick one minute.
-# --tokens: whether choosing tokens pays over choosing steps, with the spread over the prompts; about as long.
+# --tokens: whether choosing tokens pays over choosing steps, with the spread over the prompts; takes about as
+#   long as --presets.
 # --beside: how much longer a video takes beside a busy process and an encoder; a minute.
 # --live: a live stream on a machine that is too slow, with and without qos-cache; some minutes.
 #

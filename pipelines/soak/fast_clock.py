@@ -5,7 +5,7 @@ import time
 
 from gi.repository import Gst
 
-EARLIEST = 3600 * Gst.SECOND  # from there it may jump back
+EARLIEST = 3600 * Gst.SECOND  # where the clock begins, so that it can jump back
 
 
 class FastClock(Gst.Clock):

@@ -9,7 +9,7 @@ WORDS = "a red ball; a blue boat on the sea; snow over the hills; a yellow bird;
 
 
 class Faults:
-    """Each is thrown by `throw`, which takes as long as it takes. `counts`: how often each was."""
+    """`throw` throws one, and returns when it is over. `counts`: how often each kind was thrown."""
     KINDS = ("server restarts", "property storms", "flushes", "clock jumps", "pauses")
 
     def __init__(self, pipeline, gen, clock, server, ledger, stop, seed, kinds):
@@ -17,7 +17,7 @@ class Faults:
         self.stop = stop  # an event that ends waits
         self.random = random.Random(seed)
         self.counts = dict.fromkeys(self.KINDS, 0)
-        self.refused = 0  # state changes
+        self.refused = 0  # changes of state that failed
         self.kinds, self.order = kinds, []
 
     def throw(self):

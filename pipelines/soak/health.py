@@ -41,7 +41,7 @@ class Health:
             self.every *= 2
 
     def steady(self):
-        """Without the beginning, in which all that is made once is made: a quarter of the time, five minutes at most."""
+        """Samples without the beginning, when what is made only once is made: a quarter of the time, at most 5 minutes."""
         if not self.samples:
             return []
         warm = min(300, self.samples[-1][0] / 4)
@@ -57,7 +57,7 @@ class Health:
         return self.memory_slope() * (steady[-1][0] - steady[0][0]) / 3600 if steady else 0.0
 
     def ends(self, column):
-        """The least in the first third of the steady time, and in the last: what a fault takes for a while is not there."""
+        """The least in the first and in the last third of the steady time: what a fault takes for a while does not count."""
         values = [sample[column] for sample in self.steady()] or [now()[column - 1]]
         third = max(1, len(values) // 3)
         return min(values[:third]), min(values[-third:])

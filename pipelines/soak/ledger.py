@@ -5,8 +5,8 @@ import threading
 
 
 class Ledger:
-    """Frames are told apart by the element's number for them, then by their timestamp, in the recordings by that of the
-    FLV tag, in milliseconds. Nothing in it grows with the length of the stream."""
+    """A frame is known by its number in the element, by its timestamp from there to the muxer, and by the timestamp of
+    its FLV tag, in milliseconds, in the recordings. Nothing here grows with the length of the stream."""
 
     def __init__(self):
         self.lock = threading.Lock()
@@ -27,7 +27,7 @@ class Ledger:
         self.last_sent = -1
 
     def frame(self, number, pts, duration, discont):
-        """Leaves the element."""
+        """A frame leaves the element."""
         with self.lock:
             if self.expected is None:
                 self.first = number
@@ -50,12 +50,12 @@ class Ledger:
         self.notes.append(f"{text} (last: {self.done})")
 
     def flush(self):
-        """Before a flush begins, and after it has ended: while it lasts `flushes` is odd."""
+        """To be called before a flush begins, and after it has ended: `flushes` is odd while one lasts."""
         with self.lock:
             self.flushes += 1
 
     def tag(self, pts, milliseconds):
-        """Leaves the muxer."""
+        """A frame leaves the muxer."""
         with self.lock:
             self._arrived(pts)
             self.coded += 1
@@ -67,7 +67,8 @@ class Ledger:
         while self.on_way:
             at, flushes = self.on_way.popleft()
             if at == pts:
-                # A flush takes what was made just before it, or while it lasts: not what was overtaken by one as old.
+                # A flush takes frames made before it or while it lasts. A frame is lost without a cause when this one,
+                # which arrived, left the element with no flush in between.
                 taken = sum(before < flushes or before % 2 for before in lost)
                 self.flushed += taken
                 self._vanished(len(lost) - taken, pts)
@@ -82,7 +83,7 @@ class Ledger:
             self._tell(f"{count} frames before {pts / 1e9:.3f} s did not reach the muxer's end")
 
     def record(self, milliseconds):
-        """Is in a recording."""
+        """A frame is found in a recording."""
         with self.lock:
             if milliseconds in self.sent:
                 del self.sent[milliseconds]

@@ -28,11 +28,11 @@ from recordings import Recordings, stamp_of
 from relay import Relay
 from servers import Nginx
 
-RATE, CHUNK = 24, 12  # frames: a second, in a chunk
+RATE, CHUNK = 24, 12  # frames in a second, frames in a chunk
 HEAD = 13             # bytes of a tag that tell what it is
 # What may grow without a cause: allocators keep pieces, GStreamer's and GLib's pools of threads come and go.
-MEMORY, THREADS, DESCRIPTORS = 16, 3, 2  # MiB
-JUDGED = 600          # seconds; in a shorter run what is made once, and the backlog, look like growth of memory
+MEMORY, THREADS, DESCRIPTORS = 16, 3, 2  # MiB, number, number
+JUDGED = 600          # seconds; in a shorter run what is allocated once, and the backlog, look like growth
 STUCK = 30            # seconds without a frame, or without a connection, are a hang
 BEHIND = 60           # seconds that the end of the stream may take
 
@@ -120,7 +120,7 @@ class Soak:
         return Gst.PadProbeReturn.OK
 
     def _told(self, text):
-        pass  # that a connection is lost and comes back is counted
+        pass  # nothing is printed: the relay counts connections that are lost and come back
 
     def _finished(self, error):
         if error:
@@ -181,7 +181,7 @@ class Soak:
                 return
 
     def _end(self):
-        """To the last frame: it is coded, sent, and in the server's recording."""
+        """Waits until the last frame is coded, sent, and in the server's recording."""
         self.line.show("Ending")
         if not self.errors:
             threading.Thread(target=self.pipeline.send_event, args=(Gst.Event.new_eos(),), daemon=True).start()
