@@ -48,7 +48,7 @@ def arguments():
     parser.add_argument("hours", type=positive, metavar="HOURS", help="how long, for example 0.5")
     parser.add_argument("--pace", type=positive, default=100, metavar="N",
                         help="seconds of stream in a second (default: 100)")
-    parser.add_argument("--every", type=positive, default=5, metavar="SECONDS", help="between faults (default: 5)")
+    parser.add_argument("--every", type=positive, default=5, metavar="SECONDS", help="seconds on the wall clock from fault to fault (default: 5)")
     parser.add_argument("--faults", type=kinds, default=list(Faults.KINDS), metavar="LIST", help="some of: "
                         f"{', '.join(Faults.KINDS)}; or none (default: all)")
     parser.add_argument("--size", default="64x48", metavar="WxH", help="of the pictures (default: 64x48)")

@@ -75,11 +75,11 @@ TRIED = [
     Tried("devenv", "export WORLD_SIZE=2 MASTER_ADDR=127.0.0.1 MASTER_PORT=29517; RANK=1 ./pipelines/devenv.sh motioncache-worker & "
           f"RANK=0 ./pipelines/devenv.sh {DEMO} && wait",
           ("WORLD_SIZE=2 RANK=1 MASTER_ADDR=127.0.0.1 MASTER_PORT=29500 motioncache-worker &",
-           "WORLD_SIZE=2 RANK=0 MASTER_ADDR=127.0.0.1 MASTER_PORT=29500 gst-launch-1.0 motioncachegen ! autovideosink"),
+           'WORLD_SIZE=2 RANK=0 MASTER_ADDR=127.0.0.1 MASTER_PORT=29500 gst-launch-1.0 motioncachegen prompt="a red ball" ! autovideosink'),
           shows="rank 0 has ended"),
     Tried("devenv", "./pipelines/devenv.sh motioncache-worker --help && ./pipelines/devenv.sh motioncache-worker --count",
           ("motioncache-worker --help", "motioncache-worker --count", "motioncache-worker",
-           "motioncache-worker [--model FOLDER] [--device NAME] [--threads N] [--wait SECONDS]"), shows="counted from shapes"),
+           "motioncache-worker [--model FOLDER] [--device NAME] [--threads N] [--wait SECONDS] [--count]"), shows="counted from shapes"),
     Tried("devenv", "./pipelines/devenv.sh motioncache-calibrate --help", ("motioncache-calibrate --help", "motioncache-calibrate"),
           shows="motioncache-calibrate MODEL"),
     Tried("devenv", "./pipelines/devenv.sh sh -c 'cc video.c -o video $(pkg-config --cflags --libs motioncache)'",
@@ -213,7 +213,8 @@ NOT_TRIED = [
     NotTried("is run by debian/build.sh, which builds everything once more and packs half a GB; tests/packages tries what "
              "debian/ says", ("debian/rules", "debian/libtorch.sh", "debian/libtorch.sh TORCH_DIR FOLDER")),
     NotTried("needs torchrun, a program of Python's torch; the same two processes are tried without", (
-        "torchrun --no-python --nproc-per-node 2 sh -c '[ $RANK = 0 ] || exec motioncache-worker; exec gst-launch-1.0 motioncachegen ! autovideosink'",)),
+        "torchrun --no-python --nproc-per-node 2 sh -c '[ $RANK = 0 ] || exec motioncache-worker; exec gst-launch-1.0 motioncachegen prompt=\"a red ball\" ! "
+        "autovideosink'",)),
     NotTried("installs packages", ("apt-get update", "apt-get install", "apt-get install -y --no-install-recommends", "sudo sh -c", "su -c")),
     NotTried("needs packages of Python that it fetches", ("python3 -m", "tests/quality/record_ssim.py", "tests/text/refresh_cleaning_pairs.py", "tests/text/refresh_caption_pairs.py")),
     NotTried("needs Diffusers, some GB of packages of Python", ("tools/bench/peer_diffusers.py",

@@ -17,7 +17,7 @@ using namespace mc;
 namespace {
 
 constexpr const char* USAGE =
-    "motioncache-worker [--model FOLDER] [--device NAME] [--threads N] [--wait SECONDS]\n"
+    "motioncache-worker [--model FOLDER] [--device NAME] [--threads N] [--wait SECONDS] [--count]\n"
     "\n"
     "Works for the pipeline of rank 0, as rank RANK of WORLD_SIZE processes that meet at MASTER_ADDR and MASTER_PORT.\n"
     "\n"
@@ -26,7 +26,7 @@ constexpr const char* USAGE =
     "                   takes cuda:N)\n"
     "  --threads N      default: this host's processors, divided among its ranks (LOCAL_WORLD_SIZE)\n"
     "  --count          what ranks send each other for one step of the published models, counted, not measured\n"
-    "  --wait SECONDS   for rank 0 and the other ranks to come (default: 120)\n";
+    "  --wait SECONDS   how long to wait for rank 0 and the other ranks (default: 120)\n";
 
 int number(const std::string& option, const std::string& text) {
     int value = 0;
