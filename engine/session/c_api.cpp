@@ -4,6 +4,7 @@
 #include <c10/core/InferenceMode.h>
 #include <c10/util/Exception.h>
 #include <cstring>
+#include <malloc.h>
 #include <new>
 
 #include "engine/motioncache.h"
@@ -215,8 +216,16 @@ int mc_plan(const McModelOptions* options, const McRequest* request, McPlan* out
     });
 }
 
+// glibc keeps what short-lived threads have freed in heaps of its own, some 10 MB more every few models.
+static void give_back() {
+#ifdef __GLIBC__
+    malloc_trim(0);
+#endif
+}
+
 void mc_model_free(McModel* model) {
     delete model;
+    give_back();
 }
 
 McSession* mc_session_new(McModel* model, const McRequest* request, McError* error) {
@@ -226,7 +235,8 @@ McSession* mc_session_new(McModel* model, const McRequest* request, McError* err
 }
 
 void mc_session_free(McSession* session) {
-    delete session;
+    delete session; // the last one of a model frees that
+    give_back();
 }
 
 McFrames* mc_session_next(McSession* session, McError* error) {

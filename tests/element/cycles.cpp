@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // From NULL to PLAYING and back, over and over, with the engine and the demo model: what a cycle takes is given back.
 // CYCLES=N: so many of each case (default 24).
-#include <malloc.h>
-
 #include <algorithm>
 #include <cstdio>
 #include <vector>
@@ -20,7 +18,6 @@ struct Held {
 };
 
 static Held held() {
-    malloc_trim(0); // what is free is no leak
     return {own_status("VmRSS"), own_status("Threads"), own_descriptors()};
 }
 
