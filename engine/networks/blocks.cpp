@@ -46,9 +46,11 @@ int64_t Blocks::even(int64_t rows, int64_t size) {
     return ((rows + parts - 1) / std::max<int64_t>(1, parts) + 5) / 6 * 6;
 }
 
+// As many blocks for each thread: with one more than that all others would wait for it.
 int64_t Blocks::size_for(int64_t rows) const {
-    const int64_t share = (rows + thread_count() - 1) / thread_count();
-    return std::clamp<int64_t>(share, 12, most_rows(width_) - 6); // cut() may round up
+    const int64_t most = most_rows(width_) - 6; // cut() may round up
+    const int64_t share = (rows + thread_count() - 1) / thread_count(), each = (share + most - 1) / most;
+    return std::clamp<int64_t>((share + each - 1) / std::max<int64_t>(1, each), 12, most);
 }
 
 int64_t Blocks::bytes(int64_t width, int64_t ffn, int64_t edge, kernels::Store store) {
