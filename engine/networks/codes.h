@@ -6,6 +6,7 @@
 
 namespace mc::transformer {
 
+// quantize reads rows and writes code and scale, restore the other way round.
 // rows: [., width] float32 or bfloat16, code: [., width] int8, scale: [., groups] float32, slot: [count] int32, the
 // rows that are meant in all three, or undefined: all.
 void quantize(const at::Tensor& rows, const at::Tensor& code, const at::Tensor& scale,

@@ -106,7 +106,7 @@ void Linear::rows(const Part& part, const void* x, int64_t x_stride, int64_t row
         g.store = store_;
         return kernels::gemm(g);
     }
-    // The library's product rounds to bfloat16 before the bias is added. A worker's thread has no inference mode.
+    // The library's product rounds to bfloat16 before the bias is added. A thread of the pool has no inference mode.
     c10::InferenceMode guard;
     at::Tensor a = at::from_blob(const_cast<void*>(x), {rows, part.ins}, {x_stride, 1}, type_of(store_));
     at::Tensor w = weight_.narrow(0, part.first_out, part.outs).narrow(1, part.first_in, part.ins);

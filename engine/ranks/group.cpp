@@ -22,7 +22,7 @@ namespace {
 using clock = std::chrono::steady_clock;
 using std::chrono::milliseconds;
 using namespace std::chrono_literals;
-constexpr milliseconds LOOK = 100ms, SIGN_OF_LIFE = 1s;
+constexpr milliseconds LOOK = 100ms, SIGN_OF_LIFE = 1s; // how often the watcher looks, and how often it gives one
 constexpr milliseconds STORE = 5s; // for an answer of the store, which is a small program's
 // Of Gloo: a forward may take long, and whether somebody is gone is told otherwise.
 constexpr milliseconds NEVER = std::chrono::hours(24 * 20);

@@ -26,8 +26,8 @@ struct Traffic {
 
 class Group {
   public:
-    // Meets all ranks. Throws MC_ERROR_DEVICE when one does not come in time or is of another version, which all are
-    // told; MC_ERROR_SETTINGS when two say that they are the same.
+    // Meets all ranks. Throws MC_ERROR_DEVICE when one does not come in time or is of another version, which a worker
+    // is told as well where it looks before rank 0 has gone; MC_ERROR_SETTINGS when two say that they are the same.
     Group(const Place& place, const std::string& version, Limits limits = {}, Cancel cancel = {});
     ~Group();
     int rank() const;

@@ -2,7 +2,7 @@
 #pragma once
 // The operations of kernels/rows on the device, a warp a row. All pointers are device pointers; the call enqueues on
 // `stream` and does not wait. Returns cudaGetLastError() of the launch; cudaErrorInvalidValue: rows wider than
-// MOST_WIDTH.
+// MOST_WIDTH that are held (residual_norm, project), or groups of more than 256 to quantize.
 //
 // Compiled, but not yet run on a GPU: tests run this source on the CPU, thread by thread.
 #include "kernels/cuda/launch.h"

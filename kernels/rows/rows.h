@@ -17,7 +17,7 @@ struct ResidualNorm {
     void* x;           // [rows, width]
     const void* delta; // [rows, width]; nullptr: x stays
     const float* gate; // nullptr: 1
-    const float *mult, *add;
+    const float *mult, *add; // [groups, width] or [width], as gate
     const int32_t* group; // [rows]; nullptr where no table has groups
     void* out;            // [rows, width]; nullptr: the residual alone
     size_t rows, width, x_stride, delta_stride, gate_stride, norm_stride, out_stride;

@@ -9,11 +9,11 @@
 #include "tests/element/player.h"
 
 constexpr double LOADING = 120;    // seconds, on a machine that builds something else meanwhile
-constexpr gint64 LEAK = 64;        // KiB in each cycle; the smallest thing that is made anew, a session, has more
+constexpr gint64 LEAK = 64;        // KiB in each cycle, where CYCLES is 128 or more; else SLACK alone decides
 constexpr gint64 SLACK = 4 * 1024; // KiB by which the allocator's heap moves up and down by itself
 
 struct Held {
-    gint64 memory, threads; // KiB
+    gint64 memory, threads; // KiB; how many
     int descriptors;
 };
 

@@ -94,7 +94,7 @@ History history_of(const Model& m, cache::Reuse reuse) {
     return h;
 }
 
-// The same three windows through the same rows.
+// Three windows through the same rows: plain, with row kernels, in ATen.
 void equals_plain(Precision precision, cache::Reuse reuse, double limit) {
     c10::InferenceMode guard;
     Model m(precision);

@@ -1,5 +1,6 @@
-// SPDX-License-Identifier: LGPL-2.1-or-later The fake device's kernels: the arithmetic of kernels/rows, one thread a
-// row, and of pictures, on the shadow of the device's memory.
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// The fake device's kernels: the arithmetic of kernels/rows, one thread a row, and of pictures, on the shadow of the
+// device's memory.
 #include <set>
 
 #include "engine/device_kernels.h"

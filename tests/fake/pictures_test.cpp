@@ -1,5 +1,6 @@
-// SPDX-License-Identifier: LGPL-2.1-or-later Frames that stay on a device until they are written: the same bytes as
-// from the CPU, converted over there for all frames of a chunk at once, by whatever thread asks.
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// Frames that stay on a device until they are written: the same bytes as from the CPU, converted over there for all
+// frames of a chunk at once, by whatever thread asks.
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 #include <c10/core/InferenceMode.h>

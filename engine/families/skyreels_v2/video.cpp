@@ -52,7 +52,7 @@ struct SkyReelsVideo final : session::Video {
     int transition = 0, passed = 0; // of how many blended chunks, and how many have started
     std::shared_ptr<const MadeWith> made_with;
     std::vector<std::shared_ptr<const MadeWith>> chunk_made_with; // of the window's chunks
-    int64_t handed_out = 0, window_begin = 0;                              // frames; when the window began
+    int64_t handed_out = 0, window_begin = 0;                              // frames: so far, and when the window began
     std::unique_ptr<transformer::Window> window; // kept while the next one has the same shape
     transformer::Window::Shape window_shape{};
     std::unique_ptr<cache::Policy> policy;

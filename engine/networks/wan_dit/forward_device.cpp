@@ -1,7 +1,8 @@
-// SPDX-License-Identifier: LGPL-2.1-or-later The forward as it runs on devices: the tokens of all chunks and branches
-// in the work are the rows of one matrix, which goes through the layers as a whole. Products and attention are ATen's,
-// what lies between them is RowOps'. Everything that the host knows of the work goes over in one upload; nothing waits
-// but for motion, at the end. Its plain version is forward_plain.cpp.
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// The forward as it runs on devices: the tokens of all chunks and branches in the work are the rows of one matrix,
+// which goes through the layers as a whole. Products and attention are ATen's, what lies between them is RowOps'.
+// Everything that the host knows of the work goes over in one upload; nothing waits but for motion, at the end. Its
+// plain version is forward_plain.cpp.
 #include <ATen/ATen.h>
 #include <algorithm>
 
@@ -141,6 +142,7 @@ struct Forward {
         return list.size() == 1 ? list[0] : at::cat(list);
     }
 
+    // q: [rows, D], of which those with the same text stand together. [rows, D]
     at::Tensor cross_attention(const at::Tensor& q, size_t layer) const {
         std::vector<at::Tensor> pieces;
         for (size_t i = 0; i < pass.spans.size();) {

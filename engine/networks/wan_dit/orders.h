@@ -13,8 +13,9 @@
 
 namespace mc::transformer {
 
+// A message has the order, its number (Group::next_order), and then:
 enum class Order : int32_t {
-    OPEN,        // SharedModel
+    OPEN,        // model, the members of SharedModel
     CLOSE,       // model
     WINDOW,      // model, window, Window::Shape
     DROP_WINDOW, // model, window

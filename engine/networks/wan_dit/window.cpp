@@ -328,7 +328,7 @@ Window::Bytes Window::bytes(const model::TransformerConfig& c, Precision precisi
     const int64_t most = rows_at_once(s, frame_tokens);
     Bytes bytes{};
     // x, q and where remembered the output; patch embeddings and patches; bookkeeping; rotary tables; velocities, of
-    // which guidance makes copies; a worker's blocks.
+    // which guidance makes copies; the blocks of each thread.
     bytes.workspace = most * 16 + tokens * c.head() / 2 * 3 * 4 +
                       tokens * 4 * c.out_channels * (s.branches + 1) * 4;
     if (device.is_cpu())
