@@ -8,12 +8,10 @@
 
 namespace mc::transformer {
 
-namespace {
-int64_t next_id() { // of models, windows and texts, each once in this process
+int64_t next_id() {
     static std::atomic<int64_t> last{0};
     return ++last;
 }
-} // namespace
 
 Exchange::Exchange(ranks::Group& group, Order order) : group_(group), talk_(group.talk()), number_(group.next_order()) {
     order_.put(order);

@@ -24,6 +24,8 @@ enum class Order : int32_t {
     FORWARD,     // model, window, ...: SpreadWindow::forward
 };
 
+int64_t next_id(); // of models, windows and texts, each once in this process
+
 // A model that workers open too.
 struct SharedModel {
     std::string path; // of the folder; a worker may be told another

@@ -69,7 +69,7 @@ ForwardAnswer ForwardAnswer::get(ranks::Message& from) {
     return a;
 }
 
-SpreadWindow::SpreadWindow(Team& team, const Window::Shape& shape) : team_(team), window_(team.group().next_order()) {
+SpreadWindow::SpreadWindow(Team& team, const Window::Shape& shape) : team_(team), window_(next_id()) {
     Exchange x(team_.group(), Order::WINDOW);
     address(x);
     x.order().put(shape);
