@@ -284,7 +284,8 @@ std::pair<at::Tensor, at::Tensor> Window::keys_values(int branch, int64_t layer)
     c10::InferenceMode guard;
     const Impl& w = *impl_;
     if (branch >= w.shape.branches)
-        throw Error(MC_ERROR_INTERNAL, "The keys and values of this branch are another rank's: unset WORLD_SIZE to trace them.");
+        throw Error(MC_ERROR_INTERNAL,
+                    "The keys and values of this branch are another rank's: unset WORLD_SIZE to trace them.");
     const size_t slot = w.slot_of(layer, branch);
     if (!w.plain && w.shape.keys_in_bytes) {
         const size_t at = w.layer_slot(layer);
