@@ -7,17 +7,11 @@ import subprocess
 import sys
 import tempfile
 
+import checks
+from checks import check
+
 build, model = sys.argv[1:3]
 program = pathlib.Path(__file__).resolve().parents[2] / "tools" / "bench" / "caches.py"
-failures = 0
-
-
-def check(ok, what):
-    global failures
-    if not ok:
-        failures += 1
-        print("FAILED:", what)
-
 
 # A peer that is done at once.
 PEER = """echo '{"seconds": 0.5}' #"""
@@ -50,4 +44,4 @@ with tempfile.TemporaryDirectory() as folder:
     check("NOT met  whole seconds of the full window against the peer" in done.stdout,
           "is printed as not met")
     check({p.suffix for p in (folder / "pictures").iterdir()} == {".svg", ".png"}, "pictures")
-sys.exit(1 if failures else 0)
+checks.end()

@@ -15,15 +15,8 @@ sys.path.insert(0, str(root / "tools" / "bench"))
 import cache_pictures
 import cache_report
 import cache_runs
-
-failures = 0
-
-
-def check(ok, what):
-    global failures
-    if not ok:
-        failures += 1
-        print("FAILED:", what)
+import checks
+from checks import check
 
 
 def near(a, b):
@@ -80,6 +73,7 @@ check(near(cache_report.margin(ours + [(1, 20)], ours)["smallest"], 0), "of equa
 
 
 # ---- figures and verdicts
+
 
 def score(psnr, ssim):
     return {"psnr": psnr, "ssim": ssim, "psnr_luma": psnr + 1, "ssim_luma": ssim}
@@ -234,4 +228,4 @@ with tempfile.TemporaryDirectory() as folder:
 names = [r["name"] for r in cache_pictures.sheet_runs(result)]
 check(names == ["full ", "kv ", "presets balanced", "teacache high", "flowcache "],
       "beside each other what costs the same")
-sys.exit(1 if failures else 0)
+checks.end()

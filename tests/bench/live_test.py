@@ -14,15 +14,8 @@ sys.path.insert(0, str(root / "tools" / "bench"))
 import beside
 import busy
 import live
-
-failures = 0
-
-
-def check(ok, what):
-    global failures
-    if not ok:
-        failures += 1
-        print("FAILED:", what)
+import checks
+from checks import check
 
 
 rounds = [{"alone": 1, "busy": 1.5, "encoder": 1.2}, {"alone": 2, "busy": 3.2, "encoder": 2}, {"alone": 4, "busy": 6, "encoder": 4}]
@@ -50,5 +43,4 @@ with tempfile.TemporaryDirectory() as folder:
         check(done.returncode == 0 and shown in done.stdout, f"{program} runs: {done.stdout}")
         check(json.loads(file.read_text())["model"] == model, f"{program} writes its figures")
 
-print(f"{failures} failures")
-sys.exit(failures > 0)
+checks.end()

@@ -6,17 +6,11 @@ import subprocess
 import sys
 import tempfile
 
+import checks
+from checks import check
+
 build = sys.argv[1]
 program = pathlib.Path(__file__).resolve().parents[2] / "tools" / "bench" / "magi1.py"
-failures = 0
-
-
-def check(ok, what):
-    global failures
-    if not ok:
-        failures += 1
-        print("FAILED:", what)
-
 
 with tempfile.TemporaryDirectory() as folder:
     out = pathlib.Path(folder) / "out.json"
@@ -45,4 +39,4 @@ check(len(sparse["curve"]) == 11 and sparse["curve"][-1]["tokens"] == 0, "the cu
 check(sparse["alone"]["gemm"] > 0 and sparse["alone"]["attention"] > 0 and sparse["alone"]["flop"] > 1e9,
       "a step beside its calls alone")
 check(len(result["verdicts"]) == 2 and all(v["met"] in (True, False) for v in result["verdicts"]), "verdicts")
-sys.exit(1 if failures else 0)
+checks.end()

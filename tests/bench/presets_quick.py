@@ -7,17 +7,12 @@ import subprocess
 import sys
 import tempfile
 
+import checks
+from checks import check
+
 build, model = sys.argv[1:3]
 program = pathlib.Path(__file__).resolve().parents[2] / "tools" / "bench" / "presets.py"
 environment = {**os.environ, "OMP_WAIT_POLICY": "passive"}
-failures = 0
-
-
-def check(ok, what):
-    global failures
-    if not ok:
-        failures += 1
-        print("FAILED:", what)
 
 
 def run(*arguments):
@@ -49,4 +44,4 @@ with tempfile.TemporaryDirectory() as folder:
 
     done = run("--model", folder, "--quick")
     check(done.returncode == 1 and "no preset states anything" in done.stderr, "a model that was not calibrated")
-sys.exit(1 if failures else 0)
+checks.end()

@@ -11,15 +11,8 @@ sys.dont_write_bytecode = True
 root = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(root / "tools" / "bench"))
 import presets
-
-failures = 0
-
-
-def check(ok, what):
-    global failures
-    if not ok:
-        failures += 1
-        print("FAILED:", what)
+import checks
+from checks import check
 
 
 def video(denoising, flop, computed, psnr=None):
@@ -50,4 +43,4 @@ check(set(presets.QUICK) <= set(names), "the quick ones are among them")
 check(presets.SETTINGS[0][1] == {}, "the first row changes nothing")
 steps = [change["steps"] for _, change in presets.SETTINGS if "steps" in change]
 check(min(steps) == 4 and max(steps) == 200, "from 4 to 200 steps")
-sys.exit(1 if failures else 0)
+checks.end()

@@ -5,6 +5,9 @@ import pathlib
 import subprocess
 import sys
 
+import checks
+from checks import check
+
 bench, model = sys.argv[1], pathlib.Path(sys.argv[2])
 frames, width, height, steps = 9, 160, 96, 2
 line = subprocess.run([bench, str(model), "--dtype", "float32", "--threads", "1", "--frames", str(frames), "--width", str(width),
@@ -14,14 +17,6 @@ config = json.loads((model / "transformer" / "config.json").read_text())
 wide, layers = config["num_attention_heads"] * config["attention_head_dim"], config["num_layers"]
 tokens = (1 + (frames - 1) // 4) * (height // 16) * (width // 16)
 forwards = run["transformer_calls"]
-failures = 0
-
-
-def check(ok, what):
-    global failures
-    if not ok:
-        failures += 1
-        print("FAILED:", what)
 
 
 def count(**wanted):
@@ -42,4 +37,4 @@ check(0 < run["first_frame"] <= run["seconds"], "time to the first frame")
 check(run["alone"]["gemm"] > 0 and run["alone"]["attention"] > 0, "the calls alone take time")
 check(run["bytes"]["peak"] > run["bytes"]["before_loading"] + run["bytes"]["weights"] > 0, "peak memory holds the weights")
 print(line, end="")
-sys.exit(1 if failures else 0)
+checks.end()

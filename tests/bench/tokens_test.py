@@ -13,15 +13,8 @@ root = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(root / "tools" / "bench"))
 import cache_runs
 import tokens
-
-failures = 0
-
-
-def check(ok, what):
-    global failures
-    if not ok:
-        failures += 1
-        print("FAILED:", what)
+import checks
+from checks import check
 
 
 prompts = cache_runs.read_prompts(tokens.caches.ROOT / "tools" / "bench" / "token_prompts.txt")
@@ -67,4 +60,4 @@ with tempfile.TemporaryDirectory() as folder:
     result = json.loads(out.read_text())
     check(all(len(v["finished"]) == len(v["seen"]) == 5 and min(v["finished"]) > 0 for v in result["videos"]),
           "a ratio of each step from the second one")
-sys.exit(1 if failures else 0)
+checks.end()
