@@ -12,6 +12,7 @@
 #include "engine/model/weight_files.h"
 #include "engine/networks/t5/encoder.h"
 #include "engine/networks/t5/t5_files.h"
+#include "engine/text/caption_cleaning.h"
 #include "tests/golden/magi1_texts.h"
 
 namespace mc::golden {
@@ -118,8 +119,19 @@ Produced run_text_conditioning(const Run& run) {
     return produced;
 }
 
+Produced run_caption_cleaning(const Run& run) {
+    Produced produced;
+    for (Json pair : run.file.json.at("pairs")) {
+        const std::string input = pair.at("input");
+        pair["cleaned_once"] = text::clean_caption_once(input);
+        pair["cleaned_twice"] = text::clean_caption(input);
+        produced.values["pairs"].push_back(pair);
+    }
+    return produced;
+}
+
 const AddedKinds added{
-    {"t5", run_t5}, {"unit_buckets", run_buckets}, {"unit_text_conditioning", run_text_conditioning}};
+    {"t5", run_t5}, {"caption_cleaning", run_caption_cleaning}, {"unit_buckets", run_buckets}, {"unit_text_conditioning", run_text_conditioning}};
 
 } // namespace
 } // namespace mc::golden
