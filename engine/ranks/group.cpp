@@ -49,7 +49,7 @@ struct Group::Impl {
     c10::intrusive_ptr<c10d::Store> store;
     c10::intrusive_ptr<c10d::Backend> gloo;
     std::vector<std::string> names; // of all ranks
-    std::mutex talk;
+    std::timed_mutex talk;
     std::atomic<int64_t> order{0};
 
     // Shared with the thread that watches.
@@ -66,7 +66,10 @@ struct Group::Impl {
     Traffic traffic;
     std::thread watcher;
 
+    void join(); // the store
     void meet(const std::string& version, Cancel cancel);
+    void greet(const std::string& version, Cancel cancel);
+    void leave() noexcept;
     void connect();
     void watch();
     void lose(int rank, const std::string& why, const std::string& detail);
@@ -75,7 +78,7 @@ struct Group::Impl {
     std::string key(const std::string& name) const { return place.prefix + name; }
 };
 
-void Group::Impl::meet(const std::string& version, Cancel cancel) {
+void Group::Impl::join() {
     c10d::TCPStoreOptions o;
     o.port = static_cast<uint16_t>(place.port);
     o.isServer = place.rank == 0 && !place.store_is_there;
@@ -94,6 +97,39 @@ void Group::Impl::meet(const std::string& version, Cancel cancel) {
                                          " within " + seconds(limits.arrive) + ": start rank 0, and look whether this "
                                          "host reaches it.", what_of(e));
     }
+}
+
+void Group::Impl::meet(const std::string& version, Cancel cancel) {
+    join();
+    try {
+        greet(version, cancel);
+    } catch (const Error&) {
+        leave();
+        throw;
+    } catch (const std::exception& e) { // of the store, which rank 0 or torchrun has
+        leave();
+        throw Error(MC_ERROR_DEVICE,
+                    "The ranks did not meet: the process that holds their list at " + place.master + " port " +
+                        std::to_string(place.port) + " has ended; see what rank 0 wrote last, then start all ranks again.",
+                    what_of(e));
+    }
+}
+
+// Where the ranks did not meet: this one may come again, and the others read why before rank 0 takes the store away.
+void Group::Impl::leave() noexcept {
+    try {
+        store->add(key("claimed/" + std::to_string(place.rank)), -1);
+        int64_t left = store->add(key("left"), 1);
+        if (place.rank != 0 || place.store_is_there) return;
+        const auto late = clock::now() + STORE;
+        int64_t here = 0;
+        for (int r = 0; r < place.size; r++) here += store->check({key("here/" + std::to_string(r))});
+        for (; left < here && clock::now() < late; left = store->add(key("left"), 0)) std::this_thread::sleep_for(LOOK);
+    } catch (const std::exception&) { // it has gone already
+    }
+}
+
+void Group::Impl::greet(const std::string& version, Cancel cancel) {
     char host[256] = "?";
     ::gethostname(host, sizeof host - 1);
     const std::string name = std::string(host) + ", process " + std::to_string(::getpid());
@@ -198,6 +234,10 @@ void Group::Impl::watch() {
             next = clock::now() + SIGN_OF_LIFE;
             store->set(key("alive/" + std::to_string(place.rank)), bytes_of(std::to_string(++beat)));
         } catch (const std::exception& e) {
+            if (ask) { // once more then
+                std::lock_guard lock(mutex);
+                asked_to_stop = false;
+            }
             if (!place.store_is_there && place.rank > 0) lose(0, "has ended, or is not reached any more", what_of(e));
             continue;
         }
@@ -272,7 +312,7 @@ int Group::size() const {
 std::string Group::name(int rank) const {
     return impl_->names.at(rank);
 }
-std::mutex& Group::talk() {
+std::timed_mutex& Group::talk() {
     return impl_->talk;
 }
 int64_t Group::next_order() {

@@ -26,8 +26,8 @@ struct Traffic {
 
 class Group {
   public:
-    // Meets all ranks. Throws MC_ERROR_DEVICE when one does not come in time or is of another version, which a worker
-    // is told as well where it looks before rank 0 has gone; MC_ERROR_SETTINGS when two say that they are the same.
+    // Meets all ranks. Throws MC_ERROR_DEVICE when one does not come in time or is of another version, which all that
+    // are there are told; MC_ERROR_SETTINGS when two say that they are the same.
     Group(const Place& place, const std::string& version, Limits limits = {}, Cancel cancel = {});
     ~Group();
     int rank() const;
@@ -44,7 +44,7 @@ class Group {
     bool left_by_master() const; // of a worker whose receive failed: rank 0 has ended
 
     int64_t next_order();
-    std::mutex& talk(); // held from an order to its answer: several sessions of rank 0 may share the group
+    std::timed_mutex& talk(); // held from an order to its answer: several sessions of rank 0 may share the group
     Traffic traffic() const;
     void stop_watching(); // at the end of the process
 

@@ -11,6 +11,7 @@
 #include <chrono>
 #include <cstdlib>
 
+#include "engine/cancellable_lock.h"
 #include "engine/device.h"
 #include "engine/error.h"
 #include "engine/model/fingerprint.h"
@@ -30,13 +31,6 @@ OnDisk on_disk() {
     if (value == "never") return OnDisk::NEVER;
     throw Error(MC_ERROR_SETTINGS, "The environment variable MOTIONCACHE_TEXT_CACHE is \"" + value +
                                        "\"; it can be always or never, or unset it.");
-}
-
-// Another session may read weights for minutes; a session that waits for it can be cancelled.
-std::unique_lock<std::timed_mutex> locked(std::timed_mutex& mutex, Cancel cancel) {
-    std::unique_lock lock(mutex, std::defer_lock);
-    while (!lock.try_lock_for(std::chrono::milliseconds(50))) cancel.check();
-    return lock;
 }
 
 } // namespace
@@ -110,8 +104,8 @@ void TextEncoder::let_go() {
     give_back_memory(device_);
 }
 
-void TextEncoder::move_to(at::Device device) {
-    const std::lock_guard lock(mutex_);
+void TextEncoder::move_to(at::Device device, Cancel cancel) {
+    const auto lock = locked(mutex_, cancel);
     if (encoder_) encoder_->move_to(device);
     device_ = device;
 }

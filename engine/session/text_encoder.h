@@ -67,7 +67,7 @@ class TextEncoder {
 
     at::Device device() const { return device_; }
     // Between two texts. Another device than its own must be ready to use.
-    void move_to(at::Device device);
+    void move_to(at::Device device, Cancel cancel);
     int64_t bytes() const { return held_; }                // of weights held now
     int64_t weight_bytes() const { return weight_bytes_; } // of all, held or not
     // What of them a plan must count while a text is encoded, beside the weights that are held all the time.

@@ -14,6 +14,7 @@
 
 using namespace mc;
 using namespace mc::session;
+using test::video;
 using test::Variant;
 using test::variants;
 
@@ -28,14 +29,6 @@ Model load(at::Device device, Precision precision, bool weights_in_bytes = false
     o.threads = 1;
     o.precision = precision;
     return skyreels_v2::Model::open(test::root + "/models/demo", o);
-}
-
-at::Tensor video(const Model& model, Request request, Stats* stats = nullptr) {
-    Session s(model, std::move(request));
-    std::vector<at::Tensor> pieces;
-    while (auto frames = s.next()) pieces.push_back(frames->pixels.clone());
-    if (stats) *stats = s.stats();
-    return at::cat(pieces, 1);
 }
 
 // Apart, because GCC 12 otherwise warns of members that are not set.
@@ -271,7 +264,7 @@ TEST(a_video_too_large_is_refused_with_what_fits) {
         const Stats stats = Session(model, r).stats();
         return stats.bytes_planned - stats.bytes_weights - stats.bytes_keys_values / 2;
     }();
-    model->text_encoder->move_to(at::kCPU);
+    model->text_encoder->move_to(at::kCPU, {});
     fake::set_capacity(fake::use().used + static_cast<size_t>(planned));
     try {
         Session s(model, r);

@@ -21,6 +21,7 @@
 
 using namespace mc;
 using namespace mc::session;
+using test::video;
 using namespace std::chrono_literals;
 using clock_type = std::chrono::steady_clock;
 
@@ -97,14 +98,6 @@ Model demo(const std::shared_ptr<ranks::Group>& group, Precision precision = Pre
     o.precision = precision;
     o.group = group;
     return skyreels_v2::Model::open(test::root + "/models/demo", o);
-}
-
-at::Tensor video(const Model& model, Request request, Stats* stats = nullptr) {
-    Session s(model, std::move(request));
-    std::vector<at::Tensor> pieces;
-    while (auto frames = s.next()) pieces.push_back(frames->pixels.clone());
-    if (stats) *stats = s.stats();
-    return at::cat(pieces, 1);
 }
 
 // Chunk after chunk, so that there is much to do behind the first.
@@ -276,12 +269,12 @@ TEST(a_worker_of_another_version_is_refused_on_both_sides) {
     ranks::Place p = place(0, port);
     p.prefix = "motioncache/0/";
     McStatus status{};
-    // Rank 0 goes at once and its store with it, so the worker may find it gone before it reads the other version.
     const std::string said = error_of([&] { ranks::Group(p, "motioncache 99", {}); }, &status);
     CHECK_EQ(status, MC_ERROR_DEVICE);
     CHECK(has(said, "This is motioncache 99 and rank 1 ("));
     CHECK(has(said, ": install the same version everywhere."));
     CHECK_EQ(worker.wait(), 1);
+    CHECK(has(worker.said(), " and rank 0 (") && has(worker.said(), " is motioncache 99: install the same version everywhere."));
 }
 
 TEST(other_weights_are_refused_by_the_worker) {
@@ -321,6 +314,7 @@ TEST(cancelling_reaches_the_other_process_and_leaves_it_at_work) {
     error_of([&] { video(model, r); }, &status);
     later.join();
     CHECK_EQ(status, MC_CANCELLED);
+    CHECK(has(worker.said(), "rank 0 stopped an order")); // in its middle
     CHECK(at::equal(video(demo(nullptr), test::small()), video(model, test::small())));
 }
 

@@ -33,4 +33,14 @@ inline session::Request small() {
     return r;
 }
 
+// All of it, [3, T, H, W].
+inline at::Tensor video(std::shared_ptr<const session::Family> model, session::Request request,
+                        session::Stats* stats = nullptr) {
+    session::Session s(std::move(model), std::move(request));
+    std::vector<at::Tensor> pieces;
+    while (auto frames = s.next()) pieces.push_back(frames->pixels.clone());
+    if (stats) *stats = s.stats();
+    return at::cat(pieces, 1);
+}
+
 } // namespace mc::test

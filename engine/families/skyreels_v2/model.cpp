@@ -92,7 +92,8 @@ std::shared_ptr<const Model> Model::open(const model::skyreels_v2::Folder& folde
     if (options.group)
         team = std::make_shared<transformer::Team>(
             options.group, transformer::SharedModel{std::filesystem::absolute(folder.path), m->placement.precision,
-                                                    options.weights_in_bytes, model::fingerprint(*transformer)});
+                                                    options.weights_in_bytes, model::fingerprint(*transformer)},
+            options.cancel);
     load(m, *transformer, *folder.vae_tensors(), folder.text_encoder_tensors(), folder.tokenizer_file, options);
     if (team) {
         team->opened(options.cancel);

@@ -133,7 +133,7 @@ SkyReelsVideo::SkyReelsVideo(const Model& m, Request r) : model(m), request(std:
     MemoryPlan plan = plan_memory(settings, windows, model.planned(settings));
     if (model.text_encoder->device() != at::kCPU && plan.total() > session::free_memory(device) &&
         model.text_encoder->weight_bytes() <= session::free_memory()) {
-        model.text_encoder->move_to(at::kCPU);
+        model.text_encoder->move_to(at::kCPU, request.cancel);
         give_back_memory(device);
         if (model.log) model.log(4, "the text encoder moves to the CPU, to leave " + device.str() + " for the video");
         plan = plan_memory(settings, windows, model.planned(settings));

@@ -4,6 +4,7 @@
 #include <ATen/ATen.h>
 #include <atomic>
 
+#include "engine/cancellable_lock.h"
 #include "engine/error.h"
 
 namespace mc::transformer {
@@ -13,7 +14,8 @@ int64_t next_id() {
     return ++last;
 }
 
-Exchange::Exchange(ranks::Group& group, Order order) : group_(group), talk_(group.talk()), number_(group.next_order()) {
+Exchange::Exchange(ranks::Group& group, Order order, Cancel cancel)
+    : group_(group), talk_(locked(group.talk(), cancel)), number_(group.next_order()) {
     order_.put(order);
     order_.put(number_);
 }
@@ -45,8 +47,8 @@ ranks::Message Exchange::answer(Cancel cancel) {
     throw Error(status, group_.name(rank) + ": " + message, detail);
 }
 
-Team::Team(std::shared_ptr<ranks::Group> group, const SharedModel& model)
-    : group_(std::move(group)), model_(next_id()), opening_(std::make_unique<Exchange>(*group_, Order::OPEN)) {
+Team::Team(std::shared_ptr<ranks::Group> group, const SharedModel& model, Cancel cancel)
+    : group_(std::move(group)), model_(next_id()), opening_(std::make_unique<Exchange>(*group_, Order::OPEN, cancel)) {
     opening_->order().put(model_);
     opening_->order().put(model.path);
     opening_->order().put(model.precision);

@@ -38,7 +38,8 @@ struct SharedModel {
 // asked to stop and their answers are awaited, so that the next order meets ranks that listen.
 class Exchange {
   public:
-    Exchange(ranks::Group& group, Order order);
+    // Waits for the orders of other sessions, one of which may be loading a model, unless it is cancelled.
+    Exchange(ranks::Group& group, Order order, Cancel cancel = {});
     ~Exchange();
     ranks::Message& order() { return order_; }
     void send(int rank);
@@ -50,7 +51,7 @@ class Exchange {
 
   private:
     ranks::Group& group_;
-    std::unique_lock<std::mutex> talk_;
+    std::unique_lock<std::timed_mutex> talk_;
     const int64_t number_;
     ranks::Message order_;
     std::vector<int> pending_;
@@ -60,7 +61,7 @@ class Exchange {
 class Team {
   public:
     // Asks them; opened() has the answers, so that all load at once.
-    Team(std::shared_ptr<ranks::Group> group, const SharedModel& model);
+    Team(std::shared_ptr<ranks::Group> group, const SharedModel& model, Cancel cancel);
     ~Team();
     void opened(Cancel cancel);
     ranks::Group& group() { return *group_; }

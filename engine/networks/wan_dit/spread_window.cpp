@@ -133,7 +133,7 @@ void SpreadWindow::forward(Window::Impl& window, const at::Tensor& latents, cons
     std::vector<at::Tensor> parts;
     for (int chunk : order.chunks) parts.push_back(chunk_of(latents, chunk));
     order.latents = at::cat(parts, 1);
-    Exchange x(team_.group(), Order::FORWARD);
+    Exchange x(team_.group(), Order::FORWARD, cancel);
     for (size_t i : index_there) {
         const ChunkWork& w = work[i];
         const Team::Text& shared = *Window::Impl::text_of(w, text).shared;

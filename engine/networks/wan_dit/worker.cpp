@@ -51,7 +51,7 @@ class Worker {
     ranks::Group& group_;
     const WorkerCalls& calls_;
     std::map<int64_t, HeldModel> models_;
-    int64_t forwards_ = 0;
+    int64_t forwards_ = 0; // since a model was closed
     ranks::Traffic forward_bytes_;
 };
 
@@ -103,6 +103,7 @@ ranks::Message Worker::follow(Order order, ranks::Message& from, Cancel cancel) 
                        std::to_string(forward_bytes_.received / n) + " bytes were received and " +
                        std::to_string(forward_bytes_.sent / n) + " sent");
         }
+        forwards_ = 0, forward_bytes_ = {};
         return to;
     }
     HeldModel& model = models_.at(id);
@@ -147,7 +148,7 @@ void Worker::run() {
         const auto fail = [&](McStatus status, const std::string& message, const std::string& detail) {
             to = {};
             to.put(status), to.put(message), to.put(detail);
-            if (calls_.log && status != MC_CANCELLED) calls_.log(message);
+            if (calls_.log) calls_.log(status == MC_CANCELLED ? "rank 0 stopped an order" : message);
         };
         try {
             to = follow(order, from, cancel);
