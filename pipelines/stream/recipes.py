@@ -34,9 +34,11 @@ RECIPES = {
     "fmp4": Recipe("a fragmented MP4 file, which plays even if the program is killed", "FILE", "out.mp4",
                    H264 + " ! mp4mux fragment-duration=500 streamable=true",
                    "filesink name=sink buffer-mode=unbuffered", "location={}", "never", writes="file"),
+    # async-handling: GStreamer 1.22 may lose the end of a pipeline that is set to PLAYING the moment it has prerolled,
+    # as gst-launch-1.0 does (gst_bin_post_message forgets that it is PLAYING). With it the pipeline prerolls at once.
     "hls": Recipe("HLS: segments and a playlist, for any web server", "FOLDER", "hls",
                   "x264enc name=enc speed-preset=veryfast key-int-max={gop} ! h264parse",
-                  "hlssink2 name=sink target-duration=2 playlist-length=0",
+                  "hlssink2 name=sink async-handling=true target-duration=2 playlist-length=0",
                   "location={}/segment%05d.ts playlist-location={}/index.m3u8", "endless", writes="folder"),
     "rtmp": Recipe("RTMP with a silent audio track; connects again when the server comes back", "URL",
                    "rtmp://127.0.0.1/live/motioncache",

@@ -28,7 +28,7 @@ LIVE = f"gst-launch-1.0 -e {PROMPT} num-frames=-1 is-live=true underrun=repeat"
 H264 = "x264enc tune=zerolatency speed-preset=veryfast key-int-max=48"
 FMP4 = (f"gst-launch-1.0 -e {PROMPT} ! {H264} ! mp4mux fragment-duration=500 streamable=true ! filesink buffer-mode=unbuffered "
         "location=out.mp4")
-HLS = (f"gst-launch-1.0 -e {PROMPT} ! x264enc speed-preset=veryfast key-int-max=48 ! h264parse ! hlssink2 target-duration=2 "
+HLS = (f"gst-launch-1.0 -e {PROMPT} ! x264enc speed-preset=veryfast key-int-max=48 ! h264parse ! hlssink2 async-handling=true target-duration=2 "
        "playlist-length=0 location=./segment%05d.ts playlist-location=./index.m3u8")
 RTMP = (f"{LIVE} ! {H264} ! h264parse ! queue ! mux. audiotestsrc wave=silence is-live=true ! audioconvert ! "
         "audio/x-raw,rate=44100,channels=2 ! voaacenc bitrate=64000 ! aacparse ! queue ! mux. flvmux name=mux streamable=true "
