@@ -20,7 +20,7 @@ struct Polynomial {
 };
 
 struct CommonSettings {
-    // How a reused token's residual is taken for the step at hand: REPEAT, as it was last computed; TAYLOR, extrapolated
+    // How a reused token's residual is taken for a step: REPEAT, as it was last computed; TAYLOR, extrapolated
     // to first order from its last two computed values, over the noise level (sigma); SOLVER: it is not, the solver
     // skips reused steps and goes in one step of its own order from where the token was last computed to where it is
     // next (docs/algorithms.md#solver-reuse). Both branches compute the same tokens.
