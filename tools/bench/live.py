@@ -98,7 +98,7 @@ def main():
     p = argparse.ArgumentParser(prog="benchmark.sh --live", description=__doc__,
                                 formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--model", default=str(caches.ROOT / "models" / "demo"), help="a model folder; default: the demo model")
-    p.add_argument("--threads", type=int, default=os.cpu_count(), help="default: as many as processors")
+    p.add_argument("--threads", type=int, default=os.cpu_count(), help="default: one per processor")
     p.add_argument("--frames", type=int, default=960, help="of each stream; default 960, 40 seconds")
     p.add_argument("--steps", type=int, help="default: the model's")
     p.add_argument("--busy", type=int, help="so many busy processes alone; default: none, one, ..., as many as it takes")
