@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
 // What ATen offers of any device beside the CPU, without linking one: waiting, copies that do not wait, free memory,
-// streams. All of it is nothing on the CPU.
+// streams. On the CPU none of it does anything.
 #include <ATen/core/Tensor.h>
 #include <c10/core/StreamGuard.h>
 #include <cstdint>

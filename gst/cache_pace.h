@@ -44,7 +44,7 @@ class CachePace {
     static constexpr int SKIPPED = 1, SEEN = 3; // chunks after a change, and those judged together at least
     static constexpr double DAMPING = 0.8, STEEPEST = -6, FLATTEST = -0.7;
     static constexpr int PATIENCE = 4, MOST_PATIENCE = 64; // judgements
-    static constexpr double LESS = 0.8;                    // of the load while waiting: another program has ended
+    static constexpr double LESS = 0.8; // of the load when waiting began: below it, another program must have ended
 
     bool judge(double load) {
         learn(load);

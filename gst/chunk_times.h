@@ -34,7 +34,7 @@ class ChunkTimes {
         for (auto it = last_.rbegin(); it != last_.rend(); ++it, w /= 2) mean += w * *it, weight += w;
         return weight > 0 ? mean / weight : 0;
     }
-    // Of late. So many `together` take as long as the next so many, one by one they differ: whole ones are looked at.
+    // Of late. One chunk takes longer than another, but `together` of them in a row always about as long: whole groups.
     double mean(int together) const {
         const size_t group = size_t(std::max(together, 1)), wanted = (LOOKED_AT + group - 1) / group * group;
         const size_t n = std::min(wanted, last_.size());

@@ -91,7 +91,7 @@ class Generator {
     struct Work {
         McFramesWork facts;
         std::vector<uint8_t> computed; // [map_height, map_width]
-        std::vector<float> motion;     // the same; empty: not measured
+        std::vector<float> motion;     // [map_height, map_width]; empty: not measured
     };
     Work work() const;
     const Job& job() const { return job_; }
@@ -115,7 +115,7 @@ class Generator {
         int queued;                // chunks, beside the one that is being sent
         int frames, remaining;     // in a chunk; still to send of the one that is being sent
         double worst, usual, left; // seconds that a chunk takes, and until the next one is ready; 0: not known
-        double mean;               // seconds that one takes of late, those of a window together
+        double mean;               // seconds per chunk of late, over whole windows; 0: not known
         bool ended;                // nothing more comes
     };
     Pace pace() const;
@@ -182,7 +182,7 @@ class Generator {
     std::deque<McFrames*> queue_;
     std::deque<std::pair<Fields, std::optional<int>>> waiting_; // updates, for a session
     ChunkTimes times_;
-    int window_chunks_ = 0; // that take turns in being fast and slow
+    int window_chunks_ = 0; // of a window, some of which take longer than others; 0: not known
     std::optional<CachePace> pace_;         // from the first chunk on, with qos-cache
     std::optional<double> asked_threshold_; // set while the video is made
     Threshold threshold_;

@@ -30,20 +30,20 @@
  *
  * ## Live
  *
- * With #GstMotionCacheGen:is-live, frames carry the running time at which they are due, evenly spaced, and leave at that
- * time or at most #GstMotionCacheGen:latency later, which sinks wait for. Generation pauses while
+ * With #GstMotionCacheGen:is-live, frames carry the running time at which they are due, evenly spaced, and leave at
+ * that time or at most #GstMotionCacheGen:latency later; sinks wait that long. Generation pauses while
  * #GstMotionCacheGen:queue-chunks finished chunks wait. A chunk that comes too late is an underrun, and
- * #GstMotionCacheGen:underrun says what is done. Pausing loses no frame; an EOS event ends the stream at once, while a stream that is not live ends after the
- * chunks that are finished.
+ * #GstMotionCacheGen:underrun says what is done then. Pausing loses no frame; an EOS event ends a live stream at once,
+ * and one that is not live after the chunks that are finished.
  *
  * ## Messages
  *
  * While the model is loaded, PROGRESS messages with the code `loading` are posted; the last one (COMPLETE,
  * CANCELED or ERROR) comes before the first buffer. The model stays loaded until the element goes to NULL
  * (#GstMotionCacheGen:keep-model), unless model-path, device, precision, weights-precision, threads or its files
- * change. Elements of a process that use the same one share it. A text encoder that is too large to stay in memory is
- * loaded when there is a text that is not known, with messages of its own, of the same kind, before the first buffer or
- * later.
+ * change. Elements of a process that use the same model share it. A text encoder that is too large to stay in memory is
+ * loaded for each text whose embeddings are not kept on disk, with PROGRESS messages of its own, before the first
+ * buffer or later.
  *
  * Messages, `notify::seed-used` and the engine's log lines are delivered in order, from a thread of their own:
  * handlers may do anything, including stopping the pipeline. Everything that concerns a chunk is delivered
@@ -59,51 +59,54 @@
  * its end, with the fields
  *
  * * #gint64 `chunk`, `chunks`: index of the chunk that is finished next, from 0, and number of all chunks
- * * #gint `step`, `steps`: denoising steps of that chunk, taken so far and in all; of its window where attention is not kv
+ * * #gint `step`, `steps`: denoising steps of that chunk, taken so far and in all; where attention is not kv, of its
+ *   window
  * * #gdouble `fraction`: of the work that is done, 0 to 1
  * * #gdouble `seconds-left`: how long the rest takes, at the rate so far
  *
  * `chunks`, `fraction` and `seconds-left` are -1 where there is no end, `seconds-left` also before it is known.
  *
  * With #GstMotionCacheGen:qos-cache, an element message `motioncache-qos` is posted when the cache's threshold is
- * changed because chunks take longer to generate than they last, or because there is time again. Chunks that start from then on
- * are made with it. The fields are
+ * changed because chunks take longer to generate than they last, or because there is time again. Chunks that start
+ * from then on are made with the new one. The fields are
  *
  * * #gdouble `cache-threshold`, `before`: the new one, and the one before
  * * #gdouble `load`: seconds of generating per second of video
  * * #gint64 `frame`: index of the first frame that was not made yet
  *
- * Before the model is loaded an element message `motioncache-plan` tells what it and the request will take of the memory,
+ * Before the model is loaded an element message `motioncache-plan` tells how much memory model and request will take,
  * with the fields of McPlan in motioncache.h, among them #gchararray `device`, #gboolean `fits`, #gint64 `bytes-total`,
- * `bytes-free` and #gchararray `would-fit`: where it does not fit, settings that would.
+ * `bytes-free` and #gchararray `would-fit`: where the request does not fit, settings that would.
  *
  * ## URIs
  *
- * `motioncache://?prompt=a%20red%20ball&seed=3` plays in playbin, uridecodebin and whatever else plays URIs. Each pair sets a
- * property, percent-encoded as in every URI (+ is a plus sign); choices are given by name. A URI with a pair that is not
- * known, malformed or out of its range is refused as a whole, with a GST_URI_ERROR that says why. Properties that name files
- * (model-path, image, end-image, prefix-video, prompts-file) cannot be set so, since a URI may come from a stranger:
- * set them from playbin's signal `source-setup`, and the model in `MOTIONCACHE_MODEL`. Players show each frame at its time;
- * with is-live=true and underrun=repeat a stream that is generated more slowly keeps going.
+ * `motioncache://?prompt=a%20red%20ball&seed=3` plays in playbin, uridecodebin and whatever else plays URIs. Each pair
+ * sets a property, percent-encoded as in every URI (+ is a plus sign); choices are given by name. A URI with a pair
+ * that is not known, malformed or out of its range is refused as a whole, with a GST_URI_ERROR that says why.
+ * Properties that name files (model-path, image, end-image, prefix-video, prompts-file) cannot be set by a URI, since
+ * it may come from a stranger: set them from playbin's signal `source-setup`, and the model in `MOTIONCACHE_MODEL`.
+ * Players show each frame at its time; with is-live=true and underrun=repeat a stream keeps going that is generated
+ * more slowly than it plays.
  *
  * ## What a frame has cost
  *
  * Each buffer has a #GstCustomMeta named `GstMotionCacheMeta`: the numbers of chunk and frame, how many of the chunk's
- * turns (denoising steps times guidance branches) were computed and reused, and a map of the picture that tells in which
- * share of them each token was computed. gst/motioncachemeta.h lists its fields and reads them in C. The element
+ * turns (denoising steps times guidance branches) were computed and reused, and a map of the picture that tells in what
+ * share of the turns each token was computed. gst/motioncachemeta.h lists its fields and reads them in C. The element
  * motioncacheoverlay draws the map over the video.
  *
  * ## Properties
  *
- * Settings are read when the element goes from READY to PAUSED. prompt, negative-prompt, guidance-scale, cache-threshold
- * and prompt-transition may be changed later: they count from the next chunk that starts. Any other property that is
- * changed while a video is made takes effect at the next start; a WARNING message says so, once per property.
+ * Settings are read when the element goes from READY to PAUSED. prompt, negative-prompt, guidance-scale,
+ * cache-threshold and prompt-transition may be changed later: they count from the next chunk that starts. Any other
+ * property that is changed while a video is made takes effect at the next start; a WARNING message says so, once per
+ * property.
  *
  * ## Prompts that change
  *
- * Set #GstMotionCacheGen:prompt, emit #GstMotionCacheGen::queue-prompt, or name a file of prompts. Before the first frame
- * and before each frame that was made with other settings than the one before it, an element message
- * `motioncache-prompt` is posted, with the fields
+ * Set #GstMotionCacheGen:prompt, emit #GstMotionCacheGen::queue-prompt, or name a file of prompts
+ * (#GstMotionCacheGen:prompts-file). Before the first frame and before each frame that was made with other settings
+ * than the one before it, an element message `motioncache-prompt` is posted, with the fields
  *
  * * #gchararray `prompt`, `negative-prompt`; #gdouble `guidance-scale`, `cache-threshold` (0: nothing is cached)
  * * #guint64 `pts`, #gint64 `frame`: of that frame

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* motioncachemeta.h: what a frame of motioncachegen has cost, and where in the picture.
  *
- * Every buffer of motioncachegen has a GstCustomMeta named GST_MOTION_CACHE_META. Nothing needs to be linked to read it:
+ * Every buffer of motioncachegen has a GstCustomMeta of the name GST_MOTION_CACHE_META. To read it nothing has to be
+ * linked:
  *
  *     GstMotionCacheFacts facts;
  *     if (gst_motion_cache_facts_read (buffer, &facts))
@@ -10,7 +11,7 @@
  * From other languages, read the structure: in Python buffer.get_custom_meta ("GstMotionCacheMeta").get_structure ()
  *
  *     chunk, frame        gint64   numbers of chunk and frame in the video, from 0
- *     turns               gint64   of the chunk: denoising steps times guidance branches; in so many of these
+ *     turns               gint64   of the chunk: denoising steps times guidance branches; of these, those in which
  *     turns-whole         gint64     all tokens were computed,
  *     turns-partial       gint64     some,
  *     turns-reused        gint64     none
@@ -19,16 +20,16 @@
  *     tokens-reused       gint64
  *     map-width           gint     tokens side by side and
  *     map-height          gint     one above the other; together they are the whole picture, whatever its size is now
- *     computed            GBytes   map-height rows of map-width bytes: in which share of the turns the token was
+ *     computed            GBytes   map-height rows of map-width bytes: in what share of the turns the token was
  *                                  computed; 0: in none, 255: in all
  *     motion              GBytes   as many floats (of the machine's byte order): the weight that its motion gave a
  *                                  token last, in the sense of cache-weights; absent where motion was not measured
  *
  * Where attention is not kv, the chunk of the figures is the whole window.
  *
- * The meta is tagged as video and survives copies, videoconvert, videoscale, videorate, queue and tee, and encoders that
- * keep metas, such as x264enc. It is of the picture as it was generated: behind videocrop or videoflip the map no longer
- * lies where it is seen. Elements that make a picture of several (compositor) drop it.
+ * The meta is tagged as video and survives copies, videoconvert, videoscale, videorate, queue, tee, and encoders that
+ * keep metas, such as x264enc. It is of the picture as it was generated: behind videocrop or videoflip the map no
+ * longer lies where it is seen. Elements that make a picture of several (compositor) drop it.
  */
 #ifndef GST_MOTION_CACHE_META_H
 #define GST_MOTION_CACHE_META_H

@@ -33,7 +33,8 @@ bool update(GstElement* element, const Fields& change, std::optional<int> frames
 
 gboolean queue_prompt(GstElement* element, const gchar* prompt, gint frames, gpointer) {
     if (frames < 0) {
-        warn(element, Error(MC_ERROR_SETTINGS, "A prompt is queued for 1 frame or more, or for 0, until the next one is queued."));
+        warn(element, Error(MC_ERROR_SETTINGS, "A prompt cannot be queued for " + std::to_string(frames) +
+                                                   " frames: give 1 or more, or 0 for as long as no other is queued."));
         return FALSE;
     }
     Fields change;

@@ -93,7 +93,8 @@ void install_settings(GObjectClass* klass) {
     /**
      * GstMotionCacheGen:seed-used:
      *
-     * The seed of the current or the last video: `seed`, or the one drawn when `seed` is -1. Notified when generation starts.
+     * The seed of the current or the last video: `seed`, or the one drawn when `seed` is -1. Notified when generation
+     * starts.
      */
     g_object_class_install_property(
         klass, PROPERTY_SEED_USED,
@@ -109,14 +110,14 @@ void install_settings(GObjectClass* klass) {
      * * #gchararray `cache`: the cache in use
      * * `seed`, `frames`, `frames-total`, `forwards`, `forwards-total`; totals are -1 where there is no end
      * * `turns`: each is one chunk in one denoising step and one guidance branch; `turns-whole`, `turns-partial` and
-     *   `turns-reused`
-     *   are those in which all, some and none of the chunk's tokens were computed
+     *   `turns-reused` are those in which all, some and none of the chunk's tokens were computed
      * * `tokens-computed`, `tokens-reused` in these turns; `passes-extra`: passes for keys and values only
      * * #gdouble `seconds-text`, `seconds-transformer`, `seconds-cache`, `seconds-schedule`, `seconds-vae`
      * * `flop-text`, `flop-transformer`, `flop-vae`, counted from the shapes that were run
      * * `bytes-weights`; `bytes-planned`, what the request may need in all; `bytes-keys-values` and `bytes-cache`, part
      *   of bytes-planned
-     * * `chunks`: a #GValueArray of structures, one for each of the last 1024 delivered chunks: `first-frame`, `frames`, and turns and tokens as above
+     * * `chunks`: a #GValueArray of structures, one for each of the last 1024 delivered chunks: `first-frame`,
+     *   `frames`, and turns and tokens as above
      * * `chunks-queued`; `underruns`, how often a live stream had nothing to send in time; `frames-repeated`
      * * #gdouble `real-time-factor`: seconds of video generated per second, recently; 0 before it is known
      * * #gdouble `cache-threshold`: of the chunk that was made last, 0 where nothing is cached; `qos-load`: with

@@ -24,8 +24,8 @@ GType underrun_type() {
 GType keep_model_type() {
     static const GType type = [] {
         static const GEnumValue values[] = {
-            {int(KeepModel::NEVER), "Freed when the video ends, from PAUSED to READY", "never"},
-            {int(KeepModel::READY), "Freed from READY to NULL", "ready"},
+            {int(KeepModel::NEVER), "Freed when the element is stopped, from PAUSED to READY", "never"},
+            {int(KeepModel::READY), "Freed when the element goes from READY to NULL", "ready"},
             {int(KeepModel::PROCESS), "Kept when the element is gone, for the next one", "process"},
             {0, nullptr, nullptr}};
         const GType made = g_enum_register_static("GstMotionCacheKeepModel", values);
@@ -108,9 +108,10 @@ const PropertyMember rows[] = {
      &StreamSettings::embed_metadata},
     {[] {
          return g_param_spec_string("prompts-file", "File of prompts",
-                                    "Text file with one prompt per line, shown one after the other instead of prompt. A line may "
-                                    "begin with a duration, \"8s:\" or \"48f:\" (frames), else it is 8 seconds; the last "
-                                    "one stays to the end. Lines that begin with # are skipped.",
+                                    "Text file with one prompt per line; they are shown one after the other, instead of what "
+                                    "prompt says. A line may begin with how long its prompt stays, \"8s:\" (seconds) or "
+                                    "\"48f:\" (frames), else it stays 8 seconds; the last one stays to the end. Lines that "
+                                    "begin with # are skipped.",
                                     nullptr, FLAGS);
      },
      nullptr, nullptr, &StreamSettings::prompts_file},

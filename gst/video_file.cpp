@@ -166,7 +166,7 @@ VideoFile read_video_file(const std::string& path, const char* property, int rat
         if (frames.size() > most) frames.pop_front();
     }
     if (give_up()) return video;
-    if (frames.empty()) throw Error(MC_ERROR_READ, named + " has no frames: give a video of at least 4.");
+    if (frames.empty()) throw Error(MC_ERROR_READ, named + " has no frames: give a video of at least 4 frames.");
     video.frames = int(frames.size());
     for (const auto& frame : frames) video.rgb.insert(video.rgb.end(), frame.begin(), frame.end());
     return video;

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # The test pattern on air for HOURS at 100 times real time, through encoder and RTMP to a server on loopback, with
-# faults thrown in; a table at the end says what was lost and what grew, and the exit status is 1 where anything was:
+# faults thrown in. A table at the end says what was lost and what grew; the exit status is 1 where a frame was lost
+# without a cause or anything grew:
 #
 #   pipelines/soak.sh HOURS [--pace N] [--help for the rest]
 #

@@ -79,7 +79,7 @@ run() {
     part session 90 40 .gpu/bin/gpu-session "$device" models/demo
     part golden 120 3 .gpu/bin/golden --device "$device" --layout diffusers tests/golden/data
     [ $gpu = no ] || part backends 100 40 python3 tests/gpu/backends.py 90
-    # 1.3B at 544x960: a chunk of 5 latent frames behind 20 others, both branches.
+    # 1.3B at 960x544: a chunk of 5 latent frames behind 20 others, both branches.
     part step 120 1 .gpu/bin/motioncache-sparse-bench 1.3B --layers "$layers" --rounds 2 --device "$device" \
         --size "$size" --dtype bfloat16
     [ $gpu = no ] || part sanitizer 60 3 compute-sanitizer --error-exitcode 9 .gpu/bin/gpu-kernels 64

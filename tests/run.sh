@@ -15,8 +15,8 @@ if [ $# = 0 ]; then
     set -- --no-rebuild
 fi
 say "Testing"
-# Tests run beside each other: LibTorch's own threads, which spin while they
-# wait, would hold each other up at every barrier.
+# Tests run beside each other: LibTorch's own threads, which spin while they wait, would hold each other up at every
+# barrier.
 export OMP_WAIT_POLICY=passive
 log=build-tests/meson-logs/testlog.json
 rm -f "$log"

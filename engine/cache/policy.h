@@ -104,7 +104,7 @@ class Policy {
     Observer observer_;
 };
 
-// NONE: every chunk is computed wholly in every row. Throws MC_ERROR_SETTINGS for values out of their range.
+// With NoCache every chunk is computed wholly in every row. Throws MC_ERROR_SETTINGS for values out of their range.
 std::unique_ptr<Policy> make_policy(const AnySettings& settings);
 
 } // namespace mc::cache

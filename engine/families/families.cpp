@@ -15,7 +15,7 @@ namespace mc::session {
 
 namespace {
 
-// `place`: as the family's recogniser names it.
+// `place`: as the family's claim() names it (engine/model/claim.h).
 struct Listed {
     const char* name;
     std::shared_ptr<const Family> (*open)(const std::string& place, const LoadOptions& options);

@@ -17,7 +17,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
-// Each: whether the path holds a model of the family, empty where it does not; throws where it does and it is damaged.
+// claim: whether the path holds a model of the family; empty where it does not, and throws where that is damaged.
 struct Family {
     const char *name, *shown;
     const char *models, *path; // which are supported; what the model path is set to

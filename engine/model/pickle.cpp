@@ -259,7 +259,7 @@ class Machine {
     }
     std::vector<int64_t> integers(Id id, const char* what) const {
         auto [ids, count] = tuple(id, what);
-        if (count > RANK_LIMIT) throw malformed(std::string(what) + " has too many sides");
+        if (count > RANK_LIMIT) throw malformed(std::string(what) + " has too many dimensions");
         std::vector<int64_t> numbers;
         for (size_t i = 0; i < count; i++) numbers.push_back(integer(ids[i], what));
         return numbers;

@@ -59,7 +59,7 @@ struct Group::Impl {
     int lost = -1; // rank
     std::string lost_why, lost_detail;
     c10::intrusive_ptr<c10d::Work> work; // that somebody waits for
-    Cancel waiting;                      // of whoever waits
+    Cancel waiting;                      // of the thread that waits
     bool asked_to_stop = false;          // for that
     int64_t working = 0;                 // order; 0: none
     McCancel stop;                       // of that order

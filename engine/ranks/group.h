@@ -26,8 +26,8 @@ struct Traffic {
 
 class Group {
   public:
-    // Meets all ranks. Throws MC_ERROR_DEVICE when one does not come in time or is of another version, which all that
-    // are there are told; MC_ERROR_SETTINGS when two say that they are the same.
+    // Meets all ranks. Throws MC_ERROR_DEVICE when one does not come in time or is of another version, in every rank
+    // that is there; MC_ERROR_SETTINGS when two say that they are the same rank.
     Group(const Place& place, const std::string& version, Limits limits = {}, Cancel cancel = {});
     ~Group();
     int rank() const;

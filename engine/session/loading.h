@@ -22,7 +22,7 @@ struct LoadOptions {
     std::string device = "auto";        // "auto", "cpu", "cuda:N"
     std::optional<Precision> precision; // unset: float32 on the CPU, bfloat16 on CUDA
     bool weights_in_bytes = false;      // weights-precision=int8
-    int threads = 0;                    // 0: as many as processors
+    int threads = 0;                    // 0: one per processor
     CudaFiles cuda;
     std::optional<at::Device> opened;   // in place of `device`: one that the caller has open, as tests have
     bool calibration = true; // reads motioncache.json where there is one; off when it is to be made anew

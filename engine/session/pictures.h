@@ -23,12 +23,12 @@ class Pictures {
     // One of them, prepared or not, into planes with rows `strides` bytes apart: three for I420, two for NV12, one for
     // RGB. From any thread.
     void write(int64_t index, Format format, uint8_t* const planes[3], const size_t strides[3]) const;
-    // The same in black, for one that cannot be had any more.
+    // A black frame, in place of one that cannot be had any more.
     void write_black(Format format, uint8_t* const planes[3], const size_t strides[3]) const;
 
   private:
     struct Plane {
-        size_t bytes, rows; // of a row; rows
+        size_t bytes, rows; // bytes of a row; number of rows
     };
     std::vector<Plane> planes_of(Format format) const;
     kernels::Picture picture(const at::Tensor& pixels, int64_t index) const;

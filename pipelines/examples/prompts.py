@@ -1,7 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""prompts.py [SINK...]: a live stream in a window; each line that is typed is the next prompt. Ends with the
-input.
+"""prompts.py [SINK...]: a live stream in a window; each line that is typed is the next prompt. Ends with the input.
 
 SINK is what the video goes to, as in gst-launch-1.0; default: a window."""
 import os

@@ -28,7 +28,7 @@ from recordings import Recordings, stamp_of
 from relay import Relay
 from servers import Nginx
 
-RATE, CHUNK = 24, 12  # frames in a second, frames in a chunk
+RATE, CHUNK = 24, 12  # frames per second, frames of a chunk
 HEAD = 13             # bytes of a tag that tell what it is
 # What may grow without a cause: allocators keep pieces, GStreamer's and GLib's pools of threads come and go.
 MEMORY, THREADS, DESCRIPTORS = 16, 3, 2  # MiB, number, number
@@ -47,7 +47,7 @@ def arguments():
         f"Memory is judged in runs of {JUDGED // 60} minutes or more.")
     parser.add_argument("hours", type=positive, metavar="HOURS", help="how long, for example 0.5")
     parser.add_argument("--pace", type=positive, default=100, metavar="N",
-                        help="seconds of stream in a second (default: 100)")
+                        help="seconds of stream per second (default: 100)")
     parser.add_argument("--every", type=positive, default=5, metavar="SECONDS", help="seconds on the wall clock from fault to fault (default: 5)")
     parser.add_argument("--faults", type=kinds, default=list(Faults.KINDS), metavar="LIST", help="some of: "
                         f"{', '.join(Faults.KINDS)}; or none (default: all)")
@@ -228,7 +228,7 @@ class Soak:
             ("underruns, gaps in time", f"{self.stats.get_value('underruns')}, {ledger.gaps}"),
             ("times that do not rise", ledger.backwards),
             ("reconnects", self.relay.reconnects),
-            ("memory", f"{memory0:.1f} MiB, at the end {memory1:.1f}; {health.memory_slope():+.2f} MiB an hour, "
+            ("memory", f"{memory0:.1f} MiB, at the end {memory1:.1f}; {health.memory_slope():+.2f} MiB per hour, "
                        f"{health.memory_growth():+.2f} in all; {self.after[0]:.1f} after NULL"),
             ("threads", f"{threads0}, at the end {threads1}; {self.after[1]} after NULL"),
             ("descriptors", f"{files0}, at the end {files1}; {self.after[2]} after NULL"),
@@ -256,7 +256,7 @@ class Soak:
         if ledger.backwards or ledger.unknown:
             return f"{ledger.backwards} timestamps do not rise, {ledger.unknown} frames came that nobody had sent."
         if self.seconds >= JUDGED and health.memory_growth() > MEMORY:
-            return f"Memory grew by {health.memory_growth():.0f} MiB, {health.memory_slope():.1f} MiB an hour."
+            return f"Memory grew by {health.memory_growth():.0f} MiB, {health.memory_slope():.1f} MiB per hour."
         if threads1 > threads0 + THREADS:
             return f"Threads grew from {threads0} to {threads1}."
         if files1 > files0 + DESCRIPTORS:

@@ -38,7 +38,7 @@ def fault(path, include):
         if TORCH.match(include):
             return "the plugin has no Torch in it"
         if there.startswith("engine/") and there not in ("engine/model", "engine/request"):
-            return "the plugin knows the C header and engine/model"
+            return "the plugin knows the C header, engine/model and engine/request"
     if path.startswith("engine/"):
         if GSTREAMER.match(include) or there in ("gst", "tests", "tools"):
             return "the engine knows no GStreamer and none of its users"

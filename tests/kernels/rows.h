@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
-// The row kernels of devices against the plain versions, whoever runs them: one thread a row, or warps.
+// The row kernels of devices against the plain versions, whether one thread runs a row or a warp.
 #include <limits>
 
 #include "kernels/rows/rows.h"

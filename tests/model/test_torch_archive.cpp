@@ -261,7 +261,7 @@ TEST(pth_refuses_malformed_pickles) {
                              .tensor("FloatStorage", "0", 1, 0, std::vector<int64_t>(9, 1), {1})
                              .op("s.")
                              .bytes),
-                MC_ERROR_READ, "too many sides");
+                MC_ERROR_READ, "too many dimensions");
 }
 
 TEST(pth_nesting_does_not_recurse) {

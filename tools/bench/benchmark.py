@@ -100,7 +100,7 @@ def main():
     p = argparse.ArgumentParser(prog="benchmark.sh", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--model", default=str(root / "models" / "demo"), help="a model folder; default: the demo model")
     p.add_argument("--dtype", choices=("float32", "bfloat16"), help="default: both, one after the other")
-    p.add_argument("--threads", type=int, default=os.cpu_count(), help="default: as many as processors")
+    p.add_argument("--threads", type=int, default=os.cpu_count(), help="default: one per processor")
     p.add_argument("--repeat", type=int, default=3, help="runs of each program; default 3")
     p.add_argument("--prompt", default="a white boat moving left on the sea")
     p.add_argument("--frames", type=int, help="default: the model's")

@@ -39,7 +39,7 @@ def main():
     p = argparse.ArgumentParser(prog="benchmark.sh --beside", description=__doc__,
                                 formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--model", default=str(root / "models" / "demo"), help="a model folder; default: the demo model")
-    p.add_argument("--threads", type=int, default=os.cpu_count(), help="default: as many as processors")
+    p.add_argument("--threads", type=int, default=os.cpu_count(), help="default: one per processor")
     p.add_argument("--frames", type=int, default=57, help="default 57")
     p.add_argument("--steps", type=int, help="default: the model's")
     p.add_argument("--rounds", type=int, default=7, help="default 7")

@@ -133,7 +133,7 @@ def arguments():
                    help="a model folder; default: the demo model")
     p.add_argument("--dtype", choices=("float32", "bfloat16"), default="float32",
                    help="of the videos; default float32")
-    p.add_argument("--threads", type=int, default=os.cpu_count(), help="default: as many as processors")
+    p.add_argument("--threads", type=int, default=os.cpu_count(), help="default: one per processor")
     p.add_argument("--steps", type=int, help="default: 50 as published, 12 with --quick")
     p.add_argument("--frames", type=int, help="default: the model's")
     p.add_argument("--long-frames", type=int, default=97,

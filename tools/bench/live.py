@@ -98,10 +98,10 @@ def main():
     p = argparse.ArgumentParser(prog="benchmark.sh --live", description=__doc__,
                                 formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--model", default=str(caches.ROOT / "models" / "demo"), help="a model folder; default: the demo model")
-    p.add_argument("--threads", type=int, default=os.cpu_count(), help="default: as many as processors")
+    p.add_argument("--threads", type=int, default=os.cpu_count(), help="default: one per processor")
     p.add_argument("--frames", type=int, default=960, help="of each stream; default 960, 40 seconds")
     p.add_argument("--steps", type=int, help="default: the model's")
-    p.add_argument("--busy", type=int, help="so many busy processes alone; default: none, one, ..., as many as it takes")
+    p.add_argument("--busy", type=int, help="only beside this number of busy processes; default: none, one, ..., as many as it takes")
     p.add_argument("--prompts", metavar="FILE", default=str(caches.ROOT / "tools" / "bench" / "prompts.txt"))
     p.add_argument("--json", metavar="FILE", help="write every run here")
     p.add_argument("--quick", action="store_true", help="one prompt: a smoke test")

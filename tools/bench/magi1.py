@@ -64,7 +64,7 @@ def main():
     p = argparse.ArgumentParser(prog="benchmark.sh --family magi1 --caches", description=__doc__,
                                 formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--dtype", choices=("float32", "bfloat16"), help="default: the steps in both, the caches in float32")
-    p.add_argument("--threads", type=int, default=os.cpu_count(), help="default: as many as processors")
+    p.add_argument("--threads", type=int, default=os.cpu_count(), help="default: one per processor")
     p.add_argument("--layers", type=int, default=1, help="of the runs with caches; default 1")
     p.add_argument("--steps", type=int, default=64, help="default 64, as the caches were published with")
     p.add_argument("--frames", type=int, default=72, help="default 72, three chunks")

@@ -108,7 +108,7 @@ def arguments():
                    help="a row's name; may be given again; default: all")
     p.add_argument("--prompts", metavar="FILE", default=str(ROOT / "tools" / "bench" / "prompts.txt"))
     p.add_argument("--dtype", choices=("float32", "bfloat16"), default="float32", help="default float32")
-    p.add_argument("--threads", type=int, default=os.cpu_count(), help="default: as many as processors")
+    p.add_argument("--threads", type=int, default=os.cpu_count(), help="default: one per processor")
     for name in ("steps", "frames", "width", "height", "base-num-frames"):
         p.add_argument("--" + name, type=int, help="default: the model's")
     p.add_argument("--json", metavar="FILE", help="write the rows here")

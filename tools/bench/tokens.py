@@ -145,7 +145,7 @@ def arguments():
                                 formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--model", default=str(caches.ROOT / "models" / "demo"), help="a model folder; default: the demo model")
     p.add_argument("--dtype", choices=("float32", "bfloat16"), default="float32")
-    p.add_argument("--threads", type=int, default=os.cpu_count(), help="default: as many as processors")
+    p.add_argument("--threads", type=int, default=os.cpu_count(), help="default: one per processor")
     p.add_argument("--steps", type=int, help="default: 50 as published, 12 with --quick")
     p.add_argument("--frames", type=int, help="length, at most one window; default: the model's")
     p.add_argument("--width", type=int, help="default: the model's")

@@ -14,7 +14,7 @@ struct Options {
     std::string output;                       // empty: motioncache.json in the model's folder
     std::string prompts;                      // empty: the built-in ones
     std::optional<int> steps, frames, width, height; // unset: the model's; steps 5..1000
-    int threads = 0;                          // 0: as many as processors
+    int threads = 0;                          // 0: one per processor
     std::optional<Precision> precision;       // unset: the device's own
     std::string device = "auto";
     int seed = 0; // of the first prompt; the others count on; >= 0

@@ -141,7 +141,7 @@ def arguments():
     group = p.add_mutually_exclusive_group()
     group.add_argument("--from", dest="first", choices=STAGES, metavar="STAGE", help="run this stage and all after it again")
     group.add_argument("--only", choices=STAGES, metavar="STAGE", help="run only this stage, again")
-    p.add_argument("--threads", type=int, default=os.cpu_count(), help="default: as many as processors")
+    p.add_argument("--threads", type=int, default=os.cpu_count(), help="default: one per processor")
     p.add_argument("--no-peer", action="store_true", help="do not compare with Diffusers, and leave it out of the pages")
     p.add_argument("--peer-python", metavar="PYTHON", help="a python3 with the packages of tools/bench/requirements-peer.txt")
     p.add_argument("--build", required=True, help=argparse.SUPPRESS)

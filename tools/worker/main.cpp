@@ -45,7 +45,7 @@ void print_counts() {
     };
     std::puts("per step of guidance, counted from shapes        branches, each way     tokens, 2 ranks, bfloat16");
     for (const Published& m :
-         {Published{"1.3B, 544x960", 1536, 12, 30, 120, 68}, {"14B, 720x1280", 5120, 40, 40, 160, 90}})
+         {Published{"1.3B, 960x544", 1536, 12, 30, 120, 68}, {"14B, 1280x720", 5120, 40, 40, 160, 90}})
         for (int64_t frames : {25, 5}) {
             model::TransformerConfig config;
             config.width = m.width, config.heads = m.heads, config.layers = m.layers;

@@ -27,10 +27,10 @@ void Stages::check() const {
     if (steps % window)
         refuse("steps is " + std::to_string(steps) + ", which is not a multiple of the " + std::to_string(window) +
                " chunks that are on their way at once: take a multiple of " + std::to_string(window) + ".");
-    // Chunks at different places of their three sizes of step would have to be told one size.
+    // A large step and two small ones, again and again: chunks at different ones would have to be told one size.
     if (steps == 12 && stage_steps() % 3)
-        refuse("12 steps have three sizes, which " + std::to_string(window) +
-               " chunks on their way at once would mix: take 8 or 16 steps, or a window of 1, 2 or 4 chunks.");
+        refuse("12 steps come in threes, a large one and two small ones, which " + std::to_string(window) +
+               " chunks on their way at once would mix: take 8 or 16 steps, or ar-step=3, 6 or 12.");
     if (!noise2clean.empty() && steps % int(noise2clean.size()))
         refuse("steps is " + std::to_string(steps) + ", which is not a multiple of the " +
                std::to_string(noise2clean.size()) + " entries of the model's noise2clean_kvrange: take a multiple.");

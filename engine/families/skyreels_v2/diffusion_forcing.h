@@ -51,8 +51,8 @@ class WindowSampler {
     int finished() const;
     const at::Tensor& latents() const { return solver_->latents(); }  // [C, frames (+ 1), h, w]
     const std::vector<sampler::ChunkCount>& counts() const { return counts_; } // of the plan's chunks
-    sampler::TokenMap token_map(int begin,
-                                int end) const; // of latent frames [begin, end), their turns so far
+    // Of latent frames [begin, end), their turns so far.
+    sampler::TokenMap token_map(int begin, int end) const;
     // The distances that a chunk's evaluations will see, all known before the first row: [steps - 1].
     std::vector<cache::FrameDistance> schedule_distances();
 

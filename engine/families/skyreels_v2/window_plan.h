@@ -50,7 +50,7 @@ struct WindowPlan {
     std::vector<int64_t> timesteps(size_t row) const;
 };
 WindowPlan plan_window(const WindowSettings& settings, const TimeGrid& grid);
-// KV: the same until `row`, from which on chunks that would start then or later wait until those under way are done.
+// KV: the same plan until `row`; chunks that would start then or later wait until those under way are done.
 WindowPlan held_back(const WindowPlan& plan, size_t row);
 // Bytes of memory that the plan takes at most: it grows with the square of a window whose chunks go one by one.
 int64_t plan_bytes(const WindowSettings& settings, int steps);

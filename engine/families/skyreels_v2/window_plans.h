@@ -26,8 +26,8 @@ struct Windows {
 // Throws MC_ERROR_SETTINGS for what cannot be scheduled, MC_ERROR_MEMORY for a plan too large.
 Windows plan_windows(const VideoSettings& settings, sampler::Grid grid, Cancel cancel);
 
-int overlap_latents(const VideoSettings& settings,
-                    size_t window); // latent frames taken over from the one before
+// Latent frames taken over from the window before.
+int overlap_latents(const VideoSettings& settings, size_t window);
 // height, width: of the latents.
 transformer::Window::Shape shape_of(const VideoSettings& settings, const Windows& windows, size_t window,
                                     int64_t height, int64_t width);

@@ -45,7 +45,7 @@ struct Forward {
         w.linear.rows(w.linear.whole(), x, x_stride, rows, y, y_stride, next);
         scale(w, y, y_stride, rows, w.linear.out());
     }
-    // The same where x is wanted afterwards: `space` holds the rounded one.
+    // Likewise, where x is wanted afterwards: `space` holds the rounded one.
     void product(const Product& w, const at::Tensor& x, const at::Tensor& space, int64_t rows,
                  const at::Tensor& y, const void* next) const {
         if (!w.eight_bits())

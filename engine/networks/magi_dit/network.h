@@ -63,7 +63,7 @@ struct Network::Impl : transformer::Numerics {
     at::Tensor apply(const Product& product, const at::Tensor& x, CallCount* count) const;
     // apply() for few rows: on the CPU without unpacking, and to equal bits with any number of threads.
     at::Tensor apply_by_rows(const Linear& linear, const at::Tensor& x, CallCount* count) const;
-    // Normed to mean 0 and variance 1 over the last side, then weight and bias.
+    // Normed to mean 0 and variance 1 over the last dimension, then weight and bias.
     at::Tensor normed(const NormWeights& norm, const at::Tensor& x) const;
     // The conditions of chunks: [n, condition] on the precision's grid.
     at::Tensor conditions(std::span<const Work> work, CallCount* count) const;

@@ -36,7 +36,7 @@ struct ByTurns final : cache::Policy {
 
 } // namespace
 
-// 12 steps are of three sizes, and each covers another span of flow time: what solver goes on with is the velocity,
+// 12 steps are of two sizes, and each covers another span of flow time: what solver goes on with is the velocity,
 // over the span at hand, where repeat makes the same change once more.
 TEST(reuse_follows_the_solver_over_unequal_steps) {
     Model model;

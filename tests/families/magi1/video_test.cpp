@@ -391,7 +391,7 @@ TEST(what_cannot_be_is_refused_by_name) {
     refused(distilled(), "steps is 10, which this distilled model was not trained for",
             [](Request& r) { r.steps = 10; });
     refused(base(), "steps is 10, which is not a multiple of the 4 chunks", [](Request& r) { r.steps = 10; });
-    refused(distilled(), "12 steps have three sizes", [](Request& r) { r.steps = 12, r.ar_step = 2; });
+    refused(distilled(), "12 steps come in threes", [](Request& r) { r.steps = 12, r.ar_step = 2; });
     refused(distilled(), "ar-step is 3 but must divide steps, which is 8", [](Request& r) { r.ar_step = 3; });
     refused(distilled(), "causal-block-size is for SkyReels-V2, not for MAGI-1",
             [](Request& r) { r.causal_block_size = 3; });
