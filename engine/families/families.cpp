@@ -66,8 +66,6 @@ std::shared_ptr<const Family> open_family(const std::string& path, const LoadOpt
         if (group->rank() != 0)
             throw Error(MC_ERROR_SETTINGS, several + ", rank " + std::to_string(group->rank()) +
                                                ", but rank 0 has the pipeline: start motioncache-worker here.");
-        if (group->size() > 2)
-            throw Error(MC_ERROR_SETTINGS, several + ", but the two branches of guidance are made by two: start 2.");
     }
     return family.open(found.place, together);
 }
