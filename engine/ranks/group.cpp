@@ -9,6 +9,7 @@
 #include <ATen/ATen.h>
 #include <atomic>
 #include <condition_variable>
+#include <csignal>
 #include <cstdlib>
 #include <thread>
 #include <unistd.h>
@@ -26,6 +27,31 @@ constexpr milliseconds LOOK = 100ms, SIGN_OF_LIFE = 1s; // how often the watcher
 constexpr milliseconds STORE = 5s; // for an answer of the store, which is a small program's
 // Of Gloo: a forward may take long, and whether somebody is gone is told otherwise.
 constexpr milliseconds NEVER = std::chrono::hours(24 * 20);
+
+// Gloo writes to sockets without asking that a broken one raise no signal, which would end the program of rank 0 with
+// the worker. Threads that are made meanwhile, as Gloo's are, inherit it.
+class NoBrokenPipe {
+  public:
+    NoBrokenPipe() {
+        sigset_t pending;
+        ::sigpending(&pending);
+        if (::sigismember(&pending, SIGPIPE)) return; // somebody else's
+        ::sigemptyset(&pipe_);
+        ::sigaddset(&pipe_, SIGPIPE);
+        blocked_ = ::pthread_sigmask(SIG_BLOCK, &pipe_, &before_) == 0;
+    }
+    ~NoBrokenPipe() {
+        if (!blocked_) return;
+        constexpr timespec NOW{};
+        while (::sigtimedwait(&pipe_, nullptr, &NOW) == -1 && errno == EINTR) {
+        }
+        ::pthread_sigmask(SIG_SETMASK, &before_, nullptr);
+    }
+
+  private:
+    sigset_t pipe_{}, before_{};
+    bool blocked_ = false;
+};
 
 std::string text_of(const std::vector<uint8_t>& bytes) {
     return {bytes.begin(), bytes.end()};
@@ -289,6 +315,7 @@ void Group::Impl::finish(c10::intrusive_ptr<c10d::Work> w, int other, Cancel can
 
 Group::Group(const Place& place, const std::string& version, Limits limits, Cancel cancel)
     : impl_(std::make_unique<Impl>()) {
+    const NoBrokenPipe quiet;
     impl_->place = place;
     impl_->limits = limits;
     impl_->meet(version, cancel);
@@ -332,6 +359,7 @@ Traffic Group::traffic() const {
 
 // Each message is its length and then itself; Gloo keeps the order between two ranks.
 void Group::send(const Message& message, int to) {
+    const NoBrokenPipe quiet;
     const auto& bytes = message.bytes();
     std::vector<at::Tensor> part{at::full({1}, static_cast<int64_t>(bytes.size()), at::kLong)};
     try {
@@ -350,6 +378,7 @@ void Group::send(const Message& message, int to) {
 }
 
 Message Group::receive(int from, Cancel cancel) {
+    const NoBrokenPipe quiet;
     std::vector<at::Tensor> part{at::zeros({1}, at::kLong)};
     std::vector<char> bytes;
     try {
@@ -370,6 +399,7 @@ Message Group::receive(int from, Cancel cancel) {
 }
 
 void Group::exchange(const std::vector<Piece>& to, const std::vector<Piece>& from) {
+    const NoBrokenPipe quiet;
     constexpr int TAG = 1; // apart from messages
     struct Pending {
         c10::intrusive_ptr<c10d::Work> work;
@@ -411,6 +441,7 @@ Cancel Group::working_on(int64_t order) {
 }
 
 void Group::ask_to_stop(int64_t order) {
+    const NoBrokenPipe quiet;
     try {
         impl_->store->set(impl_->key("stop"), bytes_of(std::to_string(order)));
     } catch (const std::exception&) { // who cannot be asked is lost, which is told elsewhere

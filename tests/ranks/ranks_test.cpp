@@ -252,7 +252,7 @@ TEST(of_four_one_that_dies_is_one_error_and_ends_the_others) {
         std::string said;
         const double took = seconds_of([&] { said = error_of([&] { s.next(); }, &status); });
         CHECK_EQ(status, MC_ERROR_DEVICE);
-        CHECK(has(said, "has ended in the middle of the work: see what its motioncache-worker wrote last"));
+        CHECK(has(said, " has ended") && has(said, ": see what its motioncache-worker wrote last"));
         CHECK(took < 10);
         // The others, which may wait for each other, end by themselves.
         const double ended = seconds_of([&] {
@@ -480,24 +480,26 @@ TEST(cancelling_reaches_the_other_processes_and_leaves_them_at_work) {
         bool tokens_only;
     } ways[] = {{2, false}, {2, true}, {4, false}};
     for (const auto& way : ways) {
-    const int port = free_port();
-    const std::vector<Worker> others = workers(port, way.size);
-    const auto group = meet(port, {}, way.size);
-    const Model model = demo(group, Precision::FLOAT32, way.tokens_only);
-    McCancel token;
-    Request r = test::small();
-    r.width = 256, r.height = 256, r.num_frames = 49, r.attention = Attention::FULL;
-    r.cancel = Cancel(&token);
-    std::thread later([&] {
-        std::this_thread::sleep_for(300ms);
-        token.set = true;
-    });
-    McStatus status{};
-    error_of([&] { video(model, r); }, &status);
-    later.join();
-    CHECK_EQ(status, MC_CANCELLED);
-    for (const Worker& worker : others) CHECK(has(worker.said(), "rank 0 stopped an order")); // in its middle
-    CHECK(at::equal(video(demo(nullptr), test::small()), video(model, test::small())));
+        const int port = free_port();
+        const std::vector<Worker> others = workers(port, way.size);
+        const auto group = meet(port, {}, way.size);
+        const Model model = demo(group, Precision::FLOAT32, way.tokens_only);
+        McCancel token;
+        Request r = test::small();
+        r.width = 256, r.height = 256, r.num_frames = 49, r.attention = Attention::FULL;
+        r.cancel = Cancel(&token);
+        const int64_t before = group->traffic().sent;
+        std::thread later([&] {
+            while (group->traffic().sent - before < 800000) std::this_thread::sleep_for(1ms); // the latents of an order
+            std::this_thread::sleep_for(20ms);
+            token.set = true;
+        });
+        McStatus status{};
+        error_of([&] { video(model, r); }, &status);
+        later.join();
+        CHECK_EQ(status, MC_CANCELLED);
+        for (const Worker& worker : others) CHECK(has(worker.said(), "rank 0 stopped an order")); // in its middle
+        CHECK(at::equal(video(demo(nullptr), test::small()), video(model, test::small())));
     }
 }
 

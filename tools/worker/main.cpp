@@ -58,11 +58,12 @@ void print_counts() {
                        moved = transformer::branch_bytes(config, shape, frames, true);
             // Of both branches, in bfloat16.
             const auto team = [&](int ranks) { return 2 * transformer::token_bytes(config, tokens, ranks, 2).by_all; };
-            const int64_t orders = branch.to_worker;
+            // A whole window takes its branches one after the other where one team has both.
+            const int64_t orders = branch.to_worker, both = (frames == 25 ? 2 : 1) * orders;
             std::printf("| %s%s | %lld | %.1f, %.1f (%.1f) | %.0f | %.0f | %.0f |\n", m.name,
                         frames == 5 ? ", one chunk" : "", static_cast<long long>(tokens), branch.to_worker / 1e6,
-                        branch.from_worker / 1e6, moved.from_worker / 1e6, (team(2) + orders) / 1e6,
-                        (team(4) + 3 * orders) / 1e6, (team(2) + 3 * orders + branch.from_worker) / 1e6);
+                        branch.from_worker / 1e6, moved.from_worker / 1e6, (team(2) + both) / 1e6,
+                        (team(4) + 3 * both) / 1e6, (team(2) + 3 * orders + branch.from_worker) / 1e6);
         }
 }
 
