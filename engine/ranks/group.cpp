@@ -414,8 +414,8 @@ void Group::exchange(const std::vector<Piece>& to, const std::vector<Piece>& fro
                 if (p.part.numel() == 0) continue;
                 other = p.rank;
                 std::vector<at::Tensor> part{p.part.view({-1})};
-                pending.push_back({list == &to ? impl_->gloo->send(part, other, TAG) : impl_->gloo->recv(part, other, TAG),
-                                   other});
+                auto& gloo = *impl_->gloo;
+                pending.push_back({list == &to ? gloo.send(part, other, TAG) : gloo.recv(part, other, TAG), other});
                 (list == &to ? moved.sent : moved.received) += static_cast<int64_t>(p.part.nbytes());
             }
     } catch (const std::exception& e) { // Gloo refuses at once what it knows to be broken

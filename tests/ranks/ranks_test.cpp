@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // Processes that make a video together against one that makes it alone, with every attention, cache, reuse rule, image
-// and joint of windows: a guidance branch each, the tokens divided, or both; and what goes wrong between them. The others
-// are motioncache-worker.
+// and joint of windows: a guidance branch each, the tokens divided, or both; and what goes wrong between them. The
+// others are motioncache-worker.
 //   ranks_test SOURCE_ROOT WORKER [TEST...]
 #include <ATen/ATen.h>
 #include <arpa/inet.h>
@@ -16,6 +16,7 @@
 #include "engine/networks/wan_dit/traffic.h"
 #include "engine/ranks/group.h"
 #include "engine/session/family.h"
+#include "tests/model/small_magi1.h"
 #include "tests/session/demo.h"
 #include "tests/session/variants.h"
 
@@ -51,7 +52,7 @@ ranks::Place place(int rank, int port, int size = 2) {
 class Worker {
   public:
     explicit Worker(int port, std::vector<std::string> arguments = {}, int rank = 1, int size = 2) {
-        log_ = "/tmp/ranks_test." + std::to_string(::getpid()) + "." + std::to_string(port) + "." + std::to_string(rank);
+        for (int n : {::getpid(), port, rank}) log_ += "." + std::to_string(n);
         pid_ = ::fork();
         if (pid_) return;
         for (auto [name, value] : {std::pair("RANK", std::to_string(rank)), {"WORLD_SIZE", std::to_string(size)},
@@ -82,13 +83,14 @@ class Worker {
 
   private:
     pid_t pid_ = 0;
-    std::string log_;
+    std::string log_ = "/tmp/ranks_test";
 };
 
 // All ranks but 0, of one thread each.
 std::vector<Worker> workers(int port, int size) {
     std::vector<Worker> list;
-    for (int rank = 1; rank < size; rank++) list.emplace_back(port, std::vector<std::string>{"--threads", "1"}, rank, size);
+    const std::vector<std::string> arguments{"--threads", "1"};
+    for (int rank = 1; rank < size; rank++) list.emplace_back(port, arguments, rank, size);
     return list;
 }
 
@@ -182,6 +184,7 @@ TEST(tokens_divided_among_processes_make_the_bytes_of_one) {
         const auto group = meet(port, {}, way.size);
         std::printf("     %s, bytes sent by rank 0 per forward\n", way.name);
         for (Precision precision : {Precision::FLOAT32, Precision::BFLOAT16}) {
+            if (precision == Precision::BFLOAT16 && way.size == 4 && way.tokens_only) continue; // for time
             const Model together = demo(group, precision, way.tokens_only), alone = demo(nullptr, precision);
             for (const test::Variant& v : test::variants()) {
                 Stats one{}, several{};
@@ -213,7 +216,8 @@ TEST(fewer_tokens_than_processes) {
     const int port = free_port();
     const std::vector<Worker> others = workers(port, 4);
     Request r = test::small();
-    r.width = 16, r.height = 16, r.num_frames = 9, r.attention = Attention::FULL, r.ar_step = 0, r.causal_block_size = 1;
+    r.width = 16, r.height = 16, r.num_frames = 9;
+    r.attention = Attention::FULL, r.ar_step = 0, r.causal_block_size = 1;
     const Model together = demo(meet(port, {}, 4), Precision::FLOAT32, true); // three tokens
     CHECK(at::equal(video(demo(nullptr), r), video(together, r)));
     r.guidance_scale = 1;
@@ -291,7 +295,8 @@ TEST(one_that_cannot_go_on_is_noticed) {
     std::thread meets([&] { one = std::make_unique<ranks::Group>(place(1, port), "test", limits); });
     ranks::Group zero(place(0, port), "test", limits);
     meets.join();
-    at::Tensor from_zero = at::arange(6), from_one = at::zeros({4}), to_one = at::zeros({6}, at::kLong), to_zero = at::ones({4});
+    at::Tensor from_zero = at::arange(6), to_one = at::zeros_like(from_zero);
+    at::Tensor from_one = at::zeros({4}), to_zero = at::ones({4});
     std::thread other([&] { one->exchange({{0, from_one}}, {{0, to_one}}); });
     zero.exchange({{1, from_zero}, {1, at::empty({0})}}, {{1, to_zero}});
     other.join();
@@ -501,6 +506,62 @@ TEST(cancelling_reaches_the_other_processes_and_leaves_them_at_work) {
         for (const Worker& worker : others) CHECK(has(worker.said(), "rank 0 stopped an order")); // in its middle
         CHECK(at::equal(video(demo(nullptr), test::small()), video(model, test::small())));
     }
+}
+
+TEST(a_family_of_one_process_is_refused_before_the_others_are_met) {
+    const std::string folder = "/tmp/ranks_test.magi1." + std::to_string(::getpid());
+    const std::string model = test::write_small_magi1(folder);
+    for (auto [name, value] :
+         {std::pair("WORLD_SIZE", "2"), {"RANK", "0"}, {"MASTER_ADDR", "127.0.0.1"}, {"MASTER_PORT", "1"}})
+        ::setenv(name, value, 1);
+    LoadOptions o;
+    o.device = "cpu";
+    Request r;
+    r.prompt = "a red ball";
+    McStatus status{};
+    for (const auto& body :
+         {std::function<void()>([&] { open_family(model, o); }), {[&] { check_early(model, o, r); }}}) {
+        const std::string said = error_of(body, &status);
+        CHECK_EQ(status, MC_ERROR_SETTINGS);
+        CHECK(has(said, "This is one of 2 processes (WORLD_SIZE), but a video of this model, of the family magi1, is "
+                        "made by one: unset WORLD_SIZE."));
+    }
+    for (const char* name : {"WORLD_SIZE", "RANK", "MASTER_ADDR", "MASTER_PORT"}) ::unsetenv(name);
+    std::filesystem::remove_all(folder);
+}
+
+TEST(memory_is_planned_for_the_part_of_rank_0) {
+    const Model model = demo(nullptr);
+    Request r = test::small();
+    const auto plan = [&](transformer::Ranks ranks, double guidance) {
+        r.guidance_scale = guidance;
+        const skyreels_v2::Settings settings = skyreels_v2::complete(r, *model);
+        skyreels_v2::Planned planned = model->planned(settings);
+        planned.ranks = ranks;
+        return skyreels_v2::plan_memory(settings, skyreels_v2::plan_windows(settings, r.grid, {}), planned);
+    };
+    const auto alone = plan({}, 6);
+    for (transformer::Ranks ranks : {transformer::Ranks{2}, {2, true}})
+        CHECK_EQ(plan(ranks, 6).keys_values, alone.keys_values / 2);
+    CHECK_EQ(plan({4}, 6).keys_values, alone.keys_values / 4);
+    CHECK_EQ(plan({4}, 1).keys_values, alone.keys_values / 8);
+    // The velocities of both branches are here, and what is received of one.
+    const int64_t velocity = model->vae_config.latent_channels * 5 * (64 / 8) * (48 / 8) * 4;
+    CHECK(plan({2}, 6).activations >= plan({}, 1).activations + 2 * velocity);
+    McStatus status{};
+    CHECK(has(error_of([&] { plan({3}, 6); }, &status), "WORLD_SIZE=3 does not fit"));
+    CHECK_EQ(status, MC_ERROR_SETTINGS);
+}
+
+// So that nobody has to copy it.
+TEST(the_table_of_what_is_sent_is_what_the_worker_counts) {
+    std::ifstream file(test::root + "/docs/ranks.md");
+    const std::string text{std::istreambuf_iterator<char>(file), {}};
+    FILE* counts = ::popen((worker_program + " --count").c_str(), "r");
+    std::string table;
+    for (char line[1024]; std::fgets(line, sizeof line, counts);) table += line;
+    CHECK_EQ(::pclose(counts), 0);
+    CHECK(table.size() > 200 && has(text, table));
 }
 
 TEST(the_environment_says_where_the_ranks_are) {

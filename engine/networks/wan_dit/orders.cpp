@@ -48,7 +48,8 @@ ranks::Message Exchange::answer(Cancel cancel) {
 }
 
 Team::Team(std::shared_ptr<ranks::Group> group, Ranks ranks, const SharedModel& model, Cancel cancel)
-    : group_(std::move(group)), ranks_(ranks), model_(next_id()), opening_(std::make_unique<Exchange>(*group_, Order::OPEN, cancel)) {
+    : group_(std::move(group)), ranks_(ranks), model_(next_id()),
+      opening_(std::make_unique<Exchange>(*group_, Order::OPEN, cancel)) {
     opening_->order().put(model_);
     opening_->order().put(model.path);
     opening_->order().put(model.precision);

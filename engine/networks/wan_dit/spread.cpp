@@ -25,8 +25,8 @@ Spread spread_over(Ranks ranks, int branches, int64_t heads) {
         if (heads % arranged({n, ranks.tokens_only}, branches).team() == 0)
             would += (would.empty() ? "" : ", ") + std::to_string(n);
     throw Error(MC_ERROR_SETTINGS,
-                "WORLD_SIZE=" + std::to_string(ranks.count) + " does not fit: each process takes as many of the model's " +
-                    std::to_string(heads) + " attention heads" +
+                "WORLD_SIZE=" + std::to_string(ranks.count) + " does not fit: each process takes as many of the " +
+                    "model's " + std::to_string(heads) + " attention heads" +
                     (spread.apart ? ", half of the processes for each branch of guidance" : "") +
                     (branches == 2 || ranks.tokens_only ? "" : ", and without guidance there is one branch alone") +
                     "; start " + (would.empty() ? "one" : would + " of them or one") + ".");

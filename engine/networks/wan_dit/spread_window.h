@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
 // A window of rank 0 that others have parts of (spread.h). Rank 0 sends them the latents of the row and what is to be
-// computed. A second branch that is another team's is computed at the same time: its leader sends its velocity and motion
-// back. Of a team that divides tokens the leader alone has residuals and what comes out of the layers.
+// computed. A second branch that is another team's is computed at the same time: its leader sends its velocity and
+// motion back. Of a team that divides tokens the leader alone has residuals and what comes out of the layers.
 #include "engine/networks/wan_dit/orders.h"
 #include "engine/networks/wan_dit/window.h"
 

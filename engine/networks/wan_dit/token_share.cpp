@@ -81,7 +81,8 @@ void TokenShare::to_rows() {
     const int64_t here = (last() - first()) * width();
     for (int m = 0; m < count_; m++) {
         if (m == me_) continue;
-        to.push_back({leader_ + m, attended_.narrow(0, first_of(m) * width(), (first_of(m + 1) - first_of(m)) * width())});
+        const int64_t there = first_of(m + 1) - first_of(m);
+        to.push_back({leader_ + m, attended_.narrow(0, first_of(m) * width(), there * width())});
         from.push_back({leader_ + m, returned_.narrow(0, m * here, here)});
     }
     group_.exchange(to, from);

@@ -163,7 +163,8 @@ std::shared_ptr<const TextContext> Transformer::text_context(const at::Tensor& e
         if (m.device.is_cpu()) {
             keys.packed = at::zeros({m.key_value_bytes(c.size(0), m.config.heads)}, at::kByte);
             at::Tensor wide = v.contiguous();
-            kernels::write_keys(m.key_values(keys.packed, c.size(0), m.config.heads), nullptr, 0, keys.k.const_data_ptr(), D,
+            kernels::write_keys(m.key_values(keys.packed, c.size(0), m.config.heads), nullptr, 0,
+                                keys.k.const_data_ptr(), D,
                                 wide.const_data_ptr<float>(), D, c.size(0));
         }
         context->layers.push_back(std::move(keys));

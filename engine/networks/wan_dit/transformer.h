@@ -43,8 +43,8 @@ class Transformer {
                                                     const Trace& trace = {}) const;
     const model::TransformerConfig& config() const;
     int64_t bytes() const; // of the weights held
-    // The ranks that have opened the same transformer: windows made from now on are spread over them, and texts made from
-    // now on are known there.
+    // The ranks that have opened the same transformer: windows made from now on are spread over them, and texts made
+    // from now on are known there.
     void share(std::shared_ptr<Team> team);
     struct Impl;
 

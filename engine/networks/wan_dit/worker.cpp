@@ -87,7 +87,8 @@ void Worker::forward(HeldModel& model, HeldWindow& held, ranks::Message& from, r
     held.window.wait();
     ForwardAnswer answer;
     for (size_t i = 0; i < work.size(); i++) {
-        if (work[i].output) answer.velocity.push_back(held.frames_of(held.window.velocity(work[i].branch), work[i].chunk));
+        if (work[i].output)
+            answer.velocity.push_back(held.frames_of(held.window.velocity(work[i].branch), work[i].chunk));
         if (work[i].motion) answer.changes.push_back(held.window.change(i));
     }
     answer.calls = held.new_calls();
