@@ -18,7 +18,7 @@ namespace mc::skyreels_v2 {
 namespace {
 
 struct Checked {
-    Settings settings;
+    VideoSettings settings;
     Windows windows;
 };
 
