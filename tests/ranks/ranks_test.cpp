@@ -535,7 +535,7 @@ TEST(memory_is_planned_for_the_part_of_rank_0) {
     Request r = test::small();
     const auto plan = [&](transformer::Ranks ranks, double guidance) {
         r.guidance_scale = guidance;
-        const skyreels_v2::Settings settings = skyreels_v2::complete(r, *model);
+        const auto settings = skyreels_v2::complete(r, *model);
         skyreels_v2::Planned planned = model->planned(settings);
         planned.ranks = ranks;
         return skyreels_v2::plan_memory(settings, skyreels_v2::plan_windows(settings, r.grid, {}), planned);
