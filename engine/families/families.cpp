@@ -50,24 +50,30 @@ void check_options(const LoadOptions& options, const Listed& family) {
         if (families()[i].name == std::string(family.name)) check_fields(fields, static_cast<ModelFamily>(i));
 }
 
+// Before the others are met, who might not have come.
+void check_alone(const LoadOptions& options, const Listed& family) {
+    const auto place = options.group ? std::nullopt : ranks::place_of_environment();
+    const int processes = options.group ? options.group->size() : place ? place->size : 1;
+    if (processes > 1 && !family.in_ranks)
+        throw Error(MC_ERROR_SETTINGS, "This is one of " + std::to_string(processes) +
+                                           " processes (WORLD_SIZE), but a video of this model, of the family " +
+                                           family.name + ", is made by one: unset WORLD_SIZE.");
+}
+
 } // namespace
 
 std::shared_ptr<const Family> open_family(const std::string& path, const LoadOptions& options) {
     const model::FoundModel found = model::find_model(path);
     const Listed& family = listed(found.family);
     check_options(options, family);
+    check_alone(options, family);
     LoadOptions together = options;
     if (!together.group) together.group = ranks::group_of_process(options.cancel);
     if (const auto& group = together.group) {
-        const std::string several = "This is one of " + std::to_string(group->size()) + " processes (WORLD_SIZE)";
-        if (!family.in_ranks)
-            throw Error(MC_ERROR_SETTINGS, several + ", but a video of this model, of the family " + found.family +
-                                               ", is made by one: unset WORLD_SIZE.");
         if (group->rank() != 0)
-            throw Error(MC_ERROR_SETTINGS, several + ", rank " + std::to_string(group->rank()) +
+            throw Error(MC_ERROR_SETTINGS, "This is one of " + std::to_string(group->size()) +
+                                               " processes (WORLD_SIZE), rank " + std::to_string(group->rank()) +
                                                ", but rank 0 has the pipeline: start motioncache-worker here.");
-        if (group->size() > 2)
-            throw Error(MC_ERROR_SETTINGS, several + ", but the two branches of guidance are made by two: start 2.");
     }
     return family.open(found.place, together);
 }
@@ -94,6 +100,7 @@ void check_early(const std::string& path, const LoadOptions& options, const Requ
     const model::FoundModel found = model::find_model(path);
     const Listed& family = listed(found.family);
     check_options(options, family);
+    check_alone(options, family);
     family.check_early(found.place, options, request);
 }
 

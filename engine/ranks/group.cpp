@@ -9,6 +9,7 @@
 #include <ATen/ATen.h>
 #include <atomic>
 #include <condition_variable>
+#include <csignal>
 #include <cstdlib>
 #include <thread>
 #include <unistd.h>
@@ -26,6 +27,31 @@ constexpr milliseconds LOOK = 100ms, SIGN_OF_LIFE = 1s; // how often the watcher
 constexpr milliseconds STORE = 5s; // for an answer of the store, which is a small program's
 // Of Gloo: a forward may take long, and whether somebody is gone is told otherwise.
 constexpr milliseconds NEVER = std::chrono::hours(24 * 20);
+
+// Gloo writes to sockets without asking that a broken one raise no signal, which would end the program of rank 0 with
+// the worker. Threads that are made meanwhile, as Gloo's are, inherit it.
+class NoBrokenPipe {
+  public:
+    NoBrokenPipe() {
+        sigset_t pending;
+        ::sigpending(&pending);
+        if (::sigismember(&pending, SIGPIPE)) return; // somebody else's
+        ::sigemptyset(&pipe_);
+        ::sigaddset(&pipe_, SIGPIPE);
+        blocked_ = ::pthread_sigmask(SIG_BLOCK, &pipe_, &before_) == 0;
+    }
+    ~NoBrokenPipe() {
+        if (!blocked_) return;
+        constexpr timespec NOW{};
+        while (::sigtimedwait(&pipe_, nullptr, &NOW) == -1 && errno == EINTR) {
+        }
+        ::pthread_sigmask(SIG_SETMASK, &before_, nullptr);
+    }
+
+  private:
+    sigset_t pipe_{}, before_{};
+    bool blocked_ = false;
+};
 
 std::string text_of(const std::vector<uint8_t>& bytes) {
     return {bytes.begin(), bytes.end()};
@@ -48,7 +74,7 @@ struct Group::Impl {
     Limits limits;
     c10::intrusive_ptr<c10d::Store> store;
     c10::intrusive_ptr<c10d::Backend> gloo;
-    std::vector<std::string> names; // of all ranks
+    std::vector<std::string> names; // of all ranks, then of the store
     std::timed_mutex talk;
     std::atomic<int64_t> order{0};
 
@@ -56,7 +82,7 @@ struct Group::Impl {
     mutable std::mutex mutex;
     std::condition_variable changed;
     bool ending = false;
-    int lost = -1; // rank
+    int lost = -1; // rank, or place.size: the store
     std::string lost_why, lost_detail;
     c10::intrusive_ptr<c10d::Work> work; // that somebody waits for
     Cancel waiting;                      // of the thread that waits
@@ -196,10 +222,12 @@ void Group::Impl::lose(int rank, const std::string& why, const std::string& deta
 }
 
 void Group::Impl::throw_lost() const {
+    const bool worker = lost > 0 && lost < place.size && place.rank == 0;
     throw Error(MC_ERROR_DEVICE,
                 names[lost] + " " + lost_why +
-                    (place.rank == 0 ? ": see what its motioncache-worker wrote last, then start all ranks again."
-                                     : "."),
+                    (worker            ? ": see what its motioncache-worker wrote last, then start all ranks again."
+                     : place.rank == 0 ? ": start all ranks again."
+                                       : "."),
                 lost_detail);
 }
 
@@ -207,6 +235,7 @@ void Group::Impl::throw_lost() const {
 void Group::Impl::watch() {
     std::vector<std::string> last(place.size);
     std::vector<clock::time_point> seen(place.size, clock::now());
+    clock::time_point answered = clock::now(); // by the store
     clock::time_point next{};
     for (int64_t beat = 0;;) {
         int64_t order = 0;
@@ -233,16 +262,19 @@ void Group::Impl::watch() {
             if (clock::now() < next) continue;
             next = clock::now() + SIGN_OF_LIFE;
             store->set(key("alive/" + std::to_string(place.rank)), bytes_of(std::to_string(++beat)));
+            answered = clock::now();
         } catch (const std::exception& e) {
             if (ask) { // once more then
                 std::lock_guard lock(mutex);
                 asked_to_stop = false;
             }
             if (!place.store_is_there && place.rank > 0) lose(0, "has ended, or is not reached any more", what_of(e));
+            if (clock::now() - answered > limits.silent) // of a rank that is gone nobody would learn
+                lose(place.size, "has given no answer for " + seconds(limits.silent), what_of(e));
             continue;
         }
         for (int r = 0; r < place.size; r++) {
-            if (r == place.rank || (place.rank > 0 && r > 0)) continue;
+            if (r == place.rank) continue;
             const std::string its = key("alive/" + std::to_string(r));
             std::string now;
             try {
@@ -283,9 +315,11 @@ void Group::Impl::finish(c10::intrusive_ptr<c10d::Work> w, int other, Cancel can
 
 Group::Group(const Place& place, const std::string& version, Limits limits, Cancel cancel)
     : impl_(std::make_unique<Impl>()) {
+    const NoBrokenPipe quiet;
     impl_->place = place;
     impl_->limits = limits;
     impl_->meet(version, cancel);
+    impl_->names.push_back("torchrun's list of ranks at " + place.master + " port " + std::to_string(place.port));
     impl_->connect();
     impl_->watcher = std::thread([this] { impl_->watch(); });
 }
@@ -325,6 +359,7 @@ Traffic Group::traffic() const {
 
 // Each message is its length and then itself; Gloo keeps the order between two ranks.
 void Group::send(const Message& message, int to) {
+    const NoBrokenPipe quiet;
     const auto& bytes = message.bytes();
     std::vector<at::Tensor> part{at::full({1}, static_cast<int64_t>(bytes.size()), at::kLong)};
     try {
@@ -343,6 +378,7 @@ void Group::send(const Message& message, int to) {
 }
 
 Message Group::receive(int from, Cancel cancel) {
+    const NoBrokenPipe quiet;
     std::vector<at::Tensor> part{at::zeros({1}, at::kLong)};
     std::vector<char> bytes;
     try {
@@ -362,6 +398,41 @@ Message Group::receive(int from, Cancel cancel) {
     return Message(std::move(bytes));
 }
 
+void Group::exchange(const std::vector<Piece>& to, const std::vector<Piece>& from) {
+    const NoBrokenPipe quiet;
+    constexpr int TAG = 1; // apart from messages
+    struct Pending {
+        c10::intrusive_ptr<c10d::Work> work;
+        int rank;
+    };
+    std::vector<Pending> pending;
+    Traffic moved;
+    int other = 0;
+    try {
+        for (const auto* list : {&from, &to})
+            for (const Piece& p : *list) {
+                if (p.part.numel() == 0) continue;
+                other = p.rank;
+                std::vector<at::Tensor> part{p.part.view({-1})};
+                auto& gloo = *impl_->gloo;
+                pending.push_back({list == &to ? gloo.send(part, other, TAG) : gloo.recv(part, other, TAG), other});
+                (list == &to ? moved.sent : moved.received) += static_cast<int64_t>(p.part.nbytes());
+            }
+    } catch (const std::exception& e) { // Gloo refuses at once what it knows to be broken
+        impl_->lose(other, "has ended", what_of(e));
+        std::lock_guard lock(impl_->mutex);
+        impl_->throw_lost();
+    }
+    for (const Pending& p : pending) impl_->finish(p.work, p.rank, {});
+    std::lock_guard lock(impl_->mutex);
+    impl_->traffic.sent += moved.sent;
+    impl_->traffic.received += moved.received;
+}
+
+void Group::break_off() {
+    impl_->lose(rank(), "could not go on in the middle of a forward", "");
+}
+
 Cancel Group::working_on(int64_t order) {
     std::lock_guard lock(impl_->mutex);
     impl_->working = order;
@@ -370,6 +441,7 @@ Cancel Group::working_on(int64_t order) {
 }
 
 void Group::ask_to_stop(int64_t order) {
+    const NoBrokenPipe quiet;
     try {
         impl_->store->set(impl_->key("stop"), bytes_of(std::to_string(order)));
     } catch (const std::exception&) { // who cannot be asked is lost, which is told elsewhere

@@ -20,6 +20,12 @@ struct Limits {
     std::chrono::milliseconds silent{10000}; // no sign of life of a process whose connection still stands
 };
 
+// What one rank gives to another, or gets: contiguous, on the CPU; empty: nothing.
+struct Piece {
+    int rank; // the other
+    at::Tensor part;
+};
+
 struct Traffic {
     int64_t sent = 0, received = 0; // bytes of this rank
 };
@@ -38,6 +44,10 @@ class Group {
     void send(const Message& message, int to);
     // While it waits, a cancel asks the other to stop what it does (working_on); its answer then comes the sooner.
     Message receive(int from, Cancel cancel = {});
+    // Gives and gets pieces; the ranks that they name do it at the same time, with pieces of the same sizes.
+    void exchange(const std::vector<Piece>& to, const std::vector<Piece>& from);
+    // This rank cannot go on in the middle of what several do together: it talks no more, which the others notice.
+    void break_off();
     // A worker says which order it works on; its token is set when rank 0 asks to stop this very order.
     Cancel working_on(int64_t order);
     void ask_to_stop(int64_t order);

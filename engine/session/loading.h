@@ -27,6 +27,7 @@ struct LoadOptions {
     std::optional<at::Device> opened;   // in place of `device`: one that the caller has open, as tests have
     bool calibration = true; // reads motioncache.json where there is one; off when it is to be made anew
     std::shared_ptr<ranks::Group> group; // that makes the videos together; null: this process alone
+    bool tokens_only = false; // its ranks divide tokens, also where each branch could have its own: for tests
     Cancel cancel;
     std::function<void(double fraction, const char* part)> progress;
     std::function<void(int level, const std::string& text)> log;

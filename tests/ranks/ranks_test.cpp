@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-// Two processes that make a video together against one that makes it alone, with every attention, cache, reuse rule,
-// image and joint of windows; and what goes wrong between them. The other process is this program, or
-// motioncache-worker where a test is about that.
+// Processes that make a video together against one that makes it alone, with every attention, cache, reuse rule, image
+// and joint of windows: a guidance branch each, the tokens divided, or both; and what goes wrong between them. The
+// others are motioncache-worker.
 //   ranks_test SOURCE_ROOT WORKER [TEST...]
 #include <ATen/ATen.h>
 #include <arpa/inet.h>
@@ -16,6 +16,7 @@
 #include "engine/networks/wan_dit/traffic.h"
 #include "engine/ranks/group.h"
 #include "engine/session/family.h"
+#include "tests/model/small_magi1.h"
 #include "tests/session/demo.h"
 #include "tests/session/variants.h"
 
@@ -41,20 +42,20 @@ int free_port() {
     return ntohs(at.sin_port);
 }
 
-ranks::Place place(int rank, int port) {
+ranks::Place place(int rank, int port, int size = 2) {
     ranks::Place p;
-    p.rank = rank, p.size = 2, p.master = "127.0.0.1", p.port = port, p.prefix = "test/";
+    p.rank = rank, p.size = size, p.master = "127.0.0.1", p.port = port, p.prefix = "test/";
     return p;
 }
 
-// motioncache-worker as rank 1; ended by kill or with the test.
+// motioncache-worker, as rank 1 of two unless said otherwise; ended by kill or with the test.
 class Worker {
   public:
-    explicit Worker(int port, std::vector<std::string> arguments = {}) {
-        log_ = "/tmp/ranks_test." + std::to_string(::getpid()) + "." + std::to_string(port);
+    explicit Worker(int port, std::vector<std::string> arguments = {}, int rank = 1, int size = 2) {
+        for (int n : {::getpid(), port, rank}) log_ += "." + std::to_string(n);
         pid_ = ::fork();
         if (pid_) return;
-        for (auto [name, value] : {std::pair("RANK", std::string("1")), {"WORLD_SIZE", "2"},
+        for (auto [name, value] : {std::pair("RANK", std::to_string(rank)), {"WORLD_SIZE", std::to_string(size)},
                                    {"MASTER_ADDR", "127.0.0.1"}, {"MASTER_PORT", std::to_string(port)}})
             ::setenv(name, value.c_str(), 1);
         if (!std::freopen(log_.c_str(), "w", stderr)) ::_exit(9);
@@ -64,6 +65,7 @@ class Worker {
         ::execv(worker_program.c_str(), list.data());
         ::_exit(9);
     }
+    Worker(Worker&& other) : pid_(std::exchange(other.pid_, 0)), log_(std::exchange(other.log_, {})) {}
     ~Worker() {
         if (pid_ > 0) kill(SIGKILL), wait();
         ::unlink(log_.c_str());
@@ -81,22 +83,32 @@ class Worker {
 
   private:
     pid_t pid_ = 0;
-    std::string log_;
+    std::string log_ = "/tmp/ranks_test";
 };
 
-std::shared_ptr<ranks::Group> meet(int port, ranks::Limits limits = {}) {
-    ranks::Place p = place(0, port);
+// All ranks but 0, of one thread each.
+std::vector<Worker> workers(int port, int size) {
+    std::vector<Worker> list;
+    const std::vector<std::string> arguments{"--threads", "1"};
+    for (int rank = 1; rank < size; rank++) list.emplace_back(port, arguments, rank, size);
+    return list;
+}
+
+std::shared_ptr<ranks::Group> meet(int port, ranks::Limits limits = {}, int size = 2) {
+    ranks::Place p = place(0, port, size);
     p.prefix = "motioncache/0/"; // as the worker reads it of its environment
     return std::make_shared<ranks::Group>(p, ranks::version(), limits);
 }
 
 using Model = std::shared_ptr<const skyreels_v2::Model>;
-Model demo(const std::shared_ptr<ranks::Group>& group, Precision precision = Precision::FLOAT32) {
+Model demo(const std::shared_ptr<ranks::Group>& group, Precision precision = Precision::FLOAT32,
+           bool tokens_only = false) {
     LoadOptions o;
     o.device = "cpu";
     o.threads = 1;
     o.precision = precision;
     o.group = group;
+    o.tokens_only = tokens_only;
     return skyreels_v2::Model::open(test::root + "/models/demo", o);
 }
 
@@ -154,9 +166,179 @@ TEST(two_processes_make_the_bytes_of_one) {
             // Both make embeddings of patches and times.
             CHECK(one.flop_transformer <= two.flop_transformer && two.flop_transformer < 1.02 * one.flop_transformer);
             CHECK_EQ(one.count.tokens_computed, two.count.tokens_computed);
-            CHECK_EQ(v.request.guidance_scale.value_or(6) > 1, sent > 0);
+            CHECK(sent > 0);
         }
     }
+}
+
+// No row of a product depends on the rows beside it and no head on another, so not a bit is different.
+TEST(tokens_divided_among_processes_make_the_bytes_of_one) {
+    struct {
+        const char* name;
+        int size;
+        bool tokens_only;
+    } ways[] = {{"tokens over 2", 2, true}, {"tokens over 4", 4, true}, {"branches, tokens of each over 2", 4, false}};
+    for (const auto& way : ways) {
+        const int port = free_port();
+        const std::vector<Worker> others = workers(port, way.size);
+        const auto group = meet(port, {}, way.size);
+        std::printf("     %s, bytes sent by rank 0 per forward\n", way.name);
+        for (Precision precision : {Precision::FLOAT32, Precision::BFLOAT16}) {
+            if (precision == Precision::BFLOAT16 && way.size == 4 && way.tokens_only) continue; // for time
+            const Model together = demo(group, precision, way.tokens_only), alone = demo(nullptr, precision);
+            for (const test::Variant& v : test::variants()) {
+                Stats one{}, several{};
+                const int64_t before = group->traffic().sent;
+                const at::Tensor expected = video(alone, v.request, &one), made = video(together, v.request, &several);
+                const int64_t sent = group->traffic().sent - before,
+                              forwards = way.tokens_only ? several.forwards : several.forwards / 2;
+                std::printf("     %-20s %s %lld\n", v.name, precision == Precision::FLOAT32 ? "float32" : "bfloat16",
+                            static_cast<long long>(sent / std::max<int64_t>(1, forwards)));
+                std::fflush(stdout);
+                if (!at::equal(expected, made)) test::fail(__FILE__, __LINE__, std::string(way.name) + ": " + v.name);
+                if (way.tokens_only) CHECK_EQ(one.flop_transformer, several.flop_transformer);
+                CHECK_EQ(one.count.tokens_computed, several.count.tokens_computed);
+                CHECK_EQ(one.count.tokens_reused, several.count.tokens_reused);
+                if (v.name != std::string("full") || !way.tokens_only || precision != Precision::FLOAT32) continue;
+                // Every forward is about all tokens: six latent frames of 3 x 2.
+                transformer::Window::Shape shape{};
+                shape.width = 48 / 8, shape.height = 32 / 8;
+                const auto& config = together->transformer_config;
+                const int64_t counted = transformer::token_bytes(config, 36, way.size, 4).by_leader +
+                                        transformer::branch_bytes(config, shape, 6, false).to_worker * (way.size - 1);
+                CHECK(counted <= sent / forwards && sent / forwards < counted + 1000 * (way.size - 1));
+            }
+        }
+    }
+}
+
+TEST(fewer_tokens_than_processes) {
+    const int port = free_port();
+    const std::vector<Worker> others = workers(port, 4);
+    Request r = test::small();
+    r.width = 16, r.height = 16, r.num_frames = 9;
+    r.attention = Attention::FULL, r.ar_step = 0, r.causal_block_size = 1;
+    const Model together = demo(meet(port, {}, 4), Precision::FLOAT32, true); // three tokens
+    CHECK(at::equal(video(demo(nullptr), r), video(together, r)));
+    r.guidance_scale = 1;
+    CHECK(at::equal(video(demo(nullptr), r), video(together, r)));
+}
+
+TEST(processes_that_do_not_divide_the_heads_are_refused) {
+    const auto said = [](int size, int branches, int64_t heads) {
+        return error_of([&] { transformer::spread_over({size}, branches, heads); });
+    };
+    CHECK(has(said(3, 2, 4), "WORLD_SIZE=3 does not fit: each process takes as many of the model's 4 attention heads; "
+                             "start 2, 4, 8 of them or one."));
+    CHECK(has(said(6, 2, 4), "half of the processes for each branch of guidance; start 2, 4, 8 of them or one."));
+    CHECK(has(said(8, 1, 4), "and without guidance there is one branch alone; start 2, 4 of them or one."));
+    CHECK(has(said(2, 1, 1), "; start one."));
+    CHECK_EQ(said(2, 2, 3) + said(3, 2, 12) + said(3, 1, 12) + said(8, 2, 12) + said(8, 2, 40), "");
+    transformer::check_ranks({8}, 4); // with guidance it can
+    const int port = free_port();
+    const std::vector<Worker> others = workers(port, 3);
+    McStatus status{};
+    const std::string error = error_of([&] { demo(meet(port, {}, 3)); }, &status);
+    CHECK_EQ(status, MC_ERROR_SETTINGS);
+    CHECK(has(error, "WORLD_SIZE=3 does not fit"));
+}
+
+TEST(of_four_one_that_dies_is_one_error_and_ends_the_others) {
+    for (bool tokens_only : {true, false}) {
+        const int port = free_port();
+        std::vector<Worker> others = workers(port, 4);
+        const auto group = meet(port, {}, 4);
+        const Model model = demo(group, Precision::FLOAT32, tokens_only);
+        Session s(model, chunks());
+        CHECK(s.next().has_value());
+        others[2].kill(SIGKILL);
+        McStatus status{};
+        std::string said;
+        const double took = seconds_of([&] { said = error_of([&] { s.next(); }, &status); });
+        CHECK_EQ(status, MC_ERROR_DEVICE);
+        CHECK(has(said, " has ended") && has(said, ": see what its motioncache-worker wrote last"));
+        CHECK(took < 10);
+        // The others, which may wait for each other, end by themselves.
+        const double ended = seconds_of([&] {
+            for (int i : {0, 1}) CHECK_EQ(others[i].wait(), 1);
+        });
+        CHECK(ended < 30);
+    }
+}
+
+TEST(of_four_one_that_hangs_is_one_error_within_seconds) {
+    for (bool tokens_only : {true, false}) {
+        const int port = free_port();
+        std::vector<Worker> others = workers(port, 4);
+        ranks::Limits limits;
+        limits.silent = 2s;
+        const auto group = meet(port, limits, 4);
+        const Model model = demo(group, Precision::FLOAT32, tokens_only);
+        Session s(model, chunks());
+        CHECK(s.next().has_value());
+        others[2].kill(SIGSTOP);
+        std::string said;
+        const double took = seconds_of([&] { said = error_of([&] { s.next(); }); });
+        CHECK(has(said, "rank 3 ("));
+        CHECK(has(said, "has given no sign of life for 2 s"));
+        CHECK(took < 20);
+        others[2].kill(SIGCONT);
+    }
+}
+
+// Of what several do together.
+TEST(one_that_cannot_go_on_is_noticed) {
+    const int port = free_port();
+    ranks::Limits limits;
+    limits.silent = 2s;
+    std::unique_ptr<ranks::Group> one;
+    std::thread meets([&] { one = std::make_unique<ranks::Group>(place(1, port), "test", limits); });
+    ranks::Group zero(place(0, port), "test", limits);
+    meets.join();
+    at::Tensor from_zero = at::arange(6), to_one = at::zeros_like(from_zero);
+    at::Tensor from_one = at::zeros({4}), to_zero = at::ones({4});
+    std::thread other([&] { one->exchange({{0, from_one}}, {{0, to_one}}); });
+    zero.exchange({{1, from_zero}, {1, at::empty({0})}}, {{1, to_zero}});
+    other.join();
+    CHECK(at::equal(from_zero, to_one));
+    CHECK(at::equal(from_one, to_zero));
+    one->break_off();
+    CHECK(has(error_of([&] { one->exchange({}, {{0, to_one}}); }), "rank 1 ("));
+    std::string said;
+    const double took = seconds_of([&] { said = error_of([&] { zero.exchange({}, {{1, to_zero}}); }); });
+    CHECK(has(said, "rank 1 ("));
+    CHECK(took < 20);
+}
+
+// torchrun's agent, which holds the list: here a group of one in a process of its own.
+TEST(without_torchruns_list_nobody_works_on_unwatched) {
+    const int port = free_port();
+    const pid_t agent = ::fork();
+    if (agent == 0) {
+        ::execl("/proc/self/exe", "ranks_test", test::root.c_str(), worker_program.c_str(), "--hold",
+                std::to_string(port).c_str(), static_cast<char*>(nullptr));
+        ::_exit(9);
+    }
+    ::setenv("TORCHELASTIC_USE_AGENT_STORE", "True", 1);
+    Worker worker(port, {"--threads", "1"});
+    ::unsetenv("TORCHELASTIC_USE_AGENT_STORE");
+    ranks::Place p = place(0, port);
+    p.prefix = "motioncache/0/", p.store_is_there = true;
+    ranks::Limits limits;
+    limits.silent = 2s;
+    const auto group = std::make_shared<ranks::Group>(p, ranks::version(), limits);
+    const Model model = demo(group);
+    Session s(model, chunks());
+    CHECK(s.next().has_value());
+    ::kill(agent, SIGKILL);
+    ::waitpid(agent, nullptr, 0);
+    worker.kill(SIGSTOP);
+    std::string said;
+    const double took = seconds_of([&] { said = error_of([&] { s.next(); }); });
+    CHECK(has(said, "torchrun's list of ranks at 127.0.0.1 port " + std::to_string(port) +
+                        " has given no answer for 2 s: start all ranks again."));
+    CHECK(took < 30);
+    worker.kill(SIGCONT);
 }
 
 TEST(changes_while_a_video_is_made_reach_the_other_process) {
@@ -297,25 +479,89 @@ TEST(other_weights_are_refused_by_the_worker) {
     std::filesystem::remove_all(folder);
 }
 
-TEST(cancelling_reaches_the_other_process_and_leaves_it_at_work) {
-    const int port = free_port();
-    Worker worker(port);
-    const auto group = meet(port);
-    const Model model = demo(group);
-    McCancel token;
-    Request r = test::small();
-    r.width = 256, r.height = 256, r.num_frames = 49, r.attention = Attention::FULL;
-    r.cancel = Cancel(&token);
-    std::thread later([&] {
-        std::this_thread::sleep_for(300ms);
-        token.set = true;
-    });
+TEST(cancelling_reaches_the_other_processes_and_leaves_them_at_work) {
+    struct {
+        int size;
+        bool tokens_only;
+    } ways[] = {{2, false}, {2, true}, {4, false}};
+    for (const auto& way : ways) {
+        const int port = free_port();
+        const std::vector<Worker> others = workers(port, way.size);
+        const auto group = meet(port, {}, way.size);
+        const Model model = demo(group, Precision::FLOAT32, way.tokens_only);
+        McCancel token;
+        Request r = test::small();
+        r.width = 256, r.height = 256, r.num_frames = 49, r.attention = Attention::FULL;
+        r.cancel = Cancel(&token);
+        const int64_t before = group->traffic().sent;
+        std::thread later([&] {
+            while (group->traffic().sent - before < 800000) std::this_thread::sleep_for(1ms); // the latents of an order
+            std::this_thread::sleep_for(20ms);
+            token.set = true;
+        });
+        McStatus status{};
+        error_of([&] { video(model, r); }, &status);
+        later.join();
+        CHECK_EQ(status, MC_CANCELLED);
+        for (const Worker& worker : others) CHECK(has(worker.said(), "rank 0 stopped an order")); // in its middle
+        CHECK(at::equal(video(demo(nullptr), test::small()), video(model, test::small())));
+    }
+}
+
+TEST(a_family_of_one_process_is_refused_before_the_others_are_met) {
+    const std::string folder = "/tmp/ranks_test.magi1." + std::to_string(::getpid());
+    const std::string model = test::write_small_magi1(folder);
+    for (auto [name, value] :
+         {std::pair("WORLD_SIZE", "2"), {"RANK", "0"}, {"MASTER_ADDR", "127.0.0.1"}, {"MASTER_PORT", "1"}})
+        ::setenv(name, value, 1);
+    LoadOptions o;
+    o.device = "cpu";
+    Request r;
+    r.prompt = "a red ball";
     McStatus status{};
-    error_of([&] { video(model, r); }, &status);
-    later.join();
-    CHECK_EQ(status, MC_CANCELLED);
-    CHECK(has(worker.said(), "rank 0 stopped an order")); // in its middle
-    CHECK(at::equal(video(demo(nullptr), test::small()), video(model, test::small())));
+    for (const auto& body :
+         {std::function<void()>([&] { open_family(model, o); }), {[&] { check_early(model, o, r); }}}) {
+        const std::string said = error_of(body, &status);
+        CHECK_EQ(status, MC_ERROR_SETTINGS);
+        CHECK(has(said, "This is one of 2 processes (WORLD_SIZE), but a video of this model, of the family magi1, is "
+                        "made by one: unset WORLD_SIZE."));
+    }
+    for (const char* name : {"WORLD_SIZE", "RANK", "MASTER_ADDR", "MASTER_PORT"}) ::unsetenv(name);
+    std::filesystem::remove_all(folder);
+}
+
+TEST(memory_is_planned_for_the_part_of_rank_0) {
+    const Model model = demo(nullptr);
+    Request r = test::small();
+    const auto plan = [&](transformer::Ranks ranks, double guidance) {
+        r.guidance_scale = guidance;
+        const auto settings = skyreels_v2::complete(r, *model);
+        skyreels_v2::Planned planned = model->planned(settings);
+        planned.ranks = ranks;
+        return skyreels_v2::plan_memory(settings, skyreels_v2::plan_windows(settings, r.grid, {}), planned);
+    };
+    const auto alone = plan({}, 6);
+    for (transformer::Ranks ranks : {transformer::Ranks{2}, {2, true}})
+        CHECK_EQ(plan(ranks, 6).keys_values, alone.keys_values / 2);
+    CHECK_EQ(plan({4}, 6).keys_values, alone.keys_values / 4);
+    CHECK_EQ(plan({4}, 1).keys_values, alone.keys_values / 8);
+    // The velocities of both branches are here, and what is received of one.
+    const int64_t velocity = model->vae_config.latent_channels * 5 * (64 / 8) * (48 / 8) * 4;
+    CHECK(plan({2}, 6).activations >= plan({}, 1).activations + 2 * velocity);
+    McStatus status{};
+    CHECK(has(error_of([&] { plan({3}, 6); }, &status), "WORLD_SIZE=3 does not fit"));
+    CHECK_EQ(status, MC_ERROR_SETTINGS);
+}
+
+// So that nobody has to copy it.
+TEST(the_table_of_what_is_sent_is_what_the_worker_counts) {
+    std::ifstream file(test::root + "/docs/ranks.md");
+    const std::string text{std::istreambuf_iterator<char>(file), {}};
+    FILE* counts = ::popen((worker_program + " --count").c_str(), "r");
+    std::string table;
+    for (char line[1024]; std::fgets(line, sizeof line, counts);) table += line;
+    CHECK_EQ(::pclose(counts), 0);
+    CHECK(table.size() > 200 && has(text, table));
 }
 
 TEST(the_environment_says_where_the_ranks_are) {
@@ -357,6 +603,10 @@ int main(int argc, char** argv) {
         o.device = "cpu";
         Session s(open_family(test::root + "/models/demo", o), test::small());
         return s.next() ? 0 : 1;
+    }
+    if (argc > 4 && std::string(argv[3]) == "--hold") {
+        const ranks::Group group(place(0, std::atoi(argv[4]), 1), "test");
+        for (;;) ::pause();
     }
     return test::run_tests(argc - 2, argv + 2);
 }

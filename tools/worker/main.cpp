@@ -36,14 +36,15 @@ int number(const std::string& option, const std::string& text) {
     return value;
 }
 
-// Of a whole window with guidance, and of one chunk of 5 latent frames.
+// The table of docs/ranks.md: a step of guidance, of a whole window and of one chunk of 5 latent frames.
 void print_counts() {
     struct Published {
         const char* name;
         int64_t width, heads, layers;
         int columns, rows; // latent pixels
     };
-    std::puts("per step of guidance, counted from shapes        branches, each way     tokens, 2 ranks, bfloat16");
+    std::puts("| model | tokens of the step | a branch each: latents to the worker, velocity back (with motion) "
+              "| tokens over 2 | tokens over 4 | a branch for each 2 of 4 |\n|---|---|---|---|---|---|");
     for (const Published& m :
          {Published{"1.3B, 960x544", 1536, 12, 30, 120, 68}, {"14B, 1280x720", 5120, 40, 40, 160, 90}})
         for (int64_t frames : {25, 5}) {
@@ -53,13 +54,17 @@ void print_counts() {
             transformer::Window::Shape shape{};
             shape.height = m.rows, shape.width = m.columns;
             const int64_t tokens = frames * m.rows * m.columns / 4;
-            std::printf("%-14s %2lld latent frames, %6lld tokens  %10.1f MB (%.1f MB)  %10.0f MB\n", m.name,
-                        static_cast<long long>(frames), static_cast<long long>(tokens),
-                        transformer::branch_bytes(config, shape, frames, false).to_worker / 1e6,
-                        transformer::branch_bytes(config, shape, frames, true).from_worker / 1e6,
-                        2 * transformer::token_bytes(config, tokens, 2, 2) / 1e6);
+            const auto branch = transformer::branch_bytes(config, shape, frames, false),
+                       moved = transformer::branch_bytes(config, shape, frames, true);
+            // Of both branches, in bfloat16.
+            const auto team = [&](int ranks) { return 2 * transformer::token_bytes(config, tokens, ranks, 2).by_all; };
+            // A whole window takes its branches one after the other where one team has both.
+            const int64_t orders = branch.to_worker, both = (frames == 25 ? 2 : 1) * orders;
+            std::printf("| %s%s | %lld | %.1f, %.1f (%.1f) | %.0f | %.0f | %.0f |\n", m.name,
+                        frames == 5 ? ", one chunk" : "", static_cast<long long>(tokens), branch.to_worker / 1e6,
+                        branch.from_worker / 1e6, moved.from_worker / 1e6, (team(2) + both) / 1e6,
+                        (team(4) + 3 * both) / 1e6, (team(2) + 3 * orders + branch.from_worker) / 1e6);
         }
-    std::puts("in brackets: with how far each token moved, where the cache asks for it");
 }
 
 int work(int argc, char** argv) {

@@ -9,6 +9,7 @@
 #include "engine/model/calibration.h"
 #include "engine/model/tokenizer_json.h"
 #include "engine/processor.h"
+#include "engine/ranks/group.h"
 #include "engine/ranks/place.h"
 #include "engine/session/memory.h"
 
@@ -61,6 +62,12 @@ Early look(const std::string& path, const session::LoadOptions& options, const s
     return early;
 }
 
+transformer::Ranks ranks_of(const session::LoadOptions& options) {
+    if (options.group) return {options.group->size(), options.tokens_only};
+    const auto place = ranks::place_of_environment();
+    return {place ? place->size : 1};
+}
+
 session::MemoryForecast forecast(const Early& early, const session::LoadOptions& options, at::Device device,
                                  const session::Request& request) {
     const model::skyreels_v2::Folder& folder = *early.folder;
@@ -93,7 +100,7 @@ session::MemoryForecast forecast(const Early& early, const session::LoadOptions&
         text_device(weights, device, f.free),
         on_demand ? weights.text_encoder : 0,
         known,
-        options.group || ranks::place_of_environment()};
+        ranks_of(options)};
     MemoryPlan plan = plan_memory(early.checked.settings, early.checked.windows, planned);
     auto held = [&] {
         return weights.total() - (planned.text_device == device && !on_demand ? 0 : weights.text_encoder);

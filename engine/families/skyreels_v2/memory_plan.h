@@ -3,6 +3,7 @@
 // What a request takes of the memory that the model's device has, told from JSON files and the headers of
 // weight files.
 #include "engine/families/skyreels_v2/window_plans.h"
+#include "engine/networks/wan_dit/spread.h"
 #include "engine/networks/wan_vae/wan_vae.h"
 #include "engine/session/loading.h"
 #include "engine/session/text_encoder.h"
@@ -32,7 +33,7 @@ struct Planned {
     at::Device device, text_device; // of all, and of the text encoder
     int64_t text_on_demand = 0;     // bytes of its weights where they are held only while a text is encoded
     bool text_known = false;        // what it gives for the request's texts is on disk: it is not needed
-    bool apart = false;             // the second guidance branch is another rank's
+    transformer::Ranks ranks = {};  // that make the videos together
 };
 // Where the text encoder, which is needed for a moment alone, goes: to the CPU where the weights would leave a device
 // less than half of what is free for videos.

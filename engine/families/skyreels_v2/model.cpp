@@ -89,16 +89,19 @@ std::shared_ptr<const Model> Model::open(const model::skyreels_v2::Folder& folde
     if (options.calibration && std::filesystem::exists(calibration))
         m->calibration = model::read_calibration(calibration, model::fingerprint(*transformer));
     std::shared_ptr<transformer::Team> team;
-    if (options.group)
+    if (options.group) {
+        m->ranks = {options.group->size(), options.tokens_only};
+        transformer::check_ranks(m->ranks, folder.transformer.heads);
         team = std::make_shared<transformer::Team>(
-            options.group, transformer::SharedModel{std::filesystem::absolute(folder.path), m->placement.precision,
-                                                    options.weights_in_bytes, model::fingerprint(*transformer)},
+            options.group, m->ranks,
+            transformer::SharedModel{std::filesystem::absolute(folder.path), m->placement.precision,
+                                     options.weights_in_bytes, model::fingerprint(*transformer)},
             options.cancel);
+    }
     load(m, *transformer, *folder.vae_tensors(), folder.text_encoder_tensors(), folder.tokenizer_file, options);
     if (team) {
         team->opened(options.cancel);
         m->transformer->share(team);
-        m->apart = true;
     }
     return m;
 }
@@ -140,7 +143,7 @@ std::unique_ptr<session::Video> Model::begin(session::Request request) const {
 Planned Model::planned() const {
     return {{transformer_config, vae_config, defaults, calibration ? &*calibration : nullptr},
             text_config, *vae, placement.precision, placement.device, text_encoder->device(),
-            text_encoder->bytes_on_demand(), false, apart};
+            text_encoder->bytes_on_demand(), false, ranks};
 }
 
 Planned Model::planned(const VideoSettings& settings) const {

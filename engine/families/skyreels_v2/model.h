@@ -45,7 +45,7 @@ struct Model final : session::Family {
     std::unique_ptr<session::TextEncoder> text_encoder;
     std::unique_ptr<transformer::Transformer> transformer;
     std::unique_ptr<vae::WanVae> vae;
-    bool apart = false; // windows have their second branch in another rank
+    transformer::Ranks ranks; // that windows are spread over
     std::function<void(int level, const std::string& text)> log;
 };
 

@@ -107,8 +107,6 @@ SkyReelsVideo::SkyReelsVideo(const Model& m, Request r) : model(m), request(std:
     settings = complete(request, model);
     h = settings.height / model.vae_config.spatial_factor;
     w = settings.width / model.vae_config.spatial_factor;
-    if (model.apart && settings.guidance_scale <= 1 && model.log)
-        model.log(2, "without guidance (guidance-scale is 1 or less) the other process has no branch to compute");
     policy = cache::make_policy(settings.cache);
     policy->observe(request.decisions);
     windows = plan_windows(settings, request.grid, request.cancel);

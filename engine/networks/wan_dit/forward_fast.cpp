@@ -8,6 +8,7 @@
 #include <cstring>
 
 #include "engine/networks/blocks.h"
+#include "engine/networks/wan_dit/token_share.h"
 #include "engine/networks/wan_dit/window.h"
 
 namespace mc::transformer {
@@ -148,6 +149,7 @@ struct Forward {
     void project(const RowBlock& b, size_t i, const Worker& worker) const {
         const Layer& l = model.layers[i];
         const int64_t n = b.rows();
+        if (window.share) return project_apart(b, l, worker);
         const kernels::KeyValues kv = keys_of(i, b);
         kernels::expect_keys(kv, pass.token.data() + b.begin, 0, n);
         linear(l.self_q, worker.y, n, worker, l.self_k.first_panel());
@@ -160,7 +162,50 @@ struct Forward {
     }
     kernels::KeyValues keys_of(size_t layer, const RowBlock& b) const {
         return model.key_values(window.keys_values[window.slot_of(layer, pass.spans[b.of].branch)],
-                                window.tokens);
+                                window.tokens, window.heads());
+    }
+
+    // The same of rows that a team divides, on their way to the ranks of the heads.
+    void project_apart(const RowBlock& b, const Layer& l, const Worker& worker) const {
+        const int64_t n = b.rows();
+        const auto put = [&](TokenShare::Part part) {
+            for (int64_t r = 0; r < n; r++) window.share->put(part, b.begin + r, row_at(worker.k, r));
+        };
+        linear(l.self_q, worker.y, n, worker, l.self_k.first_panel());
+        rms_rope(b, worker, l.self_norm_q, true, row_at(worker.k, 0), worker.k.stride(0));
+        put(TokenShare::QUERY);
+        linear(l.self_k, worker.y, n, worker, l.self_v.first_panel());
+        rms_rope(b, worker, l.self_norm_k, true, row_at(worker.k, 0), worker.k.stride(0));
+        put(TokenShare::KEY);
+        linear(l.self_v, worker.y, n, worker, nullptr);
+        for (int64_t r = 0; r < n; r++) store(floats(worker.c) + r * worker.c.stride(0), row_at(worker.k, r), D);
+        put(TokenShare::VALUE);
+    }
+    // Keys and values of a block of one member's rows, and then its attention: of all rows, of the heads here.
+    void keep_keys(const RowBlock& b, size_t i, const Worker& worker) const {
+        const TokenShare& share = *window.share;
+        const int64_t W = share.width();
+        const void* from = share.of_heads(TokenShare::VALUE, b.begin);
+        const float* values = static_cast<const float*>(from);
+        if (model.store == Store::BF16) {
+            values = floats(worker.c);
+            for (int64_t r = 0; r < b.rows(); r++)
+                kernels::from_bf16(static_cast<const kernels::bf16*>(from) + r * W,
+                                   floats(worker.c) + r * worker.c.stride(0), W);
+        }
+        kernels::write_keys(keys_of(i, b), pass.token.data() + b.begin, 0, share.of_heads(TokenShare::KEY, b.begin), W,
+                            values, model.store == Store::BF16 ? worker.c.stride(0) : W, b.rows());
+    }
+    void attend_heads(const RowBlock& b, size_t i) const {
+        TokenShare& share = *window.share;
+        const kernels::KeyRange keys{keys_of(i, b), static_cast<size_t>(pass.spans[b.of].keys)};
+        kernels::Attention a{};
+        a.q = share.of_heads(TokenShare::QUERY, b.begin);
+        a.ranges = &keys;
+        a.range_count = 1;
+        a.out = share.attended(b.begin);
+        a.q_stride = a.out_stride = share.width();
+        for (int64_t h = 0; h < share.heads(); h++) kernels::attention(a, h, 0, b.rows());
     }
 
     // From the queries to the layer's output, and to the norm that follows it.
@@ -171,14 +216,18 @@ struct Forward {
                       y_stride = worker.y.stride(0);
         float* c = floats(worker.c);
         kernels::Attention a{};
-        a.q = row_at(window.q, b.begin);
-        const kernels::KeyRange self{keys_of(i, b), static_cast<size_t>(span.keys)};
-        a.ranges = &self;
-        a.range_count = 1;
-        a.out = row_at(worker.y, 0);
-        a.q_stride = D;
-        a.out_stride = y_stride;
-        for (int64_t h = 0; h < heads; h++) kernels::attention(a, h, 0, n);
+        if (window.share) {
+            for (int64_t r = 0; r < n; r++) window.share->take(b.begin + r, row_at(worker.y, r));
+        } else {
+            a.q = row_at(window.q, b.begin);
+            const kernels::KeyRange self{keys_of(i, b), static_cast<size_t>(span.keys)};
+            a.ranges = &self;
+            a.range_count = 1;
+            a.out = row_at(worker.y, 0);
+            a.q_stride = D;
+            a.out_stride = y_stride;
+            for (int64_t h = 0; h < heads; h++) kernels::attention(a, h, 0, n);
+        }
         linear(l.self_out, worker.y, n, worker, l.cross_q.first_panel());
         if (i == 0) trace_rows(self_trace, b, worker);
         residual_norm(b, c, c_stride, mod.of(i, 2), floats(l.norm3_weight), floats(l.norm3_bias), false,
@@ -190,7 +239,7 @@ struct Forward {
         const int64_t text_rows = context.key_bias.size(0);
         a = {};
         a.q = a.out = row_at(worker.y, 0);
-        const kernels::KeyRange cross{model.key_values(context.layers[i].packed, text_rows),
+        const kernels::KeyRange cross{model.key_values(context.layers[i].packed, text_rows, heads),
                                       static_cast<size_t>(text_rows)};
         a.ranges = &cross;
         a.range_count = 1;
@@ -325,7 +374,7 @@ struct Forward {
 
 void Window::Impl::forward_fast(const at::Tensor& latents, std::span<const TextContext* const> text,
                                 std::span<const ChunkWork> work, Cancel cancel, const Trace& trace) {
-    cancel.check();
+    if (!share) cancel.check(); // a team stops together
     const bool traced = trace && pass.rows == chunk_tokens * static_cast<int64_t>(work.size());
     Forward f{*this, model, pass, text, work, Modulation(model, time, pass.distinct)};
     if (traced)
@@ -350,9 +399,22 @@ void Window::Impl::forward_fast(const at::Tensor& latents, std::span<const TextC
                model.patch.in(), 0});
 
     // The layers.
-    std::vector<RowBlock> rows;
-    for (size_t s = 0; s < pass.spans.size(); s++)
-        Blocks::cut(s, pass.spans[s].begin, pass.spans[s].end, blocks.size_for(pass.rows), rows);
+    std::vector<RowBlock> rows, rows_of_team;
+    if (share) share->begin(pass.rows);
+    for (size_t s = 0; s < pass.spans.size(); s++) {
+        const Span& span = pass.spans[s];
+        if (!share) {
+            Blocks::cut(s, span.begin, span.end, blocks.size_for(pass.rows), rows);
+            continue;
+        }
+        const auto cut = [&](int64_t first, int64_t last, int64_t of, std::vector<RowBlock>& list) {
+            first = std::max(first, span.begin), last = std::min(last, span.end);
+            if (first < last) Blocks::cut(s, first, last, blocks.size_for(of), list);
+        };
+        cut(share->first(), share->last(), share->last() - share->first(), rows);
+        for (int m = 0; m < share->count(); m++)
+            cut(share->first_of(m), share->first_of(m + 1), pass.rows, rows_of_team);
+    }
     blocks.each(rows, [&](const RowBlock& b, const Blocks::Worker& worker) {
         for (int64_t r = b.begin; r < b.end; r++)
             std::memcpy(row_at(x, r), row_at(in, pass.token[r]), x.nbytes() / x.size(0));
@@ -362,7 +424,15 @@ void Window::Impl::forward_fast(const at::Tensor& latents, std::span<const TextC
     if (traced) trace("tokens_in", x.narrow(0, 0, pass.rows).to(at::kFloat));
     const size_t layers = model.layers.size();
     for (size_t i = 0; i < layers && pass.rows; i++) {
-        cancel.check();
+        if (share) {
+            share->to_heads(cancel);
+            blocks.each(rows_of_team,
+                        [&](const RowBlock& b, const Blocks::Worker& worker) { f.keep_keys(b, i, worker); });
+            blocks.each(rows_of_team, [&](const RowBlock& b, const Blocks::Worker&) { f.attend_heads(b, i); });
+            share->to_rows();
+        } else {
+            cancel.check();
+        }
         blocks.each(rows, [&](const RowBlock& b, const Blocks::Worker& worker) {
             f.attend_and_feed(b, i, worker);
             if (i + 1 < layers) f.project(b, i + 1, worker);
@@ -373,6 +443,7 @@ void Window::Impl::forward_fast(const at::Tensor& latents, std::span<const TextC
             trace("block0_out", f.x_trace);
         }
     }
+    if (share && pass.rows) share->collect(x);
     if (traced) trace("block_last_out", x.narrow(0, 0, pass.rows).to(at::kFloat));
     count_layers(text, work);
 

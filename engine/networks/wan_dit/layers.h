@@ -41,8 +41,8 @@ struct Transformer::Impl : Numerics {
     // y = x W^T + b in float32, x rounded to the precision: whole tensors, for few rows and for the plain forward.
     at::Tensor apply(const Linear& linear, const at::Tensor& x, CallCount* count) const;
     // A view of memory that holds keys and values of one layer, as kernels::attention reads them.
-    kernels::KeyValues key_values(const at::Tensor& memory, int64_t capacity) const;
-    int64_t key_value_bytes(int64_t capacity) const;
+    kernels::KeyValues key_values(const at::Tensor& memory, int64_t capacity, int64_t heads) const;
+    int64_t key_value_bytes(int64_t capacity, int64_t heads) const;
 };
 
 // [C, f, h, w] -> [f * h/2 * w/2, 4C] and back from [tokens, 4C].

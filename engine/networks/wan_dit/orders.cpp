@@ -47,8 +47,9 @@ ranks::Message Exchange::answer(Cancel cancel) {
     throw Error(status, group_.name(rank) + ": " + message, detail);
 }
 
-Team::Team(std::shared_ptr<ranks::Group> group, const SharedModel& model, Cancel cancel)
-    : group_(std::move(group)), model_(next_id()), opening_(std::make_unique<Exchange>(*group_, Order::OPEN, cancel)) {
+Team::Team(std::shared_ptr<ranks::Group> group, Ranks ranks, const SharedModel& model, Cancel cancel)
+    : group_(std::move(group)), ranks_(ranks), model_(next_id()),
+      opening_(std::make_unique<Exchange>(*group_, Order::OPEN, cancel)) {
     opening_->order().put(model_);
     opening_->order().put(model.path);
     opening_->order().put(model.precision);

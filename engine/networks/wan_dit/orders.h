@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "engine/networks/wan_dit/transformer.h"
+#include "engine/networks/wan_dit/spread.h"
 #include "engine/ranks/group.h"
 
 namespace mc::transformer {
@@ -17,7 +17,7 @@ namespace mc::transformer {
 enum class Order : int32_t {
     OPEN,        // model, the members of SharedModel
     CLOSE,       // model
-    WINDOW,      // model, window, Window::Shape
+    WINDOW,      // model, window, Spread, Window::Shape of the whole
     DROP_WINDOW, // model, window
     PREPARE,     // model, window, timesteps
     FORGET,      // model, window, outputs
@@ -61,10 +61,11 @@ class Exchange {
 class Team {
   public:
     // Asks them; opened() has the answers, so that all load at once.
-    Team(std::shared_ptr<ranks::Group> group, const SharedModel& model, Cancel cancel);
+    Team(std::shared_ptr<ranks::Group> group, Ranks ranks, const SharedModel& model, Cancel cancel);
     ~Team();
     void opened(Cancel cancel);
     ranks::Group& group() { return *group_; }
+    Ranks ranks() const { return ranks_; }
     int64_t model() const { return model_; }
     // A text for workers: they are sent it when they first need it, and told when nobody has it any more.
     struct Text {
@@ -82,6 +83,7 @@ class Team {
         std::vector<int64_t> ids;
     };
     const std::shared_ptr<ranks::Group> group_;
+    const Ranks ranks_;
     const int64_t model_;
     std::unique_ptr<Exchange> opening_;
     std::set<int64_t> sent_; // texts

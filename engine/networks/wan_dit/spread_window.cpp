@@ -15,7 +15,7 @@ void ForwardOrder::put(ranks::Message& to) const {
     for (const Team::Text& text : texts) to.put(text.id), to.put(text.embeds);
     to.put(static_cast<int64_t>(work.size()));
     for (const Work& w : work) {
-        to.put(w.item.chunk);
+        to.put(w.item.branch), to.put(w.item.chunk);
         to.put(w.item.remember), to.put(w.item.motion), to.put(w.item.output), to.put(w.item.level);
         to.put(w.planned), to.put(w.plan.action), to.put(w.plan.tokens);
         to.put(w.text);
@@ -34,7 +34,7 @@ ForwardOrder ForwardOrder::get(ranks::Message& from) {
     }
     for (int64_t n = from.get<int64_t>(); n > 0; n--) {
         Work& w = o.work.emplace_back();
-        from.get(w.item.chunk);
+        from.get(w.item.branch), from.get(w.item.chunk);
         from.get(w.item.remember), from.get(w.item.motion), from.get(w.item.output), from.get(w.item.level);
         from.get(w.planned), from.get(w.plan.action), from.get(w.plan.tokens);
         from.get(w.text);
@@ -69,11 +69,13 @@ ForwardAnswer ForwardAnswer::get(ranks::Message& from) {
     return a;
 }
 
-SpreadWindow::SpreadWindow(Team& team, const Window::Shape& shape) : team_(team), window_(next_id()) {
+SpreadWindow::SpreadWindow(Team& team, const Window::Shape& shape, const Spread& spread)
+    : team_(team), window_(next_id()), spread_(spread) {
     Exchange x(team_.group(), Order::WINDOW);
     address(x);
+    x.order().put(spread);
     x.order().put(shape);
-    x.send(RANK);
+    send(x);
     x.finish();
 }
 
@@ -81,10 +83,14 @@ SpreadWindow::~SpreadWindow() {
     try {
         Exchange x(team_.group(), Order::DROP_WINDOW);
         address(x);
-        x.send(RANK);
+        send(x);
         x.finish();
     } catch (const std::exception&) { // lost
     }
+}
+
+void SpreadWindow::send(Exchange& x) {
+    for (int rank = 1; rank < spread_.ranks; rank++) x.send(rank);
 }
 
 void SpreadWindow::address(Exchange& x) {
@@ -96,7 +102,7 @@ void SpreadWindow::prepare(const std::vector<int64_t>& timesteps) {
     Exchange x(team_.group(), Order::PREPARE);
     address(x);
     x.order().put(timesteps);
-    x.send(RANK);
+    send(x);
     x.finish();
 }
 
@@ -104,37 +110,42 @@ void SpreadWindow::forget(bool outputs) {
     Exchange x(team_.group(), Order::FORGET);
     address(x);
     x.order().put(outputs);
-    x.send(RANK);
+    send(x);
     x.finish();
 }
 
 void SpreadWindow::forward(Window::Impl& window, const at::Tensor& latents, const std::vector<int64_t>& timesteps,
                            std::span<const TextContext* const> text, std::span<const ChunkWork> work, Cancel cancel,
                            const Trace& trace) {
+    const bool divided = spread_.team() > 1;
     std::vector<ChunkWork> here;
-    std::vector<size_t> index_here, index_there; // in the work
-    ForwardOrder order;
-    order.timesteps = timesteps;
+    std::vector<size_t> index_here, index_second, sent; // in the work
+    for (size_t i = 0; i < work.size(); i++) {
+        const bool second = spread_.apart && work[i].branch == SECOND;
+        (second ? index_second : index_here).push_back(i);
+        if (!second) here.push_back(work[i]);
+        const cache::Plan* plan = work[i].plan;
+        const bool has_rows = !plan || plan->action == cache::Action::ALL ||
+                              (plan->action == cache::Action::TOKENS && !plan->tokens.empty());
+        if (second || (divided && has_rows)) sent.push_back(i);
+    }
+    if (sent.empty()) return window.run(latents, timesteps, text, here, cancel, trace);
+
     const auto chunk_of = [&](const at::Tensor& t, int chunk) { // of [C, frames, h, w]
         return t.narrow(1, chunk * window.chunk_frames, window.chunk_frames);
     };
-    for (size_t i = 0; i < work.size(); i++) {
-        const ChunkWork& w = work[i];
-        (w.branch == BRANCH ? index_there : index_here).push_back(i);
-        if (w.branch != BRANCH) {
-            here.push_back(w);
-            continue;
-        }
-        if (std::find(order.chunks.begin(), order.chunks.end(), w.chunk) == order.chunks.end())
-            order.chunks.push_back(w.chunk);
-    }
-    if (index_there.empty()) return window.run(latents, timesteps, text, here, cancel, trace);
-
+    ForwardOrder order;
+    order.timesteps = timesteps;
     std::vector<at::Tensor> parts;
-    for (int chunk : order.chunks) parts.push_back(chunk_of(latents, chunk));
+    for (size_t i : sent) {
+        const int chunk = work[i].chunk;
+        if (std::find(order.chunks.begin(), order.chunks.end(), chunk) != order.chunks.end()) continue;
+        order.chunks.push_back(chunk);
+        parts.push_back(chunk_of(latents, chunk));
+    }
     order.latents = at::cat(parts, 1);
     Exchange x(team_.group(), Order::FORWARD, cancel);
-    for (size_t i : index_there) {
+    for (size_t i : sent) {
         const ChunkWork& w = work[i];
         const Team::Text& shared = *Window::Impl::text_of(w, text).shared;
         if (team_.new_to_workers(shared.id)) order.texts.push_back(shared);
@@ -143,21 +154,28 @@ void SpreadWindow::forward(Window::Impl& window, const at::Tensor& latents, cons
     order.dropped = team_.take_dropped();
     address(x);
     order.put(x.order());
-    x.send(RANK);
+    send(x);
     window.changes.clear();
-    if (!here.empty()) window.run(latents, timesteps, text, here, cancel, trace);
+    try {
+        if (!here.empty()) window.run(latents, timesteps, text, here, cancel, divided ? Trace() : trace);
+    } catch (const std::exception&) {
+        window.leave_team();
+        throw;
+    }
     std::vector<Window::Change> mine = std::move(window.changes);
-    ranks::Message reply = x.answer(cancel);
-    ForwardAnswer theirs = ForwardAnswer::get(reply);
-
     window.changes.assign(work.size(), {});
     for (size_t i = 0; i < here.size(); i++) window.changes[index_here[i]] = std::move(mine[i]);
-    size_t output = 0, moved = 0;
-    for (size_t i : index_there) {
-        if (work[i].motion) window.changes[i] = std::move(theirs.changes.at(moved++));
-        if (work[i].output) chunk_of(window.velocity[BRANCH], work[i].chunk).copy_(theirs.velocity.at(output++));
+    for (int rank = 1; rank < spread_.ranks; rank++) {
+        ranks::Message reply = x.answer(cancel);
+        if (!spread_.apart || rank != spread_.second()) continue;
+        ForwardAnswer theirs = ForwardAnswer::get(reply);
+        size_t output = 0, moved = 0;
+        for (size_t i : index_second) {
+            if (work[i].motion) window.changes[i] = std::move(theirs.changes.at(moved++));
+            if (work[i].output) chunk_of(window.velocity[SECOND], work[i].chunk).copy_(theirs.velocity.at(output++));
+        }
+        window.count.add(theirs.calls);
     }
-    window.count.add(theirs.calls);
 }
 
 } // namespace mc::transformer

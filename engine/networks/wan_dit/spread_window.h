@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
-// A window whose second guidance branch is another rank's: each has keys, values and residuals of its own branch alone.
-// Rank 0 sends the latents of the row and what is to be computed, and gets the branch's velocity and motion back.
+// A window of rank 0 that others have parts of (spread.h). Rank 0 sends them the latents of the row and what is to be
+// computed. A second branch that is another team's is computed at the same time: its leader sends its velocity and
+// motion back. Of a team that divides tokens the leader alone has residuals and what comes out of the layers.
 #include "engine/networks/wan_dit/orders.h"
 #include "engine/networks/wan_dit/window.h"
 
@@ -9,21 +10,25 @@ namespace mc::transformer {
 
 class SpreadWindow {
   public:
-    static constexpr int BRANCH = 1, RANK = 1; // of the other
-    // shape: as each of the two has it, with one branch.
-    SpreadWindow(Team& team, const Window::Shape& shape);
+    static constexpr int SECOND = 1; // the branch of the second team
+    // shape: of the whole window.
+    SpreadWindow(Team& team, const Window::Shape& shape, const Spread& spread);
     ~SpreadWindow();
     void prepare(const std::vector<int64_t>& timesteps);
     void forget(bool outputs);
-    // Window::forward: here branch 0 in `window`, there the other at the same time.
+    // Window::forward: rank 0's part in `window`, the others at the same time.
     void forward(Window::Impl& window, const at::Tensor& latents, const std::vector<int64_t>& timesteps,
                  std::span<const TextContext* const> text, std::span<const ChunkWork> work, Cancel cancel,
                  const Trace& trace);
 
+    bool apart() const { return spread_.apart; }
+
   private:
     void address(Exchange& exchange); // model and window
+    void send(Exchange& exchange);    // to all others
     Team& team_;
     const int64_t window_;
+    const Spread spread_;
 };
 
 // What a forward of such a window sends and gets, the only place that knows the order of its parts. All tensors of a
@@ -35,7 +40,7 @@ struct ForwardOrder {
     std::vector<int64_t> dropped;   // texts
     std::vector<Team::Text> texts;  // new ones
     struct Work {
-        ChunkWork item; // with branch 0; its pointers mean nothing
+        ChunkWork item; // its pointers mean nothing
         bool planned = false;
         cache::Plan plan;
         int64_t text = 0;

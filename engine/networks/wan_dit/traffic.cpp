@@ -9,8 +9,11 @@ StepBytes branch_bytes(const model::TransformerConfig& c, const Window::Shape& s
             pixels * c.out_channels * number + (motion ? pixels / (c.patch[1] * c.patch[2]) * number : 0)};
 }
 
-int64_t token_bytes(const model::TransformerConfig& c, int64_t rows, int ranks, int64_t element) {
-    return c.layers * 4 * rows * c.width * element * (ranks - 1) / ranks;
+TeamBytes token_bytes(const model::TransformerConfig& c, int64_t rows, int ranks, int64_t element) {
+    const int64_t others = ranks - 1, part = c.width / ranks, here = rows / ranks; // of the leader
+    const int64_t signs = others * c.layers * static_cast<int64_t>(sizeof(int64_t)); // whether all go on
+    return {c.layers * (3 * here * others + (rows - here)) * part * element + signs,
+            c.layers * 4 * rows * others * part * element + (rows - here) * c.width * element + signs};
 }
 
 } // namespace mc::transformer

@@ -13,9 +13,12 @@ struct StepBytes {
 // number for each token.
 StepBytes branch_bytes(const model::TransformerConfig& config, const Window::Shape& shape, int64_t frames, bool motion);
 
-// Tokens apart over `ranks` (Ulysses): all that they send each other in one forward of `rows` tokens of one branch.
-// In each layer queries, keys, values and what attention gives change hands, but for the share that stays.
-// element: bytes of a number.
-int64_t token_bytes(const model::TransformerConfig& config, int64_t rows, int ranks, int64_t element);
+// Tokens divided over a team of `ranks` (token_share.h), one forward of `rows` tokens: in each layer queries, keys,
+// values and what attention gives change hands, but for the share that stays, and in the end the leader gets all rows.
+// The orders, with the latents, are left out. element: bytes of a number.
+struct TeamBytes {
+    int64_t by_leader = 0, by_all = 0; // sent
+};
+TeamBytes token_bytes(const model::TransformerConfig& config, int64_t rows, int ranks, int64_t element);
 
 } // namespace mc::transformer

@@ -17,13 +17,13 @@ at::Tensor Transformer::Impl::apply(const Linear& linear, const at::Tensor& x, C
     return at::mm(in, weight.to(in.scalar_type()).t()).to(at::kFloat).add_(linear.bias());
 }
 
-kernels::KeyValues Transformer::Impl::key_values(const at::Tensor& memory, int64_t capacity) const {
+kernels::KeyValues Transformer::Impl::key_values(const at::Tensor& memory, int64_t capacity, int64_t heads) const {
     return {const_cast<void*>(memory.const_data_ptr()), static_cast<size_t>(capacity),
-            static_cast<size_t>(config.heads), static_cast<size_t>(config.head()), store};
+            static_cast<size_t>(heads), static_cast<size_t>(config.head()), store};
 }
 
-int64_t Transformer::Impl::key_value_bytes(int64_t capacity) const {
-    return static_cast<int64_t>(kernels::key_value_bytes(capacity, config.heads, config.head(), store));
+int64_t Transformer::Impl::key_value_bytes(int64_t capacity, int64_t heads) const {
+    return static_cast<int64_t>(kernels::key_value_bytes(capacity, heads, config.head(), store));
 }
 
 static Layer load_layer(const Weights& w, Transformer::Impl& m, int64_t index) {
@@ -161,9 +161,10 @@ std::shared_ptr<const TextContext> Transformer::text_context(const at::Tensor& e
         k = k * at::rsqrt(k.square().mean(1, true) + m.config.eps) * l.cross_norm_k;
         TextContext::LayerKeys keys{m.rounded(k).to(m.type()).contiguous(), v.to(m.type()).contiguous(), {}};
         if (m.device.is_cpu()) {
-            keys.packed = at::zeros({m.key_value_bytes(c.size(0))}, at::kByte);
+            keys.packed = at::zeros({m.key_value_bytes(c.size(0), m.config.heads)}, at::kByte);
             at::Tensor wide = v.contiguous();
-            kernels::write_keys(m.key_values(keys.packed, c.size(0)), nullptr, 0, keys.k.const_data_ptr(), D,
+            kernels::write_keys(m.key_values(keys.packed, c.size(0), m.config.heads), nullptr, 0,
+                                keys.k.const_data_ptr(), D,
                                 wide.const_data_ptr<float>(), D, c.size(0));
         }
         context->layers.push_back(std::move(keys));

@@ -16,12 +16,17 @@
 #include "engine/trace.h"
 #include "kernels/kernels.h"
 
+namespace mc::ranks {
+class Group; // engine/ranks/group.h
+}
+
 namespace mc::transformer {
 
 struct TextContext; // text_context.h
 class CallCount;
 class Team;         // orders.h
 class SpreadWindow; // spread_window.h
+struct Spread;      // spread.h
 
 class Transformer {
   public:
@@ -38,8 +43,8 @@ class Transformer {
                                                     const Trace& trace = {}) const;
     const model::TransformerConfig& config() const;
     int64_t bytes() const; // of the weights held
-    // The ranks that have opened the same transformer: windows with two branches made from now on are spread over them,
-    // and texts made from now on are known there.
+    // The ranks that have opened the same transformer: windows made from now on are spread over them, and texts made
+    // from now on are known there.
     void share(std::shared_ptr<Team> team);
     struct Impl;
 
@@ -81,6 +86,8 @@ class Window {
     static void check_positions(const model::TransformerConfig& config, int64_t frames, int64_t rows,
                                 int64_t columns);
     Window(const Transformer& transformer, const Shape& shape);
+    // Of a window of this shape that is spread over ranks, the part of this one, which is not rank 0.
+    Window(const Transformer& transformer, const Shape& shape, const Spread& spread, ranks::Group& group);
     ~Window();
 
     // A new video or window begins: residuals of the one before are forgotten, and with `outputs` the last frames that
@@ -113,6 +120,8 @@ class Window {
     // Every token of every chunk for one prompt: a forward without caches, the velocity as above.
     at::Tensor forward(const at::Tensor& latents, const std::vector<int64_t>& timesteps,
                        const TextContext& text, Cancel cancel = {}, const Trace& trace = {});
+    // After a forward that this rank alone could not do: others that wait for its rows are not to.
+    void leave_team();
     // Until the last forward is done, where it was only asked of a device.
     void wait();
 
@@ -137,11 +146,15 @@ class Window {
     };
     static Bytes bytes(const model::TransformerConfig& config, Precision precision, at::Device device,
                        const Shape& shape);
+    // Of rank 0's part.
+    static Bytes bytes(const model::TransformerConfig& config, Precision precision, at::Device device,
+                       const Shape& shape, const Spread& spread);
     // All keys and values of a layer, [tokens, D] float32 each, as attention reads them: for tests.
     std::pair<at::Tensor, at::Tensor> keys_values(int branch, int64_t layer) const;
     struct Impl;
 
   private:
+    void make(const Transformer& transformer, const Shape& shape, const Spread& spread, ranks::Group* group);
     std::unique_ptr<Impl> impl_;
 };
 

@@ -16,10 +16,10 @@
 namespace mc::transformer {
 
 
-Window::Impl::Impl(const Transformer::Impl& model, const Shape& shape)
+Window::Impl::Impl(const Transformer::Impl& model, const Shape& shape, std::unique_ptr<TokenShare> share)
     : model(model), shape(shape), time(model, shape.fps),
       blocks(model.config.width, model.config.ffn, std::max(model.patch.in(), model.head.out()),
-             model.store) {
+             model.store), share(std::move(share)) {
     const auto& c = model.config;
     const int64_t rows = shape.height / c.patch[1], columns = shape.width / c.patch[2];
     frame_tokens = rows * columns;
@@ -62,12 +62,12 @@ void Window::Impl::allocate_for_fast() {
     const int64_t most = rows_at_once(shape, frame_tokens);
     auto space = [&](int64_t rows) { return huge_zeros({rows, c.width}, model.type()); };
     x = space(most);
-    q = space(most);
+    if (!share) q = space(most);
     in = space(tokens);
     if (shape.remembers) out = space(most);
     HugeArena arena;
     for (size_t i = 0; i < layers_kept() * shape.branches; i++)
-        keys_values.push_back(arena.take(model.key_value_bytes(tokens)));
+        keys_values.push_back(arena.take(model.key_value_bytes(tokens, heads())));
 }
 
 void Window::Impl::allocate_for_plain() {
@@ -153,26 +153,52 @@ void Window::check_positions(const model::TransformerConfig& c, int64_t frames, 
                         " per side that the model has positions for; lower width or height.");
 }
 
+// Rank 0's part, or that of the only process.
+static Spread spread_of(const Team* team, const Window::Shape& shape, int64_t heads) {
+    return team ? spread_over(team->ranks(), shape.branches, heads) : Spread();
+}
+
 Window::Window(const Transformer& transformer, const Shape& shape) {
     c10::InferenceMode guard;
+    Team* team = transformer.impl_->team.get();
+    const Spread spread = spread_of(team, shape, transformer.impl_->config.heads);
+    make(transformer, shape, spread, team ? &team->group() : nullptr);
+    if (spread.ranks == 1) return;
+    if (spread.apart) impl_->velocity.push_back(at::zeros_like(impl_->velocity.front()));
+    impl_->spread = std::make_unique<SpreadWindow>(*team, shape, spread);
+}
+
+Window::Window(const Transformer& transformer, const Shape& shape, const Spread& spread, ranks::Group& group) {
+    c10::InferenceMode guard;
+    make(transformer, shape, spread, &group);
+}
+
+void Window::make(const Transformer& transformer, const Shape& shape, const Spread& spread, ranks::Group* group) {
     const auto& c = transformer.impl_->config;
     if (shape.frames < 1 || shape.height % c.patch[1] || shape.width % c.patch[2] || shape.chunk < 1 ||
         (shape.attention != Attention::FULL && shape.frames % shape.chunk) || shape.branches < 1 ||
         (shape.keys_in_bytes && (shape.attention != Attention::KV || transformer.impl_->device.is_cpu())))
         throw Error(MC_ERROR_INTERNAL, "A window was asked for that the transformer cannot take; please report this.");
     check_positions(c, shape.frames, shape.height / c.patch[1], shape.width / c.patch[2]);
-    Team* team = transformer.impl_->team.get();
+    std::unique_ptr<TokenShare> share;
     Shape here = shape;
-    if (team && shape.branches == 2) here.branches = 1;
-    impl_ = std::make_unique<Impl>(*transformer.impl_, here);
-    if (here.branches == shape.branches) return;
-    impl_->velocity.push_back(at::zeros_like(impl_->velocity.front()));
-    impl_->spread = std::make_unique<SpreadWindow>(*team, here);
+    if (group) {
+        const int rank = group->rank();
+        here = spread.part(shape, rank);
+        const int64_t most = rows_at_once(here, shape.height / c.patch[1] * (shape.width / c.patch[2]));
+        if (spread.team() > 1 && !transformer.impl_->device.is_cpu())
+            throw Error(MC_ERROR_SETTINGS, "The tokens of a forward are divided on the CPU alone: give this process "
+                                           "--device cpu.");
+        if (spread.team() > 1)
+            share = std::make_unique<TokenShare>(*group, spread.leader_of(rank), spread.team(), c.width, c.heads, most,
+                                                 transformer.impl_->type());
+    }
+    impl_ = std::make_unique<Impl>(*transformer.impl_, here, std::move(share));
 }
 
 Window::~Window() = default;
 bool Window::apart() const {
-    return impl_->spread != nullptr;
+    return impl_->spread && impl_->spread->apart();
 }
 int Window::chunks() const {
     return impl_->chunks;
@@ -235,7 +261,7 @@ void Window::forward(const at::Tensor& latents, const std::vector<int64_t>& time
         const bool whole = !item.plan || item.plan->action == cache::Action::ALL;
         if (item.branch < 0 || item.branch >= static_cast<int>(w.velocity.size()) ||
             item.chunk < 0 || item.chunk >= w.chunks ||
-            ((item.remember || item.motion || !whole) && !w.shape.remembers) ||
+            ((item.remember || item.motion || (!whole && item.output)) && !w.shape.remembers) ||
             (!whole && item.plan->action == cache::Action::TOKENS && w.shape.attention != Attention::KV))
             throw Error(MC_ERROR_INTERNAL, "The window was given work that it was not made for; please report this.");
     }
@@ -275,6 +301,13 @@ at::Tensor Window::forward(const at::Tensor& latents, const std::vector<int64_t>
     return velocity(0);
 }
 
+void Window::Impl::leave_team() {
+    if (share) share->leave();
+}
+void Window::leave_team() {
+    impl_->leave_team();
+}
+
 void Window::wait() {
     if (!impl_->waited) wait_for(impl_->model.device);
     impl_->waited = true;
@@ -283,9 +316,9 @@ void Window::wait() {
 std::pair<at::Tensor, at::Tensor> Window::keys_values(int branch, int64_t layer) const {
     c10::InferenceMode guard;
     const Impl& w = *impl_;
-    if (branch >= w.shape.branches)
+    if (branch >= w.shape.branches || w.share)
         throw Error(MC_ERROR_INTERNAL,
-                    "The keys and values of this branch are another rank's: unset WORLD_SIZE to trace them.");
+                    "Not all keys and values are in this process: unset WORLD_SIZE to trace them.");
     const size_t slot = w.slot_of(layer, branch);
     if (!w.plain && w.shape.keys_in_bytes) {
         const size_t at = w.layer_slot(layer);
@@ -300,7 +333,7 @@ std::pair<at::Tensor, at::Tensor> Window::keys_values(int branch, int64_t layer)
     const int64_t D = w.model.config.width;
     at::Tensor k = at::empty({w.tokens, D}), v = at::empty_like(k);
     for (int64_t t = 0; t < w.tokens; t++)
-        kernels::read_key(w.model.key_values(w.keys_values[slot], w.tokens), t,
+        kernels::read_key(w.model.key_values(w.keys_values[slot], w.tokens, w.heads()), t,
                           k.mutable_data_ptr<float>() + t * D, v.mutable_data_ptr<float>() + t * D);
     return {k, v};
 }
@@ -320,7 +353,13 @@ static int64_t device_workspace(const model::TransformerConfig& c, const Window:
 }
 
 Window::Bytes Window::bytes(const model::TransformerConfig& c, Precision precision, at::Device device,
-                            const Shape& s) {
+                            const Shape& shape) {
+    return bytes(c, precision, device, shape, {});
+}
+
+Window::Bytes Window::bytes(const model::TransformerConfig& c, Precision precision, at::Device device,
+                            const Shape& whole, const Spread& spread) {
+    const Shape s = spread.part(whole, 0);
     const int64_t frame_tokens = (s.height / c.patch[1]) * (s.width / c.patch[2]),
                   tokens = s.frames * frame_tokens;
     const kernels::Store store = store_for(precision, device);
@@ -331,7 +370,13 @@ Window::Bytes Window::bytes(const model::TransformerConfig& c, Precision precisi
     // x, q and where remembered the output; patch embeddings and patches; bookkeeping; rotary tables; velocities, of
     // which guidance makes copies; the blocks of each thread.
     bytes.workspace = most * 16 + tokens * c.head() / 2 * 3 * 4 +
-                      tokens * 4 * c.out_channels * (s.branches + 1) * 4;
+                      tokens * 4 * c.out_channels * (whole.branches + 1) * 4;
+    const int64_t heads = c.heads / spread.team();
+    if (spread.ranks > 1) { // latents in an order, and what the second team answers, as tensors and as messages
+        bytes.workspace += tokens * 4 * (c.in_channels + (spread.apart ? c.out_channels : 0)) * 2 * 4;
+        if (spread.team() > 1)
+            bytes.workspace += TokenShare::bytes(c.width, spread.team(), most, element) - most * c.width * element;
+    }
     if (device.is_cpu())
         bytes.workspace +=
             most * c.width * (s.remembers ? 3 : 2) * element + tokens * c.width * element +
@@ -341,7 +386,7 @@ Window::Bytes Window::bytes(const model::TransformerConfig& c, Precision precisi
             c, s, most, kv ? std::min(s.frames, s.chunks_at_once * s.chunk) * frame_tokens : tokens, element);
     if (s.keys_in_bytes) bytes.workspace += s.branches * 2 * tokens * c.width * element; // of the layer at work
     const int64_t layer = device.is_cpu()
-                              ? static_cast<int64_t>(kernels::key_value_bytes(tokens, c.heads, c.head(), store))
+                              ? static_cast<int64_t>(kernels::key_value_bytes(tokens, heads, c.head(), store))
                           : s.keys_in_bytes ? tokens * 2 * (c.width + 4 * c.heads)
                               : tokens * c.width * 2 * element;
     bytes.keys_values = layer * s.branches * (kv ? c.layers : device.is_cpu() ? 2 : 1);

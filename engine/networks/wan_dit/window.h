@@ -9,6 +9,7 @@
 #include "engine/networks/wan_dit/layers.h"
 #include "engine/networks/wan_dit/rotary.h"
 #include "engine/networks/wan_dit/time_table.h"
+#include "engine/networks/wan_dit/token_share.h"
 
 namespace mc::transformer {
 
@@ -57,7 +58,10 @@ struct Window::Impl {
     std::vector<at::Tensor> velocity; // one per branch: [C, f, h, w] float32
     std::vector<Change> changes;
     bool waited = true; // for all that the last forward asked of the device
-    std::unique_ptr<SpreadWindow> spread; // null: all is here. Else `shape` has one branch and `velocity` two.
+    // Null: all is in this process. Else `shape` is that of rank 0's part, and `velocity` has that of every branch.
+    std::unique_ptr<SpreadWindow> spread;
+    std::unique_ptr<TokenShare> share; // the rows are divided among a team; null: they are all taken here
+    void leave_team();                 // see Window
 
     // What one forward runs: tokens in the order of the work, each a row.
     struct Span { // rows that attend to the same keys
@@ -79,13 +83,14 @@ struct Window::Impl {
     static const TextContext& text_of(const ChunkWork& w, std::span<const TextContext* const> text) {
         return w.text ? *w.text : *text[w.branch];
     }
+    int64_t heads() const { return share ? share->heads() : model.config.heads; } // whose keys and values are here
     void lay_out(const std::vector<int64_t>& timesteps, std::span<const ChunkWork> work);
     // Window::forward of what is computed here.
     void run(const at::Tensor& latents, const std::vector<int64_t>& timesteps,
              std::span<const TextContext* const> text, std::span<const ChunkWork> work, Cancel cancel,
              const Trace& trace);
 
-    Impl(const Transformer::Impl& model, const Shape& shape);
+    Impl(const Transformer::Impl& model, const Shape& shape, std::unique_ptr<TokenShare> share);
     void allocate_for_fast();
     void allocate_for_plain();
     void allocate_for_device();

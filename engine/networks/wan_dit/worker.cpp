@@ -17,12 +17,14 @@ struct HeldWindow {
     Window window;
     at::Tensor latents; // [C, frames, h, w] float32
     int64_t chunk_frames;
+    Spread spread;
+    int rank;
     std::map<Call, int64_t> told;
-    HeldWindow(const Transformer& transformer, const Window::Shape& s)
-        : window(transformer, s),
+    HeldWindow(const Transformer& transformer, const Spread& spread, const Window::Shape& s, ranks::Group& group)
+        : window(transformer, s, spread, group),
           latents(at::zeros({transformer.config().in_channels, s.frames, s.height, s.width},
                             window.velocity(0).options())),
-          chunk_frames(s.attention == Attention::KV ? s.chunk : s.frames) {}
+          chunk_frames(s.attention == Attention::KV ? s.chunk : s.frames), spread(spread), rank(group.rank()) {}
     CallCount new_calls() {
         CallCount fresh;
         for (const auto& [call, times] : window.calls().counts())
@@ -70,9 +72,14 @@ void Worker::forward(HeldModel& model, HeldWindow& held, ranks::Message& from, r
         model.texts[text.id] = model.transformer->text_context(text.embeds);
     for (size_t i = 0; i < order.chunks.size(); i++)
         held.frames_of(held.latents, order.chunks[i]).copy_(held.frames_of(order.latents, static_cast<int>(i)));
+    // Of its team's branches, and of that the leader alone has what comes out.
+    const int own = held.rank >= held.spread.second() ? SpreadWindow::SECOND : 0;
     std::vector<ChunkWork> work;
     for (const ForwardOrder::Work& w : order.work) {
+        if (held.spread.apart && w.item.branch != own) continue;
         work.push_back(w.item);
+        if (held.spread.apart) work.back().branch = 0; // of this window
+        if (!held.spread.leads(held.rank)) work.back().remember = work.back().motion = work.back().output = false;
         work.back().plan = w.planned ? &w.plan : nullptr;
         work.back().text = model.texts.at(w.text).get();
     }
@@ -80,7 +87,8 @@ void Worker::forward(HeldModel& model, HeldWindow& held, ranks::Message& from, r
     held.window.wait();
     ForwardAnswer answer;
     for (size_t i = 0; i < work.size(); i++) {
-        if (work[i].output) answer.velocity.push_back(held.frames_of(held.window.velocity(0), work[i].chunk));
+        if (work[i].output)
+            answer.velocity.push_back(held.frames_of(held.window.velocity(work[i].branch), work[i].chunk));
         if (work[i].motion) answer.changes.push_back(held.window.change(i));
     }
     answer.calls = held.new_calls();
@@ -109,7 +117,8 @@ ranks::Message Worker::follow(Order order, ranks::Message& from, Cancel cancel) 
     HeldModel& model = models_.at(id);
     const int64_t number = from.get<int64_t>();
     if (order == Order::WINDOW) {
-        model.windows.try_emplace(number, *model.transformer, from.get<Window::Shape>());
+        const Spread spread = from.get<Spread>();
+        model.windows.try_emplace(number, *model.transformer, spread, from.get<Window::Shape>(), group_);
         return to;
     }
     if (order == Order::DROP_WINDOW) {
@@ -125,7 +134,12 @@ ranks::Message Worker::follow(Order order, ranks::Message& from, Cancel cancel) 
         held.window.forget(from.get<bool>());
         break;
     case Order::FORWARD:
-        forward(model, held, from, to, cancel);
+        try {
+            forward(model, held, from, to, cancel);
+        } catch (const std::exception&) {
+            held.window.leave_team();
+            throw;
+        }
         break;
     default:
         throw Error(MC_ERROR_INTERNAL, "An unknown order; please report this.");
@@ -135,6 +149,7 @@ ranks::Message Worker::follow(Order order, ranks::Message& from, Cancel cancel) 
 
 void Worker::run() {
     for (;;) {
+        const ranks::Traffic before = group_.traffic();
         ranks::Message from;
         try {
             from = group_.receive(0);
@@ -166,8 +181,9 @@ void Worker::run() {
         group_.send(to, 0);
         if (order != Order::FORWARD) continue;
         forwards_++;
-        forward_bytes_.received += static_cast<int64_t>(from.bytes().size());
-        forward_bytes_.sent += static_cast<int64_t>(to.bytes().size());
+        const ranks::Traffic after = group_.traffic();
+        forward_bytes_.received += after.received - before.received;
+        forward_bytes_.sent += after.sent - before.sent;
     }
 }
 

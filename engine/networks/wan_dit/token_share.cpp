@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "engine/networks/wan_dit/token_share.h"
+
+#include <ATen/ATen.h>
+#include <cstring>
+#include <exception>
+#include <utility>
+
+#include "engine/error.h"
+
+namespace mc::transformer {
+
+TokenShare::TokenShare(ranks::Group& group, int leader, int count, int64_t width, int64_t heads, int64_t most,
+                       at::ScalarType type)
+    : group_(group), leader_(leader), count_(count), me_(group.rank() - leader), width_(width), heads_(heads) {
+    const int64_t here = most / count + 1;
+    leaving_ = at::empty({3 * here * width}, type);
+    arrived_ = at::empty({3 * most * (width / count)}, type);
+    attended_ = at::empty({most * (width / count)}, type);
+    returned_ = at::empty({here * width}, type);
+}
+
+int64_t TokenShare::bytes(int64_t width, int count, int64_t most, int64_t element) {
+    return 8 * (most / count + 1) * width * element;
+}
+
+void TokenShare::begin(int64_t rows) {
+    rows_ = rows;
+    stopped_ = false;
+}
+
+void* TokenShare::at(const at::Tensor& memory, int64_t element) {
+    return static_cast<char*>(const_cast<void*>(memory.const_data_ptr())) +
+           element * static_cast<int64_t>(memory.element_size());
+}
+
+void TokenShare::put(Part part, int64_t row, const void* values) {
+    const int64_t here = last() - first(), local = row - first(), W = width();
+    const size_t bytes = W * leaving_.element_size();
+    for (int m = 0; m < count_; m++)
+        std::memcpy(m == me_ ? slot(part, row) : at(leaving_, ((m * 3 + part) * here + local) * W),
+                    static_cast<const char*>(values) + m * bytes, bytes);
+}
+
+void* TokenShare::slot(Part part, int64_t row) const {
+    int m = 0;
+    while (row >= first_of(m + 1)) m++;
+    const int64_t its = first_of(m), there = first_of(m + 1) - its;
+    return at(arrived_, (3 * its + part * there + row - its) * width());
+}
+
+void TokenShare::to_heads(Cancel cancel) {
+    // The leader says each time whether all go on, so that none waits for what no other sends.
+    at::Tensor go_on = at::ones({1}, at::kLong);
+    std::exception_ptr stop;
+    if (me_ == 0) try {
+            cancel.check();
+        } catch (const Error&) {
+            stop = std::current_exception();
+            go_on.zero_();
+        }
+    std::vector<ranks::Piece> to, from;
+    if (me_ > 0) from.push_back({leader_, go_on});
+    const int64_t here = 3 * (last() - first()) * width();
+    for (int m = 0; m < count_; m++) {
+        if (m == me_) continue;
+        if (me_ == 0) to.push_back({leader_ + m, go_on});
+        to.push_back({leader_ + m, leaving_.narrow(0, m * here, here)});
+        from.push_back({leader_ + m, arrived_.narrow(0, 3 * first_of(m) * width(),
+                                           3 * (first_of(m + 1) - first_of(m)) * width())});
+    }
+    group_.exchange(to, from);
+    if (go_on.item<int64_t>()) return;
+    stopped_ = true;
+    if (stop) std::rethrow_exception(stop);
+    throw Error(MC_CANCELLED, "Cancelled.");
+}
+
+void TokenShare::to_rows() {
+    std::vector<ranks::Piece> to, from;
+    const int64_t here = (last() - first()) * width();
+    for (int m = 0; m < count_; m++) {
+        if (m == me_) continue;
+        const int64_t there = first_of(m + 1) - first_of(m);
+        to.push_back({leader_ + m, attended_.narrow(0, first_of(m) * width(), there * width())});
+        from.push_back({leader_ + m, returned_.narrow(0, m * here, here)});
+    }
+    group_.exchange(to, from);
+}
+
+void TokenShare::take(int64_t row, void* values) const {
+    const int64_t here = last() - first(), W = width();
+    const size_t bytes = W * returned_.element_size();
+    for (int m = 0; m < count_; m++)
+        std::memcpy(static_cast<char*>(values) + m * bytes,
+                    m == me_ ? at(attended_, row * W) : at(returned_, (m * here + row - first()) * W), bytes);
+}
+
+void TokenShare::leave() {
+    if (!std::exchange(stopped_, false)) group_.break_off();
+}
+
+void TokenShare::collect(const at::Tensor& x) {
+    std::vector<ranks::Piece> to, from;
+    const auto rows_of = [&](int m) { return x.narrow(0, first_of(m), first_of(m + 1) - first_of(m)); };
+    if (me_ > 0) to.push_back({leader_, rows_of(me_)});
+    for (int m = 1; m < count_ && me_ == 0; m++) from.push_back({leader_ + m, rows_of(m)});
+    group_.exchange(to, from);
+}
+
+} // namespace mc::transformer
