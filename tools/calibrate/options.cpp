@@ -23,7 +23,7 @@ without a cache; do it once, on an idle machine.
   --height N        default: the model's
   --device NAME     auto, cpu or cuda:N; default auto
   --threads N       default: as many as processors
-  --dtype TYPE      float32 or bfloat16; default float32 on the CPU, bfloat16 on a GPU
+  --dtype TYPE      float32 or bfloat16; default: that of precision=auto
   --seed N          of the first video, the others count on; default 0
   --quick           two prompts and a coarse search
   --help            this text
