@@ -14,8 +14,8 @@ struct Alone {
 // the transformer divides them.
 Alone run_alone(const transformer::CallCount& calls, kernels::Store store, int64_t forwards);
 
-// What this machine multiplies at most: GFLOP/s of a product of 2048 x 2048 matrices in a store's type by all threads, by
-// LibTorch's library and by kernels::gemm.
+// What this machine multiplies at most: GFLOP/s of a product of 2048 x 2048 matrices in a store's type by all threads,
+// by LibTorch's library and by kernels::gemm.
 struct ProductRate {
     double library = 0, own = 0;
 };
