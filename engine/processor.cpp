@@ -2,8 +2,6 @@
 #include "engine/processor.h"
 
 #include <ATen/Parallel.h>
-#include <ATen/core/ivalue.h>
-#include <ATen/cpu/Utils.h>
 #include <algorithm>
 #include <memory>
 
@@ -58,15 +56,6 @@ LibraryThreads::LibraryThreads(int count) : before_(at::get_num_threads()) {
 }
 LibraryThreads::~LibraryThreads() {
     at::set_num_threads(before_);
-}
-
-bool matrix_units() {
-    static const bool found = [] {
-        auto capabilities = at::cpu::get_cpu_capabilities();
-        auto amx = capabilities.find("amx_bf16");
-        return amx != capabilities.end() && amx->second.isBool() && amx->second.toBool();
-    }();
-    return found;
 }
 
 } // namespace mc

@@ -28,7 +28,4 @@ class LibraryThreads {
     const int before_;
 };
 
-// Whether the processor has units for matrix products of bfloat16 (AMX), which LibTorch's library uses.
-bool matrix_units();
-
 } // namespace mc

@@ -131,8 +131,8 @@ void attention_of_rows(const Attention& a, size_t h, size_t first, size_t rows, 
     // An odd number of cache lines, so that rows do not share their places.
     s.score_stride = keys_at_once + 16;
     s.weight_stride = store == Store::BF16 ? keys_at_once + 32 : s.score_stride;
-    s.scores = scratch.scores.of(TILE_ROWS * s.score_stride);
-    s.weights = store == Store::BF16 ? scratch.weights.of(TILE_ROWS * s.weight_stride / 2) : s.scores;
+    s.scores = scratch.scores.of(tiles.most_rows * s.score_stride);
+    s.weights = store == Store::BF16 ? scratch.weights.of(tiles.most_rows * s.weight_stride / 2) : s.scores;
     s.scale = log2_e / root;
     s.sums_width = width;
     s.store = store;
@@ -147,7 +147,7 @@ void attention_of_rows(const Attention& a, size_t h, size_t first, size_t rows, 
             bias[n] = n < block.keys ? key_bias[n] * root : 0.f;
         if (bias) key_bias += block.keys;
         for (size_t j = 0; j < heads; j++)
-            in_tiles(rows, tiles.most_rows, [&](size_t n, size_t r, size_t tall) {
+            in_tiles(rows, tiles.most_rows, tiles.full_first, [&](size_t n, size_t r, size_t tall) {
                 s.rows = tall;
                 s.largest = largest + j * rows + r;
                 s.total = total + j * rows + r;
@@ -172,8 +172,9 @@ void attention_of_rows(const Attention& a, size_t h, size_t first, size_t rows, 
 void attention(const Attention& a, size_t h, size_t first, size_t last, const Tiles& tiles) {
     thread_local AttentionScratch scratch;
     thread_local std::vector<Block> blocks;
-    const size_t most = std::clamp(MOST_SUMS_AT_ONCE / a.queries_per_key, TILE_ROWS, MOST_ROWS_AT_ONCE);
-    in_tiles(last - first, most, [&](size_t, size_t r, size_t rows) {
+    const size_t most = std::clamp(MOST_SUMS_AT_ONCE / a.queries_per_key, tiles.most_rows, MOST_ROWS_AT_ONCE);
+    const TilesInUse use(tiles);
+    in_tiles(last - first, most, tiles.full_first, [&](size_t, size_t r, size_t rows) {
         attention_of_rows(a, h, first + r, rows, tiles, scratch, blocks);
     });
 }

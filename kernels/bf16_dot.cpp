@@ -18,6 +18,8 @@ namespace mc::kernels {
 
 namespace {
 
+constexpr size_t MOST_ROWS = 12; // by two vectors of sums: 24 of 32 registers
+
 #define MC_BF16 __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512bf16")))
 
 template <size_t rows, size_t vectors>
@@ -119,13 +121,13 @@ template <size_t... r>
 Tiles tiles_of(std::index_sequence<r...>) {
     static constexpr TileKernel wide[] = {tile<r + 1, 2>...};
     static constexpr TileKernel narrow[] = {tile<r + 1, 1>...};
-    return {wide, narrow, TILE_ROWS, softmax};
+    return {wide, narrow, MOST_ROWS, softmax};
 }
 
 } // namespace
 
 Tiles bf16_dot_tiles() {
-    return tiles_of(std::make_index_sequence<TILE_ROWS>());
+    return tiles_of(std::make_index_sequence<MOST_ROWS>());
 }
 
 bool processor_has_bf16_dot() {

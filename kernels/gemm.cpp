@@ -29,11 +29,12 @@ void each_weight(size_t out, size_t in, Store store, Move move) {
 
 // A panel is read once for each tile of rows and a block of rows once for each panel: with this many ins and
 // rows at a time both stay in the second-level cache. A longer sum goes on from what it has written: nothing
-// is lost.
-constexpr size_t INS_AT_ONCE = 1024, ROWS_AT_ONCE = 240;
+// is lost, after whole tiles of 32 ins.
+constexpr size_t INS_AT_ONCE = 1024, INS_TOGETHER = 32, ROWS_AT_ONCE = 240;
 
 void edge_tile(TileKernel kernel, Tile t, size_t rows, size_t columns) {
-    float c[TILE_ROWS * GEMM_PANEL] = {}, bias[GEMM_PANEL] = {};
+    float c[TILE_ROWS * GEMM_PANEL], bias[GEMM_PANEL] = {};
+    std::fill_n(c, rows * GEMM_PANEL, 0.f);
     float* const to = t.c;
     const size_t stride = t.c_stride;
     if (t.add)
@@ -83,8 +84,9 @@ void gemm(const Gemm& a, const Tiles& tiles) {
         const size_t at = in_packed(a.first_out + out, a.first_in + in, a.weight_in, a.store);
         return static_cast<const char*>(a.weight) + at * weight_bytes(a.store);
     };
+    const TilesInUse use(tiles);
     const size_t blocks = (a.in + INS_AT_ONCE - 1) / INS_AT_ONCE;
-    const size_t ins = (a.in / blocks + 2) / 2 * 2; // whole pairs
+    const size_t ins = round_up((a.in + blocks - 1) / blocks, INS_TOGETHER);
     for (size_t first = 0; first < a.rows; first += ROWS_AT_ONCE) {
         const size_t rows = std::min(a.rows - first, ROWS_AT_ONCE);
         for (size_t in = 0; in < a.in; in += ins)
@@ -102,7 +104,7 @@ void gemm(const Gemm& a, const Tiles& tiles) {
                 const void* const next = !last ? panel_of(out + GEMM_PANEL, in) : a.next ? a.next : t.panel;
                 t.ahead_step = last && !a.next ? 0 : 128 / tile_count(rows, tiles.most_rows);
                 const size_t share = t.ahead_step * (a.store == Store::F32 ? t.in : t.in / 2);
-                in_tiles(rows, tiles.most_rows, [&](size_t n, size_t r, size_t tall) {
+                in_tiles(rows, tiles.most_rows, tiles.full_first, [&](size_t n, size_t r, size_t tall) {
                     t.a = element(a.a, (first + r) * a.a_stride + in, a.store);
                     t.c = a.c + (first + r) * a.c_stride + out;
                     t.ahead = static_cast<const char*>(next) + n * share;

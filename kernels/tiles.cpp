@@ -18,7 +18,7 @@ namespace mc::kernels::HWY_NAMESPACE {
 // Rows by two vectors of sums in registers: 12 of 16 registers, or 24 of AVX-512's 32. Enough to hide the
 // latency of the multiply-add, and few operands to load for each.
 constexpr size_t lanes = hn::MaxLanes(F());
-constexpr size_t most_rows = lanes >= 16 ? TILE_ROWS : 6;
+constexpr size_t most_rows = lanes >= 16 ? 12 : 6;
 
 // How a panel and rows are read: so many ins at a step, which lie in one word of each column.
 struct Floats {
@@ -137,7 +137,16 @@ bool bf16_dot() {
     return HWY_DYNAMIC_DISPATCH(bf16_dot)();
 }
 Tiles tiles(Store store) {
-    return store == Store::BF16 && bf16_dot() ? bf16_dot_tiles() : highway_tiles(store);
+    if (store != Store::BF16) return highway_tiles(store);
+    switch (matrix_units()) {
+    case MatrixUnits::AMX:
+        return amx_tiles();
+    case MatrixUnits::EMULATED:
+        return emulated_amx_tiles();
+    case MatrixUnits::NONE:
+        break;
+    }
+    return bf16_dot() ? bf16_dot_tiles() : highway_tiles(store);
 }
 } // namespace mc::kernels
 #endif

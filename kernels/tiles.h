@@ -2,7 +2,9 @@
 #pragma once
 // What gemm and attention are made of: a few rows times one panel of columns, their sums in registers. The
 // loops around choose rows and panels and need no SIMD. The kernels come from tiles.cpp and softmax.cpp
-// (Highway) or, where the processor multiplies pairs of bfloat16, from bf16_dot.cpp.
+// (Highway) or, where the processor multiplies pairs of bfloat16, from bf16_dot.cpp, or where it multiplies whole tiles
+// of them, from amx_tiles.cpp.
+#include <algorithm>
 #include <cstddef>
 
 #include "kernels/attention.h"
@@ -28,7 +30,8 @@ inline size_t in_packed(size_t out, size_t in, size_t ins, Store store) {
 
 // c[r][o] = (add ? c[r][o] : 0) + (bias ? bias[o] : 0) + sum over i of a[r][i] panel[i][o]
 //
-// Each sum is one chain of additions in this order, for any number of rows.
+// Each sum is one chain of additions in this order, for any number of rows; where it is cut after a multiple of 32 ins
+// and goes on with `add`, its bits are the same. (AMX adds up 32 ins by themselves, and then that to the sum.)
 struct Tile {
     const void* a; // rows a_stride elements apart
     size_t a_stride, in;
@@ -72,27 +75,47 @@ struct Tiles {
     const TileKernel* narrow; // panels of 16
     size_t most_rows;
     void (*softmax)(const ScoreTile&);
+    // Whether tiles are of most_rows but for the last one, rather than all about as tall.
+    bool full_first = false;
+    // Before and after a thread's use of them; nullptr: nothing.
+    void (*begin)() = nullptr;
+    void (*end)() = nullptr;
 };
-constexpr size_t TILE_ROWS = 12; // no kernel takes more
+constexpr size_t TILE_ROWS = 32; // no kernel takes more
+
+// A thread's use of tiles.
+class TilesInUse {
+  public:
+    explicit TilesInUse(const Tiles& tiles) : end_(tiles.end) {
+        if (tiles.begin) tiles.begin();
+    }
+    ~TilesInUse() {
+        if (end_) end_();
+    }
+    TilesInUse(const TilesInUse&) = delete;
+
+  private:
+    void (*const end_)();
+};
 
 // F32: float times float. BF16: bf16 times pairs of bf16. F32_AS_BF16: float times pairs of bf16.
 Tiles tiles(Store store);
 Tiles highway_tiles(Store store);
-Tiles bf16_dot_tiles(); // what highway_tiles(Store::BF16) computes; only where processor_has_bf16_dot()
+Tiles bf16_dot_tiles();     // what highway_tiles(Store::BF16) computes; only where processor_has_bf16_dot()
+Tiles amx_tiles();          // the same; only where amx_permitted() (kernels/amx.h)
+Tiles emulated_amx_tiles(); // amx_tiles() to the bit, anywhere, and slow
 bool processor_has_bf16_dot();
 
 // `rows` in as few tiles as will do, none more than a row taller than another, because a short tile waits for
-// its own additions. Calls body(number of the tile, its first row, its rows).
+// its own additions; or all full but for the last. Calls body(number of the tile, its first row, its rows).
 inline size_t tile_count(size_t rows, size_t most) {
     return (rows + most - 1) / most;
 }
 template <class Body>
-void in_tiles(size_t rows, size_t most, Body body) {
+void in_tiles(size_t rows, size_t most, bool full_first, Body body) {
     const size_t count = tile_count(rows, most);
-    for (size_t n = 0; n < count; n++) {
-        const size_t first = rows * n / count;
-        body(n, first, rows * (n + 1) / count - first);
-    }
+    const auto first_of = [&](size_t n) { return full_first ? std::min(rows, n * most) : rows * n / count; };
+    for (size_t n = 0; n < count; n++) body(n, first_of(n), first_of(n + 1) - first_of(n));
 }
 
 // With these tiles, where tests choose them.

@@ -4,10 +4,11 @@
 #include <ATen/ATen.h>
 
 #include "engine/networks/linear.h"
+#include "kernels/gemm.h"
 
 namespace mc::transformer {
 
-static constexpr int64_t PAD = 16; // elements
+static constexpr int64_t PAD = 64; // bytes behind a row: the next one begins with a cache line
 
 // Few enough that a block's activations stay in a core's second-level cache, many enough that the weights are not read
 // from memory too often.
@@ -15,18 +16,18 @@ int64_t Blocks::most_rows(int64_t width) {
     return width <= 512 ? 96 : 240;
 }
 
-// The library rounds every product to bfloat16, so that it gets them whole.
-int64_t Blocks::ffn_part(int64_t ffn, kernels::Store store) {
-    return Linear::library_is_faster(store) ? ffn : std::min<int64_t>(ffn, 1024);
+int64_t Blocks::ffn_part(int64_t ffn) {
+    return std::min<int64_t>(ffn, 1024);
 }
 
 Blocks::Blocks(int64_t width, int64_t ffn, int64_t edge, kernels::Store store)
     : width_(width), ffn_(ffn), edge_(std::max(width, edge)), store_(store) {}
 
 int64_t Blocks::workers() {
-    const int64_t rows = most_rows(width_), part = ffn_part(ffn_, store_);
+    const int64_t rows = most_rows(width_), part = ffn_part(ffn_);
     auto space = [&](int64_t columns, at::ScalarType type) {
-        return at::empty({rows, columns + PAD}, type).narrow(1, 0, columns);
+        const int64_t pad = PAD / static_cast<int64_t>(at::elementSize(type));
+        return at::empty({rows, columns + pad}, type).narrow(1, 0, columns);
     };
     while (static_cast<int64_t>(workers_.size()) < thread_count()) {
         Worker w;
@@ -40,24 +41,30 @@ int64_t Blocks::workers() {
     return thread_count();
 }
 
-// Whole half tiles of the matrix kernel's 12 rows, but for the last block.
+// Rows of half a tile of the matrix kernel.
+int64_t Blocks::half_tile() {
+    return kernels::matrix_units() == kernels::MatrixUnits::NONE ? 6 : 16;
+}
+
+// Whole half tiles, but for the last block.
 int64_t Blocks::even(int64_t rows, int64_t size) {
     const int64_t parts = (rows + size - 1) / size;
-    return ((rows + parts - 1) / std::max<int64_t>(1, parts) + 5) / 6 * 6;
+    const int64_t half = half_tile();
+    return ((rows + parts - 1) / std::max<int64_t>(1, parts) + half - 1) / half * half;
 }
 
 // As many blocks for each thread: with one more than that all others would wait for it.
 int64_t Blocks::size_for(int64_t rows) const {
-    const int64_t most = most_rows(width_) - 6; // cut() may round up
+    const int64_t most = most_rows(width_) - half_tile(); // cut() may round up
     const int64_t share = (rows + thread_count() - 1) / thread_count(), each = (share + most - 1) / most;
     return std::clamp<int64_t>((share + each - 1) / std::max<int64_t>(1, each), 12, most);
 }
 
 int64_t Blocks::bytes(int64_t width, int64_t ffn, int64_t edge, kernels::Store store) {
-    const int64_t element = element_bytes(store), part = ffn_part(ffn, store) + PAD;
-    edge = std::max(width, edge) + PAD;
-    return most_rows(width) *
-           ((width + PAD) * element + edge * (element + 4) + part * (element == 2 ? 6 : 4));
+    const int64_t element = element_bytes(store), part = ffn_part(ffn);
+    edge = std::max(width, edge);
+    return most_rows(width) * (width * element + edge * (element + 4) + part * (element == 2 ? 6 : 4) +
+                               (element == 2 ? 5 : 4) * PAD);
 }
 
 } // namespace mc::transformer

@@ -31,7 +31,7 @@ class Blocks {
         at::Tensor a; // [rows, ffn_part] type of the store: activations after GELU; h where that is float32
     };
     // Hidden activations are made and used in parts: a whole row of them does not fit the caches.
-    static int64_t ffn_part(int64_t ffn, kernels::Store store);
+    static int64_t ffn_part(int64_t ffn);
 
     // edge: most ins of the patch embedding and outs of the head, which may be more than the width.
     Blocks(int64_t width, int64_t ffn, int64_t edge, kernels::Store store);
@@ -59,6 +59,7 @@ class Blocks {
 
   private:
     static int64_t even(int64_t rows, int64_t size); // rows of a block of an even cut
+    static int64_t half_tile();
     int64_t workers();                               // one per thread, grown with the number of threads
     static int64_t most_rows(int64_t width);
     const int64_t width_, ffn_, edge_;

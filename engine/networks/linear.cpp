@@ -2,10 +2,8 @@
 #include "engine/networks/linear.h"
 
 #include <ATen/ATen.h>
-#include <c10/core/InferenceMode.h>
 
 #include "engine/networks/codes.h"
-#include "engine/processor.h"
 #include "kernels/gemm.h"
 
 namespace mc::transformer {
@@ -14,11 +12,8 @@ using kernels::Store;
 
 Store store_for(Precision precision, at::Device device) {
     if (precision == Precision::FLOAT32) return Store::F32;
-    return !device.is_cpu() || kernels::bf16_dot() ? Store::BF16 : Store::F32_AS_BF16;
-}
-
-bool Linear::library_is_faster(Store store) {
-    return store == Store::BF16 && matrix_units();
+    const bool multiplied = kernels::bf16_dot() || kernels::matrix_units() != kernels::MatrixUnits::NONE;
+    return !device.is_cpu() || multiplied ? Store::BF16 : Store::F32_AS_BF16;
 }
 
 Linear::Linear(at::Tensor weight, at::Tensor bias, Layout layout, Store store, HugeArena& arena)
@@ -35,7 +30,7 @@ Linear::Linear(at::Tensor weight, at::Tensor bias, Layout layout, Store store, H
 Linear Linear::load(const Weights& weights, const std::vector<std::string>& names, int64_t out, int64_t in,
                     Precision precision, Layout layout, Store store, HugeArena& arena, bool in_bytes) {
     const at::ScalarType type = type_of(precision);
-    if (!weights.device().is_cpu() || library_is_faster(store)) layout = Layout::PLAIN;
+    if (!weights.device().is_cpu()) layout = Layout::PLAIN;
     std::vector<at::Tensor> w, b, scales;
     for (const std::string& name : names) {
         w.push_back(weights.get(name + ".weight", {out, in}, type));
@@ -87,37 +82,23 @@ void Linear::rows(const Part& part, const void* x, int64_t x_stride, int64_t row
                   const void* next) const {
     const bool add_bias = bias_.defined() && !part.accumulate;
     const float* bias = add_bias ? bias_.const_data_ptr<float>() + part.first_out : nullptr;
-    if (layout_ == Layout::PACKED) {
-        kernels::Gemm g{};
-        g.a = x;
-        g.weight = weight_.const_data_ptr();
-        g.weight_in = in_;
-        g.first_out = part.first_out;
-        g.first_in = part.first_in;
-        g.bias = bias;
-        g.c = y;
-        g.rows = rows;
-        g.out = part.outs;
-        g.in = part.ins;
-        g.a_stride = x_stride;
-        g.c_stride = y_stride;
-        g.accumulate = part.accumulate;
-        g.next = next;
-        g.store = store_;
-        return kernels::gemm(g);
-    }
-    // The library's product rounds to bfloat16 before the bias is added. A thread of the pool has no inference mode.
-    c10::InferenceMode guard;
-    at::Tensor a = at::from_blob(const_cast<void*>(x), {rows, part.ins}, {x_stride, 1}, type_of(store_));
-    at::Tensor w = weight_.narrow(0, part.first_out, part.outs).narrow(1, part.first_in, part.ins);
-    at::Tensor c = at::from_blob(y, {rows, part.outs}, {y_stride, 1}, at::kFloat);
-    at::Tensor product = at::mm(a, w.t());
-    if (part.accumulate)
-        c.add_(product);
-    else if (add_bias)
-        at::add_out(c, product, bias_.narrow(0, part.first_out, part.outs));
-    else
-        c.copy_(product);
+    kernels::Gemm g{};
+    g.a = x;
+    g.weight = weight_.const_data_ptr();
+    g.weight_in = in_;
+    g.first_out = part.first_out;
+    g.first_in = part.first_in;
+    g.bias = bias;
+    g.c = y;
+    g.rows = rows;
+    g.out = part.outs;
+    g.in = part.ins;
+    g.a_stride = x_stride;
+    g.c_stride = y_stride;
+    g.accumulate = part.accumulate;
+    g.next = next;
+    g.store = store_;
+    kernels::gemm(g);
 }
 
 } // namespace mc::transformer

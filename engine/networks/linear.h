@@ -89,7 +89,7 @@ class Linear {
                        Precision precision, Layout layout, kernels::Store store, HugeArena& arena,
                        bool in_bytes = false);
 
-    // On the calling thread, PACKED or not: y[r] = x[r] W^T + b for outs [first_out, first_out + outs), with only ins
+    // PACKED, on the calling thread: y[r] = x[r] W^T + b for outs [first_out, first_out + outs), with only ins
     // [first_in, first_in + ins) of x and W. x: type of the store, rows x_stride elements apart; y: float32.
     // accumulate: y += instead, without b.
     struct Part {
@@ -115,8 +115,6 @@ class Linear {
         return weight_.nbytes() + (bias_.defined() ? bias_.nbytes() : 0) +
                (scale_.defined() ? scale_.nbytes() : 0);
     }
-    // Whether this processor's library beats kernels::gemm by so much that W stays plain for it: matrix units (AMX).
-    static bool library_is_faster(kernels::Store store);
 
   private:
     at::Tensor weight_, bias_; // PACKED: bytes

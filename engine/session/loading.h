@@ -20,7 +20,7 @@ namespace mc::session {
 
 struct LoadOptions {
     std::string device = "auto";        // "auto", "cpu", "cuda:N"
-    std::optional<Precision> precision; // unset: float32 on the CPU, bfloat16 on CUDA
+    std::optional<Precision> precision; // unset: precision_on() chooses
     bool weights_in_bytes = false;      // weights-precision=int8
     int threads = 0;                    // 0: one per processor
     CudaFiles cuda;
@@ -45,6 +45,8 @@ Placement place(const LoadOptions& options);
 int thread_count(const LoadOptions& options);
 at::Device choose_device(const LoadOptions& options,
                          const std::function<void(int level, const std::string& text)>& log);
+// What is asked for; else bfloat16 on a GPU and on a CPU with matrix units for it (AMX: many times the products of
+// float32 per second), float32 on any other CPU.
 Precision precision_on(at::Device device, const LoadOptions& options);
 
 // Throws MC_ERROR_MEMORY when weights of so many bytes do not fit on the device. in_bytes: how many they would be with

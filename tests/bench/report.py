@@ -35,6 +35,7 @@ parts = sum(run[part] for part in ("text", "transformer", "scheduler", "vae", "c
 check(0.8 * run["seconds"] < parts <= run["seconds"], "the parts make up the whole")
 check(0 < run["first_frame"] <= run["seconds"], "time to the first frame")
 check(run["alone"]["gemm"] > 0 and run["alone"]["attention"] > 0, "the calls alone take time")
+check(run["product_rate"]["library"] > 0 and run["product_rate"]["own"] > 0, "the machine multiplies")
 check(run["bytes"]["peak"] > run["bytes"]["before_loading"] + run["bytes"]["weights"] > 0, "peak memory holds the weights")
 print(line, end="")
 checks.end()

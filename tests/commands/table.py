@@ -66,6 +66,9 @@ TRIED = [
     Tried("devenv", f"MOTIONCACHE_TEXT_CACHE=always ./pipelines/devenv.sh {DEMO} && "
           f"MOTIONCACHE_TEXT_CACHE=never ./pipelines/devenv.sh {DEMO}",
           ("MOTIONCACHE_TEXT_CACHE=always", "MOTIONCACHE_TEXT_CACHE=never")),
+    Tried("devenv", f"MOTIONCACHE_AMX=off ./pipelines/devenv.sh {DEMO} && MOTIONCACHE_AMX=emulated GST_DEBUG=motioncache-engine:4 "
+          f"./pipelines/devenv.sh {DEMO}",
+          ("MOTIONCACHE_AMX=off", "MOTIONCACHE_AMX=emulated"), shows="emulation of matrix units"),
     Tried("devenv", f"MOTIONCACHE_ENGINE=testpattern ./pipelines/devenv.sh {DEMO}", ("MOTIONCACHE_ENGINE=testpattern",),
           shows="test pattern"),
     Tried("devenv", "cp -r models/demo MODEL && rm MODEL/motioncache.json && ./pipelines/devenv.sh motioncache-calibrate MODEL "

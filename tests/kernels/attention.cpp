@@ -9,6 +9,7 @@
 #include <numeric>
 
 #include "fuzz.h"
+#include "kernels/amx.h"
 #include "kernels/tiles.h"
 
 using namespace mc::kernels;
@@ -148,11 +149,14 @@ void compare_to_plain(AttentionCase& c) {
         }),
                     plain);
         if (c.store != Store::BF16) return;
-        // What processors with wide vectors but without the pairwise product do
-        compare_all(c, allowed, c.with([](const Attention& a, size_t h, size_t first, size_t last) {
-            attention(a, h, first, last, highway_tiles(Store::BF16));
-        }),
-                    plain);
+        // What processors with wide vectors but without the pairwise product do, and those with matrix units
+        for (const Tiles& tiles : {highway_tiles(Store::BF16), emulated_amx_tiles()})
+            compare_all(c, allowed, c.with([&](const Attention& a, size_t h, size_t first, size_t last) {
+                const size_t middle = c.random.size(first, last);
+                attention(a, h, first, middle, tiles);
+                attention(a, h, middle, last, tiles);
+            }),
+                        plain);
     });
 }
 
@@ -161,7 +165,7 @@ TEST(attention) {
         for (uint64_t seed = 0; seed < 60; seed++) {
             Random random(seed);
             const size_t head = random.coin() ? 8 * random.size(1, 32) : random.size(1, 40);
-            Shape shape{random.size(1, 40), random.coin() ? random.size(1, 70) : random.size(1, 900),
+            Shape shape{random.size(1, 70), random.coin() ? random.size(1, 70) : random.size(1, 900),
                         random.size(1, 2), head};
             shape.capacity = shape.keys + random.size(0, 70);
             AttentionCase c(seed, store, shape, random.coin() ? 1.f : 20.f);
@@ -237,25 +241,48 @@ TEST(attention_to_a_late_key) {
 }
 
 // The same bits in any neighbourhood of rows, and wherever they are written.
+void any_rows(Store store, void (*attention)(const Attention&, size_t, size_t, size_t)) {
+    AttentionCase c(3, store, {230, 300, 2, 40}, 1.f);
+    c.write_all();
+    const Activations together = c.with(attention);
+    Activations apart = c.q;
+    c.args.q = c.args.out = apart.data();
+    c.args.out_stride = c.q_stride;
+    for (size_t h = 0; h < 2; h++)
+        for (size_t r = 0, n; r < 230; r += n) {
+            n = std::min(230 - r, c.random.size(1, 50));
+            attention(c.args, h, r, r + n);
+        }
+    for (size_t r = 0; r < 230; r++)
+        for (size_t i = 0; i < c.width; i++)
+            CHECK_EQ(apart.at(r * c.q_stride + i), together.at(r * c.out_stride + i));
+}
+
 TEST(attention_of_any_rows) {
     each_target([] {
-        for (Store store : stores) {
-            AttentionCase c(3, store, {230, 300, 2, 40}, 1.f);
-            c.write_all();
-            const Activations together = c.with([](auto&&... a) { attention(a...); });
-            Activations apart = c.q;
-            c.args.q = c.args.out = apart.data();
-            c.args.out_stride = c.q_stride;
-            for (size_t h = 0; h < 2; h++)
-                for (size_t r = 0, n; r < 230; r += n) {
-                    n = std::min(230 - r, c.random.size(1, 30));
-                    attention(c.args, h, r, r + n);
-                }
-            for (size_t r = 0; r < 230; r++)
-                for (size_t i = 0; i < c.width; i++)
-                    CHECK_EQ(apart.at(r * c.q_stride + i), together.at(r * c.out_stride + i));
-        }
+        for (Store store : stores) any_rows(store, attention);
     });
+    any_rows(Store::BF16, [](const Attention& a, size_t h, size_t first, size_t last) {
+        attention(a, h, first, last, emulated_amx_tiles());
+    });
+}
+
+// The processor's own instructions and their emulation.
+TEST(amx_attention_is_as_emulated) {
+    if (!amx_permitted()) SKIP("this processor has no AMX, or the system does not let this process use it");
+    for (uint64_t seed = 0; seed < 20; seed++) {
+        Random random(seed);
+        AttentionCase c(seed, Store::BF16, {random.size(1, 70), random.size(1, 700), 2, random.size(1, 130)},
+                        1.f);
+        c.write_all();
+        const auto by = [&](const Tiles& tiles) {
+            return c.with([&](const Attention& a, size_t h, size_t first, size_t last) {
+                attention(a, h, first, last, tiles);
+            });
+        };
+        const Activations own = by(amx_tiles()), emulated = by(emulated_amx_tiles());
+        for (size_t i = 0; i < own.size(); i++) CHECK_EQ(own.at(i), emulated.at(i));
+    }
 }
 
 TEST(attention_keeps_not_a_number) {
@@ -375,6 +402,24 @@ void timings() {
             for (size_t rows : {36, 18, 12, 6, 1})
                 std::printf(" %zu: %.2f", rows, seconds_of_a_row(fast_one, rows) / fast);
             std::puts("");
+            if (store != Store::BF16) continue;
+            std::snprintf(what, sizeof what, "%zu to %zu, %zux%zu AMX, beside pairs", s.rows, s.keys, s.heads,
+                          s.head);
+            if (!amx_permitted()) {
+                std::printf(
+                    "%-44s not timed: this processor has none, or the system does not let this process use it\n",
+                    what);
+                continue;
+            }
+            const auto seconds = [&](const Tiles& tiles) {
+                return best_seconds([&] {
+                    for (size_t h = 0; h < s.heads; h++) attention(c.args, h, 0, s.rows, tiles);
+                });
+            };
+            const double own = seconds(amx_tiles()),
+                         pairs = seconds(bf16_dot() ? bf16_dot_tiles() : highway_tiles(Store::BF16)),
+                         all = gflop * static_cast<double>(s.rows);
+            std::printf("%-44s %9.2f %9.2f %8.1f\n", what, all / pairs, all / own, pairs / own);
         }
     timing_header();
     for (Store store : stores) {

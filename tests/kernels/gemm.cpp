@@ -7,6 +7,7 @@
 #include <algorithm>
 
 #include "fuzz.h"
+#include "kernels/amx.h"
 #include "kernels/tiles.h"
 
 using namespace mc::kernels;
@@ -67,14 +68,24 @@ struct GemmCase {
         return v;
     }
     // Every addition rounds the sum so far by half an ulp of it, and where products are not fused each of
-    // them is rounded too. The pairwise product adds twice for each pair: the same bound.
-    double tolerance(size_t r, size_t o, float before) const {
+    // them is rounded too. The pairwise product adds twice for each pair: the same bound. Matrix units fuse; they add
+    // up the first and the second of 16 pairs by themselves, then both, then that to the sum.
+    double tolerance(size_t r, size_t o, float before, bool by_tiles) const {
         double sum = (args.accumulate ? before : 0.) + (args.bias ? bias[o] : 0.), sizes = 3 * std::fabs(sum);
+        double tile[2] = {0, 0};
         for (size_t i = 0; i < shape.in; i++) {
             const double product = static_cast<double>(a.at(r * a_stride + i)) *
                                    weight.at((first_out + o) * weight_in + first_in + i);
             sum += product;
-            sizes += std::fabs(sum) + std::fabs(product);
+            if (!by_tiles) {
+                sizes += std::fabs(sum) + std::fabs(product);
+                continue;
+            }
+            tile[i % 2] += product;
+            sizes += std::fabs(tile[i % 2]);
+            if ((i + 1) % 32 && i + 1 < shape.in) continue;
+            sizes += std::fabs(tile[0] + tile[1]) + std::fabs(sum);
+            tile[0] = tile[1] = 0;
         }
         return ulp / 2 * (sizes + std::fabs(sum));
     }
@@ -87,24 +98,33 @@ struct GemmCase {
     }
 };
 
-void compare_to_plain(const GemmCase& c, const std::function<void(const Gemm&)>& fast) {
+bool uses_matrix_units(Store store) {
+    return store == Store::BF16 && matrix_units() != MatrixUnits::NONE;
+}
+
+void compare_to_plain(const GemmCase& c, const std::function<void(const Gemm&)>& fast, bool by_tiles) {
     const std::vector<float> result = c.with(fast), expected = c.with(plain::gemm);
     compare(
         "gemm", c.c.size(), [&](size_t i) { return result[i]; }, [&](size_t i) { return expected[i]; },
         [&](size_t i) {
             const size_t r = i / c.c_stride, o = i % c.c_stride;
-            return o < c.shape.out ? c.tolerance(r, o, c.c[i]) : 0.;
+            return o < c.shape.out ? c.tolerance(r, o, c.c[i], by_tiles) : 0.;
         });
 }
 
 void fuzz_gemm(uint64_t seed, Store store) {
     Random random(seed);
-    const Shape shape{random.size(1, 40), random.coin() ? 32 * random.size(1, 3) : random.size(1, 100),
+    const Shape shape{random.size(1, 70), random.coin() ? 32 * random.size(1, 3) : random.size(1, 100),
                       random.coin() ? random.size(1, 20) : random.size(1, 150)};
     const GemmCase c(seed + 1, store, shape, random.coin());
-    compare_to_plain(c, [](const Gemm& a) { gemm(a); });
-    // What processors with wide vectors but without the pairwise product do
-    if (store == Store::BF16) compare_to_plain(c, [](const Gemm& a) { gemm(a, highway_tiles(Store::BF16)); });
+    compare_to_plain(
+        c, [](const Gemm& a) { gemm(a); }, uses_matrix_units(store));
+    if (store != Store::BF16) return;
+    // What processors with wide vectors but without the pairwise product do, and those with matrix units
+    compare_to_plain(
+        c, [](const Gemm& a) { gemm(a, highway_tiles(Store::BF16)); }, false);
+    compare_to_plain(
+        c, [](const Gemm& a) { gemm(a, emulated_amx_tiles()); }, true);
 }
 
 TEST(gemm) {
@@ -121,40 +141,79 @@ TEST(gemm_in_many_blocks) {
             for (bool accumulate : {false, true}) {
                 GemmCase c(1, store, {250, 33, 1051}, true);
                 c.args.accumulate = accumulate;
-                compare_to_plain(c, [](const Gemm& a) { gemm(a); });
+                compare_to_plain(
+                    c, [](const Gemm& a) { gemm(a); }, uses_matrix_units(store));
+                if (store == Store::BF16)
+                    compare_to_plain(
+                        c, [](const Gemm& a) { gemm(a, emulated_amx_tiles()); }, true);
             }
     });
 }
 
 // The same bits in any neighbourhood of rows and panels.
+void any_part(Store store, void (*gemm)(const Gemm&)) {
+    for (uint64_t seed = 0; seed < 4; seed++) {
+        const GemmCase c(seed, store, {250, 70, 1030 + seed}, true);
+        const std::vector<float> whole = c.with(gemm);
+        Random random(seed);
+        const std::vector<float> parts = c.with([&](Gemm g) {
+            for (size_t rows, left = g.rows; left; left -= rows) {
+                rows = std::min(left, random.size(1, 50));
+                g.rows = rows;
+                const size_t first = 32 * random.size(0, 2);
+                Gemm part = g;
+                part.out = first;
+                if (first) gemm(part);
+                part.first_out += first;
+                if (part.bias) part.bias += first;
+                part.c += first;
+                part.out = c.shape.out - first;
+                gemm(part);
+                g.a = static_cast<const char*>(g.a) +
+                      rows * g.a_stride * (store == Store::BF16 ? sizeof(bf16) : sizeof(float));
+                g.c += rows * g.c_stride;
+            }
+        });
+        CHECK(whole == parts);
+    }
+}
+
 TEST(gemm_of_any_part) {
     each_target([] {
-        for (Store store : stores)
-            for (uint64_t seed = 0; seed < 4; seed++) {
-                const GemmCase c(seed, store, {250, 70, 1030 + seed}, true);
-                const std::vector<float> whole = c.with([](const Gemm& a) { gemm(a); });
-                Random random(seed);
-                const std::vector<float> parts = c.with([&](Gemm g) {
-                    for (size_t rows, left = g.rows; left; left -= rows) {
-                        rows = std::min(left, random.size(1, 30));
-                        g.rows = rows;
-                        const size_t first = 32 * random.size(0, 2);
-                        Gemm part = g;
-                        part.out = first;
-                        if (first) gemm(part);
-                        part.first_out += first;
-                        if (part.bias) part.bias += first;
-                        part.c += first;
-                        part.out = c.shape.out - first;
-                        gemm(part);
-                        g.a = static_cast<const char*>(g.a) +
-                              rows * g.a_stride * (store == Store::BF16 ? sizeof(bf16) : sizeof(float));
-                        g.c += rows * g.c_stride;
-                    }
-                });
-                CHECK(whole == parts);
-            }
+        for (Store store : stores) any_part(store, gemm);
     });
+    any_part(Store::BF16, [](const Gemm& a) { gemm(a, emulated_amx_tiles()); });
+}
+
+// Ins cut after whole tiles: how feed-forward layers are computed in parts.
+TEST(gemm_goes_on_after_32_ins) {
+    for (bool emulated : {false, true}) {
+        const auto product = [&](const Gemm& g) { emulated ? gemm(g, emulated_amx_tiles()) : gemm(g); };
+        const GemmCase c(5, Store::BF16, {45, 64, 300}, false);
+        const std::vector<float> whole = c.with(product);
+        CHECK(whole == c.with([&](Gemm g) {
+            for (size_t first = 0; first < 300; first += 96) {
+                g.in = std::min<size_t>(96, 300 - first);
+                g.first_in = first;
+                g.a = static_cast<const bf16*>(c.args.a) + first;
+                product(g);
+                g.bias = nullptr;
+                g.accumulate = true;
+            }
+        }));
+    }
+}
+
+// The processor's own instructions and their emulation.
+TEST(amx_is_as_emulated) {
+    if (!amx_permitted()) SKIP("this processor has no AMX, or the system does not let this process use it");
+    for (uint64_t seed = 0; seed < 60; seed++) {
+        Random random(seed);
+        const Shape shape{random.size(1, 70), random.size(1, 100), random.size(1, 150)};
+        const GemmCase c(seed, Store::BF16, shape, random.coin());
+        CHECK(c.with([](const Gemm& a) { gemm(a, amx_tiles()); }) ==
+              c.with([](const Gemm& a) { gemm(a, emulated_amx_tiles()); }));
+    }
 }
 
 TEST(weight_packed_and_back) {
@@ -194,6 +253,23 @@ TEST(gemm_by_hand) {
     CHECK_EQ(c[0], 210.5f);
 }
 
+// Beside what runs without matrix units.
+void time_amx(const std::vector<Shape>& shapes) {
+    if (!amx_permitted())
+        return void(std::puts(
+            "gemm by AMX: not timed, as this processor has none or the system does not let this process use it"));
+    for (Shape s : shapes) {
+        const GemmCase c(1, Store::BF16, s, false);
+        const double fast = best_seconds([&] { gemm(c.args, amx_tiles()); }),
+                     slow = best_seconds(
+                         [&] { gemm(c.args, bf16_dot() ? bf16_dot_tiles() : highway_tiles(Store::BF16)); }),
+                     gflop = 2e-9 * static_cast<double>(s.rows * s.out * s.in);
+        char what[80];
+        std::snprintf(what, sizeof what, "%zux%zux%zu AMX, beside pairs", s.rows, s.out, s.in);
+        std::printf("%-44s %9.2f %9.2f %8.1f\n", what, gflop / slow, gflop / fast, slow / fast);
+    }
+}
+
 void timings() {
     std::printf("%-44s %9s %9s %8s   time of fewer rows, in units of their share\n",
                 "gemm, GFLOP/s (2 rows out in)", "plain", "fast", "ratio");
@@ -216,6 +292,7 @@ void timings() {
                 std::printf(" %zu: %.2f", rows, seconds_of_a_row(gemm, rows) / fast);
             std::puts("");
         }
+    time_amx(shapes);
 }
 
 } // namespace

@@ -2,11 +2,14 @@
 #include "tools/bench/run_alone.h"
 
 #include <ATen/ops/empty.h>
+#include <ATen/ops/empty_like.h>
+#include <ATen/ops/mm.h>
 #include <ATen/ops/randn.h>
 #include <ATen/ops/zeros.h>
 
 #include <algorithm>
 #include <chrono>
+#include <functional>
 #include <vector>
 
 #include "engine/networks/blocks.h"
@@ -39,11 +42,10 @@ struct Prepared {
         Blocks::cut(0, 0, c.m, blocks.size_for(c.m), list);
         if (c.kind == Call::GEMM) {
             const at::ScalarType held = transformer::grid_of(store);
-            const auto layout =
-                Linear::library_is_faster(store) ? Linear::Layout::PLAIN : Linear::Layout::PACKED;
             y = at::empty({c.m, c.n}, at::kFloat);
             for (int64_t i = 0; i < a_round; i++)
-                weights.emplace_back(at::randn({c.n, c.k}).to(held), at::zeros({c.n}), layout, store, arena);
+                weights.emplace_back(at::randn({c.n, c.k}).to(held), at::zeros({c.n}), Linear::Layout::PACKED,
+                                     store, arena);
             return;
         }
         y = at::empty({c.m, c.k}, type);
@@ -99,6 +101,30 @@ Alone run_alone(const transformer::CallCount& calls, kernels::Store store, int64
                 std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
         }
     return seconds;
+}
+
+ProductRate product_rate(kernels::Store store) {
+    constexpr int64_t side = 2048;
+    constexpr double patience = 0.7; // seconds for each
+    const double gflop = 2e-9 * side * side * side;
+    const auto best = [&](const std::function<void()>& body) {
+        body(); // libraries build their kernels
+        double seconds = 1e9;
+        for (double spent = 0; spent < patience;) {
+            const auto start = std::chrono::steady_clock::now();
+            body();
+            const double took =
+                std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+            seconds = std::min(seconds, took);
+            spent += took;
+        }
+        return gflop / seconds;
+    };
+    const at::Tensor a = at::randn({side, side}).to(transformer::type_of(store)),
+                     b = at::randn({side, side}).to(a.scalar_type());
+    at::Tensor c = at::empty_like(a);
+    Prepared own({Call::GEMM, side, side, side, 0}, 1, 1, store);
+    return {best([&] { at::mm_out(c, a, b.t()); }), best([&] { own.run(0); })};
 }
 
 } // namespace mc::bench

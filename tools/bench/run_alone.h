@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
-// The arithmetic of a run by itself: the same GEMM and attention calls, equally often, on random numbers.
+// The arithmetic of a run by itself: the same GEMM and attention calls, equally often, on random numbers; and what the
+// machine can do.
 #include "engine/networks/linear.h"
 
 namespace mc::bench {
@@ -12,5 +13,12 @@ struct Alone {
 // processor's caches see about what they see in a forward of the transformer. Rows are divided among threads as
 // the transformer divides them.
 Alone run_alone(const transformer::CallCount& calls, kernels::Store store, int64_t forwards);
+
+// What this machine multiplies at most: GFLOP/s of a product of 2048 x 2048 matrices in a store's type by all threads,
+// by LibTorch's library and by kernels::gemm.
+struct ProductRate {
+    double library = 0, own = 0;
+};
+ProductRate product_rate(kernels::Store store);
 
 } // namespace mc::bench

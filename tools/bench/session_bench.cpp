@@ -90,6 +90,7 @@ nlohmann::json measure(const std::string& path, const session::LoadOptions& opti
     const transformer::CallCount run_calls = run.calls();
     auto store = transformer::store_for(model->placement.precision, model->placement.device);
     bench::Alone alone = bench::run_alone(run_calls, store, s.forwards);
+    const bench::ProductRate rate = bench::product_rate(store);
     nlohmann::json calls = nlohmann::json::array();
     for (const auto& [call, count] : run_calls.counts())
         calls.push_back({{"kind", call.kind == transformer::Call::GEMM ? "gemm" : "attention"},
@@ -115,6 +116,7 @@ nlohmann::json measure(const std::string& path, const session::LoadOptions& opti
         {"transformer_calls", s.forwards},
         {"flop", {{"text", s.flop_text}, {"transformer", s.flop_transformer}, {"vae", s.flop_vae}}},
         {"alone", {{"gemm", alone.gemm}, {"attention", alone.attention}}},
+        {"product_rate", {{"library", rate.library}, {"own", rate.own}}},
         {"bytes",
          {{"before_loading", empty},
           {"peak", peak},

@@ -22,8 +22,8 @@ without a cache; do it once, on an idle machine.
   --width N         default: the model's
   --height N        default: the model's
   --device NAME     auto, cpu or cuda:N; default auto
-  --threads N       default: one per processor
-  --dtype TYPE      float32 or bfloat16; default float32 on the CPU, bfloat16 on a GPU
+   --threads N       default: one per processor
+   --dtype TYPE      float32 or bfloat16; default: that of precision=auto
   --seed N          of the first video, the others count on; default 0
   --quick           two prompts and a coarse search
   --help            this text

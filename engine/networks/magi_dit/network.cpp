@@ -41,16 +41,14 @@ class Loader {
         const Stored stored = read(name, out, in);
         return mixed ? made({unmixed(stored.weight),
                              stored.scale.defined() ? unmixed(stored.scale) : stored.scale,
-                             stored.output_scale},
-                            true)
-                     : made(stored, false);
+                             stored.output_scale})
+                     : made(stored);
     }
     // One that is stored as the first outs and the last ones of a tensor.
     std::pair<Product, Product> halves(const std::string& name, int64_t out, int64_t in) const {
         const Stored stored = read(name, 2 * out, in);
         const auto half = [&](int64_t first) {
-            return made({stored.weight.narrow(0, first, out).clone(), stored.scale, stored.output_scale},
-                        false);
+            return made({stored.weight.narrow(0, first, out).clone(), stored.scale, stored.output_scale});
         };
         return {half(0), half(out)};
     }
@@ -81,11 +79,8 @@ class Loader {
         stored.output_scale = input[0].item<float>() * scale(name + ".weight_scale", {1})[0].item<float>();
         return stored;
     }
-    // exact: the product has to stay float32, where the library's is rounded to bfloat16.
-    Product made(const Stored& stored, bool exact) const {
-        const bool library = Linear::library_is_faster(m_.store) && !exact;
-        const auto layout = m_.device.is_cpu() && !library ? Linear::Layout::PACKED : Linear::Layout::PLAIN;
-        return {Linear(stored.weight, {}, layout, m_.store, m_.arena), stored.scale, stored.output_scale};
+    Product made(const Stored& stored) const {
+        return {Linear(stored.weight, {}, by_rows(), m_.store, m_.arena), stored.scale, stored.output_scale};
     }
     at::Tensor scale(const std::string& name, const std::vector<int64_t>& shape) const {
         at::Tensor t = w_.get(name, shape, at::kFloat);

@@ -25,7 +25,7 @@ struct Passes::Impl {
     // Hidden channels of the MLP at a time.
     int64_t ffn_part() const {
         const int64_t made = model.config.gated ? 2 : 1;
-        return transformer::Blocks::ffn_part(made * model.config.ffn, model.store) / made;
+        return transformer::Blocks::ffn_part(made * model.config.ffn) / made;
     }
 
     // What one forward runs: tokens in the order of the work, each a row.

@@ -251,7 +251,7 @@ struct Forward {
         residual_norm(b, c, c_stride, nullptr, mod.of(i, 4), mod.of(i, 3), true, worker.y);
 
         const void* after = i + 1 < model.layers.size() ? model.layers[i + 1].self_q.first_panel() : nullptr;
-        const int64_t F = model.config.ffn, part = Blocks::ffn_part(F, model.store);
+        const int64_t F = model.config.ffn, part = Blocks::ffn_part(F);
         for (int64_t f = 0; f < F; f += part) {
             const int64_t outs = std::min(part, F - f);
             l.ffn_in.rows({f, outs, 0, D}, worker.y.const_data_ptr(), y_stride, n, floats(worker.h),

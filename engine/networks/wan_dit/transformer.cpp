@@ -76,8 +76,7 @@ Transformer::Transformer(const Weights& w, const model::TransformerConfig& c, Pr
     int64_t D = c.width, patch = c.patch[0] * c.patch[1] * c.patch[2];
     const at::ScalarType type = type_of(precision);
 
-    const auto rows = m.device.is_cpu() && !Linear::library_is_faster(m.store) ? Linear::Layout::PACKED
-                                                                               : Linear::Layout::PLAIN;
+    const auto rows = m.device.is_cpu() ? Linear::Layout::PACKED : Linear::Layout::PLAIN;
     m.patch =
         Linear(w.get("patch_embedding.weight", {D, c.in_channels, c.patch[0], c.patch[1], c.patch[2]}, type)
                    .view({D, c.in_channels * patch}),

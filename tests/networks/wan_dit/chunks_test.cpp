@@ -229,19 +229,21 @@ TEST(flop_follows_the_plan) {
 
 TEST(same_bytes_whatever_the_threads) {
     c10::InferenceMode guard;
-    Model m;
-    at::Tensor x = m.latents(remembering());
-    const Plan plan = some_tokens();
-    std::vector<at::Tensor> results;
-    for (int threads : {1, 2, 3}) {
-        set_thread_count(threads);
-        Window window(*m.t, remembering());
-        window.forward(x, staggered, m.text, both(nullptr));
-        window.forward(x * 0.9, staggered, m.text, both(&plan));
-        results.push_back(window.velocity(1).clone());
+    for (Precision precision : {Precision::FLOAT32, Precision::BFLOAT16}) {
+        Model m(precision);
+        at::Tensor x = m.latents(remembering());
+        const Plan plan = some_tokens();
+        std::vector<at::Tensor> results;
+        for (int threads : {1, 2, 3}) {
+            set_thread_count(threads);
+            Window window(*m.t, remembering());
+            window.forward(x, staggered, m.text, both(nullptr));
+            window.forward(x * 0.9, staggered, m.text, both(&plan));
+            results.push_back(window.velocity(1).clone());
+        }
+        CHECK(at::equal(results[0], results[1]));
+        CHECK(at::equal(results[0], results[2]));
     }
-    CHECK(at::equal(results[0], results[1]));
-    CHECK(at::equal(results[0], results[2]));
 }
 
 TEST(work_that_does_not_fit_is_refused) {
