@@ -402,9 +402,27 @@ void Sampler::count(const Now& now) {
         (computed == all ? one.whole : computed ? one.sparse : one.reused) = branches;
         one.tokens_computed = computed * branches;
         one.tokens_reused = (all - computed) * branches;
-        chunks_.at(now.chunks[i]).count += one;
+        Chunk& chunk = chunks_.at(now.chunks[i]);
+        chunk.count += one;
         count_ += one;
+        if (one.sparse == 0) continue;
+        chunk.sparse.resize(size_t(all));
+        for (const int32_t token : plan.tokens) chunk.sparse[size_t(token)] += int32_t(branches);
     }
+}
+
+// Of its turns so far.
+sampler::TokenMap Sampler::map_of(int64_t index) const {
+    const Chunk& chunk = chunks_.at(index);
+    const int64_t rows = chunk.x.size(2) / 2, columns = chunk.x.size(3) / 2;
+    sampler::TokenMap map{chunk_frames_, int(rows), int(columns), {}, {}};
+    for (size_t t = 0; t < size_t(passes_.chunk_tokens()); t++)
+        map.computed.push_back(sampler::TokenMap::share(chunk.count.whole + (chunk.sparse.empty() ? 0 : chunk.sparse[t]),
+                                                        chunk.count.turns));
+    if (!remembers()) return map;
+    const std::span<const float> weights = policy_.weights(0, int(index));
+    map.motion.assign(weights.begin(), weights.end());
+    return map;
 }
 
 void Sampler::report(const Now& now, const Observe& observe) const {
@@ -476,9 +494,10 @@ void Sampler::end_row(const Now& now, Cancel cancel, const Trace& trace) {
     const int64_t oldest = now.row.begin;
     if (now.steps[0] + 1 == stages.steps) {
         Chunk& chunk = chunks_.at(oldest);
-        finished_.push_back({oldest, chunk.x, chunk.count});
+        finished_.push_back({oldest, chunk.x, chunk.count, map_of(oldest)});
         if (remembers()) policy_.finished(int(oldest));
         chunk.kept = chunk.before_last = at::Tensor();
+        chunk.sparse.clear();
         chunks_.erase(chunks_.begin(), chunks_.find(oldest)); // of this one the next sees the last frame
     }
     if (settings_.compression) compress(now, cancel, trace);

@@ -17,6 +17,7 @@
 #include "engine/families/magi1/stages.h"
 #include "engine/families/magi1/time_table.h"
 #include "engine/networks/magi_dit/passes.h"
+#include "engine/sampler/token_map.h"
 #include "engine/sampler/turn.h"
 
 namespace mc::magi1 {
@@ -80,6 +81,7 @@ class Sampler {
         int64_t chunk;
         at::Tensor latents; // [C, frames, h, w]
         sampler::ChunkCount count;
+        sampler::TokenMap map;
     };
     std::optional<Finished> take();
     // Of all chunks so far; what passed for keys and values alone is in `extra`.
@@ -101,6 +103,7 @@ class Sampler {
         std::vector<const magi_dit::Text*> text;
         double weight = 1; // of the caption
         sampler::ChunkCount count;
+        std::vector<int32_t> sparse; // [token]: turns in which some were computed and it among them; empty: none
     };
     // One row.
     struct Now {
@@ -133,6 +136,7 @@ class Sampler {
     void measure_motion(const Now& now);
     at::Tensor frame_before(int64_t chunk) const;
     void count(const Now& now);
+    sampler::TokenMap map_of(int64_t chunk) const;
     void report(const Now& now, const Observe& observe) const;
     void end_row(const Now& now, Cancel cancel, const Trace& trace);
     void compress(const Now& now, Cancel cancel, const Trace& trace);

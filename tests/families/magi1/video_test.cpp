@@ -376,6 +376,50 @@ TEST(caches_compute_less_and_are_the_published_ones) {
     CHECK_EQ(make(distilled(), r).stats.count.extra, 4);
 }
 
+// The map of a chunk is what the policy decided of each of its tokens, and the weights that motion gave them last.
+TEST(maps_are_those_of_the_tokens) {
+    constexpr int ROWS = 2, COLUMNS = 3, TOKENS = 6 * ROWS * COLUMNS;
+    int uneven = 0;
+    for (auto kind : {CacheKind::NONE, CacheKind::FLOWCACHE, CacheKind::MOTIONCACHE}) {
+        Request r = small(24 * 4);
+        r.steps = 32;
+        r.image = sampler::Image{48, 32, std::vector<uint8_t>(48 * 32 * 3, 90)};
+        r.cache.kind = kind;
+        if (kind != CacheKind::NONE) r.cache.threshold = 0.004, r.cache.warmup = 2;
+        if (kind == CacheKind::MOTIONCACHE) r.cache.weight_floor = 0;
+        std::map<int, std::vector<int>> computed; // by chunk and token
+        std::map<int, std::vector<float>> motion;
+        r.decisions = [&](const cache::Decision& d) {
+            auto& counts = computed[d.chunk];
+            counts.resize(TOKENS);
+            const bool sparse = d.kind == cache::Decision::Kind::SPARSE, none = d.kind == cache::Decision::Kind::REUSE;
+            for (size_t t = 0; t < TOKENS; t++) counts[t] += sparse ? d.updated[t] : none ? 0 : 1;
+        };
+        r.turns = [&](int, const sampler::Turn& turn) {
+            motion[turn.turn.chunk].assign(turn.weights.begin(), turn.weights.end());
+        };
+        Session session(distilled().model, r);
+        int chunk = 0;
+        while (const auto frames = session.next()) {
+            const sampler::TokenMap& map = *frames->map;
+            CHECK(map.frames == 6 && map.rows == ROWS && map.columns == COLUMNS);
+            CHECK_EQ(map.frame_of(0, frames->decoded), 0);
+            CHECK_EQ(map.frame_of(4, frames->decoded), 1);
+            std::vector<uint8_t> expected(TOKENS, 255);
+            if (kind != CacheKind::NONE)
+                for (size_t t = 0; t < TOKENS; t++)
+                    expected[t] = sampler::TokenMap::share(computed.at(chunk)[t], 32);
+            CHECK(map.computed == expected);
+            CHECK(map.motion == motion[chunk]);
+            CHECK_EQ(map.motion.size(), size_t(kind == CacheKind::MOTIONCACHE ? TOKENS : 0));
+            uneven += std::count(expected.begin(), expected.end(), expected[0]) < TOKENS;
+            chunk++;
+        }
+        CHECK_EQ(chunk, 4);
+        CHECK_EQ(uneven > 0, kind == CacheKind::MOTIONCACHE);
+    }
+}
+
 TEST(what_cannot_be_is_refused_by_name) {
     const auto refused = [](const Opened& opened, const char* text, auto change) {
         Request r = small(24);
