@@ -171,7 +171,11 @@ TEST(settings_of_motioncache_in_a_stream) {
     };
     differs("whole_when_chunk_starts", made([](M& m) { m.whole_when_chunk_starts = true; }));
     differs("distance", made([](M& m) { m.distance = cache::Distance::TOKEN; })); // neither vote nor cap
-    made([](M& m) { m.weights_once = true; });
+    // Weights go on changing after the first step, and the sums that they make lie on the other side of a threshold now
+    // and then: at `usual`'s by chance never.
+    const Result each = made([](M& m) { m.token_threshold = 0.02; });
+    const Result once = made([](M& m) { m.token_threshold = 0.02, m.weights_once = true; });
+    CHECK(once.count.sparse > 0 && largest(each, once) > 1e-4);
     differs("vote", made([](M& m) { m.vote = 1. / CHUNK; }));
     differs("max_reuse", made([](M& m) { m.max_reuse = 0.2; }));
     // Where the published code fails: no step of warm-up before the phase by chunks, a cap that lets none be reused.
