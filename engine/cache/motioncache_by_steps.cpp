@@ -171,7 +171,7 @@ class MotionCacheBySteps final : public WindowPolicy {
     // One value per token.
     std::vector<float> token_distance(const ChunkStep& chunk, double& chunk_distance) const {
         chunk_distance = distance_of(chunk);
-        if (settings_.distance != Distance::TOKEN || chunk.distance.size() != chunk_tokens())
+        if (settings_.distance != CacheDistance::TOKEN || chunk.distance.size() != chunk_tokens())
             return std::vector<float>(chunk_tokens(), float(chunk_distance));
         std::vector<float> distance;
         for (size_t t = 0; t < chunk_tokens(); t++)

@@ -9,10 +9,10 @@ namespace mc::cache {
 namespace {
 
 template <size_t I = 0>
-Settings first_of(Kind kind) {
+AnySettings first_of(CacheKind kind) {
     if constexpr (I < std::variant_size_v<AnyPolicy>) {
         using S = std::variant_alternative_t<I, AnyPolicy>;
-        return S::KIND == kind ? Settings(S{}) : first_of<I + 1>(kind);
+        return S::KIND == kind ? AnySettings(S{}) : first_of<I + 1>(kind);
     } else {
         throw Error(MC_ERROR_INTERNAL, "A cache of an unknown kind was asked for; please report this.");
     }
@@ -20,26 +20,26 @@ Settings first_of(Kind kind) {
 
 } // namespace
 
-void check(const Settings& settings) {
+void check(const AnySettings& settings) {
     std::visit([](const auto& policy) { check(policy); }, settings.policy);
 }
 
-std::unique_ptr<Policy> make_policy(const Settings& settings) {
+std::unique_ptr<Policy> make_policy(const AnySettings& settings) {
     check(settings);
     return std::visit([](const auto& policy) { return make(policy); }, settings.policy);
 }
 
-Settings default_settings(Kind kind) {
+AnySettings default_settings(CacheKind kind) {
     return first_of(kind);
 }
 
-Settings with_request(Settings settings, const CacheFields& request) {
+AnySettings with_request(AnySettings settings, const CacheFields& request) {
     std::visit([&](auto& policy) { read(request, policy); }, settings.policy);
     check(settings);
     return settings;
 }
 
-const Field* foreign_setting(const CacheFields& request, Kind kind) {
+const Field* foreign_setting(const CacheFields& request, CacheKind kind) {
     Fields values;
     values.cache = request;
     for (const Field& field : fields())
@@ -47,7 +47,7 @@ const Field* foreign_setting(const CacheFields& request, Kind kind) {
     return nullptr;
 }
 
-void refuse_foreign_setting(const CacheFields& request, Kind kind) {
+void refuse_foreign_setting(const CacheFields& request, CacheKind kind) {
     const Field* field = foreign_setting(request, kind);
     if (!field) return;
     std::string owners;

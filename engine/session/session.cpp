@@ -73,7 +73,7 @@ std::optional<Frames> Session::make_next(bool stay) {
     const int64_t total = video_->outline().frames;
     while (total < 0 || delivered_ < total) {
         cancel_.check();
-        const std::optional<Chunk> chunk = video_->take(meter_);
+        const std::optional<FinishedFrames> chunk = video_->take(meter_);
         if (!chunk) {
             if (!video_->step(meter_)) break;
             if (on_step_) on_step_();
@@ -114,7 +114,7 @@ int64_t Session::update(const Fields& wanted, std::optional<int64_t> frames) {
     if (wanted.guidance_scale.value_or(0) > 1 && !o.guided)
         refuse("guidance-scale was 1 or less when the video began, so that nothing was planned for guidance: begin with more "
                "than 1 to change it later.");
-    if (wanted.cache.threshold && o.cache == cache::Kind::NONE)
+    if (wanted.cache.threshold && o.cache == CacheKind::NONE)
         refuse("cache-threshold is set but nothing is cached: choose a cache when the video begins.");
     if (frames && (*frames < 0 || *frames > INT32_MAX))
         refuse("A queued change must count for 0 or more frames.");

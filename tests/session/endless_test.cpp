@@ -64,7 +64,7 @@ Fields prompt(const char* text) {
 TEST(without_end_begins_as_a_long_one) {
     auto m = demo();
     for (auto joint : {LongVideo::PIXEL, LongVideo::LATENT}) {
-        Request finite = windows(69), endless = windows(schedule::ENDLESS);
+        Request finite = windows(69), endless = windows(skyreels_v2::ENDLESS);
         finite.long_video = endless.long_video = joint;
         Session a(m, finite), b(m, endless);
         CHECK_EQ(b.stats().frames_total, -1);
@@ -78,7 +78,7 @@ TEST(without_end_begins_as_a_long_one) {
 TEST(memory_and_counters_stay_as_they_are) {
     auto m = demo();
     for (auto joint : {LongVideo::PIXEL, LongVideo::LATENT}) {
-        Request r = windows(schedule::ENDLESS);
+        Request r = windows(skyreels_v2::ENDLESS);
         r.steps = 1;
         r.long_video = joint;
         Session s(m, r);
@@ -97,11 +97,11 @@ TEST(memory_and_counters_stay_as_they_are) {
 }
 
 TEST(without_end_there_is_no_last_picture) {
-    Request r = windows(schedule::ENDLESS);
+    Request r = windows(skyreels_v2::ENDLESS);
     r.causal_block_size = 1, r.ar_step = 0, r.attention = Attention::FULL;
     r.image = r.end_image = sampler::Image{16, 16, std::vector<uint8_t>(3 * 16 * 16, 200)};
     CHECK_ERROR(Session(demo(), r), MC_ERROR_SETTINGS, "num-frames=-1 has no end");
-    r = windows(schedule::ENDLESS);
+    r = windows(skyreels_v2::ENDLESS);
     r.overlap_history = 5;
     CHECK_ERROR(Session(demo(), r), MC_ERROR_SETTINGS, "overlap-history");
 }
@@ -231,7 +231,7 @@ TEST(colours_follow_the_prompt) {
     auto m = demo(2);
     Request r;
     r.prompt = "an orange ball still in the desert at sunset";
-    r.seed = 3, r.num_frames = schedule::ENDLESS;
+    r.seed = 3, r.num_frames = skyreels_v2::ENDLESS;
     const std::string water = "a blue fish still under water";
     // Mean colour of frames: [3].
     const auto colour = [](const at::Tensor& pixels) { return pixels.mean({1, 2, 3}); };

@@ -8,8 +8,6 @@
 namespace mc::magi1 {
 namespace {
 
-using Settings = CompressionSettings;
-
 constexpr int64_t BLOCK = 16 << 20; // scores at a time, float32
 
 // [groups, tokens]
@@ -39,21 +37,21 @@ at::Tensor repetition(const at::Tensor& keys) {
     return likeness.softmax(-1);
 }
 
-at::Tensor weighted(const at::Tensor& score, int64_t chunk_tokens, const Settings& s) {
+at::Tensor weighted(const at::Tensor& score, int64_t chunk_tokens, const CompressionSettings& s) {
     const int64_t n = score.size(1);
-    if (s.weighting == Settings::Weighting::NONE) return score;
-    if (s.weighting == Settings::Weighting::FIRST_CHUNK) {
+    if (s.weighting == CompressionSettings::Weighting::NONE) return score;
+    if (s.weighting == CompressionSettings::Weighting::FIRST_CHUNK) {
         at::Tensor changed = score.clone();
         changed.narrow(1, 0, std::min(chunk_tokens, n)).fill_(-1e6);
         return changed;
     }
     const at::Tensor j = at::arange(n, score.options()), x = j / double(std::max<int64_t>(1, n - 1));
     switch (s.weighting) {
-    case Settings::Weighting::EXPONENTIAL:
+    case CompressionSettings::Weighting::EXPONENTIAL:
         return score * (0.1 + 0.9 * (1 - (-2 * x).exp()) / (1 - std::exp(-2.0)));
-    case Settings::Weighting::POLYNOMIAL:
+    case CompressionSettings::Weighting::POLYNOMIAL:
         return score * (0.1 + 0.9 * x.pow(s.power));
-    case Settings::Weighting::UPPER_CONVEX:
+    case CompressionSettings::Weighting::UPPER_CONVEX:
         return score * 2 * (1 - (1 - x).pow(s.power));
     default: {
         const at::Tensor g = (-0.5 * (4 * j / double(n)).pow(2)).exp();
@@ -65,11 +63,11 @@ at::Tensor weighted(const at::Tensor& score, int64_t chunk_tokens, const Setting
 
 } // namespace
 
-int64_t asking_tokens(Settings::Queries queries, int64_t frame_tokens, int64_t chunk_tokens) {
+int64_t asking_tokens(CompressionSettings::Queries queries, int64_t frame_tokens, int64_t chunk_tokens) {
     switch (queries) {
-    case Settings::Queries::TOKENS:
+    case CompressionSettings::Queries::TOKENS:
         return std::min<int64_t>(50, chunk_tokens);
-    case Settings::Queries::FRAME:
+    case CompressionSettings::Queries::FRAME:
         return frame_tokens;
     default:
         return chunk_tokens;
@@ -77,12 +75,14 @@ int64_t asking_tokens(Settings::Queries queries, int64_t frame_tokens, int64_t c
 }
 
 Kept select_keys(const at::Tensor& keys, const at::Tensor& queries, int64_t budget, int64_t frame_tokens,
-                 int64_t chunk_tokens, const Settings& s) {
+                 int64_t chunk_tokens, const CompressionSettings& s) {
     const int64_t asking = std::min(queries.size(0), asking_tokens(s.queries, frame_tokens, chunk_tokens));
     const at::Tensor last = queries.narrow(0, queries.size(0) - asking, asking);
     at::Tensor score = s.mix * importance(keys, last, s.pool) -
                        (1 - s.mix) * repetition(keys);
-    const int64_t unit = s.unit == Settings::Unit::TOKEN ? 1 : s.unit == Settings::Unit::FRAME ? frame_tokens : chunk_tokens;
+    const int64_t unit = s.unit == CompressionSettings::Unit::TOKEN   ? 1
+                         : s.unit == CompressionSettings::Unit::FRAME ? frame_tokens
+                                                                      : chunk_tokens;
     const int64_t groups = score.size(0);
     if (unit > 1)
         score = score.view({groups, -1, unit}).mean(2);

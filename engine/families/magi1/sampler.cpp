@@ -23,13 +23,13 @@ static double since(clock::time_point start) {
 }
 
 // The step at which MotionCache by steps begins to decide by token; with other caches never reached.
-static int token_phase(const cache::Settings& settings) {
+static int token_phase(const cache::AnySettings& settings) {
     const auto* s = std::get_if<cache::MotionCacheByStepsSettings>(&settings.policy);
     return s ? s->warmup + s->coarse_steps : cache::endless;
 }
 
-static bool is_tea(const cache::Settings& settings) {
-    return settings.kind() == cache::Kind::TEACACHE;
+static bool is_tea(const cache::AnySettings& settings) {
+    return settings.kind() == CacheKind::TEACACHE;
 }
 
 int Sampler::at_once(const SamplerSettings& settings) {
@@ -133,7 +133,7 @@ void Sampler::decide(Now& now) {
     std::vector<at::Tensor> features;
     std::vector<std::vector<cache::FrameDistance>> distances;
     const auto* by_steps = std::get_if<cache::MotionCacheByStepsSettings>(&settings_.cache.policy);
-    const bool each = by_steps && by_steps->distance == cache::Distance::TOKEN;
+    const bool each = by_steps && by_steps->distance == CacheDistance::TOKEN;
     for (size_t i = 0; i < now.chunks.size(); i++) {
         features.push_back(passes_.features(now.input[i]));
         const at::Tensor& before = chunks_.at(now.chunks[i] - (by_place ? 1 : 0)).features;
@@ -337,7 +337,7 @@ at::Tensor Sampler::computed_mask(const Plan& plan) const {
 
 void Sampler::integrate(Now& now) {
     const bool partial = settings_.faults.partial_goes_back && is_partial(now);
-    const bool solver = settings_.cache.reuse() == cache::Reuse::SOLVER;
+    const bool solver = settings_.cache.reuse() == CacheReuse::SOLVER;
     for (size_t i = 0; i < now.chunks.size(); i++) {
         Chunk& chunk = chunks_.at(now.chunks[i]);
         const at::Tensor& x = now.input[i];
@@ -510,7 +510,7 @@ void Sampler::end_row(const Now& now, Cancel cancel, const Trace& trace) {
     }
 }
 
-void Sampler::step(Cancel cancel, const Trace& trace, Timing& timing, const Observe& observe) {
+void Sampler::step(Cancel cancel, const Trace& trace, sampler::Timing& timing, const Observe& observe) {
     c10::InferenceMode guard;
     traced_ = bool(trace);
     auto start = clock::now();

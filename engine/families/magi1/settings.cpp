@@ -72,7 +72,7 @@ int latents_of(const sampler::Clip& clip, const Runtime& model) {
 }
 
 // What is kept of finished chunks, where that is compressed.
-std::optional<SamplerSettings::Compression> compression_of(const session::Request& r, const cache::Settings& cache) {
+std::optional<SamplerSettings::Compression> compression_of(const session::Request& r, const cache::AnySettings& cache) {
     if (!r.kv_budget) {
         if (r.kv_queries)
             refuse(std::string("kv-queries=") + name_of(*r.kv_queries) +
@@ -140,10 +140,10 @@ std::vector<Guide> guides_of(const Runtime& runtime, std::optional<double> scale
     return guides;
 }
 
-Settings complete(const session::Request& r, const ModelFacts& model) {
+VideoSettings complete(const session::Request& r, const ModelFacts& model) {
     const Runtime& d = model.runtime;
     check_fields(r, ModelFamily::MAGI1);
-    Settings s;
+    VideoSettings s;
     s.prompt = r.prompt.value_or("");
     if (text::clean_prompt(s.prompt).empty())
         refuse("No prompt: set the property prompt to a sentence that describes the video.");
@@ -193,7 +193,7 @@ Settings complete(const session::Request& r, const ModelFacts& model) {
                                : choose_cache(r.cache, d.branches, is_published(model, p.stages.steps) && !r.kv_budget);
     p.compression = compression_of(r, p.cache);
     // Without a cache as the official code does it, with one as the caches were published.
-    const bool cached = p.cache.kind() != cache::Kind::NONE;
+    const bool cached = p.cache.kind() != CacheKind::NONE;
     p.passes_finished = r.finished_chunks ? *r.finished_chunks == FinishedChunks::REFRESHED : !cached;
     if (!p.passes_finished && !cached)
         refuse(

@@ -29,14 +29,14 @@ struct MagiVideo final : session::Video {
     MagiVideo(const Model& model, Request request);
     const session::Outline& outline() const override { return outline_; }
     bool step(Meter& meter) override;
-    std::optional<session::Chunk> take(Meter& meter) override;
+    std::optional<session::FinishedFrames> take(Meter& meter) override;
     transformer::CallCount calls() const override {
         return passes ? passes->calls() : transformer::CallCount{};
     }
 
     const Model& model;
     Request request;
-    Settings settings;
+    VideoSettings settings;
     session::Outline outline_{};
     const vit_vae::Tiles tiles;
     int64_t h, w; // of the latents
@@ -55,7 +55,7 @@ struct MagiVideo final : session::Video {
     std::unique_ptr<magi_dit::Passes> passes;
     std::unique_ptr<cache::Policy> policy;
     std::unique_ptr<Sampler> sampler;
-    Timing timing;
+    sampler::Timing timing;
     double text_seconds = 0;
     int64_t text_flop = 0, vae_flop = 0;
     int64_t taken = 0;              // chunks handed out
@@ -101,7 +101,7 @@ MagiVideo::MagiVideo(const Model& m, Request r)
     outline_.guided = branches() > 1 && settings.guidance_scale > 0;
     made_with = std::make_shared<const MadeWith>(
         MadeWith{0, settings.prompt, "", settings.guidance_scale,
-                 s.cache.kind() == cache::Kind::NONE ? 0 : s.cache.common().threshold});
+                 s.cache.kind() == CacheKind::NONE ? 0 : s.cache.common().threshold});
     const MemoryPlan plan = plan_memory(settings, model.planned(settings));
     outline_.bytes_keys_values = plan.keys_values;
     outline_.bytes_cache = plan.cache;
@@ -255,7 +255,7 @@ void MagiVideo::begin(Meter& meter) {
 // ---------------------------------------------------------------------------------------------------- rows
 
 void MagiVideo::step_row(Meter& meter) {
-    const Row row = stages().row(sampler->row());
+    const StageRow row = stages().row(sampler->row());
     for (int64_t chunk = row.begin; chunk < row.end; chunk++)
         if (!started.count(chunk)) start(chunk, meter);
     std::function<void(const sampler::Turn&)> observe;
@@ -291,7 +291,7 @@ bool MagiVideo::step(Meter& meter) {
     return true;
 }
 
-std::optional<session::Chunk> MagiVideo::take(Meter& meter) {
+std::optional<session::FinishedFrames> MagiVideo::take(Meter& meter) {
     auto finished = sampler ? sampler->take() : std::nullopt;
     if (!finished) return std::nullopt;
     const auto start = clock::now();
@@ -324,7 +324,7 @@ std::optional<session::Chunk> MagiVideo::take(Meter& meter) {
     started.erase(started.begin(), started.upper_bound(finished->chunk));
     const int64_t hidden = LATENT * std::clamp<int64_t>(settings.hidden - begin, 0, CHUNK);
     auto map = std::make_shared<const sampler::TokenMap>(std::move(finished->map));
-    return session::Chunk{frames.slice(1, hidden), finished->count, with, std::move(map)};
+    return session::FinishedFrames{frames.slice(1, hidden), finished->count, with, std::move(map)};
 }
 
 } // namespace

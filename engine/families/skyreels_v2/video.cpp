@@ -33,12 +33,12 @@ struct SkyReelsVideo final : session::Video {
     SkyReelsVideo(const Model& model, Request request);
     const session::Outline& outline() const override { return outline_; }
     bool step(Meter& meter) override;
-    std::optional<session::Chunk> take(Meter& meter) override;
+    std::optional<session::FinishedFrames> take(Meter& meter) override;
     transformer::CallCount calls() const override;
 
     const Model& model;
     Request request;
-    Settings settings;
+    VideoSettings settings;
     session::Outline outline_{};
     Windows windows;
     int64_t h, w; // of the latents
@@ -56,7 +56,7 @@ struct SkyReelsVideo final : session::Video {
     std::unique_ptr<transformer::Window> window; // kept while the next one has the same shape
     transformer::Window::Shape window_shape{};
     std::unique_ptr<cache::Policy> policy;
-    std::unique_ptr<sampler::WindowSampler> sampler;
+    std::unique_ptr<WindowSampler> sampler;
     std::unique_ptr<vae::DecoderStream> decoder;
     size_t index = 0; // of the window being sampled
     int decoded = 0;  // leading latent frames of it that were decoded
@@ -87,9 +87,7 @@ struct SkyReelsVideo final : session::Video {
     bool waits_for_words(int chunk, Meter& meter);
     void follow_changes(int chunk, Meter& meter);
     void change_words(const Change& change);
-    sampler::Guidance guidance() const {
-        return {text.context, text_negative.context, made_with->guidance_scale};
-    }
+    Guidance guidance() const { return {text.context, text_negative.context, made_with->guidance_scale}; }
     at::Tensor encode_picture(const sampler::Image& image, const char* name);
     at::Tensor noise(sampler::Purpose purpose, int window, int64_t frames, int row) const;
     at::Tensor initial_latents();
@@ -126,9 +124,9 @@ SkyReelsVideo::SkyReelsVideo(const Model& m, Request r) : model(m), request(std:
     outline_.window_chunks = int(std::max<int64_t>(1, window_latents / settings.causal_block_size));
     outline_.changes = true;
     outline_.guided = settings.guidance_scale > 1;
-    made_with = std::make_shared<const MadeWith>(MadeWith{
-        0, settings.prompt, settings.negative_prompt, settings.guidance_scale,
-        settings.cache.kind() == cache::Kind::NONE ? 0 : settings.cache.common().threshold});
+    made_with = std::make_shared<const MadeWith>(
+        MadeWith{0, settings.prompt, settings.negative_prompt, settings.guidance_scale,
+                 settings.cache.kind() == CacheKind::NONE ? 0 : settings.cache.common().threshold});
     const at::Device device = model.placement.device;
     MemoryPlan plan = plan_memory(settings, windows, model.planned(settings));
     if (model.text_encoder->device() != at::kCPU && plan.total() > session::free_memory(device) &&
@@ -185,7 +183,7 @@ void SkyReelsVideo::encode_text(Meter& meter) {
 
 // Of the video's frames the first that a chunk of this window gives.
 int64_t SkyReelsVideo::first_frame(int chunk) const {
-    const sampler::WindowPlan& plan = windows.plan(index);
+    const WindowPlan& plan = windows.plan(index);
     const int64_t latent = int64_t(chunk) * plan.chunk_frames;
     if (index && !pixel_windows()) return window_begin + 4 * std::max<int64_t>(0, latent - plan.prefix_frames);
     const int64_t frame = latent ? 4 * (latent - 1) + 1 : 0;
@@ -285,7 +283,7 @@ at::Tensor SkyReelsVideo::initial_latents() {
 }
 
 void SkyReelsVideo::begin_window(Meter& meter) {
-    const sampler::WindowPlan& plan = windows.plan(index);
+    const WindowPlan& plan = windows.plan(index);
     window_begin = handed_out;
     at::Tensor latents = initial_latents(); // [C, frames, h, w]
     at::Tensor prefix;
@@ -321,9 +319,8 @@ void SkyReelsVideo::begin_window(Meter& meter) {
         if (!request.prefix_noise) return noise(sampler::Purpose::PREFIX, at_window, frames, row);
         return request.prefix_noise(at_window, row, {C, frames, h, w}).to(model.placement.device);
     };
-    sampler = std::make_unique<sampler::WindowSampler>(
-        *window, guidance(), plan, *policy, settings.cache,
-        latents.contiguous(), prefix_noise);
+    sampler = std::make_unique<WindowSampler>(*window, guidance(), plan, *policy, settings.cache,
+                                              latents.contiguous(), prefix_noise);
     if (index == 0) log_cache_schedule();
     chunk_made_with.assign(window->chunks(), made_with);
     // Windows joined by latents share one decoder, which has seen the prefix already.
@@ -332,7 +329,7 @@ void SkyReelsVideo::begin_window(Meter& meter) {
 
 // What the cache will compute as far as the schedule alone decides, for log level 5.
 void SkyReelsVideo::log_cache_schedule() {
-    if (!model.log || settings.cache.kind() == cache::Kind::NONE) return;
+    if (!model.log || settings.cache.kind() == CacheKind::NONE) return;
     std::vector<cache::ScheduledStep> steps(1);
     for (const cache::FrameDistance& d : sampler->schedule_distances()) {
         const double sigma = windows.plan(0).steps[steps.size()].sigma;
@@ -368,7 +365,7 @@ void SkyReelsVideo::end_window() {
         if (index + 1 == windows.count && !pixel_windows())
             trace("latents", at::cat(finished_latents, 1));
     }
-    int64_t overlap = schedule::latent_frames(settings.overlap_history);
+    int64_t overlap = latent_frames(settings.overlap_history);
     if (index + 1 < windows.count && !pixel_windows())
         latent_history = latents.narrow(1, latents.size(1) - overlap, overlap).clone();
     for (const sampler::ChunkCount& c : sampler->counts()) finished_count += c;
@@ -413,7 +410,7 @@ bool SkyReelsVideo::step(Meter& meter) {
 
 // Taken and in all, of the chunk that is handed out next.
 std::pair<int, int> SkyReelsVideo::steps_of_next() const {
-    const sampler::WindowPlan& plan = windows.plan(index);
+    const WindowPlan& plan = windows.plan(index);
     const auto& counts = sampler->counts();
     const size_t next = std::min<size_t>(counts.size() - 1, decoded / plan.chunk_frames);
     return {int(counts[next].turns / plan.branches()), int(plan.whole() ? plan.rows.size() : plan.steps.size())};
@@ -444,7 +441,7 @@ void SkyReelsVideo::step_row(Meter& meter) {
     for (auto [at, chunk] : shown) meter.recount(at, sampler->counts()[chunk]);
 }
 
-std::optional<session::Chunk> SkyReelsVideo::take(Meter& meter) {
+std::optional<session::FinishedFrames> SkyReelsVideo::take(Meter& meter) {
     const int chunk = settings.causal_block_size;
     while (sampler && sampler->finished() / chunk * chunk > decoded) {
         request.cancel.check();
@@ -468,7 +465,7 @@ std::optional<session::Chunk> SkyReelsVideo::take(Meter& meter) {
         if (!last) shown.emplace_back(taken, here);
         taken++;
         handed_out += frames.size(1);
-        return session::Chunk{frames, count, with, map};
+        return session::FinishedFrames{frames, count, with, map};
     }
     return std::nullopt;
 }
