@@ -17,7 +17,7 @@ magi1::CompressionSettings compression_of(const Json& c) {
     S s;
     const std::string query = c.at("query_granularity"), weighting = c.at("score_weighting_method"),
                       unit = c.at("compress_strategy");
-    s.queries = query == "token" ? S::Queries::LAST_50 : query == "frame" ? S::Queries::LAST_FRAME : S::Queries::CHUNK;
+    s.queries = query == "token" ? S::Queries::TOKENS : query == "frame" ? S::Queries::FRAME : S::Queries::CHUNK;
     s.weighting = weighting == "no_weight"     ? S::Weighting::NONE
                   : weighting == "hard_code"   ? S::Weighting::FIRST_CHUNK
                   : weighting == "exponential" ? S::Weighting::EXPONENTIAL

@@ -103,7 +103,9 @@ SamplerSettings settings_of(const Run& run, int64_t prefix) {
             p.cache = tea_settings(c, reference);
         else
             p.cache = name == std::string("flowcache") ? flow_settings(c) : motion_settings(c, reference);
-        if (c.value("compress_kv_cache", false)) p.compression = {c.at("total_cache_chunk_nums"), compression_of(c)};
+        // Theirs counts the chunks on their way too.
+        if (c.value("compress_kv_cache", false))
+            p.compression = {c.at("total_cache_chunk_nums").get<int>() - p.stages.window, compression_of(c)};
         p.faults.sparse_sees_oldest = reference;
         p.faults.copy_into_first = variant != "corrected_blend";
         p.faults.partial_goes_back = p.faults.partial_takes_other = reference;

@@ -2,26 +2,29 @@
 #include "engine/families/magi1/compression.h"
 
 #include <ATen/ATen.h>
+#include <algorithm>
 #include <cmath>
 
 namespace mc::magi1 {
 namespace {
 
-at::Tensor asking(const at::Tensor& queries, int64_t frame_tokens, CompressionSettings::Queries which) {
-    const int64_t all = queries.size(0);
-    const int64_t count = which == CompressionSettings::Queries::CHUNK     ? all
-                          : which == CompressionSettings::Queries::LAST_50 ? std::min<int64_t>(50, all)
-                                                                           : std::min(frame_tokens, all);
-    return queries.narrow(0, all - count, count);
-}
+constexpr int64_t BLOCK = 16 << 20; // scores at a time, float32
 
 // [groups, tokens]
 at::Tensor importance(const at::Tensor& keys, const at::Tensor& queries, int pool) {
     const int64_t groups = keys.size(1), head = keys.size(2), heads = queries.size(1);
     const at::Tensor q = queries.view({queries.size(0), groups, heads / groups, head}).permute({1, 2, 0, 3});
-    const at::Tensor k = keys.permute({1, 2, 0}).unsqueeze(1); // [groups, 1, head, tokens]
-    const at::Tensor scores = std::get<0>((at::matmul(q, k) / std::sqrt(double(head))).max(1));
-    const at::Tensor mean = scores.softmax(-1).mean(1);
+    const at::Tensor k = keys.permute({1, 2, 0}); // [groups, head, tokens]
+    // Some queries at a time: a chunk's scores of all keys would take more memory than the keys.
+    const int64_t count = q.size(2), at_once = std::max<int64_t>(1, BLOCK / (heads * keys.size(0)));
+    at::Tensor sum = at::zeros({groups, keys.size(0)}, keys.options());
+    for (int64_t first = 0; first < count; first += at_once) {
+        const at::Tensor some = q.narrow(2, first, std::min(at_once, count - first)).reshape({groups, -1, head});
+        const at::Tensor each = (at::bmm(some, k) / std::sqrt(double(head))).unflatten(1, {heads / groups, -1});
+        const at::Tensor scores = std::get<0>(each.max(1));
+        sum += scores.softmax(-1).sum(1);
+    }
+    const at::Tensor mean = sum / double(count);
     return at::max_pool1d(mean.unsqueeze(1), pool, 1, pool / 2).squeeze(1);
 }
 
@@ -60,9 +63,22 @@ at::Tensor weighted(const at::Tensor& score, int64_t chunk_tokens, const Compres
 
 } // namespace
 
+int64_t asking_tokens(CompressionSettings::Queries queries, int64_t frame_tokens, int64_t chunk_tokens) {
+    switch (queries) {
+    case CompressionSettings::Queries::TOKENS:
+        return std::min<int64_t>(50, chunk_tokens);
+    case CompressionSettings::Queries::FRAME:
+        return frame_tokens;
+    default:
+        return chunk_tokens;
+    }
+}
+
 Kept select_keys(const at::Tensor& keys, const at::Tensor& queries, int64_t budget, int64_t frame_tokens,
                  int64_t chunk_tokens, const CompressionSettings& s) {
-    at::Tensor score = s.mix * importance(keys, asking(queries, frame_tokens, s.queries), s.pool) -
+    const int64_t asking = std::min(queries.size(0), asking_tokens(s.queries, frame_tokens, chunk_tokens));
+    const at::Tensor last = queries.narrow(0, queries.size(0) - asking, asking);
+    at::Tensor score = s.mix * importance(keys, last, s.pool) -
                        (1 - s.mix) * repetition(keys);
     const int64_t unit = s.unit == CompressionSettings::Unit::TOKEN   ? 1
                          : s.unit == CompressionSettings::Unit::FRAME ? frame_tokens

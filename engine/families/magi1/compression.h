@@ -4,10 +4,13 @@
 // queries look at, and by how little a key repeats the others.
 #include <ATen/core/Tensor.h>
 
+#include "engine/request/fields.h"
+
 namespace mc::magi1 {
 
 struct CompressionSettings {
-    enum class Queries { LAST_50, LAST_FRAME, CHUNK } queries = Queries::LAST_FRAME;
+    using Queries = KvQueries; // TOKENS: the last 50; FRAME: the last frame; CHUNK: all
+    Queries queries = Queries::FRAME;
     // What scores of single tokens are multiplied by, along their places. NONE: nothing; FIRST_CHUNK: its tokens are
     // never kept; EXPONENTIAL, POLYNOMIAL, UPPER_CONVEX favour late tokens, GAUSSIAN early ones.
     enum class Weighting { NONE, FIRST_CHUNK, EXPONENTIAL, POLYNOMIAL, UPPER_CONVEX, GAUSSIAN };
@@ -23,8 +26,10 @@ struct Kept {
     at::Tensor score; // [groups, tokens], or [groups, units] of frames or chunks
     at::Tensor index; // [budget, groups]: tokens, by falling score
 };
+// Of a chunk's queries so many are looked at, the last ones.
+int64_t asking_tokens(CompressionSettings::Queries queries, int64_t frame_tokens, int64_t chunk_tokens);
 // keys: [tokens, groups, head], normed and rotated; queries: [tokens, heads, head] of one
-// chunk. budget: tokens to keep.
+// chunk, the last asking_tokens of them at least, where it computed as many. budget: tokens to keep.
 Kept select_keys(const at::Tensor& keys, const at::Tensor& queries, int64_t budget, int64_t frame_tokens,
                  int64_t chunk_tokens, const CompressionSettings& settings);
 

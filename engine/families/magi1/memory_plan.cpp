@@ -12,6 +12,8 @@ namespace mc::magi1 {
 
 using transformer::KeyStore;
 
+constexpr int64_t COMPARED = 256 << 20; // bytes of scores while keys are chosen, at most
+
 WeightBytes weight_bytes(const model::Tensors& transformer, const model::Tensors& vae,
                          const model::Tensors& text, Precision precision) {
     const auto numbers = [](const model::Tensors& tensors) {
@@ -51,11 +53,18 @@ MemoryPlan plan_memory(const VideoSettings& settings, const Planned& model) {
 
     MemoryPlan plan;
     int64_t lasting = s.stages.most_kept(cached);
-    if (s.compression)
-        lasting = std::min<int64_t>(lasting, 2 * s.compression->pages); // old and new for a moment
+    if (s.compression) { // old and new for a moment
+        const int64_t others = cached ? window + (s.passes_finished ? 1 : 0) : 1;
+        lasting = std::min(lasting, 2 * s.compression->kept + others);
+    }
     const int64_t passing = (cached ? 0 : window) + (s.copy_above ? 1 : 0) + (s.guides.empty() ? 0 : 1);
     plan.keys_values = lasting * KeyStore::bytes_of_page(page, store) +
                        passing * KeyStore::bytes_of_page(page, store, KeyStore::Lasting::FORWARD);
+    if (s.compression) { // queries of every layer, and what is compared of one
+        const int64_t asking = asking_tokens(s.compression->how.queries, page.tokens / CHUNK, page.tokens);
+        plan.keys_values += c.layers * asking * c.width * 4 +
+                            (s.compression->kept + 1) * page.tokens * 5 * c.groups * c.head() * 4 + COMPARED;
+    }
     // Patch embeddings of two rows, and what was added last.
     if (cached) plan.cache = window * (2 * page.tokens * c.width * 4 + latents);
     const int64_t branches = s.guides.empty() ? 1 : 3;

@@ -208,7 +208,12 @@ void Sampler::run(Now& now, std::span<const at::Tensor> velocity, bool captioned
         w.sees = pages(seen);
         w.velocity = velocity[i];
     }
-    if (settings_.compression && !work.empty()) work.back().queries = &queries_;
+    if (settings_.compression && !work.empty()) {
+        work.back().queries = &queries_;
+        if (!traced_)
+            work.back().queries_most =
+                asking_tokens(settings_.compression->how.queries, passes_.frame_tokens(), passes_.chunk_tokens());
+    }
     if (copy.defined()) {
         Work& w = add(now.row.end, now.input[0], settings_.times.t[size_t(now.steps[0])]);
         w.text = chunks_.at(now.chunks[0]).text;
@@ -397,9 +402,27 @@ void Sampler::count(const Now& now) {
         (computed == all ? one.whole : computed ? one.sparse : one.reused) = branches;
         one.tokens_computed = computed * branches;
         one.tokens_reused = (all - computed) * branches;
-        chunks_.at(now.chunks[i]).count += one;
+        Chunk& chunk = chunks_.at(now.chunks[i]);
+        chunk.count += one;
         count_ += one;
+        if (one.sparse == 0) continue;
+        chunk.sparse.resize(size_t(all));
+        for (const int32_t token : plan.tokens) chunk.sparse[size_t(token)] += int32_t(branches);
     }
+}
+
+// Of its turns so far.
+sampler::TokenMap Sampler::map_of(int64_t index) const {
+    const Chunk& chunk = chunks_.at(index);
+    const int64_t rows = chunk.x.size(2) / 2, columns = chunk.x.size(3) / 2;
+    sampler::TokenMap map{chunk_frames_, int(rows), int(columns), {}, {}};
+    for (size_t t = 0; t < size_t(passes_.chunk_tokens()); t++)
+        map.computed.push_back(sampler::TokenMap::share(chunk.count.whole + (chunk.sparse.empty() ? 0 : chunk.sparse[t]),
+                                                        chunk.count.turns));
+    if (!remembers()) return map;
+    const std::span<const float> weights = policy_.weights(0, int(index));
+    map.motion.assign(weights.begin(), weights.end());
+    return map;
 }
 
 void Sampler::report(const Now& now, const Observe& observe) const {
@@ -416,22 +439,25 @@ void Sampler::report(const Now& now, const Observe& observe) const {
                  {ChunkTurn::Kind::COPY, int(now.chunks[0]), now.steps[0], 0}, now.copy, {}});
 }
 
-// Once the memory is full and the newest chunk has come through its first stage: of the finished chunks one page less.
-void Sampler::compress(const Now& now, const Trace& trace) {
+// When a stage ends: what is kept of finished chunks, of those that are passed once more when they are not before that.
+void Sampler::compress(const Now& now, Cancel cancel, const Trace& trace) {
     const Stages& stages = settings_.stages;
-    const bool full = int(compressed_.size() + pages_.size()) >= settings_.compression->pages;
-    if (!full || (stages.chunks && now.row.end >= *stages.chunks) || now.steps.back() + 1 != stages.stage_steps()) return;
+    if (now.row.index + 1 != stages.stage_steps()) return;
+    // Pages of chunks on their way only change hands from here on.
+    if (remembers() && stages.chunks && now.row.end >= *stages.chunks) return;
     std::vector<int> clean = compressed_;
-    const int64_t end = now.steps[0] + 1 == stages.steps ? now.row.begin + 1 : stages.given;
+    const bool finishes = now.steps[0] + 1 == stages.steps && !settings_.passes_finished;
+    const int64_t end = now.row.begin + (finishes ? 1 : 0);
     for (const auto& [chunk, page] : pages_)
         if (chunk < end) clean.push_back(page);
-    if (clean.size() < 2) return;
+    if (int(clean.size()) <= settings_.compression->kept) return;
 
     const KeyStore::Shape& shape = keys_.shape();
     std::vector<int> kept;
-    for (size_t i = 0; i + 1 < clean.size(); i++) kept.push_back(keys_.take());
+    for (int i = 0; i < settings_.compression->kept; i++) kept.push_back(keys_.take());
     const std::string event = "event" + std::to_string(compressions_++) + ".layer";
     for (int64_t layer = 0; layer < shape.layers; layer++) {
+        cancel.check();
         std::vector<at::Tensor> all;
         for (int page : clean) all.push_back(keys_.read(layer, page).narrow(2, 0, shape.head));
         const at::Tensor keys = at::cat(all), queries = queries_[layer];
@@ -463,17 +489,18 @@ void Sampler::compress(const Now& now, const Trace& trace) {
     compressed_ = kept;
 }
 
-void Sampler::end_row(const Now& now, const Trace& trace) {
+void Sampler::end_row(const Now& now, Cancel cancel, const Trace& trace) {
     const Stages& stages = settings_.stages;
     const int64_t oldest = now.row.begin;
     if (now.steps[0] + 1 == stages.steps) {
         Chunk& chunk = chunks_.at(oldest);
-        finished_.push_back({oldest, chunk.x, chunk.count});
+        finished_.push_back({oldest, chunk.x, chunk.count, map_of(oldest)});
         if (remembers()) policy_.finished(int(oldest));
         chunk.kept = chunk.before_last = at::Tensor();
+        chunk.sparse.clear();
         chunks_.erase(chunks_.begin(), chunks_.find(oldest)); // of this one the next sees the last frame
     }
-    if (settings_.compression) compress(now, trace);
+    if (settings_.compression) compress(now, cancel, trace);
     row_++;
     if (done() || settings_.compression || !settings_.forgets) return;
     const int64_t seen = stages.first_seen_from(stages.row(row_));
@@ -485,6 +512,7 @@ void Sampler::end_row(const Now& now, const Trace& trace) {
 
 void Sampler::step(Cancel cancel, const Trace& trace, sampler::Timing& timing, const Observe& observe) {
     c10::InferenceMode guard;
+    traced_ = bool(trace);
     auto start = clock::now();
     if (row_ == 0 && settings_.stages.given > 0) pass_given(cancel);
     Now now = begin_row();
@@ -505,7 +533,7 @@ void Sampler::step(Cancel cancel, const Trace& trace, sampler::Timing& timing, c
         trace("steps.latents", at::cat(latents, 1));
     }
     report(now, observe);
-    end_row(now, trace);
+    end_row(now, cancel, trace);
     timing.cache += since(start);
 }
 

@@ -17,6 +17,7 @@
 #include "engine/families/magi1/stages.h"
 #include "engine/families/magi1/time_table.h"
 #include "engine/networks/magi_dit/passes.h"
+#include "engine/sampler/token_map.h"
 #include "engine/sampler/turn.h"
 
 namespace mc::magi1 {
@@ -40,11 +41,11 @@ struct SamplerSettings {
     std::optional<double> copy_above;
     double copy_share = 0.3; // of the copy's velocity
     cache::AnySettings cache;
-    // Keys and values of finished chunks are not forgotten but compressed, to so many pages with those of the chunks on
-    // their way, window + 1 or more. From the first compression on a chunk sees all that is kept. For caches that
-    // decide about whole chunks.
+    // Keys and values of finished chunks are not forgotten but compressed: when a stage ends and there are more, to
+    // those of so many chunks, 1 or more. From the first compression on a chunk sees all that is kept. For caches that
+    // decide about whole chunks, and without one.
     struct Compression {
-        int pages;
+        int kept;
         CompressionSettings how;
     };
     std::optional<Compression> compression;
@@ -76,6 +77,7 @@ class Sampler {
         int64_t chunk;
         at::Tensor latents; // [C, frames, h, w]
         sampler::ChunkCount count;
+        sampler::TokenMap map;
     };
     std::optional<Finished> take();
     // Of all chunks so far; what passed for keys and values alone is in `extra`.
@@ -97,6 +99,7 @@ class Sampler {
         std::vector<const magi_dit::Text*> text;
         double weight = 1; // of the caption
         sampler::ChunkCount count;
+        std::vector<int32_t> sparse; // [token]: turns in which some were computed and it among them; empty: none
     };
     // One row.
     struct Now {
@@ -129,9 +132,10 @@ class Sampler {
     void measure_motion(const Now& now);
     at::Tensor frame_before(int64_t chunk) const;
     void count(const Now& now);
+    sampler::TokenMap map_of(int64_t chunk) const;
     void report(const Now& now, const Observe& observe) const;
-    void end_row(const Now& now, const Trace& trace);
-    void compress(const Now& now, const Trace& trace);
+    void end_row(const Now& now, Cancel cancel, const Trace& trace);
+    void compress(const Now& now, Cancel cancel, const Trace& trace);
     std::vector<int> pages(Chunks seen) const;
     int page_of(int64_t chunk);
     at::Tensor computed_mask(const cache::Plan& plan) const;
@@ -146,7 +150,10 @@ class Sampler {
     transformer::KeyStore keys_;
     std::map<int64_t, int> pages_; // by chunk: keys and values that last
     std::vector<int> compressed_;  // pages of what is kept of chunks before those; empty: nothing was compressed
-    at::Tensor queries_;           // of the chunk that was computed last: [layers, tokens, heads, head]
+    // Of the chunk that was computed last, of as many tokens as are asked (all, where somebody traces):
+    // [layers, tokens, heads, head].
+    at::Tensor queries_;
+    bool traced_ = false; // this row
     int compressions_ = 0;
     int64_t row_ = 0;
     std::map<int64_t, Chunk> chunks_; // on their way, and the one before

@@ -71,6 +71,21 @@ int latents_of(const sampler::Clip& clip, const Runtime& model) {
     return int(std::min<int64_t>(frames, SEEN) / LATENT);
 }
 
+// What is kept of finished chunks, where that is compressed.
+std::optional<SamplerSettings::Compression> compression_of(const session::Request& r, const cache::AnySettings& cache) {
+    if (!r.kv_budget) {
+        if (r.kv_queries)
+            refuse(std::string("kv-queries=") + name_of(*r.kv_queries) +
+                   " is set but no keys are compressed: set kv-budget, or drop it.");
+        return {};
+    }
+    if (cache.kind() == cache::Kind::MOTIONCACHE)
+        refuse("kv-budget is " + std::to_string(*r.kv_budget) +
+               ", and cache=motioncache computes tokens for which no compression was made: take cache=flowcache, which it "
+               "was published with, or drop kv-budget.");
+    return SamplerSettings::Compression{*r.kv_budget, {.queries = r.kv_queries.value_or(KvQueries::FRAME)}};
+}
+
 bool is_published(const ModelFacts& model, int steps) {
     const model::MagiDitConfig& c = model.transformer;
     return c.distilled && c.layers == 34 && c.width == 3072 && steps == 64;
@@ -158,10 +173,10 @@ VideoSettings complete(const session::Request& r, const ModelFacts& model) {
     if (s.num_frames != ENDLESS) {
         const int64_t latents = s.hidden + (int64_t(s.num_frames) + LATENT - 1) / LATENT;
         p.stages.chunks = (latents + CHUNK - 1) / CHUNK;
-    } else if (d.noise2clean.empty()) {
+    } else if (d.noise2clean.empty() && !r.kv_budget) {
         refuse(
             "num-frames=-1 has no end, and with an empty noise2clean_kvrange each chunk of this model sees all before it, "
-            "for which no memory would suffice: set num-frames, or give the model ranges.");
+            "for which no memory would suffice: set kv-budget=1, which compresses what is kept, or set num-frames.");
     }
     p.stages.check();
     p.times =
@@ -175,7 +190,8 @@ VideoSettings complete(const session::Request& r, const ModelFacts& model) {
     p.clean_t = float(d.clean_t);
     p.distilled = model.transformer.distilled;
     p.cache = r.cache_settings ? *r.cache_settings
-                               : choose_cache(r.cache, d.branches, is_published(model, p.stages.steps));
+                               : choose_cache(r.cache, d.branches, is_published(model, p.stages.steps) && !r.kv_budget);
+    p.compression = compression_of(r, p.cache);
     // Without a cache as the official code does it, with one as the caches were published.
     const bool cached = p.cache.kind() != CacheKind::NONE;
     p.passes_finished = r.finished_chunks ? *r.finished_chunks == FinishedChunks::REFRESHED : !cached;

@@ -323,7 +323,8 @@ std::optional<session::FinishedFrames> MagiVideo::take(Meter& meter) {
     const auto with = started.at(finished->chunk).with;
     started.erase(started.begin(), started.upper_bound(finished->chunk));
     const int64_t hidden = LATENT * std::clamp<int64_t>(settings.hidden - begin, 0, CHUNK);
-    return session::FinishedFrames{frames.slice(1, hidden), finished->count, with};
+    auto map = std::make_shared<const sampler::TokenMap>(std::move(finished->map));
+    return session::FinishedFrames{frames.slice(1, hidden), finished->count, with, std::move(map)};
 }
 
 } // namespace

@@ -298,17 +298,16 @@ void Passes::Impl::forward_fast(std::span<const Work> work, KeyStore& keys, Canc
     traced("tokens_in", x);
     traced("q", both.narrow(1, 0, f.D).unflatten(1, {f.heads, f.head}));
     traced("cross_attn", both.narrow(1, f.D, f.D));
-    std::vector<std::vector<at::Tensor>> queries(work.size());
     for (size_t i = 0; i < layers(); i++) {
         cancel.check();
         for (size_t w = 0; w < work.size(); w++)
-            if (work[w].queries)
-                queries[w].push_back(
-                    both.narrow(0, pass.first_row[w], pass.first_row[w + 1] - pass.first_row[w])
-                        .narrow(1, 0, f.D)
-                        .to(at::kFloat)
-                        .unflatten(1, {f.heads, f.head})
-                        .clone());
+            if (work[w].queries) {
+                const int64_t end = pass.first_row[w + 1], rows = std::min(work[w].queries_most, end - pass.first_row[w]);
+                at::Tensor& kept = *work[w].queries;
+                const std::vector<int64_t> size{static_cast<int64_t>(layers()), rows, f.heads, f.head};
+                if (!kept.defined() || kept.sizes() != at::IntArrayRef(size)) kept = at::empty(size, at::kFloat);
+                kept[static_cast<int64_t>(i)].copy_(both.narrow(0, end - rows, rows).narrow(1, 0, f.D).unflatten(1, {f.heads, f.head}));
+            }
         blocks.each(list, [&](const RowBlock& b, const Worker& worker) {
             f.attend_and_feed(b, i, worker);
             if (i + 1 < layers()) f.project(b, i + 1, worker);
@@ -322,8 +321,6 @@ void Passes::Impl::forward_fast(std::span<const Work> work, KeyStore& keys, Canc
         }
     }
     traced("block_last_out", x);
-    for (size_t w = 0; w < work.size(); w++)
-        if (work[w].queries) *work[w].queries = at::stack(queries[w]);
     if (middle) return;
     for (const Call& call : {Call{Call::GEMM, pass.rows(), model.patch.out(), model.patch.in(), 0},
                              Call{Call::GEMM, pass.rows(), model.head.out(), model.head.in(), 0}})

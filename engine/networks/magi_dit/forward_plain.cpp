@@ -2,6 +2,7 @@
 // The forward as the formulas say it (docs/algorithms.md#magi-layer), operation by operation: what the fast one is
 // tested against, and what runs on devices other than the CPU. bfloat16 is rounded where the reference rounds.
 #include <ATen/ATen.h>
+#include <algorithm>
 
 #include "engine/networks/magi_dit/pass.h"
 
@@ -128,9 +129,10 @@ struct Plain {
 
     void keep_queries(const at::Tensor& q) {
         for (size_t i = 0; i < work.size(); i++)
-            if (work[i].queries)
-                queries[i].push_back(
-                    q.narrow(0, p.pass.first_row[i], p.pass.first_row[i + 1] - p.pass.first_row[i]).cpu());
+            if (work[i].queries) {
+                const int64_t end = p.pass.first_row[i + 1];
+                queries[i].push_back(q.slice(0, std::max(p.pass.first_row[i], end - work[i].queries_most), end).cpu());
+            }
     }
 };
 

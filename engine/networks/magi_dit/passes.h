@@ -70,8 +70,10 @@ struct Work {
     // [latent channels, frames, height, width] float32, written: 0 at tokens that were not computed. Undefined: only
     // the keys are wanted.
     at::Tensor velocity;
-    // Set to [layers, tokens computed, heads, head] float32: normed and rotated.
+    // Set to [layers, tokens, heads, head] float32 on the CPU, of the last `queries_most` tokens that are computed:
+    // normed and rotated.
     at::Tensor* queries = nullptr;
+    int64_t queries_most = INT64_MAX;
 };
 
 // The network at one size of picture: rotary tables and workspace, for every forward of a video.

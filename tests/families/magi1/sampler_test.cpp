@@ -185,7 +185,7 @@ TEST(compression_bounds_a_memory_without_ranges) {
     s.passes_finished = false;
     s.copy_above.reset();
     s.cache = flow();
-    s.compression = {6, {}};
+    s.compression = {2, {}};
     const Result result = run(model, s);
     CHECK_EQ(result.chunks.size(), size_t(12));
     CHECK(result.most_held <= 6);

@@ -173,7 +173,11 @@ TEST(settings_of_motioncache_in_a_stream) {
     };
     differs("whole_when_chunk_starts", made([](M& m) { m.whole_when_chunk_starts = true; }));
     differs("distance", made([](M& m) { m.distance = CacheDistance::TOKEN; })); // neither vote nor cap
-    made([](M& m) { m.weights_once = true; });
+    // Weights go on changing after the first step, and the sums that they make lie on the other side of a threshold now
+    // and then: at `usual`'s by chance never.
+    const Result each = made([](M& m) { m.token_threshold = 0.02; });
+    const Result once = made([](M& m) { m.token_threshold = 0.02, m.weights_once = true; });
+    CHECK(once.count.sparse > 0 && largest(each, once) > 1e-4);
     differs("vote", made([](M& m) { m.vote = 1. / CHUNK; }));
     differs("max_reuse", made([](M& m) { m.max_reuse = 0.2; }));
     // Where the published code fails: no step of warm-up before the phase by chunks, a cap that lets none be reused.
@@ -205,7 +209,7 @@ TEST(caches_in_bfloat16) {
         }
     SamplerSettings s = cached(model, flow(), 12);
     s.stages.noise2clean.clear();
-    s.compression = {6, {}};
+    s.compression = {2, {}};
     CHECK_EQ(run(model, s).chunks.size(), size_t(12));
 }
 
@@ -216,25 +220,52 @@ TEST(compression_in_other_forms) {
         int window;
         int64_t frames; // given
         Queries queries;
-        bool copies;
-    } forms[]{{4, 1, Queries::LAST_FRAME, false}, {4, 13, Queries::CHUNK, true}, {4, 0, Queries::LAST_50, true},
-              {2, 13, Queries::LAST_FRAME, true}, {2, 6, Queries::LAST_50, false}, {2, 0, Queries::CHUNK, false}};
+        bool copies, passes, cached;
+    } forms[]{{4, 1, Queries::FRAME, false, false, true},  {4, 13, Queries::CHUNK, true, false, true},
+              {4, 0, Queries::TOKENS, true, false, true},  {2, 13, Queries::FRAME, true, false, true},
+              {2, 6, Queries::TOKENS, false, false, true}, {2, 0, Queries::CHUNK, false, false, true},
+              {4, 0, Queries::FRAME, false, true, true},   {4, 6, Queries::FRAME, false, true, true},
+              {4, 0, Queries::FRAME, true, true, false},   {2, 13, Queries::CHUNK, true, true, false}};
     for (const auto& form : forms) {
         SamplerSettings s = stream(model, 8, 9);
         s.stages.window = form.window;
         s.stages.given = form.frames / CHUNK;
         s.stages.noise2clean.clear();
-        s.passes_finished = false;
+        s.passes_finished = form.passes;
         if (!form.copies) s.copy_above.reset();
-        s.cache = flow();
-        s.compression = {form.window + 1, {.queries = form.queries}};
+        if (form.cached) s.cache = flow();
+        s.compression = {1, {.queries = form.queries}};
         Run how;
         if (form.frames) how.prefix = given(model, form.frames);
         const Result result = run(model, s, how);
         CHECK_EQ(static_cast<int64_t>(result.chunks.size()), 9 - s.stages.given);
-        CHECK(result.most_held <= form.window + 2);
+        // Beside those on their way, of which without a cache nothing lasts, what is kept and what is to be compressed.
+        CHECK(result.most_held >= 2 && result.most_held <= (form.cached ? form.window : 0) + 2);
         for (const at::Tensor& chunk : result.chunks) CHECK(chunk.isfinite().all().item<bool>());
+        if (!form.cached) check_twins(model, s, how);
+        // Less is seen than without, where there is more than one chunk's worth to see.
+        SamplerSettings other = s;
+        other.compression.reset();
+        CHECK(largest(result, run(model, other, how)) > 1e-4);
+        other.compression = {20, s.compression->how}; // never reached: nothing is lost
+        CHECK_NEAR(largest(run(model, other, how), [&] {
+                       other.compression.reset();
+                       return run(model, other, how);
+                   }()), 0, 1e-6);
     }
+}
+
+// Of three branches the one whose keys last is compressed.
+TEST(a_guided_stream_without_ranges_is_compressed) {
+    Model model(false, true);
+    SamplerSettings s = stream(model, 8, 9);
+    s.stages.noise2clean.clear();
+    s.compression = {2, {}};
+    check_twins(model, s);
+    s.stages.chunks.reset();
+    const Result result = run(model, s, {.rows = 40});
+    CHECK_EQ(result.most_held, 3);
+    CHECK_EQ(result.chunks.size(), size_t(17));
 }
 
 int main(int argc, char** argv) {

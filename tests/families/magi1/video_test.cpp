@@ -376,6 +376,50 @@ TEST(caches_compute_less_and_are_the_published_ones) {
     CHECK_EQ(make(distilled(), r).stats.count.extra, 4);
 }
 
+// The map of a chunk is what the policy decided of each of its tokens, and the weights that motion gave them last.
+TEST(maps_are_those_of_the_tokens) {
+    constexpr int ROWS = 2, COLUMNS = 3, TOKENS = 6 * ROWS * COLUMNS;
+    int uneven = 0;
+    for (auto kind : {CacheKind::NONE, CacheKind::FLOWCACHE, CacheKind::MOTIONCACHE}) {
+        Request r = small(24 * 4);
+        r.steps = 32;
+        r.image = sampler::Image{48, 32, std::vector<uint8_t>(48 * 32 * 3, 90)};
+        r.cache.kind = kind;
+        if (kind != CacheKind::NONE) r.cache.threshold = 0.004, r.cache.warmup = 2;
+        if (kind == CacheKind::MOTIONCACHE) r.cache.weight_floor = 0;
+        std::map<int, std::vector<int>> computed; // by chunk and token
+        std::map<int, std::vector<float>> motion;
+        r.decisions = [&](const cache::Decision& d) {
+            auto& counts = computed[d.chunk];
+            counts.resize(TOKENS);
+            const bool sparse = d.kind == cache::Decision::Kind::SPARSE, none = d.kind == cache::Decision::Kind::REUSE;
+            for (size_t t = 0; t < TOKENS; t++) counts[t] += sparse ? d.updated[t] : none ? 0 : 1;
+        };
+        r.turns = [&](int, const sampler::Turn& turn) {
+            motion[turn.turn.chunk].assign(turn.weights.begin(), turn.weights.end());
+        };
+        Session session(distilled().model, r);
+        int chunk = 0;
+        while (const auto frames = session.next()) {
+            const sampler::TokenMap& map = *frames->map;
+            CHECK(map.frames == 6 && map.rows == ROWS && map.columns == COLUMNS);
+            CHECK_EQ(map.frame_of(0, frames->decoded), 0);
+            CHECK_EQ(map.frame_of(4, frames->decoded), 1);
+            std::vector<uint8_t> expected(TOKENS, 255);
+            if (kind != CacheKind::NONE)
+                for (size_t t = 0; t < TOKENS; t++)
+                    expected[t] = sampler::TokenMap::share(computed.at(chunk)[t], 32);
+            CHECK(map.computed == expected);
+            CHECK(map.motion == motion[chunk]);
+            CHECK_EQ(map.motion.size(), size_t(kind == CacheKind::MOTIONCACHE ? TOKENS : 0));
+            uneven += std::count(expected.begin(), expected.end(), expected[0]) < TOKENS;
+            chunk++;
+        }
+        CHECK_EQ(chunk, 4);
+        CHECK_EQ(uneven > 0, kind == CacheKind::MOTIONCACHE);
+    }
+}
+
 TEST(what_cannot_be_is_refused_by_name) {
     const auto refused = [](const Opened& opened, const char* text, auto change) {
         Request r = small(24);
@@ -418,8 +462,74 @@ TEST(what_cannot_be_is_refused_by_name) {
     CHECK_ERROR(session::open_family(distilled().config, in_bytes), MC_ERROR_SETTINGS, text);
     CHECK_ERROR(session::check_early(distilled().config, in_bytes, small()), MC_ERROR_SETTINGS, text);
     const Opened unbounded({.noise2clean = {}});
-    refused(unbounded, "num-frames=-1 has no end", [](Request& r) { r.num_frames = magi1::ENDLESS; });
+    refused(unbounded, "set kv-budget=1", [](Request& r) { r.num_frames = magi1::ENDLESS; });
     CHECK_EQ(whole(make(unbounded, small(30))).size(1), 30);
+    refused(distilled(), "kv-queries=chunk is set but no keys are compressed",
+            [](Request& r) { r.kv_queries = KvQueries::CHUNK; });
+    refused(distilled(), "kv-budget is 2, and cache=motioncache computes tokens",
+            [](Request& r) { r.kv_budget = 2, r.cache.kind = CacheKind::MOTIONCACHE; });
+    refused(distilled(), "kv-budget", [](Request& r) { r.kv_budget = 0; });
+}
+
+// Where every chunk would see all before it: what is kept of finished ones is compressed, whatever else is asked for.
+TEST(a_stream_without_ranges_goes_on_with_a_budget) {
+    const Opened unbounded({.noise2clean = {}}), guided({.distilled = false, .noise2clean = {}});
+    for (const auto& [opened, kind, budget] :
+         {std::tuple(&unbounded, CacheKind::NONE, 1), std::tuple(&unbounded, CacheKind::FLOWCACHE, 2),
+          std::tuple(&unbounded, CacheKind::TEACACHE, 1), std::tuple(&guided, CacheKind::NONE, 2)}) {
+        Request endless = small(magi1::ENDLESS);
+        endless.kv_budget = budget;
+        endless.cache.kind = kind;
+        if (kind != CacheKind::NONE) endless.cache.warmup = 2, endless.cache.threshold = 0.02;
+        Session session(opened->model, endless);
+        const auto pass = [&](int chunks) {
+            for (int i = 0; i < chunks; i++) {
+                const auto next = session.next();
+                CHECK(next && next->pixels.size(1) == 24 && next->pixels.isfinite().all().item<bool>());
+            }
+        };
+        pass(8);
+        const size_t shapes = session.calls().counts().size();
+        pass(8);
+        CHECK_EQ(session.calls().counts().size(), shapes); // no attention to more keys than before
+        // As much is planned as for a video that ends after many chunks.
+        Request finite = small(24 * 40);
+        finite.cache = endless.cache;
+        finite.kv_budget = budget;
+        const auto planned = [&](const Request& r) { return Session(opened->model, r).stats().bytes_keys_values; };
+        CHECK_EQ(planned(endless), planned(finite));
+        finite.kv_budget.reset();
+        CHECK(planned(finite) != planned(endless));
+    }
+}
+
+TEST(the_budget_and_its_queries_reach_the_sampler) {
+    const Opened unbounded({.noise2clean = {}});
+    std::vector<at::Tensor> made;
+    for (int form = 0; form < 4; form++) {
+        Request r = small(24 * 10);
+        if (form) r.kv_budget = form == 2 ? 2 : 1;
+        if (form == 3) r.kv_queries = KvQueries::CHUNK;
+        const auto compression = magi1::complete(r, unbounded.model->planned().facts).sampler.compression;
+        CHECK_EQ(compression.has_value(), form > 0);
+        if (compression) {
+            CHECK_EQ(compression->kept, *r.kv_budget);
+            CHECK(compression->how.queries == (form == 3 ? KvQueries::CHUNK : KvQueries::FRAME));
+        }
+        made.push_back(whole(make(unbounded, r)));
+        for (int before = 0; before < form; before++) CHECK(!at::equal(made[size_t(before)], made.back()));
+    }
+    // Until there is more to keep than the budget nothing differs.
+    CHECK(at::equal(made[0].narrow(1, 0, 48), made[1].narrow(1, 0, 48)));
+    // A cache that runs unasked is none that a budget excludes.
+    Request r = small(24);
+    r.cache.kind.reset(), r.kv_budget = 1, r.steps = 64;
+    model::MagiDitConfig large = unbounded.model->folder.transformer;
+    large.layers = 34, large.width = 3072;
+    const magi1::ModelFacts facts{unbounded.model->folder.runtime, large};
+    CHECK(magi1::complete(r, facts).sampler.cache.kind() == CacheKind::NONE);
+    r.kv_budget.reset();
+    CHECK(magi1::complete(r, facts).sampler.cache.kind() == CacheKind::MOTIONCACHE);
 }
 
 TEST(windows_and_steps_are_those_asked_for) {
