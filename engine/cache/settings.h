@@ -76,6 +76,9 @@ void check(const Settings& settings);
 Settings default_settings(Kind kind);
 // `settings` with what a request says of them, checked. Throws MC_ERROR_SETTINGS.
 Settings with_request(Settings settings, const CacheFields& request);
+// Whether chunks of a video that was begun with a cache of these settings can be made with others from now on: what is
+// kept of a chunk, and the memory for it, were laid out when it began. Throws MC_ERROR_SETTINGS.
+void check_change(const Settings& begun, const Settings& next);
 // The first setting that a request gives and that caches of this kind do not have; null: there is none.
 const Field* foreign_setting(const CacheFields& request, Kind kind);
 // Throws MC_ERROR_SETTINGS for it, with the caches that have it.

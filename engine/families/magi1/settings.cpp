@@ -174,8 +174,8 @@ Settings complete(const session::Request& r, const ModelFacts& model) {
     for (const Guide& guide : p.guides) s.guidance_scale = std::max(s.guidance_scale, guide.text);
     p.clean_t = float(d.clean_t);
     p.distilled = model.transformer.distilled;
-    p.cache = r.cache_settings ? *r.cache_settings
-                               : choose_cache(r.cache, d.branches, is_published(model, p.stages.steps));
+    s.cache_unasked = is_published(model, p.stages.steps);
+    p.cache = r.cache_settings ? *r.cache_settings : choose_cache(r.cache, d.branches, s.cache_unasked);
     // Without a cache as the official code does it, with one as the caches were published.
     const bool cached = p.cache.kind() != cache::Kind::NONE;
     p.passes_finished = r.finished_chunks ? *r.finished_chunks == FinishedChunks::REFRESHED : !cached;

@@ -25,6 +25,7 @@ struct Settings {
     // Three branches: the largest weight of the caption in the table, which has been scaled to it; one: 1.
     double guidance_scale = 1;
     TokenChoice tokens;
+    bool cache_unasked = false; // whether a cache runs that nobody asked for
     SamplerSettings sampler;
 };
 
