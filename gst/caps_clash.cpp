@@ -40,7 +40,7 @@ std::string text_of(const GValue* value) {
     return copy;
 }
 
-std::string text_of(const Picture& p) {
+std::string text_of(const PictureFormat& p) {
     return std::to_string(p.width) + "x" + std::to_string(p.height) + " at " +
            std::to_string(p.frame_rate_n) + "/" + std::to_string(p.frame_rate_d);
 }
@@ -170,7 +170,7 @@ std::string legal_size(const Clash& c, const ModelSizes& sizes) {
     return (width_given && height_given ? "" : width_given ? "width=" : "height=") + join(list, "or");
 }
 
-std::string legal_rate(const Clash& c, const Picture& native) {
+std::string legal_rate(const Clash& c, const PictureFormat& native) {
     FrameRate rate{native.frame_rate_n, native.frame_rate_d};
     const auto wanted = nearest_rate(gst_structure_get_value(c.theirs, "framerate"), rate);
     // 0/1 is not a slow rate: it means a variable one.
@@ -256,7 +256,7 @@ std::string clash_with_model(const GstCaps* theirs, const GstCaps* ours, const M
            legal(c, sizes) + " instead, or put " + converters(c) + " in between.";
 }
 
-std::string clash_with_made(const GstCaps* theirs, const GstCaps* ours, const Picture& made) {
+std::string clash_with_made(const GstCaps* theirs, const GstCaps* ours, const PictureFormat& made) {
     if (gst_caps_is_empty(theirs)) return CONTRADICTION;
     const Clash c = least_clash(theirs, ours);
     return "The next element asks for " + asked(c) +
@@ -270,7 +270,7 @@ std::string refusal_of(const GstCaps* caps) {
     const bool known = caps && gst_video_info_from_caps(&info, caps);
     return "An element after motioncachegen refuses " +
            (known ? std::string(gst_video_format_to_string(GST_VIDEO_INFO_FORMAT(&info))) + " in " +
-                        text_of(Picture{info.width, info.height, info.fps_n, info.fps_d})
+                        text_of(PictureFormat{info.width, info.height, info.fps_n, info.fps_d})
                   : std::string("the video")) +
            ", which it had offered to accept: give the caps filter after it both width and height, or put "
            "videoconvert, videoscale and videorate before it.";

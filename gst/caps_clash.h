@@ -11,7 +11,7 @@ namespace mc::gst {
 // Before the first frame. `theirs`: what downstream accepts; `ours`: what the element offers.
 std::string clash_with_model(const GstCaps* theirs, const GstCaps* ours, const ModelSizes& sizes);
 // Mid-stream, when size and rate are fixed.
-std::string clash_with_made(const GstCaps* theirs, const GstCaps* ours, const Picture& made);
+std::string clash_with_made(const GstCaps* theirs, const GstCaps* ours, const PictureFormat& made);
 // When an element accepted `caps` in its answer to a query and then refused them.
 std::string refusal_of(const GstCaps* caps);
 

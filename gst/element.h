@@ -37,7 +37,7 @@ struct State {
     StreamSettings stream;
     gint64 seed_used = -1;
     std::optional<ModelSizes> sizes; // from start to stop
-    std::optional<Picture> picture;  // from the first set_caps to stop
+    std::optional<PictureFormat> picture; // from the first set_caps to stop
     int num_frames = 0;              // with sizes
     bool started = false;            // from start to stop; that video runs with a copy of the settings
     std::string uri;                 // empty: none was set

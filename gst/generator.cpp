@@ -46,8 +46,8 @@ struct CRequest {
     McCacheOptions cache;
     McRequest request;
 
-    CRequest(const Fields& values, const std::optional<Picture>& picture, const Generator::Images& images,
-             McCancel* cancel) {
+    CRequest(const Fields& values, const std::optional<PictureFormat>& picture,
+             const Generator::Images& images, McCancel* cancel) {
         init_c(&cache, sizeof cache);
         write_c(values, cache);
         init_c(&request, sizeof request);
@@ -230,7 +230,7 @@ McModel* Generator::open_model(const Images& images) {
     McError error{};
     // Impossible requests are refused before weights are read, which takes long. The negotiated size is usually known
     // in a moment; if it is not, the session checks it.
-    std::optional<Picture> picture;
+    std::optional<PictureFormat> picture;
     {
         std::unique_lock lock(mutex_);
         changed_.wait_for(lock, std::chrono::seconds(1), [&] { return quit_ || picture_; });
@@ -577,7 +577,7 @@ void Generator::tell(const char* format, ...) {
 
 // ---- streaming thread ----
 
-void Generator::set_picture(const Picture& picture) {
+void Generator::set_picture(const PictureFormat& picture) {
     std::lock_guard lock(mutex_);
     if (picture_) return;
     picture_ = picture;

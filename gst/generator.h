@@ -39,10 +39,10 @@
 namespace mc::gst {
 
 // What negotiation decides.
-struct Picture {
+struct PictureFormat {
     int width, height; // pixels
     int frame_rate_n, frame_rate_d;
-    bool operator==(const Picture&) const = default;
+    bool operator==(const PictureFormat&) const = default;
 };
 
 // What one run, from start to stop, generates.
@@ -76,7 +76,7 @@ class Generator {
     void await_application();
 
     // ---- streaming thread ----
-    void set_picture(const Picture& picture); // only the first call has an effect
+    void set_picture(const PictureFormat& picture); // only the first call has an effect
     void set_flushing(bool flushing);         // from any thread: wait() returns FLUSHING while it is set
     enum class Next { FRAME, FLUSHING, END, FAILED, NOT_YET };
     // Returns the same FRAME until advance(): a buffer that could not be pushed is requested again. Messages posted
@@ -179,7 +179,7 @@ class Generator {
     std::condition_variable changed_;
     bool quit_ = false, flushing_ = false, ended_ = false, failed_ = false;
     McCancel* cancel_ = nullptr;
-    std::optional<Picture> picture_;
+    std::optional<PictureFormat> picture_;
     McSession* session_ = nullptr;
     Stats last_stats_; // when there is no session
     std::deque<McFrames*> queue_;

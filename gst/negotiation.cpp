@@ -32,7 +32,7 @@ static GstCaps* get_caps(GstBaseSrc* src, GstCaps* filter) {
     return filtered;
 }
 
-static Picture preferred_of(GstMotionCacheGen* self) {
+static PictureFormat preferred_of(GstMotionCacheGen* self) {
     ObjectLock lock(self);
     return state_of(self).sizes->preferred;
 }
@@ -41,7 +41,7 @@ static void explain_disagreement(GstBaseSrc* src, const GstCaps* theirs, const G
     State& state = state_of(src);
     state.generator.await_application();
     if (GST_PAD_IS_FLUSHING(GST_BASE_SRC_PAD(src))) return;
-    std::optional<Picture> made;
+    std::optional<PictureFormat> made;
     ModelSizes sizes;
     {
         ObjectLock lock(src);
@@ -76,7 +76,7 @@ static gboolean set_caps(GstBaseSrc* src, GstCaps* caps) {
     State& state = state_of(src);
     GstVideoInfo info;
     if (!gst_video_info_from_caps(&info, caps)) return FALSE;
-    const Picture picture{info.width, info.height, info.fps_n, info.fps_d};
+    const PictureFormat picture{info.width, info.height, info.fps_n, info.fps_d};
     {
         ObjectLock lock(src);
         if (state.picture && *state.picture != picture) return FALSE;
@@ -131,7 +131,7 @@ static gboolean query(GstBaseSrc* src, GstQuery* query) {
             return TRUE;
         }
         if (format != GST_FORMAT_TIME) return FALSE;
-        const Picture& p = state.picture ? *state.picture : state.sizes->preferred;
+        const PictureFormat& p = state.picture ? *state.picture : state.sizes->preferred;
         gst_query_set_duration(
             query, format,
             gst_util_uint64_scale(state.num_frames, GST_SECOND * p.frame_rate_d, p.frame_rate_n));

@@ -36,7 +36,7 @@ GType keep_model_type() {
 }
 
 // One property: its spec, and the member that holds it. gboolean and int are the same type.
-struct Row {
+struct PropertyMember {
     GParamSpec* (*spec)();
     int StreamSettings::*number = nullptr;
     double StreamSettings::*real = nullptr;
@@ -45,7 +45,7 @@ struct Row {
 
 const StreamSettings DEFAULTS;
 
-const Row rows[] = {
+const PropertyMember rows[] = {
     {[] {
          return g_param_spec_boolean(
              "is-live", "Live",
@@ -116,7 +116,7 @@ const Row rows[] = {
      nullptr, nullptr, &StreamSettings::prompts_file},
 };
 
-const Row* row_of(guint id) {
+const PropertyMember* row_of(guint id) {
     return first && id >= first && id < first + G_N_ELEMENTS(rows) ? &rows[id - first] : nullptr;
 }
 
@@ -128,7 +128,7 @@ void install_stream_settings(GObjectClass* klass, guint first_id) {
 }
 
 bool set_stream_setting(StreamSettings& settings, guint id, const GValue* value) {
-    const Row* row = row_of(id);
+    const PropertyMember* row = row_of(id);
     if (!row) return false;
     if (row->text) {
         const char* text = g_value_get_string(value);
@@ -145,7 +145,7 @@ bool set_stream_setting(StreamSettings& settings, guint id, const GValue* value)
 }
 
 bool get_stream_setting(const StreamSettings& settings, guint id, GValue* value) {
-    const Row* row = row_of(id);
+    const PropertyMember* row = row_of(id);
     if (!row) return false;
     if (row->text)
         g_value_set_string(value, (settings.*row->text).empty() ? nullptr : (settings.*row->text).c_str());

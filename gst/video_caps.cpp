@@ -26,7 +26,7 @@ void set_range(GstCaps* caps, const char* field, int step, int least, int larges
     g_value_unset(&range);
 }
 
-FrameRate rate_of(const Picture& p) {
+FrameRate rate_of(const PictureFormat& p) {
     return {p.frame_rate_n, p.frame_rate_d};
 }
 
@@ -57,14 +57,14 @@ struct Size {
     int width, height;
 };
 
-double distance(Size s, const Picture& native) {
+double distance(Size s, const PictureFormat& native) {
     return std::abs(std::log(double(s.width) / native.width)) +
            std::abs(std::log(double(s.height) / native.height));
 }
 
 // The native size where it is allowed. Where one dimension is constrained, the other follows in proportion as far as
 // allowed: width=320 alone must not squash the picture.
-std::optional<Size> choose_size(const GstStructure* s, const Picture& native) {
+std::optional<Size> choose_size(const GstStructure* s, const PictureFormat& native) {
     const GValue* widths = gst_structure_get_value(s, "width");
     const GValue* heights = gst_structure_get_value(s, "height");
     if (!widths || !heights) return {};
@@ -87,7 +87,7 @@ std::optional<Size> choose_size(const GstStructure* s, const Picture& native) {
 // One allowed structure, fixated.
 struct Choice {
     guint structure;
-    Picture picture;
+    PictureFormat picture;
     std::string format;
     double size_distance, rate_distance; // 0: native
     size_t format_rank;                  // among downstream's
@@ -96,7 +96,7 @@ struct Choice {
 
 } // namespace
 
-ModelSizes sizes_of(const model::Pictures& p) {
+ModelSizes sizes_of(const model::PictureSizes& p) {
     return {p.step_width, p.step_height, p.least_width, p.least_height, std::min(LARGEST, p.largest_width),
             std::min(LARGEST, p.largest_height), {p.width, p.height, p.frame_rate_n, p.frame_rate_d}, p.num_frames,
             p.chunk_latents};
@@ -109,7 +109,7 @@ GstCaps* narrow_caps(const GstCaps* caps, const ModelSizes& sizes) {
     return narrow;
 }
 
-GstCaps* narrow_caps(const GstCaps* caps, const Picture& p) {
+GstCaps* narrow_caps(const GstCaps* caps, const PictureFormat& p) {
     GstCaps* narrow = gst_caps_copy(caps);
     gst_caps_set_simple(narrow, "width", G_TYPE_INT, p.width, "height", G_TYPE_INT, p.height, "framerate",
                         GST_TYPE_FRACTION, p.frame_rate_n, p.frame_rate_d, nullptr);
@@ -152,7 +152,7 @@ std::optional<FrameRate> nearest_rate(const GValue* value, FrameRate wanted) {
     return best;
 }
 
-GstCaps* choose_caps(GstCaps* theirs, GstCaps* ours, const Picture& native) {
+GstCaps* choose_caps(GstCaps* theirs, GstCaps* ours, const PictureFormat& native) {
     const auto wishes = wishes_of(theirs); // regardless of size
     GstCaps* allowed = gst_caps_intersect_full(theirs, ours, GST_CAPS_INTERSECT_FIRST);
     std::optional<Choice> best;

@@ -27,14 +27,14 @@ struct ModelSizes {
     int step_width, step_height; // pixels
     int least_width, least_height;
     int largest_width, largest_height;
-    Picture preferred;
+    PictureFormat preferred;
     int num_frames;
     int chunk_latents; // latent frames of a chunk
 };
-ModelSizes sizes_of(const model::Pictures& pictures);
+ModelSizes sizes_of(const model::PictureSizes& pictures);
 
 GstCaps* narrow_caps(const GstCaps* caps, const ModelSizes& sizes);
-GstCaps* narrow_caps(const GstCaps* caps, const Picture& picture);
+GstCaps* narrow_caps(const GstCaps* caps, const PictureFormat& picture);
 
 // The nearest member of `value` (fixed, range or list); empty where it has none of that type.
 std::optional<int> nearest_int(const GValue* value, int wanted);
@@ -48,7 +48,7 @@ std::optional<FrameRate> nearest_rate(const GValue* value, FrameRate wanted);
 // the nearest. Converters list first what is asked for downstream of them, then everything that they can convert: this
 // source, for which another size is expensive, chooses its own among the latter and lets them convert. The format is
 // the one that downstream prefers. Empty when nothing fits. (transfer full)
-GstCaps* choose_caps(GstCaps* theirs, GstCaps* ours, const Picture& native);
+GstCaps* choose_caps(GstCaps* theirs, GstCaps* ours, const PictureFormat& native);
 
 McPixelFormat pixel_format_of(const GstVideoInfo& info);
 

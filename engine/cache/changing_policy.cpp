@@ -6,7 +6,7 @@
 
 namespace mc::cache {
 
-ChangingPolicy::ChangingPolicy(const Settings& settings) {
+ChangingPolicy::ChangingPolicy(const AnySettings& settings) {
     parts_.push_back({0, 0, make_policy(settings)});
 }
 
@@ -37,7 +37,7 @@ void ChangingPolicy::extend_window(int rows) {
     for (Part& part : parts_) part.policy->extend_window(rows - part.row);
 }
 
-void ChangingPolicy::change(int chunk, const Settings& settings) {
+void ChangingPolicy::change(int chunk, const AnySettings& settings) {
     std::unique_ptr<Policy> policy = make_policy(settings);
     const bool in_window = next_row_ < shape_.rows;
     Part next = in_window ? begun(chunk, next_row_, std::move(policy)) : Part{0, 0, std::move(policy)};

@@ -10,10 +10,10 @@ namespace mc::cache {
 
 class ChangingPolicy final : public Policy {
   public:
-    explicit ChangingPolicy(const Settings& settings);
+    explicit ChangingPolicy(const AnySettings& settings);
     // From this chunk on, none of which has begun. Decided about apart from those before, also by a policy that decides
     // about rows: the next row is the first of its window. Throws MC_ERROR_SETTINGS as make_policy.
-    void change(int chunk, const Settings& settings);
+    void change(int chunk, const AnySettings& settings);
 
     void begin_window(const WindowShape& shape) override; // with the newest settings
     void extend_window(int rows) override;

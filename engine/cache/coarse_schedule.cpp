@@ -21,7 +21,7 @@ std::string steps_with(const CoarseSchedule& schedule, Action action) {
 
 } // namespace
 
-CoarseSchedule coarse_schedule(const Settings& settings, std::span<const ScheduledStep> steps,
+CoarseSchedule coarse_schedule(const AnySettings& settings, std::span<const ScheduledStep> steps,
                                bool first_chunk, int branches, int video_chunks) {
     CoarseSchedule schedule;
     schedule.steps = int(steps.size());

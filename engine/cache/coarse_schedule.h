@@ -21,7 +21,7 @@ struct ScheduledStep {
 };
 // Of the window's first chunk, or of those behind its first frames, in a video of `video_chunks` chunks. TeaCache
 // decides rows: its schedule is that of a window whose chunks step together.
-CoarseSchedule coarse_schedule(const Settings& settings, std::span<const ScheduledStep> steps,
+CoarseSchedule coarse_schedule(const AnySettings& settings, std::span<const ScheduledStep> steps,
                                bool first_chunk, int branches = 2, int video_chunks = 1);
 
 // One line: "12 steps: computed 0-2 6, reused 3-5; 7-11 depend on motion".

@@ -8,8 +8,6 @@
 
 namespace mc::cache {
 
-using Kind = CacheKind;
-
 // Highest power first. Rescales a relative distance of time embeddings to an estimate of the output's change.
 struct Polynomial {
     std::array<double, 5> coefficients{0, 0, 0, 1, 0}; // the distance itself
@@ -22,7 +20,11 @@ struct Polynomial {
 };
 
 struct CommonSettings {
-    Reuse reuse = Reuse::REPEAT;
+    // How a reused token's residual is taken for a step: REPEAT, as it was last computed; TAYLOR, extrapolated
+    // to first order from its last two computed values, over the noise level (sigma); SOLVER: it is not, the solver
+    // skips reused steps and goes in one step of its own order from where the token was last computed to where it is
+    // next (docs/algorithms.md#solver-reuse). Both branches compute the same tokens.
+    CacheReuse reuse = CacheReuse::REPEAT;
     double threshold = 0.1; // accumulated distance at which to compute again; finite, > 0
     Polynomial polynomial;  // finite coefficients
 

@@ -10,7 +10,7 @@ namespace mc::cache {
 class Policy;
 
 struct FlowCacheSettings : CommonSettings {
-    static constexpr Kind KIND = Kind::FLOWCACHE;
+    static constexpr CacheKind KIND = CacheKind::FLOWCACHE;
 
     // Evaluations of a chunk that are always computed, at the beginning and at the end; >= 0. The first
     // one is computed in any case.

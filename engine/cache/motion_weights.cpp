@@ -9,13 +9,13 @@ namespace {
 
 constexpr float TINY = 1e-8f;
 
-void normalise(std::span<float> frame, Weights mode, float floor) {
+void normalise(std::span<float> frame, CacheWeights mode, float floor) {
     const auto [least, most] = std::minmax_element(frame.begin(), frame.end());
     const float minimum = *least, maximum = *most;
-    if (mode == Weights::MAX_RESCALE) {
+    if (mode == CacheWeights::MAX_RESCALE) {
         for (float& value : frame)
             value = floor + (1 - floor) * ((value - minimum) / (maximum - minimum + TINY));
-    } else if (mode == Weights::MAX) {
+    } else if (mode == CacheWeights::MAX) {
         for (float& value : frame) value /= maximum + TINY;
     } else {
         double sum = 0;
@@ -27,11 +27,11 @@ void normalise(std::span<float> frame, Weights mode, float floor) {
 
 } // namespace
 
-std::vector<float> motion_weights(std::span<const float> change, int frames, FirstFrame first, Weights mode,
-                                  double floor) {
+std::vector<float> motion_weights(std::span<const float> change, int frames, FirstFrame first,
+                                  CacheWeights mode, double floor) {
     std::vector<float> weights(change.begin(), change.end());
     const size_t positions = change.size() / size_t(frames);
-    if (mode == Weights::NONE) {
+    if (mode == CacheWeights::NONE) {
         std::fill(weights.begin(), weights.end(), 1.0f);
         return weights;
     }

@@ -23,8 +23,8 @@ enum class FirstFrame {
 //     MAX_RESCALE  floor + (1 - floor) (change - minimum) / (maximum - minimum + 1e-8)
 //     NONE         1
 // A frame of equal changes has weight 1 in the first two and `floor` in the third.
-std::vector<float> motion_weights(std::span<const float> change, int frames, FirstFrame first, Weights mode,
-                                  double floor);
+std::vector<float> motion_weights(std::span<const float> change, int frames, FirstFrame first,
+                                  CacheWeights mode, double floor);
 
 // For MotionCache by steps. change: as above, always compared; where has_previous is false the first frame has weight 1
 // instead. In each frame, of the change on its way from the smallest to the largest of the frame, n:

@@ -139,7 +139,7 @@ class MotionCache final : public WindowPolicy {
         mean = 0;
         for (size_t f = 0; f < frames.size(); f++) {
             RelativeDistance moved;
-            moved.add(settings_.distance == Distance::GLOBAL ? frames : frames.subspan(f, 1));
+            moved.add(settings_.distance == CacheDistance::GLOBAL ? frames : frames.subspan(f, 1));
             double rescaled = noise * settings_.polynomial(moved.value(EPSILON));
             if (!std::isfinite(rescaled)) rescaled = std::numeric_limits<double>::infinity(); // so: compute
             mean += rescaled / double(frames.size());
@@ -163,7 +163,8 @@ class MotionCache final : public WindowPolicy {
     }
 
     void enter_fine_phase(ChunkState& state) const {
-        state.fine = settings_.weights != Weights::NONE && state.coarse_updates >= settings_.coarse_updates;
+        state.fine =
+            settings_.weights != CacheWeights::NONE && state.coarse_updates >= settings_.coarse_updates;
     }
 
     const MotionCacheSettings settings_;
@@ -183,7 +184,7 @@ void read(const CacheFields& request, MotionCacheSettings& settings) {
     if (request.min_ratio) settings.min_ratio = *request.min_ratio;
     if (request.first_share) settings.first_share = *request.first_share;
     if (request.noise_power) settings.noise_power = *request.noise_power;
-    if (settings.weights != Weights::MAX_RESCALE && request.weight_floor)
+    if (settings.weights != CacheWeights::MAX_RESCALE && request.weight_floor)
         throw Error(MC_ERROR_SETTINGS, "cache-weight-floor is the least weight of cache-weights=max-rescale and means nothing "
                                        "with another: drop one of them.");
 }

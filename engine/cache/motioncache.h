@@ -11,8 +11,6 @@ namespace mc::cache {
 
 class Policy;
 
-using Weights = CacheWeights;
-using Distance = CacheDistance;
 constexpr double NO_VOTE = -2; // of cache-vote: each token for itself
 inline std::optional<double> vote_of(double cache_vote) {
     return cache_vote == NO_VOTE ? std::nullopt : std::optional(cache_vote);
@@ -20,13 +18,13 @@ inline std::optional<double> vote_of(double cache_vote) {
 
 // Defaults: the published run.
 struct MotionCacheSettings : CommonSettings {
-    static constexpr Kind KIND = Kind::MOTIONCACHE;
+    static constexpr CacheKind KIND = CacheKind::MOTIONCACHE;
 
     int warmup = 4;         // evaluations of a chunk that are computed wholly at first, and one more; >= 0
     int coarse_updates = 6; // recomputations with weight 1 after which motion weights begin; >= 0
-    Weights weights = Weights::MAX_RESCALE; // NONE: weight 1 to the end
+    CacheWeights weights = CacheWeights::MAX_RESCALE; // NONE: weight 1 to the end
     double weight_floor = 0.6;              // of MAX_RESCALE: weight of a token that does not move; 0..1
-    Distance distance = Distance::GLOBAL;
+    CacheDistance distance = CacheDistance::GLOBAL;
     // A position is due in all frames of a chunk when it is due in more than this share of them: 0..1, so at 1
     // never. Unset: each token for itself.
     std::optional<double> vote = 0.5;

@@ -35,7 +35,7 @@ class MotionCacheBySteps final : public WindowPolicy {
   public:
     explicit MotionCacheBySteps(const MotionCacheByStepsSettings& settings) : settings_(settings) {}
 
-    bool wants_token_distances(int) const override { return settings_.distance == Distance::TOKEN; }
+    bool wants_token_distances(int) const override { return settings_.distance == CacheDistance::TOKEN; }
     bool wants_motion(int branch, int chunk) const override {
         const auto at = chunks_.find(state_of(branch, chunk));
         return at != chunks_.end() && (!settings_.weights_once || at->second.steps == 1);
@@ -167,7 +167,7 @@ class MotionCacheBySteps final : public WindowPolicy {
     // One value per token.
     std::vector<float> token_distance(const ChunkStep& chunk, double& chunk_distance) const {
         chunk_distance = distance_of(chunk);
-        if (settings_.distance != Distance::TOKEN || chunk.distance.size() != chunk_tokens())
+        if (settings_.distance != CacheDistance::TOKEN || chunk.distance.size() != chunk_tokens())
             return std::vector<float>(chunk_tokens(), float(chunk_distance));
         std::vector<float> distance;
         for (size_t t = 0; t < chunk_tokens(); t++)

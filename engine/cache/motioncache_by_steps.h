@@ -15,7 +15,7 @@ class Policy;
 
 // Defaults: the published run.
 struct MotionCacheByStepsSettings : CommonSettings {
-    static constexpr Kind KIND = Kind::MOTIONCACHE;
+    static constexpr CacheKind KIND = CacheKind::MOTIONCACHE;
     MotionCacheByStepsSettings() { threshold = 0.0065; } // of the sum of a whole chunk
 
     double token_threshold = 0.0065; // of the sum of a token; finite, > 0
@@ -24,7 +24,7 @@ struct MotionCacheByStepsSettings : CommonSettings {
     double weight_floor = 0.6;       // of a token that does not move; 0..1
     double weight_power = 1;         // of motion, before the floor; > 0
     // GLOBAL: one distance for the whole chunk; TOKEN: one for each token.
-    Distance distance = Distance::GLOBAL;
+    CacheDistance distance = CacheDistance::GLOBAL;
     // A position that more than this share of a chunk's frames wants is computed in all of them; others stay as they
     // are. Unset: each token for itself.
     std::optional<double> vote;

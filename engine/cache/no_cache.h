@@ -10,7 +10,7 @@ namespace mc::cache {
 class Policy;
 
 struct NoCache {
-    static constexpr Kind KIND = Kind::NONE;
+    static constexpr CacheKind KIND = CacheKind::NONE;
     bool operator==(const NoCache&) const = default;
 };
 

@@ -21,10 +21,4 @@ struct Plan {
     std::vector<int32_t> tokens;
 };
 
-// How a reused token's residual is taken for the step at hand: REPEAT, as it was last computed; TAYLOR, extrapolated to
-// first order from its last two computed values, over the noise level (sigma); SOLVER: it is not, the solver skips
-// reused steps and goes in one step of its own order from where the token was last computed to where it is next
-// (docs/algorithms.md#solver-reuse). Both branches compute the same tokens.
-using Reuse = CacheReuse;
-
 } // namespace mc::cache

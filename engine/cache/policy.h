@@ -105,6 +105,6 @@ class Policy {
 };
 
 // NONE: every chunk is computed wholly in every row. Throws MC_ERROR_SETTINGS for values out of their range.
-std::unique_ptr<Policy> make_policy(const Settings& settings);
+std::unique_ptr<Policy> make_policy(const AnySettings& settings);
 
 } // namespace mc::cache

@@ -13,7 +13,7 @@ struct PublishedCache {
                       // they give has not been published
     };
     Origin origin;
-    Settings settings;
+    AnySettings settings;
 };
 
 struct PublishedCaches {
@@ -29,13 +29,13 @@ struct PublishedCaches {
 
     // Those that a request gets; null: nothing was published for this cache. The published slow run of MotionCache lies
     // between what a calibration calls quality and balanced.
-    const PublishedCache* of(Kind kind, CachePreset preset) const {
+    const PublishedCache* of(CacheKind kind, CachePreset preset) const {
         switch (kind) {
-        case Kind::TEACACHE:
+        case CacheKind::TEACACHE:
             return &teacache_retention;
-        case Kind::FLOWCACHE:
+        case CacheKind::FLOWCACHE:
             return &flowcache_slow;
-        case Kind::MOTIONCACHE:
+        case CacheKind::MOTIONCACHE:
             return preset == CachePreset::FAST ? &motioncache_fast : &motioncache_slow;
         default:
             return nullptr;

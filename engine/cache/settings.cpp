@@ -9,10 +9,10 @@ namespace mc::cache {
 namespace {
 
 template <size_t I = 0>
-Settings first_of(Kind kind) {
+AnySettings first_of(CacheKind kind) {
     if constexpr (I < std::variant_size_v<AnyPolicy>) {
         using S = std::variant_alternative_t<I, AnyPolicy>;
-        return S::KIND == kind ? Settings(S{}) : first_of<I + 1>(kind);
+        return S::KIND == kind ? AnySettings(S{}) : first_of<I + 1>(kind);
     } else {
         throw Error(MC_ERROR_INTERNAL, "A cache of an unknown kind was asked for; please report this.");
     }
@@ -20,30 +20,30 @@ Settings first_of(Kind kind) {
 
 } // namespace
 
-void check(const Settings& settings) {
+void check(const AnySettings& settings) {
     std::visit([](const auto& policy) { check(policy); }, settings.policy);
 }
 
-std::unique_ptr<Policy> make_policy(const Settings& settings) {
+std::unique_ptr<Policy> make_policy(const AnySettings& settings) {
     check(settings);
     return std::visit([](const auto& policy) { return make(policy); }, settings.policy);
 }
 
-Settings default_settings(Kind kind) {
+AnySettings default_settings(CacheKind kind) {
     return first_of(kind);
 }
 
-Settings with_request(Settings settings, const CacheFields& request) {
+AnySettings with_request(AnySettings settings, const CacheFields& request) {
     std::visit([&](auto& policy) { read(request, policy); }, settings.policy);
     check(settings);
     return settings;
 }
 
-void check_change(const Settings& begun, const Settings& next) {
+void check_change(const AnySettings& begun, const AnySettings& next) {
     const auto refuse = [](const std::string& message) { throw Error(MC_ERROR_SETTINGS, message); };
-    if (next.kind() == Kind::NONE) return;
+    if (next.kind() == CacheKind::NONE) return;
     const std::string cache = std::string("cache=") + name_of(next.kind());
-    if (begun.kind() == Kind::NONE)
+    if (begun.kind() == CacheKind::NONE)
         refuse(cache + " would come into a video in which nothing is cached, and for which no memory was laid out: choose a "
                        "cache when the video begins.");
     if (next.reuse() != begun.reuse())
@@ -54,7 +54,7 @@ void check_change(const Settings& begun, const Settings& next) {
         refuse(cache + " measures other distances than the cache that the video was begun with: begin anew.");
 }
 
-const Field* foreign_setting(const CacheFields& request, Kind kind) {
+const Field* foreign_setting(const CacheFields& request, CacheKind kind) {
     Fields values;
     values.cache = request;
     for (const Field& field : fields())
@@ -62,7 +62,7 @@ const Field* foreign_setting(const CacheFields& request, Kind kind) {
     return nullptr;
 }
 
-void refuse_foreign_setting(const CacheFields& request, Kind kind) {
+void refuse_foreign_setting(const CacheFields& request, CacheKind kind) {
     const Field* field = foreign_setting(request, kind);
     if (!field) return;
     std::string owners;

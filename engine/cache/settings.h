@@ -10,17 +10,17 @@ struct Field;
 
 namespace mc::cache {
 
-struct Settings {
+struct AnySettings {
     AnyPolicy policy;
 
-    Settings() = default;
+    AnySettings() = default;
     template <class S>
         requires requires { S::KIND; }
-    Settings(const S& settings) : policy(settings) {}
+        AnySettings(const S& settings) : policy(settings) {}
 
-    Kind kind() const {
-        return std::visit([](const auto& s) { return s.KIND; }, policy);
-    }
+        CacheKind kind() const {
+            return std::visit([](const auto& s) { return s.KIND; }, policy);
+        }
     // Whether it decides about all chunks of a row at once, so that any attention will do.
     bool decides_rows() const {
         return std::visit([](const auto& s) { return requires { s.DECIDES_ROWS; }; }, policy);
@@ -36,7 +36,7 @@ struct Settings {
             },
             policy);
     }
-    Reuse reuse() const { return common().reuse; }
+    CacheReuse reuse() const { return common().reuse; }
     Embedding embedding() const {
         return std::visit(
             [](const auto& s) {
@@ -66,22 +66,22 @@ struct Settings {
             policy);
     }
 
-    bool operator==(const Settings&) const = default;
+    bool operator==(const AnySettings&) const = default;
 };
 
 // Throws MC_ERROR_SETTINGS for the first value of its policy that is out of its range.
-void check(const Settings& settings);
+void check(const AnySettings& settings);
 
 // The defaults of the first policy of this kind.
-Settings default_settings(Kind kind);
+AnySettings default_settings(CacheKind kind);
 // `settings` with what a request says of them, checked. Throws MC_ERROR_SETTINGS.
-Settings with_request(Settings settings, const CacheFields& request);
+AnySettings with_request(AnySettings settings, const CacheFields& request);
 // Whether chunks of a video that was begun with a cache of these settings can be made with others from now on: what is
 // kept of a chunk, and the memory for it, were laid out when it began. Throws MC_ERROR_SETTINGS.
-void check_change(const Settings& begun, const Settings& next);
+void check_change(const AnySettings& begun, const AnySettings& next);
 // The first setting that a request gives and that caches of this kind do not have; null: there is none.
-const Field* foreign_setting(const CacheFields& request, Kind kind);
+const Field* foreign_setting(const CacheFields& request, CacheKind kind);
 // Throws MC_ERROR_SETTINGS for it, with the caches that have it.
-void refuse_foreign_setting(const CacheFields& request, Kind kind);
+void refuse_foreign_setting(const CacheFields& request, CacheKind kind);
 
 } // namespace mc::cache

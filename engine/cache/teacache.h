@@ -14,7 +14,7 @@ class Policy;
 enum class Embedding { E, E0 };
 
 struct TeaCacheSettings : CommonSettings {
-    static constexpr Kind KIND = Kind::TEACACHE;
+    static constexpr CacheKind KIND = CacheKind::TEACACHE;
     static constexpr bool DECIDES_ROWS = true; // about all chunks of a row at once
     TeaCacheSettings() { threshold = 0.2; }    // of the official code
 

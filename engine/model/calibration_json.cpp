@@ -11,8 +11,6 @@
 
 namespace mc::model {
 
-using Settings = cache::MotionCacheSettings;
-
 namespace {
 
 // 1: without a path, its presets decide by the polynomial. 2: along a path.
@@ -25,14 +23,14 @@ struct Named {
     T value;
     const char* name;
 };
-constexpr Named<cache::Reuse> REUSES[] = {
-    {cache::Reuse::REPEAT, "repeat"}, {cache::Reuse::TAYLOR, "taylor"}, {cache::Reuse::SOLVER, "solver"}};
-constexpr Named<cache::Weights> WEIGHTS[] = {{cache::Weights::NONE, "none"},
-                                             {cache::Weights::MEAN, "mean"},
-                                             {cache::Weights::MAX, "max"},
-                                             {cache::Weights::MAX_RESCALE, "max_rescale"}};
-constexpr Named<cache::Distance> DISTANCES[] = {{cache::Distance::GLOBAL, "global"},
-                                                {cache::Distance::TOKEN, "token"}};
+constexpr Named<CacheReuse> REUSES[] = {
+    {CacheReuse::REPEAT, "repeat"}, {CacheReuse::TAYLOR, "taylor"}, {CacheReuse::SOLVER, "solver"}};
+constexpr Named<CacheWeights> WEIGHTS[] = {{CacheWeights::NONE, "none"},
+                                           {CacheWeights::MEAN, "mean"},
+                                           {CacheWeights::MAX, "max"},
+                                           {CacheWeights::MAX_RESCALE, "max_rescale"}};
+constexpr Named<CacheDistance> DISTANCES[] = {{CacheDistance::GLOBAL, "global"},
+                                              {CacheDistance::TOKEN, "token"}};
 constexpr Named<CalibratedPreset Calibration::*> PRESETS[] = {
     {&Calibration::quality, "quality"}, {&Calibration::balanced, "balanced"}, {&Calibration::fast, "fast"}};
 
@@ -95,7 +93,7 @@ CalibratedPreset read_preset(const JsonObject& json, const Calibration& calibrat
                    "min_ratio", "first_share", "first_frames", "chunks", "noise_power", "speedup", "psnr", "ssim",
                    "psnr_calibrated"});
     CalibratedPreset preset;
-    Settings& s = preset.settings;
+    cache::MotionCacheSettings& s = preset.settings;
     s.polynomial = calibration.polynomial;
     s.path = calibration.path;
     s.threshold = json.number("threshold", 1e-9, 1e9);
@@ -122,7 +120,7 @@ CalibratedPreset read_preset(const JsonObject& json, const Calibration& calibrat
 }
 
 nlohmann::ordered_json json_of(const CalibratedPreset& preset) {
-    const Settings& s = preset.settings;
+    const cache::MotionCacheSettings& s = preset.settings;
     return {{"threshold", s.threshold},
             {"reuse", name_in(REUSES, s.reuse)},
             {"warmup", s.warmup},

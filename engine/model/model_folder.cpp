@@ -22,7 +22,7 @@ struct Family {
     const char *name, *shown;
     const char *models, *path; // which are supported; what the model path is set to
     std::optional<Claim> (*claim)(const std::string& path);
-    Pictures (*pictures)(const std::string& place);
+    PictureSizes (*pictures)(const std::string& place);
 };
 constexpr Family FAMILIES[] = {
     {"skyreels-v2", "SkyReels-V2", "the SkyReels-V2 Diffusion Forcing series",
@@ -115,7 +115,7 @@ FoundModel find_model(const std::string& path) {
     return {family->name, claim.place};
 }
 
-Pictures pictures_of(const std::string& path) {
+PictureSizes pictures_of(const std::string& path) {
     const auto [family, claim] = find(path);
     return family->pictures(claim.place);
 }

@@ -19,6 +19,6 @@ struct FoundModel {
 FoundModel find_model(const std::string& path);
 
 // What its videos are. Reads JSON files, and headers of weight files where those alone tell.
-Pictures pictures_of(const std::string& path);
+PictureSizes pictures_of(const std::string& path);
 
 } // namespace mc::model

@@ -5,7 +5,7 @@
 
 namespace mc::model {
 
-struct Pictures {
+struct PictureSizes {
     // Sides in pixels: multiples of the step, and what a video has that asks for nothing.
     int step_width = 16, step_height = 16;
     int least_width = 16, least_height = 16;

@@ -6,43 +6,43 @@
 
 namespace mc::session {
 
-using cache::Kind;
-using cache::Settings;
+using cache::AnySettings;
 
 [[noreturn]] static void refuse(const std::string& message) {
     throw Error(MC_ERROR_SETTINGS, message);
 }
 
 // What the request's own settings change.
-static Settings known_settings(Kind kind, const CacheRequest& r, const model::Calibration* calibration,
-                               const cache::PublishedCaches* published) {
+static AnySettings known_settings(CacheKind kind, const CacheRequest& r,
+                                  const model::Calibration* calibration,
+                                  const cache::PublishedCaches* published) {
     const Preset preset = r.preset.value_or(Preset::BALANCED);
-    if (kind == Kind::MOTIONCACHE && calibration) {
+    if (kind == CacheKind::MOTIONCACHE && calibration) {
         if (preset == Preset::QUALITY) return calibration->quality.settings;
         if (preset == Preset::BALANCED) return calibration->balanced.settings;
         if (preset == Preset::FAST) return calibration->fast.settings;
     } else if (const auto* known = published ? published->of(kind, preset) : nullptr) {
         return known->settings;
-    } else if (kind == Kind::MOTIONCACHE && (r.preset ? preset != Preset::CUSTOM : !r.threshold)) {
+    } else if (kind == CacheKind::MOTIONCACHE && (r.preset ? preset != Preset::CUSTOM : !r.threshold)) {
         refuse(
             std::string(
                 "Nothing is known about caching with this model: run motioncache-calibrate on its folder, or ") +
             (r.preset ? "set cache-preset=custom and a cache-threshold" : "set cache-threshold") +
             ", or cache=none.");
     }
-    Settings settings = cache::default_settings(kind);
+    AnySettings settings = cache::default_settings(kind);
     if (calibration) settings.set_polynomial(calibration->polynomial);
     return settings;
 }
 
-Settings choose_cache(const CacheRequest& r, Attention attention, const model::Calibration* calibration,
-                      const cache::PublishedCaches* published) {
-    Kind kind = r.kind.value_or(Kind::NONE);
+AnySettings choose_cache(const CacheRequest& r, Attention attention, const model::Calibration* calibration,
+                         const cache::PublishedCaches* published) {
+    CacheKind kind = r.kind.value_or(CacheKind::NONE);
     // Without being asked for, a cache runs only where it is known what it does to this model's videos.
     if (!r.kind && attention == Attention::KV &&
         (calibration || published || r.threshold || r.preset == Preset::CUSTOM))
-        kind = Kind::MOTIONCACHE;
-    if (kind == Kind::NONE) {
+        kind = CacheKind::MOTIONCACHE;
+    if (kind == CacheKind::NONE) {
         if (const Field* field = cache::foreign_setting(r, kind))
             refuse(std::string(field->name) + " is set but nothing is cached: " +
                    (r.kind ? "drop it, or choose another cache than none."
@@ -57,15 +57,15 @@ Settings choose_cache(const CacheRequest& r, Attention attention, const model::C
                " works chunk by chunk and needs attention=kv (it is " + name_of(attention) +
                "): set attention=kv, or take cache=teacache.");
     cache::refuse_foreign_setting(r, kind);
-    if (r.reuse && *r.reuse != cache::Reuse::REPEAT && attention != Attention::KV)
+    if (r.reuse && *r.reuse != CacheReuse::REPEAT && attention != Attention::KV)
         refuse("cache-reuse=taylor and solver follow a chunk's own noise level and need attention=kv.");
     return cache::with_request(known_settings(kind, r, calibration, published), r);
 }
 
-void set_cache(MadeWith& made_with, const CacheRequest& asked, const Settings& settings) {
+void set_cache(MadeWith& made_with, const CacheRequest& asked, const AnySettings& settings) {
     made_with.cache_asked = asked;
     made_with.cache = settings.kind();
-    made_with.cache_threshold = settings.kind() == Kind::NONE ? 0 : settings.common().threshold;
+    made_with.cache_threshold = settings.kind() == CacheKind::NONE ? 0 : settings.common().threshold;
 }
 
 } // namespace mc::session

@@ -16,11 +16,11 @@ using CacheRequest = CacheFields;
 // Throws MC_ERROR_SETTINGS: a setting out of its range, one that the chosen cache does not have, a cache that the
 // attention cannot serve, a preset for a model of which nothing is known.
 // calibration, published: of the model, or null.
-cache::Settings choose_cache(const CacheRequest& request, Attention attention,
-                             const model::Calibration* calibration,
-                             const cache::PublishedCaches* published);
+cache::AnySettings choose_cache(const CacheRequest& request, Attention attention,
+                                const model::Calibration* calibration,
+                                const cache::PublishedCaches* published);
 
 // For what is made with such a cache.
-void set_cache(MadeWith& made_with, const CacheRequest& asked, const cache::Settings& settings);
+void set_cache(MadeWith& made_with, const CacheRequest& asked, const cache::AnySettings& settings);
 
 } // namespace mc::session

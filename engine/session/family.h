@@ -26,7 +26,7 @@ struct Outline {
     int64_t frames, chunks, forwards; // -1: without end
     int64_t bytes; // that it takes beside the weights, at its worst moment; of these:
     int64_t bytes_keys_values, bytes_cache;
-    cache::Kind cache;
+    CacheKind cache;
     int window_chunks = 0; // that a window gives which is not the last one; 0: not known
     bool changes = false; // follows Request::changes
     bool guided = false;  // guidance_scale above 1 is possible
@@ -36,7 +36,7 @@ struct Outline {
 constexpr int CHUNKS_ON_DEVICE = 3;
 
 // The next frames that will not change any more.
-struct Chunk {
+struct FinishedFrames {
     at::Tensor pixels;         // [3, n, H, W] float32 on the CPU or the model's device, n > 0, not clamped
     sampler::ChunkCount count; // of its turns so far; the meter is told where more follow
     std::shared_ptr<const MadeWith> made_with = {}; // null: the request
@@ -51,7 +51,7 @@ class Video {
     // The text at first, then one row of the schedule per call. False: none is left, and nothing was done.
     virtual bool step(Meter& meter) = 0;
     // Empty: take another step. What comes may be more than the outline's frames, at the end.
-    virtual std::optional<Chunk> take(Meter& meter) = 0;
+    virtual std::optional<FinishedFrames> take(Meter& meter) = 0;
     // What the transformer has run so far, by shape.
     virtual transformer::CallCount calls() const = 0;
     // Of a video that follows changes, from any thread: throws MC_ERROR_SETTINGS where chunks that begin from now on

@@ -24,7 +24,7 @@ struct Stats {
     int64_t flop_transformer, flop_text, flop_vae;
     int64_t bytes_weights, bytes_planned, bytes_keys_values, bytes_cache;
     int width, height, window_chunks;
-    cache::Kind cache;
+    CacheKind cache;
     sampler::ChunkCount count; // of all turns so far
     // Taken and in all, of the chunk that is delivered next (of its window where attention is not kv). 0, 0: unknown.
     int step, steps;

@@ -23,14 +23,14 @@ namespace mc::session {
 struct Request : Fields {
     std::optional<sampler::Image> image, end_image;
     std::optional<sampler::Clip> prefix_video; // what of it is not used need not be there
-    schedule::Grid grid = schedule::Grid::OFFICIAL;
+    sampler::Grid grid = sampler::Grid::OFFICIAL;
     Cancel cancel;
     std::shared_ptr<Changes> changes; // while the video is made; or null
     // Called with the share that is read of a text encoder which is read while the video is made.
     std::function<void(double share)> reading;
 
     // For golden cases and comparisons: a policy with settings that no field of the request gives.
-    std::optional<cache::Settings> cache_settings;
+    std::optional<cache::AnySettings> cache_settings;
     // Likewise noise from outside instead of the seed's.
     //   initial(window, [C, T, h, w]) and prefix(window, row, [C, prefix, h, w]), float32. MAGI-1: window is the chunk.
     std::function<at::Tensor(int window, at::IntArrayRef shape)> initial_noise;

@@ -74,7 +74,7 @@ std::optional<Frames> Session::make_next(bool stay) {
     const int64_t total = video_->outline().frames;
     while (total < 0 || delivered_ < total) {
         cancel_.check();
-        const std::optional<Chunk> chunk = video_->take(meter_);
+        const std::optional<FinishedFrames> chunk = video_->take(meter_);
         if (!chunk) {
             if (!video_->step(meter_)) break;
             if (on_step_) on_step_();

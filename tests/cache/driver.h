@@ -15,10 +15,10 @@ using namespace mc::cache;
 
 // Of each policy, at its defaults.
 template <size_t... I>
-std::vector<Settings> all_policies(std::index_sequence<I...>) {
-    return {Settings(std::variant_alternative_t<I, AnyPolicy>{})...};
+std::vector<AnySettings> all_policies(std::index_sequence<I...>) {
+    return {AnySettings(std::variant_alternative_t<I, AnyPolicy>{})...};
 }
-inline std::vector<Settings> all_policies() {
+inline std::vector<AnySettings> all_policies() {
     return all_policies(std::make_index_sequence<std::variant_size_v<AnyPolicy>>());
 }
 
@@ -67,7 +67,8 @@ inline std::vector<FrameDistance> moved(double distance, int frames) {
 
 class Driver {
   public:
-    Driver(const Settings& settings, const WindowShape& shape) : shape(shape), policy(make_policy(settings)) {
+    Driver(const AnySettings& settings, const WindowShape& shape)
+        : shape(shape), policy(make_policy(settings)) {
         policy->observe([this](const Decision& d) { decisions.push_back(recorded(d)); });
         policy->begin_window(shape);
     }

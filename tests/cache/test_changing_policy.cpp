@@ -8,6 +8,7 @@
 #include "tests/cache/driver.h"
 #include "tests/check.h"
 
+using namespace mc;
 using namespace mc::test;
 
 namespace {
@@ -58,19 +59,19 @@ std::vector<std::string> run(Policy& policy, const std::function<void(int row)>&
 }
 
 // Few steps of warm-up and a threshold that is reached in some steps and in others not.
-Settings lively(Settings settings, double threshold) {
+AnySettings lively(AnySettings settings, double threshold) {
     mc::CacheFields request;
-    if (settings.kind() != Kind::NONE) request.threshold = threshold, request.warmup = 1;
+    if (settings.kind() != CacheKind::NONE) request.threshold = threshold, request.warmup = 1;
     return with_request(settings, request);
 }
 
 } // namespace
 
 TEST(changed_settings_count_from_a_chunk_on_and_those_that_had_begun_keep_theirs) {
-    for (const Settings& first : all_policies())
-        for (const Settings& second : all_policies())
+    for (const AnySettings& first : all_policies())
+        for (const AnySettings& second : all_policies())
             for (int from : {1, 3}) {
-                const Settings before = lively(first, 0.05), after = lively(second, 0.09);
+                const AnySettings before = lively(first, 0.05), after = lively(second, 0.09);
                 const auto told_before = run(*make_policy(before)), told_after = run(*make_policy(after));
                 ChangingPolicy policy(before);
                 const auto told = run(policy, [&](int row) {
@@ -93,13 +94,13 @@ TEST(what_decides_about_rows_decides_about_each_part_by_itself) {
     TeaCacheSettings never, always;
     never.threshold = 1e6, always.threshold = 1e-6;
     never.forced_first = always.forced_first = 2, never.forced_last = always.forced_last = 0;
-    ChangingPolicy policy{Settings(never)};
+    ChangingPolicy policy{AnySettings(never)};
     std::vector<std::string> kinds(2);
     policy.observe([&](const Decision& d) { kinds[size_t(d.chunk)] += letter(d.kind); });
     policy.begin_window({2, 1, 1, 1, 8, 12});
     const auto distance = moved(0.1, 1);
     for (int row = 0; row < 12; row++) {
-        if (row == 4) policy.change(1, Settings(always));
+        if (row == 4) policy.change(1, AnySettings(always));
         std::vector<ChunkStep> steps;
         for (int chunk = 0; chunk < 2; chunk++)
             if (const int step = row - 4 * chunk; step >= 0 && step < 8)
@@ -114,7 +115,7 @@ TEST(the_last_change_before_a_chunk_begins_counts_and_the_next_window_begins_wit
     const auto with = [](double threshold) {
         FlowCacheSettings s;
         s.threshold = threshold, s.forced_first = 1, s.forced_last = 0;
-        return Settings(s);
+        return AnySettings(s);
     };
     ChangingPolicy policy(with(1e-6));
     std::string kinds;
@@ -141,12 +142,12 @@ TEST(the_last_change_before_a_chunk_begins_counts_and_the_next_window_begins_wit
 // A stream that slides has one window without end: what is over is forgotten.
 TEST(parts_whose_chunks_are_finished_go) {
     MotionCacheByStepsSettings s;
-    ChangingPolicy policy{Settings(s)};
+    ChangingPolicy policy{AnySettings(s)};
     policy.begin_window({endless, 1, 1, 1, 4, endless});
     int reported = 0;
     policy.observe([&](const Decision&) { reported++; });
     for (int chunk = 0; chunk < 1000; chunk++) {
-        policy.change(chunk, Settings(s));
+        policy.change(chunk, AnySettings(s));
         for (int step = 0; step < 2; step++) {
             const auto distance = moved(0.1, 1);
             const ChunkStep one{chunk, step, step ? std::span<const FrameDistance>(distance) : std::span<const FrameDistance>()};
@@ -161,7 +162,7 @@ TEST(parts_whose_chunks_are_finished_go) {
 // What is kept of a chunk, and the memory for it, do not change.
 TEST(only_settings_that_fit_what_was_laid_out_can_come) {
     MotionCacheSettings begun, solver;
-    solver.reuse = Reuse::SOLVER;
+    solver.reuse = CacheReuse::SOLVER;
     check_change(begun, FlowCacheSettings());
     check_change(begun, NoCache());
     check_change(NoCache(), NoCache());

@@ -14,7 +14,8 @@ std::vector<ScheduledStep> every(double distance, int steps, int frames = 3) {
     return list;
 }
 
-std::string text(const Settings& settings, const std::vector<ScheduledStep>& steps, bool first_chunk = true) {
+std::string text(const AnySettings& settings, const std::vector<ScheduledStep>& steps,
+                 bool first_chunk = true) {
     return text_of(coarse_schedule(settings, steps, first_chunk));
 }
 
@@ -37,7 +38,7 @@ TEST(coarse_schedule_ends_where_motion_begins) {
     CHECK_EQ(text(settings, every(0.25, 7)), "7 steps: computed 0-2 4 6, reused 3 5");
     settings.coarse_updates = 0;
     CHECK_EQ(text(settings, every(0.25, 12)), "12 steps: computed 0-2; 3-11 depend on motion");
-    settings.weights = Weights::NONE;
+    settings.weights = CacheWeights::NONE;
     CHECK_EQ(text(settings, every(0.25, 9)), "9 steps: computed 0-2 4 6 8, reused 3 5 7");
     settings.warmup = 99;
     CHECK_EQ(text(settings, every(0.25, 9)), "9 steps: computed 0-8");
@@ -61,7 +62,7 @@ TEST(coarse_schedule_of_frames_on_their_own) {
     MotionCacheSettings settings = of<MotionCacheSettings>(0.5);
     settings.warmup = 0;
     settings.coarse_updates = 9;
-    settings.distance = Distance::TOKEN;
+    settings.distance = CacheDistance::TOKEN;
     settings.vote.reset();
     settings.min_ratio = 0.4;
     std::vector<ScheduledStep> steps(1);

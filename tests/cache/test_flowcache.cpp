@@ -18,7 +18,7 @@ FlowCacheSettings flowcache(double threshold, int first, int last) {
     return settings;
 }
 
-std::string steps(const Settings& settings, const std::vector<double>& distances) {
+std::string steps(const AnySettings& settings, const std::vector<double>& distances) {
     Driver driver(settings, {1, 2, 3, 1, int(distances.size()), 99});
     for (double distance : distances) driver.step(distance);
     std::string text;

@@ -27,41 +27,43 @@ std::string bits(const std::vector<uint8_t>& mask) {
 
 TEST(motion_weights_are_normalised_frame_by_frame) {
     const std::vector<float> change{1, 2, 3, 10, 20, 40};
-    check_near(motion_weights(change, 2, FirstFrame::COMPARED, Weights::MEAN, 0.6),
+    check_near(motion_weights(change, 2, FirstFrame::COMPARED, CacheWeights::MEAN, 0.6),
                {0.5, 1, 1.5, 30.0 / 70, 60.0 / 70, 120.0 / 70});
-    check_near(motion_weights(change, 2, FirstFrame::COMPARED, Weights::MAX, 0.6),
+    check_near(motion_weights(change, 2, FirstFrame::COMPARED, CacheWeights::MAX, 0.6),
                {1.0 / 3, 2.0 / 3, 1, 0.25, 0.5, 1});
-    check_near(motion_weights(change, 2, FirstFrame::COMPARED, Weights::MAX_RESCALE, 0.6),
+    check_near(motion_weights(change, 2, FirstFrame::COMPARED, CacheWeights::MAX_RESCALE, 0.6),
                {0.6, 0.8, 1, 0.6, 0.6 + 0.4 / 3, 1});
-    check_near(motion_weights(change, 2, FirstFrame::COMPARED, Weights::MAX_RESCALE, 0),
+    check_near(motion_weights(change, 2, FirstFrame::COMPARED, CacheWeights::MAX_RESCALE, 0),
                {0, 0.5, 1, 0, 1.0 / 3, 1});
-    check_near(motion_weights(change, 2, FirstFrame::COMPARED, Weights::MAX_RESCALE, 1), {1, 1, 1, 1, 1, 1});
-    check_near(motion_weights(change, 2, FirstFrame::COMPARED, Weights::NONE, 0.6), {1, 1, 1, 1, 1, 1});
+    check_near(motion_weights(change, 2, FirstFrame::COMPARED, CacheWeights::MAX_RESCALE, 1),
+               {1, 1, 1, 1, 1, 1});
+    check_near(motion_weights(change, 2, FirstFrame::COMPARED, CacheWeights::NONE, 0.6), {1, 1, 1, 1, 1, 1});
 }
 
 TEST(motion_weights_of_the_first_frame) {
     const std::vector<float> change{7, 8, 1, 3};
-    check_near(motion_weights(change, 2, FirstFrame::SECOND, Weights::MEAN, 0), {0.5, 1.5, 0.5, 1.5});
-    check_near(motion_weights(change, 2, FirstFrame::ONES, Weights::MEAN, 0), {1, 1, 0.5, 1.5});
-    check_near(motion_weights(change, 2, FirstFrame::ONES, Weights::MAX, 0), {1, 1, 1.0 / 3, 1});
+    check_near(motion_weights(change, 2, FirstFrame::SECOND, CacheWeights::MEAN, 0), {0.5, 1.5, 0.5, 1.5});
+    check_near(motion_weights(change, 2, FirstFrame::ONES, CacheWeights::MEAN, 0), {1, 1, 0.5, 1.5});
+    check_near(motion_weights(change, 2, FirstFrame::ONES, CacheWeights::MAX, 0), {1, 1, 1.0 / 3, 1});
     // Ones stand before the normalisation: nothing stands out of a frame of ones.
-    check_near(motion_weights(change, 2, FirstFrame::ONES, Weights::MAX_RESCALE, 0.3), {0.3, 0.3, 0.3, 1});
+    check_near(motion_weights(change, 2, FirstFrame::ONES, CacheWeights::MAX_RESCALE, 0.3),
+               {0.3, 0.3, 0.3, 1});
 }
 
 TEST(motion_weights_of_a_chunk_of_one_frame) {
     const std::vector<float> change{2, 6};
-    check_near(motion_weights(change, 1, FirstFrame::COMPARED, Weights::MEAN, 0), {0.5, 1.5});
+    check_near(motion_weights(change, 1, FirstFrame::COMPARED, CacheWeights::MEAN, 0), {0.5, 1.5});
     for (FirstFrame first : {FirstFrame::SECOND, FirstFrame::ONES}) {
-        check_near(motion_weights(change, 1, first, Weights::MEAN, 0), {1, 1});
-        check_near(motion_weights(change, 1, first, Weights::MAX_RESCALE, 0.6), {0.6, 0.6});
+        check_near(motion_weights(change, 1, first, CacheWeights::MEAN, 0), {1, 1});
+        check_near(motion_weights(change, 1, first, CacheWeights::MAX_RESCALE, 0.6), {0.6, 0.6});
     }
 }
 
 TEST(motion_weights_of_a_still_picture) {
     const std::vector<float> change(4, 0);
-    check_near(motion_weights(change, 2, FirstFrame::COMPARED, Weights::MEAN, 0.6), {0, 0, 0, 0});
-    check_near(motion_weights(change, 2, FirstFrame::COMPARED, Weights::MAX, 0.6), {0, 0, 0, 0});
-    check_near(motion_weights(change, 2, FirstFrame::COMPARED, Weights::MAX_RESCALE, 0.6),
+    check_near(motion_weights(change, 2, FirstFrame::COMPARED, CacheWeights::MEAN, 0.6), {0, 0, 0, 0});
+    check_near(motion_weights(change, 2, FirstFrame::COMPARED, CacheWeights::MAX, 0.6), {0, 0, 0, 0});
+    check_near(motion_weights(change, 2, FirstFrame::COMPARED, CacheWeights::MAX_RESCALE, 0.6),
                {0.6, 0.6, 0.6, 0.6});
 }
 

@@ -19,7 +19,7 @@ MotionCacheSettings motioncache(int warmup, int coarse) {
     settings.coarse_updates = coarse;
     settings.vote.reset();
     settings.min_ratio = 0;
-    settings.weights = Weights::MAX;
+    settings.weights = CacheWeights::MAX;
     return settings;
 }
 
@@ -117,7 +117,7 @@ TEST(motioncache_first_frame_of_a_chunk) {
     WindowShape shape = two_frames_of_four;
     shape.chunks = 2;
     MotionCacheSettings settings = motioncache(0, 0);
-    settings.weights = Weights::MEAN;
+    settings.weights = CacheWeights::MEAN;
     Driver driver(settings, shape);
     const std::vector<float> change{8, 0, 0, 0, 0, 4, 0, 0};
     const auto first_weights = [&](int chunk, bool has_previous) {
@@ -134,7 +134,7 @@ TEST(motioncache_first_frame_of_a_chunk) {
 
 TEST(motioncache_without_motion_weights_stays_coarse) {
     MotionCacheSettings settings = motioncache(0, 0);
-    settings.weights = Weights::NONE;
+    settings.weights = CacheWeights::NONE;
     Driver driver(settings, two_frames_of_four);
     for (int i = 0; i < 5; i++) {
         driver.step(0.5);
@@ -225,7 +225,7 @@ TEST(motioncache_takes_one_distance_per_chunk_or_one_per_frame) {
     global.step(frames);
     CHECK_NEAR(global.decisions[1].distance, 0.6, 1e-7); // 3 / 5
     CHECK(global.decisions[1].token_distance == std::vector<float>(8, float(global.decisions[1].distance)));
-    settings.distance = Distance::TOKEN;
+    settings.distance = CacheDistance::TOKEN;
     Driver token(settings, two_frames_of_four);
     token.step(0.0);
     token.step(frames);
@@ -308,8 +308,8 @@ TEST(motioncache_plans_are_sound) {
     int sparse = 0;
     for (int run = 0; run < 400; run++) {
         MotionCacheSettings settings = motioncache(random(3), random(3));
-        settings.weights = Weights(random(4));
-        settings.distance = Distance(random(2));
+        settings.weights = CacheWeights(random(4));
+        settings.distance = CacheDistance(random(2));
         settings.weight_floor = random(5) / 4.0;
         settings.min_ratio = random(5) / 8.0;
         if (random(2)) settings.vote = random(5) / 4.0;

@@ -164,7 +164,7 @@ TEST(more_chunks_than_it_holds_for_make_the_threshold_smaller) {
 TEST(still_tokens_may_wait_longer_along_a_path_too) {
     MotionCacheSettings s = along(Path{{1, 0}, {0, 1}}, 0.25);
     s.coarse_updates = 0;
-    s.weights = Weights::MAX_RESCALE;
+    s.weights = CacheWeights::MAX_RESCALE;
     s.weight_floor = 0.5;
     const std::unique_ptr<Policy> policy = make_policy(s);
     policy->begin_window({1, 1, 4, 1, 1000, 1000});

@@ -179,7 +179,7 @@ class Replay {
         const std::vector<float> wanted = entry<float>(file_, "new_weights.values", renewed->second);
         std::vector<float> change = wanted;
         const auto& settings = std::get<MotionCacheSettings>(settings_.policy);
-        if (settings.weights == Weights::MAX_RESCALE)
+        if (settings.weights == CacheWeights::MAX_RESCALE)
             for (float& c : change) c = float((c - settings.weight_floor) / (1 - settings.weight_floor));
         policy_->motion(branch, chunk, change, true);
         const auto made = policy_->weights(branch, chunk);
@@ -187,7 +187,7 @@ class Replay {
     }
 
     CaseFile file_;
-    Settings settings_;
+    AnySettings settings_;
     std::map<int64_t, size_t> updates_, renewed_; // event to entry
     std::unique_ptr<Policy> policy_;
     std::vector<Recorded> decisions_;

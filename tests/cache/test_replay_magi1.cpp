@@ -22,7 +22,7 @@ std::vector<T> values(const CaseFile& file, const std::string& name) {
     return all;
 }
 
-Settings settings_of(const CaseFile& file) {
+AnySettings settings_of(const CaseFile& file) {
     if (file.settings().contains("flowcache")) {
         const auto& s = file.settings()["flowcache"];
         FlowCacheSettings flow;

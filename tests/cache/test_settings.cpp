@@ -24,7 +24,7 @@ S with(M member, V value) {
     return settings;
 }
 
-void refused(const Settings& settings, const char* text) {
+void refused(const AnySettings& settings, const char* text) {
     CHECK_ERROR(make_policy(settings), MC_ERROR_SETTINGS, text);
 }
 
@@ -60,15 +60,16 @@ TEST(settings_out_of_range) {
         for (size_t i = 0; i < 5; i++) {
             Polynomial polynomial;
             polynomial.coefficients[i] = bad;
-            for (const Settings& settings : {Settings(with(&CommonSettings::polynomial, polynomial)),
-                                             Settings(with<TeaCacheSettings>(&CommonSettings::polynomial, polynomial)),
-                                             Settings(with<FlowCacheSettings>(&CommonSettings::polynomial, polynomial))})
+            for (const AnySettings& settings :
+                 {AnySettings(with(&CommonSettings::polynomial, polynomial)),
+                  AnySettings(with<TeaCacheSettings>(&CommonSettings::polynomial, polynomial)),
+                  AnySettings(with<FlowCacheSettings>(&CommonSettings::polynomial, polynomial))})
                 refused(settings, "coefficient of the cache's polynomial is ");
         }
 }
 
 TEST(settings_at_the_ends_of_their_ranges) {
-    const auto usable = [](const Settings& least, const Settings& most) {
+    const auto usable = [](const AnySettings& least, const AnySettings& most) {
         CHECK(make_policy(least) != nullptr);
         Driver driver(most, {1, 2, 2, 2, 4, 4});
         for (int i = 0; i < 4; i++) CHECK(driver.step(1e300).action == Action::ALL);
@@ -113,9 +114,9 @@ TEST(each_setting_that_a_cache_has_is_read_and_no_other) {
     for (const Field& field : fields()) {
         const std::string name = field.name;
         if (field.part != Part::CACHE || name == "cache" || name == "cache-preset") continue; // which choose the settings
-        for (const Kind kind : CACHE_KINDS) {
+        for (const CacheKind kind : CACHE_KINDS) {
             bool changes = false;
-            for (const Settings& settings : all_policies())
+            for (const AnySettings& settings : all_policies())
                 for (int attempt = 0; attempt < 2 && settings.kind() == kind; attempt++) {
                     Fields values;
                     set_to_something_else(field, values, attempt);
@@ -132,24 +133,25 @@ TEST(each_setting_that_a_cache_has_is_read_and_no_other) {
 
 TEST(a_setting_of_other_caches_is_refused_by_name) {
     CacheFields request;
-    refuse_foreign_setting(request, Kind::TEACACHE);
+    refuse_foreign_setting(request, CacheKind::TEACACHE);
     request.threshold = 0.1;
-    refuse_foreign_setting(request, Kind::TEACACHE);
+    refuse_foreign_setting(request, CacheKind::TEACACHE);
     request.vote = 0.5;
-    refuse_foreign_setting(request, Kind::MOTIONCACHE);
-    CHECK_ERROR(refuse_foreign_setting(request, Kind::TEACACHE), MC_ERROR_SETTINGS,
+    refuse_foreign_setting(request, CacheKind::MOTIONCACHE);
+    CHECK_ERROR(refuse_foreign_setting(request, CacheKind::TEACACHE), MC_ERROR_SETTINGS,
                 "cache-vote belongs to cache=motioncache, not to cache=teacache: drop it.");
-    CHECK_ERROR(refuse_foreign_setting(request, Kind::NONE), MC_ERROR_SETTINGS,
-                "cache-threshold belongs to cache=teacache or cache=flowcache or cache=motioncache, not to cache=none");
+    CHECK_ERROR(
+        refuse_foreign_setting(request, CacheKind::NONE), MC_ERROR_SETTINGS,
+        "cache-threshold belongs to cache=teacache or cache=flowcache or cache=motioncache, not to cache=none");
 }
 
 TEST(motioncache_alone_looks_at_a_prefix) {
-    for (const Settings& settings : all_policies())
+    for (const AnySettings& settings : all_policies())
         CHECK_EQ(make_policy(settings)->wants_prefix_motion(), std::holds_alternative<MotionCacheSettings>(settings.policy));
 }
 
 TEST(faults_of_a_sampler_are_told) {
-    for (const Settings& settings : all_policies()) {
+    for (const AnySettings& settings : all_policies()) {
         const auto policy = make_policy(settings);
         const auto frames = moved(0.1, 2);
         const auto decide = [&](int row, int branch, ChunkStep chunk) {
@@ -166,7 +168,7 @@ TEST(faults_of_a_sampler_are_told) {
         CHECK_ERROR(decide(0, 0, ChunkStep{0, 1, {}}), MC_ERROR_INTERNAL, "0 distances for a chunk of 2");
         CHECK_ERROR(decide(0, 0, ChunkStep{0, 0, frames}), MC_ERROR_INTERNAL, "2 distances");
         decide(0, 0, ChunkStep{0, 0, {}});
-        if (settings.kind() != Kind::MOTIONCACHE) continue;
+        if (settings.kind() != CacheKind::MOTIONCACHE) continue;
         const std::vector<float> change(5);
         CHECK_ERROR(policy->motion(0, 0, change, false), MC_ERROR_INTERNAL,
                     "5 changes for a chunk of 6 tokens");

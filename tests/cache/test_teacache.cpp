@@ -20,7 +20,7 @@ TeaCacheSettings teacache(double threshold, int first, int last, int period = 0)
 }
 
 // F computed, ! computed and forced, . reused; rows of a window that steps together.
-std::string rows(const Settings& settings, const std::vector<double>& distances, int branch = 0,
+std::string rows(const AnySettings& settings, const std::vector<double>& distances, int branch = 0,
                  int branches = 2) {
     const int count = int(distances.size());
     Driver driver(settings, {1, 2, 3, branches, count, count});

@@ -56,7 +56,7 @@ TEST(forecast_counts_what_the_policy_decides) {
 TEST(forecast_along_a_path) {
     const Recording r = recording(40);
     cache::MotionCacheSettings s = settings();
-    s.weights = cache::Weights::NONE;
+    s.weights = CacheWeights::NONE;
     s.path = {{1, 0}, {0, 1}};
     s.threshold = 0.25; // every tenth step
     CHECK_NEAR(forecast(s, r).share, 0.1, 1e-12);
@@ -107,7 +107,7 @@ TEST(levels_stay_apart_where_the_first_chunk_is_much) {
     const Recording r = recording(40); // the first of two chunks takes half of the work
     Found found;
     found.best.settings = settings();
-    found.best.settings.weights = cache::Weights::NONE;
+    found.best.settings.weights = CacheWeights::NONE;
     found.best.settings.path = {{1, 0}, {0, 1}};
     found.best.settings.first_share = 0, found.best.settings.first_frames = 3;
     const double within[] = {0.7, 0.6, 0.3}, beyond[] = {0.5, 0.25, 0.2};

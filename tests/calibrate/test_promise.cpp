@@ -25,7 +25,7 @@ session::Request small() {
     r.seed = 5;
     r.width = 96, r.height = 64, r.num_frames = 33, r.steps = 20;
     r.attention = Attention::KV;
-    r.cache.kind = cache::Kind::NONE;
+    r.cache.kind = CacheKind::NONE;
     return r;
 }
 
@@ -34,7 +34,7 @@ struct Result {
 };
 
 // Against the same request without a cache, mean over the prompts.
-Result measure(const std::shared_ptr<const skyreels_v2::Model>& model, const cache::Settings& settings,
+Result measure(const std::shared_ptr<const skyreels_v2::Model>& model, const cache::AnySettings& settings,
                const std::function<void(session::Request&)>& change) {
     Result result;
     for (size_t i = 0; i < prompts.size(); i++) {
@@ -87,7 +87,7 @@ TEST(what_is_stated_holds_for_other_prompts_and_settings) {
     const Stage stage{model, small(), {"a red ball bouncing over green hills at sunset", "a green cube, still, underwater"}};
     const Lesson lesson = learn(model, stage.request, stage.prompts);
     cache::MotionCacheSettings s;
-    s.reuse = cache::Reuse::SOLVER;
+    s.reuse = CacheReuse::SOLVER;
     s.path = lesson.path(0.5, 1);
     s.threshold = 0.3;
     s.warmup = 0, s.coarse_updates = 2;

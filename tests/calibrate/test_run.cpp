@@ -46,7 +46,7 @@ session::Request small() {
     r.seed = 3;
     r.width = 64, r.height = 48, r.num_frames = 17, r.steps = 6;
     r.attention = Attention::KV;
-    r.cache.kind = cache::Kind::NONE;
+    r.cache.kind = CacheKind::NONE;
     return r;
 }
 

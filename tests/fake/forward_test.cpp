@@ -48,7 +48,7 @@ struct Model {
 };
 
 constexpr int CHUNKS = 3, CHUNK = 2, FRAME = 4 * 6, TOKENS = CHUNK * FRAME; // of a chunk
-Window::Shape shape_of(Attention attention, cache::Reuse reuse = cache::Reuse::REPEAT) {
+Window::Shape shape_of(Attention attention, CacheReuse reuse = CacheReuse::REPEAT) {
     Window::Shape s{CHUNKS * CHUNK, 8, 12, CHUNK, attention, 24};
     s.branches = 2;
     s.chunks_at_once = CHUNKS;
@@ -73,7 +73,7 @@ struct History {
     std::vector<Plan> plans;
     std::vector<std::vector<ChunkWork>> rows;
 };
-History history_of(const Model& m, cache::Reuse reuse) {
+History history_of(const Model& m, CacheReuse reuse) {
     History h;
     h.plans.reserve(100);
     for (int row = 0; row < 8; row++) {
@@ -95,7 +95,7 @@ History history_of(const Model& m, cache::Reuse reuse) {
 }
 
 // Three windows through the same rows: plain, with row kernels, in ATen.
-void equals_plain(Precision precision, cache::Reuse reuse, double limit) {
+void equals_plain(Precision precision, CacheReuse reuse, double limit) {
     c10::InferenceMode guard;
     Model m(precision);
     const Window::Shape shape = shape_of(Attention::KV, reuse);
@@ -152,14 +152,14 @@ void equals_plain(Precision precision, cache::Reuse reuse, double limit) {
 } // namespace
 
 TEST(equals_plain_float32) {
-    equals_plain(Precision::FLOAT32, cache::Reuse::REPEAT, 1e-5);
+    equals_plain(Precision::FLOAT32, CacheReuse::REPEAT, 1e-5);
 }
 TEST(equals_plain_float32_taylor) {
-    equals_plain(Precision::FLOAT32, cache::Reuse::TAYLOR, 1e-5);
+    equals_plain(Precision::FLOAT32, CacheReuse::TAYLOR, 1e-5);
 }
 // Rounded in fewer places than where Diffusers rounds.
 TEST(equals_plain_bfloat16) {
-    equals_plain(Precision::BFLOAT16, cache::Reuse::REPEAT, 0.03);
+    equals_plain(Precision::BFLOAT16, CacheReuse::REPEAT, 0.03);
 }
 
 TEST(whole_windows_equal_plain) {
@@ -211,7 +211,7 @@ TEST(eight_bits) {
         at::Tensor x = at::randn({16, whole.frames, whole.height, whole.width},
                                  at::make_generator<at::CPUGeneratorImpl>(5))
                            .to(way.model.device);
-        const History history = history_of(way.model, cache::Reuse::REPEAT);
+        const History history = history_of(way.model, CacheReuse::REPEAT);
         std::vector<at::Tensor> made;
         for (size_t row = 0; row < 4; row++) {
             x = x * 0.97 + 0.1;

@@ -51,7 +51,7 @@ TEST(every_kind_of_video) {
         const double exact = psnr(video(fine, request, &stats), want),
                      rounded = psnr(video(coarse, request), want);
         // A cache that reuses nothing is none.
-        if (request.cache.kind != cache::Kind::NONE) CHECK(stats.count.tokens_reused > 0);
+        if (request.cache.kind != CacheKind::NONE) CHECK(stats.count.tokens_reused > 0);
         std::printf("     %-20s float32 %6.1f dB to the CPU, bfloat16 %5.1f dB\n", name, exact, rounded);
         std::fflush(stdout);
         if (!(exact > 100)) test::fail(__FILE__, __LINE__, std::string(name) + " in float32");
@@ -124,7 +124,7 @@ TEST(a_row_waits_once) {
             const int64_t passed = request.attention == Attention::KV ? 1 : meter.stats().forwards - forwards;
             most_uploads = std::max(most_uploads, fake::counts.uploads - uploads - passed);
             // Where the solver goes past everything nothing is asked of the device.
-            const bool idle = waits == 0 && request.cache.reuse == cache::Reuse::SOLVER;
+            const bool idle = waits == 0 && request.cache.reuse == CacheReuse::SOLVER;
             if (waits != 1 && !idle)
                 test::fail(name, static_cast<int>(rows), std::to_string(waits) + " waits in a row");
         }

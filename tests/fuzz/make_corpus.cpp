@@ -164,8 +164,8 @@ int main(int argc, char** argv) {
         preset->speedup = 2, preset->psnr = 30, preset->ssim = 0.9;
     }
     calibration.fast.settings.vote.reset();
-    calibration.fast.settings.reuse = cache::Reuse::TAYLOR;
-    calibration.fast.settings.weights = cache::Weights::MEAN;
-    calibration.fast.settings.distance = cache::Distance::TOKEN;
+    calibration.fast.settings.reuse = CacheReuse::TAYLOR;
+    calibration.fast.settings.weights = CacheWeights::MEAN;
+    calibration.fast.settings.distance = CacheDistance::TOKEN;
     write_file(config + "calibration", "c" + json::parse(model::calibration_text(calibration)).dump());
 }

@@ -6,7 +6,7 @@
 namespace mc::golden {
 namespace {
 
-using cache::Settings;
+using cache::AnySettings;
 
 bool given(const Json& settings, const char* name) {
     return settings.contains(name) && !settings[name].is_null();
@@ -16,10 +16,10 @@ bool given(const Json& settings, const char* name) {
     throw Error(MC_ERROR_READ, what + " has no place in the cache's settings; correct the case.");
 }
 
-cache::Weights weights_of(const std::string& mode) {
-    if (mode == "mean") return cache::Weights::MEAN;
-    if (mode == "max") return cache::Weights::MAX;
-    if (mode == "max_rescale") return cache::Weights::MAX_RESCALE;
+CacheWeights weights_of(const std::string& mode) {
+    if (mode == "mean") return CacheWeights::MEAN;
+    if (mode == "max") return CacheWeights::MAX;
+    if (mode == "max_rescale") return CacheWeights::MAX_RESCALE;
     refuse("weight_norm_mode \"" + mode + "\"");
 }
 
@@ -31,7 +31,7 @@ cache::MotionCacheSettings motioncache_of(const Json& c) {
     settings.coarse_updates = c.at("phase1_update_count");
     const std::string distance = c.at("distance_mode");
     if (distance != "global" && distance != "token") refuse("distance_mode \"" + distance + "\"");
-    settings.distance = distance == "global" ? cache::Distance::GLOBAL : cache::Distance::TOKEN;
+    settings.distance = distance == "global" ? CacheDistance::GLOBAL : CacheDistance::TOKEN;
     settings.weights = weights_of(c.at("weight_norm_mode"));
     if (given(c, "weight_floor")) settings.weight_floor = c["weight_floor"];
     settings.vote.reset();
@@ -61,7 +61,7 @@ cache::TeaCacheSettings teacache_of(const Json& c, int rows, int branches) {
 
 } // namespace
 
-Settings cache_settings_of(const Json& settings) {
+AnySettings cache_settings_of(const Json& settings) {
     if (given(settings, "token_cache")) return motioncache_of(settings["token_cache"]);
     if (given(settings, "teacache"))
         return teacache_of(settings["teacache"], settings.at("rows"),

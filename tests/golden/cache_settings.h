@@ -29,6 +29,6 @@ namespace mc::golden {
 //     counter_period                    counter_period
 //
 // Throws mc::Error for what has no place in Settings.
-cache::Settings cache_settings_of(const Json& settings);
+cache::AnySettings cache_settings_of(const Json& settings);
 
 } // namespace mc::golden

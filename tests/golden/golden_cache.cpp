@@ -28,7 +28,7 @@ std::vector<float> change_of(const at::Tensor& x, const at::Tensor& previous) {
 
 struct Mode {
     std::string name; // in the names of tensors: "mean", "max_rescale_floor0.6"
-    cache::Weights weights;
+    CacheWeights weights;
     double floor;
 };
 
@@ -36,10 +36,10 @@ std::vector<Mode> modes_of(const Json& settings) {
     std::vector<Mode> modes;
     for (const std::string mode : settings.at("modes")) {
         if (mode == "mean" || mode == "max") {
-            modes.push_back({mode, mode == "mean" ? cache::Weights::MEAN : cache::Weights::MAX, 0});
+            modes.push_back({mode, mode == "mean" ? CacheWeights::MEAN : CacheWeights::MAX, 0});
         } else if (mode == "max_rescale") {
             for (const Json& floor : settings.at("floors"))
-                modes.push_back({mode + "_floor" + floor.dump(), cache::Weights::MAX_RESCALE, floor});
+                modes.push_back({mode + "_floor" + floor.dump(), CacheWeights::MAX_RESCALE, floor});
         } else {
             throw NotImplemented{"weights by " + mode};
         }

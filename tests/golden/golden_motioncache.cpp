@@ -31,7 +31,7 @@ Produced run_by_hand(const Run& run) {
     const transformer::TextContext* const text[] = {prompt.get(), negative.get()};
 
     const int rows = s.at("rows"), chunks = s.at("num_groups"), chunk = s.at("group_size");
-    const cache::Settings settings = cache_settings_of(s);
+    const cache::AnySettings settings = cache_settings_of(s);
     transformer::Window::Shape shape{chunks * chunk, s.at("latent_height"), s.at("latent_width"),
                                      chunk,          Attention::KV,  s.at("fps")};
     shape.branches = 2;

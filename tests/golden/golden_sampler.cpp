@@ -17,9 +17,9 @@ namespace {
 
 std::shared_ptr<const skyreels_v2::Model> load(const Run& run) {
     const std::string tokenizer = run.weights("tokenizer");
-    const skyreels_v2::Parts parts{run.weights("dit"), run.weights("vae"), run.weights("text_encoder"),
-                                   std::filesystem::is_directory(tokenizer) ? tokenizer + "/spiece.model"
-                                                                            : tokenizer};
+    const skyreels_v2::ModelParts parts{run.weights("dit"), run.weights("vae"), run.weights("text_encoder"),
+                                        std::filesystem::is_directory(tokenizer) ? tokenizer + "/spiece.model"
+                                                                                 : tokenizer};
     session::LoadOptions options;
     options.opened = run.device;
     options.precision = run.precision;

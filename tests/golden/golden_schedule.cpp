@@ -19,11 +19,11 @@ namespace mc::golden {
 namespace {
 
 // x: [...]; v: [steps, ...]. The sample after every step, [steps, ...].
-at::Tensor trajectory(const std::vector<schedule::UniPcStep>& steps, at::Tensor x, const at::Tensor& v) {
+at::Tensor trajectory(const std::vector<skyreels_v2::UniPcStep>& steps, at::Tensor x, const at::Tensor& v) {
     std::vector<at::Tensor> states;
     at::Tensor x_last = at::zeros_like(x), m0 = x_last, m_prev = x_last;
     for (size_t i = 0; i < steps.size(); i++) {
-        const schedule::UniPcStep& s = steps[i];
+        const skyreels_v2::UniPcStep& s = steps[i];
         const at::Tensor x0 = x - s.sigma * v[int64_t(i)];
         if (s.correct) x = s.c_last * x_last + s.c_m0 * m0 + s.c_prev * m_prev + s.c_x0 * x0;
         m_prev = m0, m0 = x0, x_last = x;
@@ -43,8 +43,8 @@ Produced run_unipc(const Run& run) {
         if (std::sscanf(key.c_str(), "N%d_shift%lf", &count, &shift) != 2)
             throw Error(MC_ERROR_READ,
                         "\"" + name + "\" does not name steps and shift as N30_shift8.sigmas does.");
-        const schedule::TimeGrid grid = schedule::time_grid(count, shift, grid_of(run.file.settings()));
-        const auto steps = schedule::unipc_steps(grid);
+        const skyreels_v2::TimeGrid grid = skyreels_v2::time_grid(count, shift, grid_of(run.file.settings()));
+        const auto steps = skyreels_v2::unipc_steps(grid);
         produced.tensors[name] = at::tensor(grid.sigmas);
         produced.tensors[key + ".timesteps"] = at::tensor(grid.timesteps);
         if (run.file.inputs.has(key + ".x"))
@@ -67,13 +67,13 @@ std::string joined(const std::vector<T>& values, const char* between) {
 // rows.
 Json matrix_entry(Json entry, const Json& settings) {
     const int steps = entry.at("num_inference_steps");
-    std::vector<schedule::Row> rows;
+    std::vector<skyreels_v2::MatrixRow> rows;
     bool refused = false;
     try {
-        rows = schedule::timestep_matrix(
+        rows = skyreels_v2::timestep_matrix(
             {entry.at("num_frames"), entry.at("base_num_frames"), entry.at("ar_step"),
              entry.at("num_pre_ready"), entry.at("causal_block_size")},
-            schedule::time_grid(steps, entry.at("shift"), grid_of(settings)).timesteps);
+            skyreels_v2::time_grid(steps, entry.at("shift"), grid_of(settings)).timesteps);
     } catch (const Error& error) {
         refused = error.status == MC_ERROR_SETTINGS;
     }
@@ -83,7 +83,7 @@ Json matrix_entry(Json entry, const Json& settings) {
     }
     entry["rows"] = rows.size();
     for (const char* field : {"timesteps", "states", "update", "intervals"}) entry[field] = Json::array();
-    for (const schedule::Row& row : rows) {
+    for (const skyreels_v2::MatrixRow& row : rows) {
         entry["timesteps"].push_back(joined(row.timestep, " "));
         entry["states"].push_back(joined(row.state, " "));
         entry["update"].push_back(joined(row.update, ""));
@@ -95,11 +95,11 @@ Json matrix_entry(Json entry, const Json& settings) {
 Json window_entry(Json entry) {
     const int frames = entry.at("num_frames"), base = entry.at("base_num_frames");
     const int overlap = entry.at("overlap_history");
-    const int latents = schedule::latent_frames(frames);
+    const int latents = skyreels_v2::latent_frames(frames);
     entry["latent_frames"] = latents;
-    entry["windows"] =
-        schedule::window_lengths(latents, schedule::latent_frames(base), schedule::latent_frames(overlap));
-    entry["output_frames"] = schedule::plan_length(frames, base, overlap, 1, LongVideo::PIXEL).frames;
+    entry["windows"] = skyreels_v2::window_lengths(latents, skyreels_v2::latent_frames(base),
+                                                   skyreels_v2::latent_frames(overlap));
+    entry["output_frames"] = skyreels_v2::plan_length(frames, base, overlap, 1, LongVideo::PIXEL).frames;
     return entry;
 }
 

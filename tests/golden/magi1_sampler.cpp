@@ -24,7 +24,7 @@ const Json& runtime(const Run& run) {
     return run.file.json.at("config").at("runtime_config");
 }
 
-cache::Settings tea_settings(const Json& s, bool reference) {
+cache::AnySettings tea_settings(const Json& s, bool reference) {
     cache::TeaCacheSettings t;
     t.threshold = s.at("rel_l1_thresh");
     t.forced_first = s.at("no_reuse_first_n_steps");
@@ -34,7 +34,7 @@ cache::Settings tea_settings(const Json& s, bool reference) {
     return t;
 }
 
-cache::Settings flow_settings(const Json& s) {
+cache::AnySettings flow_settings(const Json& s) {
     cache::FlowCacheSettings f;
     f.threshold = s.at("rel_l1_thresh");
     f.forced_first = s.at("warmup_steps");
@@ -49,7 +49,7 @@ std::optional<T> value_of(const Json& s, const char* name) {
     return s.contains(name) && !s[name].is_null() ? std::optional<T>(s[name].get<T>()) : std::nullopt;
 }
 
-cache::Settings motion_settings(const Json& s, bool reference) {
+cache::AnySettings motion_settings(const Json& s, bool reference) {
     if (!s.at("token_wise_reuse").get<bool>()) return flow_settings(s);
     cache::MotionCacheByStepsSettings m;
     m.threshold = s.at("rel_l1_thresh");
@@ -58,7 +58,7 @@ cache::Settings motion_settings(const Json& s, bool reference) {
     m.coarse_steps = s.at("chunk_wise_only_steps");
     m.weight_floor = s.at("temporal_weight_floor");
     m.weight_power = value_of<double>(s, "temporal_weight_power").value_or(1);
-    if (s.at("tokenwise_l1_mode") == "token") m.distance = cache::Distance::TOKEN;
+    if (s.at("tokenwise_l1_mode") == "token") m.distance = CacheDistance::TOKEN;
     if (s.at("enable_temporal_voting").get<bool>()) m.vote = 4.0 / CHUNK;
     m.max_reuse = value_of<double>(s, "final_token_reuse_ratio").value_or(s.at("max_token_reuse_ratio"));
     m.first_reuse = value_of<double>(s, "initial_token_reuse_ratio");
@@ -230,7 +230,7 @@ Produced sample_magi1(const Run& run, bool plain, const magi1::Caption& caption)
     const Texts texts(run, *net, p, caption);
     const int64_t chunks = *p.stages.chunks, rows = *p.stages.rows();
     const auto policy = cache::make_policy(p.cache);
-    const bool tea = p.cache.kind() == cache::Kind::TEACACHE;
+    const bool tea = p.cache.kind() == CacheKind::TEACACHE;
     Recorder recorder(rows, chunks, passes.chunk_tokens(), tea);
     at::Tensor tea_sum = at::zeros({rows}), tea_rel = at::full({rows}, -1.0);
     double sum = 0;
@@ -253,7 +253,7 @@ Produced sample_magi1(const Run& run, bool plain, const magi1::Caption& caption)
     Produced produced;
     std::vector<at::Tensor> latents;
     for (int64_t c = 0; c < p.stages.given; c++) latents.push_back(noise.narrow(1, c * CHUNK, CHUNK));
-    magi1::Timing timing;
+    sampler::Timing timing;
     while (!sampler.done()) {
         const int64_t row = sampler.row();
         sampler.step(

@@ -10,7 +10,7 @@ namespace mc::golden {
 namespace {
 
 using magi1::Chunks;
-using magi1::Row;
+using magi1::StageRow;
 using magi1::Stages;
 
 std::vector<double> doubles(const Json& list) {
@@ -39,7 +39,7 @@ Json pair_of(Chunks chunks) {
     return {chunks.begin, chunks.end};
 }
 
-Json seen_in(const Stages& stages, const Row& row) {
+Json seen_in(const Stages& stages, const StageRow& row) {
     Json rows = Json::array();
     if (stages.passes_finished(row)) rows.push_back(pair_of(stages.finished_sees(row.begin - 1)));
     for (int64_t c = row.begin; c < row.end; c++) rows.push_back(pair_of(stages.sees(c, stages.step(row, c))));
@@ -66,7 +66,7 @@ Json chunk_table(Json table) {
     Json parts = std::move(table["stages"]);
     table["stages"] = Json::array();
     for (int64_t at = 0; at < *stages.rows(); at += stages.stage_steps()) {
-        const Row first = stages.row(at);
+        const StageRow first = stages.row(at);
         Json stage = first.stage < int64_t(parts.size()) ? parts[size_t(first.stage)] : Json::object();
         stage["stage"] = first.stage;
         stage["chunk_start"] = first.begin;

@@ -5,10 +5,10 @@
 
 namespace mc::golden {
 
-schedule::Grid grid_of(const Json& settings) {
+sampler::Grid grid_of(const Json& settings) {
     const std::string name = settings.value("grid", "official");
-    if (name == "official") return schedule::Grid::OFFICIAL;
-    if (name == "diffusers_0_37") return schedule::Grid::DIFFUSERS_0_37;
+    if (name == "official") return sampler::Grid::OFFICIAL;
+    if (name == "diffusers_0_37") return sampler::Grid::DIFFUSERS_0_37;
     throw NotImplemented{"time grid " + name};
 }
 

@@ -31,9 +31,9 @@ Calibration calibration() {
         preset->speedup = 10 * threshold, preset->psnr = 40 - threshold, preset->ssim = 1 - threshold / 7;
     }
     c.balanced.settings.vote.reset();
-    c.balanced.settings.reuse = cache::Reuse::TAYLOR;
-    c.balanced.settings.distance = cache::Distance::TOKEN;
-    c.balanced.settings.weights = cache::Weights::MEAN;
+    c.balanced.settings.reuse = CacheReuse::TAYLOR;
+    c.balanced.settings.distance = CacheDistance::TOKEN;
+    c.balanced.settings.weights = CacheWeights::MEAN;
     c.fast.settings.warmup = 0, c.fast.settings.coarse_updates = 1;
     c.fast.settings.weight_floor = 0.1 + 0.2, c.fast.settings.min_ratio = 0;
     c.quality.settings.first_share = 0.4, c.quality.settings.noise_power = 2;

@@ -187,7 +187,7 @@ TEST(a_spoiled_configuration_is_named_and_no_other_family_taken) {
 }
 
 TEST(pictures_are_what_the_family_says) {
-    const Pictures demo = pictures_of(source_path("models/demo"));
+    const PictureSizes demo = pictures_of(source_path("models/demo"));
     CHECK(demo.width == 160 && demo.height == 96 && demo.num_frames == 57 && demo.chunk_latents == 3);
     CHECK(demo.step_width == 16 && demo.least_height == 16 && demo.largest_width == 16384);
     TemporaryFolder folder;
@@ -197,7 +197,7 @@ TEST(pictures_are_what_the_family_says) {
         "num_steps": 16, "window_size": 4, "fps": 24, "chunk_width": 6, "temporal_downsample_factor": 4, "scale_factor": 0.18215
       }, "engine_config": {"distill": true, "fp8_quant": false, "distill_nearly_clean_chunk_threshold": 0.3,
         "shortcut_mode": "8,16,16"}})");
-    const Pictures magi = pictures_of(folder.path);
+    const PictureSizes magi = pictures_of(folder.path);
     CHECK(magi.width == 1280 && magi.height == 720 && magi.num_frames == 96 && magi.chunk_latents == 6);
     CHECK(magi.step_width == 16 && magi.least_width == 32 && magi.frame_rate_n == 24 && magi.frame_rate_d == 1);
 }

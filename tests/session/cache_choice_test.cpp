@@ -10,12 +10,8 @@
 
 using namespace mc;
 using namespace mc::session;
-using cache::Distance;
-using cache::Kind;
-using cache::Reuse;
+using cache::AnySettings;
 using cache::MotionCacheSettings;
-using cache::Settings;
-using cache::Weights;
 
 namespace {
 
@@ -40,14 +36,15 @@ model::Calibration calibration() {
         MotionCacheSettings& s = preset->settings;
         s.polynomial = c.polynomial;
         s.threshold = threshold += 0.07;
-        s.warmup = 3, s.coarse_updates = 2, s.weight_floor = 0.3, s.distance = Distance::TOKEN;
-        s.vote = 0.25, s.min_ratio = 0.2, s.first_share = 0.5, s.noise_power = 1, s.reuse = Reuse::TAYLOR;
+        s.warmup = 3, s.coarse_updates = 2, s.weight_floor = 0.3, s.distance = CacheDistance::TOKEN;
+        s.vote = 0.25, s.min_ratio = 0.2, s.first_share = 0.5, s.noise_power = 1,
+        s.reuse = CacheReuse::TAYLOR;
     }
     return c;
 }
 
-Settings choose(const CacheRequest& request, Attention attention = Attention::KV, bool calibrated = true,
-                const model::TransformerConfig& config = unknown_model()) {
+AnySettings choose(const CacheRequest& request, Attention attention = Attention::KV, bool calibrated = true,
+                   const model::TransformerConfig& config = unknown_model()) {
     const model::Calibration c = calibration();
     return choose_cache(request, attention, calibrated ? &c : nullptr,
                         model::skyreels_v2::published_caches(config));
@@ -57,7 +54,7 @@ void refused(const CacheRequest& request, const std::string& text, Attention att
     CHECK_ERROR(choose(request, attention, calibrated), MC_ERROR_SETTINGS, text);
 }
 
-CacheRequest asking(Kind kind) {
+CacheRequest asking(CacheKind kind) {
     CacheRequest r;
     r.kind = kind;
     return r;
@@ -79,18 +76,20 @@ const std::vector<Knob>& knobs() {
     static const std::vector<Knob> list = {
         {"cache-threshold", false, [](CacheRequest& r) { r.threshold = 0.9; },
          [](MotionCacheSettings& s) { s.threshold = 0.9; }},
-        {"cache-warmup", false, [](CacheRequest& r) { r.warmup = 7; }, [](MotionCacheSettings& s) { s.warmup = 7; }},
-        {"cache-reuse", false, [](CacheRequest& r) { r.reuse = Reuse::REPEAT; },
-         [](MotionCacheSettings& s) { s.reuse = Reuse::REPEAT; }},
+        {"cache-warmup", false, [](CacheRequest& r) { r.warmup = 7; },
+         [](MotionCacheSettings& s) { s.warmup = 7; }},
+        {"cache-reuse", false, [](CacheRequest& r) { r.reuse = CacheReuse::REPEAT; },
+         [](MotionCacheSettings& s) { s.reuse = CacheReuse::REPEAT; }},
         {"cache-coarse-updates", true, [](CacheRequest& r) { r.coarse_updates = 9; },
          [](MotionCacheSettings& s) { s.coarse_updates = 9; }},
-        {"cache-weights", true, [](CacheRequest& r) { r.weights = Weights::MEAN; },
-         [](MotionCacheSettings& s) { s.weights = Weights::MEAN; }},
+        {"cache-weights", true, [](CacheRequest& r) { r.weights = CacheWeights::MEAN; },
+         [](MotionCacheSettings& s) { s.weights = CacheWeights::MEAN; }},
         {"cache-weight-floor", true, [](CacheRequest& r) { r.weight_floor = 0.8; },
          [](MotionCacheSettings& s) { s.weight_floor = 0.8; }},
-        {"cache-distance", true, [](CacheRequest& r) { r.distance = Distance::GLOBAL; },
-         [](MotionCacheSettings& s) { s.distance = Distance::GLOBAL; }},
-        {"cache-vote", true, [](CacheRequest& r) { r.vote = 0.75; }, [](MotionCacheSettings& s) { s.vote = 0.75; }},
+        {"cache-distance", true, [](CacheRequest& r) { r.distance = CacheDistance::GLOBAL; },
+         [](MotionCacheSettings& s) { s.distance = CacheDistance::GLOBAL; }},
+        {"cache-vote", true, [](CacheRequest& r) { r.vote = 0.75; },
+         [](MotionCacheSettings& s) { s.vote = 0.75; }},
         {"cache-min-ratio", true, [](CacheRequest& r) { r.min_ratio = 0; },
          [](MotionCacheSettings& s) { s.min_ratio = 0; }},
         {"cache-first-share", true, [](CacheRequest& r) { r.first_share = 0.9; },
@@ -109,11 +108,11 @@ TEST(auto_caches_where_something_is_known) {
           calibration().balanced.settings); // ours before theirs
     CHECK(choose({}, Attention::KV, false, published_model()) ==
           model::skyreels_v2::published_caches(published_model())->motioncache_slow.settings);
-    CHECK(choose({}, Attention::KV, false) == Settings{});
+    CHECK(choose({}, Attention::KV, false) == AnySettings{});
     for (Attention whole : {Attention::FULL, Attention::CAUSAL})
         for (const auto& config : {unknown_model(), published_model()})
-            CHECK(choose({}, whole, true, config) == Settings{});
-    CHECK(choose(asking(Kind::NONE)) == Settings{});
+            CHECK(choose({}, whole, true, config) == AnySettings{});
+    CHECK(choose(asking(CacheKind::NONE)) == AnySettings{});
 }
 
 // A setting by itself asks for MotionCache, where the attention allows it.
@@ -124,7 +123,7 @@ TEST(a_threshold_or_custom_begins_with_nothing_known) {
     CHECK(choose(asking(Preset::CUSTOM), Attention::KV, false) == expected);
     expected.threshold = 0.4;
     CHECK(choose(r, Attention::KV, false) == expected);
-    r.kind = Kind::MOTIONCACHE;
+    r.kind = CacheKind::MOTIONCACHE;
     CHECK(choose(r, Attention::KV, false) == expected);
 }
 
@@ -145,13 +144,13 @@ TEST(published_settings_by_what_the_model_is) {
     for (Preset slow : {Preset::QUALITY, Preset::BALANCED, Preset::CUSTOM})
         CHECK(of(asking(slow)) == published->motioncache_slow.settings);
     CHECK(of(asking(Preset::FAST)) == published->motioncache_fast.settings);
-    CHECK(of(asking(Kind::FLOWCACHE)) == published->flowcache_slow.settings);
+    CHECK(of(asking(CacheKind::FLOWCACHE)) == published->flowcache_slow.settings);
     for (Attention any : {Attention::FULL, Attention::CAUSAL, Attention::KV})
-        CHECK(of(asking(Kind::TEACACHE), any) == published->teacache_retention.settings);
+        CHECK(of(asking(CacheKind::TEACACHE), any) == published->teacache_retention.settings);
     // One layer more is another model.
     model::TransformerConfig other = published_model();
     other.layers++;
-    CHECK(choose({}, Attention::KV, false, other) == Settings{});
+    CHECK(choose({}, Attention::KV, false, other) == AnySettings{});
 }
 
 TEST(a_setting_changes_the_preset_and_nothing_else) {
@@ -177,16 +176,16 @@ TEST(a_setting_changes_the_preset_and_nothing_else) {
 // The other caches have a polynomial, a threshold and evaluations that are computed at first.
 template <class S>
 static void settings_of_a_whole_chunk_cache() {
-    const Kind kind = S::KIND;
+    const CacheKind kind = S::KIND;
     S expected;
-    expected.threshold = kind == Kind::TEACACHE ? 0.2 : 0.1;
+    expected.threshold = kind == CacheKind::TEACACHE ? 0.2 : 0.1;
     CHECK(choose(asking(kind), Attention::KV, false) == expected);
     expected.polynomial = calibration().polynomial;
     CHECK(choose(asking(kind)) == expected);
     CacheRequest r = asking(kind);
     r.threshold = expected.threshold = 0.6;
     r.warmup = expected.forced_first = 2; // and not MotionCache's own
-    r.reuse = expected.reuse = Reuse::TAYLOR;
+    r.reuse = expected.reuse = CacheReuse::TAYLOR;
     CHECK(choose(r) == expected);
 }
 TEST(settings_of_the_other_caches) {
@@ -198,7 +197,7 @@ TEST(a_cache_setting_without_a_cache_is_refused) {
     auto all = knobs();
     all.push_back({"cache-preset", true, [](CacheRequest& r) { r.preset = Preset::FAST; }, {}});
     for (const Knob& knob : all) {
-        CacheRequest r = asking(Kind::NONE);
+        CacheRequest r = asking(CacheKind::NONE);
         knob.set(r);
         refused(r, std::string(knob.name) +
                        " is set but nothing is cached: drop it, or choose another cache than none.");
@@ -212,8 +211,8 @@ TEST(a_cache_setting_without_a_cache_is_refused) {
 }
 
 TEST(caches_that_the_attention_cannot_serve_are_refused) {
-    for (Kind kind : CACHE_KINDS) {
-        if (kind == Kind::NONE || kind == Kind::TEACACHE) continue;
+    for (CacheKind kind : CACHE_KINDS) {
+        if (kind == CacheKind::NONE || kind == CacheKind::TEACACHE) continue;
         const std::string name = std::string("cache=") + name_of(kind);
         refused(asking(kind), name + " works chunk by chunk and needs attention=kv (it is full)",
                 Attention::FULL);
@@ -221,22 +220,22 @@ TEST(caches_that_the_attention_cannot_serve_are_refused) {
                 Attention::CAUSAL);
     }
     for (Attention whole : {Attention::FULL, Attention::CAUSAL}) {
-        CacheRequest r = asking(Kind::TEACACHE);
-        for (Reuse reuse : {Reuse::TAYLOR, Reuse::SOLVER}) {
+        CacheRequest r = asking(CacheKind::TEACACHE);
+        for (CacheReuse reuse : {CacheReuse::TAYLOR, CacheReuse::SOLVER}) {
             r.reuse = reuse;
             refused(r, "need attention=kv", whole);
         }
-        r.reuse = Reuse::REPEAT;
-        CHECK(choose(r, whole).reuse() == Reuse::REPEAT);
+        r.reuse = CacheReuse::REPEAT;
+        CHECK(choose(r, whole).reuse() == CacheReuse::REPEAT);
     }
 }
 
 TEST(settings_of_motioncache_with_another_cache_are_refused) {
     auto all = knobs();
     all.push_back({"cache-preset", true, [](CacheRequest& r) { r.preset = Preset::BALANCED; }, {}});
-    for (Kind kind : CACHE_KINDS)
+    for (CacheKind kind : CACHE_KINDS)
         for (const Knob& knob : all) {
-            if (!knob.motioncache_only || kind == Kind::NONE || kind == Kind::MOTIONCACHE) continue;
+            if (!knob.motioncache_only || kind == CacheKind::NONE || kind == CacheKind::MOTIONCACHE) continue;
             CacheRequest r = asking(kind);
             knob.set(r);
             refused(r, std::string(knob.name) + " belongs to cache=motioncache, not to cache=" +
@@ -245,34 +244,33 @@ TEST(settings_of_motioncache_with_another_cache_are_refused) {
 }
 
 TEST(a_preset_of_an_unknown_model_is_refused) {
-    refused(asking(Kind::MOTIONCACHE), "run motioncache-calibrate on its folder", Attention::KV, false);
+    refused(asking(CacheKind::MOTIONCACHE), "run motioncache-calibrate on its folder", Attention::KV, false);
     for (Preset preset : {Preset::QUALITY, Preset::BALANCED, Preset::FAST}) {
         CacheRequest r = asking(preset);
         refused(r, "run motioncache-calibrate on its folder", Attention::KV, false);
-        r.kind = Kind::MOTIONCACHE;
+        r.kind = CacheKind::MOTIONCACHE;
         refused(r, "Nothing is known about caching with this model", Attention::KV, false);
         r.threshold = 0.2; // does not make up for what is not known
         refused(r, "or set cache-preset=custom and a cache-threshold", Attention::KV, false);
     }
     CacheRequest r;
     r.threshold = 0.2;
-    CHECK(
-        choose_cache(r, Attention::KV, nullptr, model::skyreels_v2::published_caches(unknown_model())).kind() ==
-        Kind::MOTIONCACHE);
+    CHECK(choose_cache(r, Attention::KV, nullptr, model::skyreels_v2::published_caches(unknown_model()))
+              .kind() == CacheKind::MOTIONCACHE);
 }
 
 TEST(a_weight_floor_with_other_weights_is_refused) {
     CacheRequest r;
     r.weight_floor = 0.5;
-    r.weights = Weights::MAX_RESCALE;
+    r.weights = CacheWeights::MAX_RESCALE;
     CHECK_EQ(std::get<MotionCacheSettings>(choose(r).policy).weight_floor, 0.5);
-    for (Weights other : {Weights::NONE, Weights::MEAN, Weights::MAX}) {
+    for (CacheWeights other : {CacheWeights::NONE, CacheWeights::MEAN, CacheWeights::MAX}) {
         r.weights = other;
         refused(r, "cache-weight-floor is the least weight of cache-weights=max-rescale");
     }
     // Be the weights the request's or the preset's.
     model::Calibration c = calibration();
-    c.balanced.settings.weights = Weights::MAX;
+    c.balanced.settings.weights = CacheWeights::MAX;
     r.weights.reset();
     CHECK_ERROR(choose_cache(r, Attention::KV, &c, model::skyreels_v2::published_caches(unknown_model())),
                 MC_ERROR_SETTINGS, "cache-weight-floor");

@@ -74,7 +74,7 @@ TEST(a_calibration_is_used) {
         Session s(m, r);
         while (s.next()) {
         }
-        CHECK(s.stats().cache == cache::Kind::MOTIONCACHE);
+        CHECK(s.stats().cache == CacheKind::MOTIONCACHE);
         CHECK_EQ(s.stats().count.turns, 4 * 4);
         CHECK_EQ(s.stats().count.reused, c.reused);
         CHECK(!distances.empty());
@@ -82,10 +82,10 @@ TEST(a_calibration_is_used) {
     }
     Request r = small();
     r.attention = Attention::CAUSAL;
-    CHECK(Session(m, r).stats().cache == cache::Kind::NONE);
+    CHECK(Session(m, r).stats().cache == CacheKind::NONE);
     r.attention = Attention::KV;
-    r.cache.kind = cache::Kind::NONE;
-    CHECK(Session(m, r).stats().cache == cache::Kind::NONE);
+    r.cache.kind = CacheKind::NONE;
+    CHECK(Session(m, r).stats().cache == CacheKind::NONE);
 }
 
 TEST(without_a_calibration_nothing_is_cached) {
@@ -93,10 +93,10 @@ TEST(without_a_calibration_nothing_is_cached) {
     const auto m = folder.open();
     Request r = small();
     r.attention = Attention::KV;
-    CHECK(Session(m, r).stats().cache == cache::Kind::NONE);
+    CHECK(Session(m, r).stats().cache == CacheKind::NONE);
     r.cache.preset = Preset::BALANCED;
     CHECK_ERROR(Session(m, r), MC_ERROR_SETTINGS, "run motioncache-calibrate");
-    r.cache.kind = cache::Kind::MOTIONCACHE;
+    r.cache.kind = CacheKind::MOTIONCACHE;
     CHECK_ERROR(Session(m, r), MC_ERROR_SETTINGS, "run motioncache-calibrate");
 }
 

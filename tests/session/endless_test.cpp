@@ -65,7 +65,7 @@ Fields prompt(const char* text) {
 TEST(without_end_begins_as_a_long_one) {
     auto m = demo();
     for (auto joint : {LongVideo::PIXEL, LongVideo::LATENT}) {
-        Request finite = windows(69), endless = windows(schedule::ENDLESS);
+        Request finite = windows(69), endless = windows(skyreels_v2::ENDLESS);
         finite.long_video = endless.long_video = joint;
         Session a(m, finite), b(m, endless);
         CHECK_EQ(b.stats().frames_total, -1);
@@ -79,7 +79,7 @@ TEST(without_end_begins_as_a_long_one) {
 TEST(memory_and_counters_stay_as_they_are) {
     auto m = demo();
     for (auto joint : {LongVideo::PIXEL, LongVideo::LATENT}) {
-        Request r = windows(schedule::ENDLESS);
+        Request r = windows(skyreels_v2::ENDLESS);
         r.steps = 1;
         r.long_video = joint;
         Session s(m, r);
@@ -98,11 +98,11 @@ TEST(memory_and_counters_stay_as_they_are) {
 }
 
 TEST(without_end_there_is_no_last_picture) {
-    Request r = windows(schedule::ENDLESS);
+    Request r = windows(skyreels_v2::ENDLESS);
     r.causal_block_size = 1, r.ar_step = 0, r.attention = Attention::FULL;
     r.image = r.end_image = sampler::Image{16, 16, std::vector<uint8_t>(3 * 16 * 16, 200)};
     CHECK_ERROR(Session(demo(), r), MC_ERROR_SETTINGS, "num-frames=-1 has no end");
-    r = windows(schedule::ENDLESS);
+    r = windows(skyreels_v2::ENDLESS);
     r.overlap_history = 5;
     CHECK_ERROR(Session(demo(), r), MC_ERROR_SETTINGS, "overlap-history");
 }
@@ -271,13 +271,13 @@ TEST(the_cache_itself_changes_with_a_chunk) {
     for (auto attention : {Attention::KV, Attention::FULL}) {
         r.attention = attention;
         r.cache = {};
-        r.cache.reuse = cache::Reuse::REPEAT;
+        r.cache.reuse = CacheReuse::REPEAT;
         r.cache.kind = CacheKind::TEACACHE;
         r.cache.threshold = 1000, r.cache.warmup = 1; // as much reused as can be
         Session s(m, r), untouched(m, r);
         CacheFields flow, none, tea = r.cache;
         flow.kind = attention == Attention::KV ? CacheKind::FLOWCACHE : CacheKind::TEACACHE;
-        flow.reuse = cache::Reuse::REPEAT, flow.threshold = 1000, flow.warmup = 3;
+        flow.reuse = CacheReuse::REPEAT, flow.threshold = 1000, flow.warmup = 3;
         none.kind = CacheKind::NONE;
         const std::map<int, CacheFields> changes = {{3, none}, {6, flow}, {9, tea}};
         std::vector<int64_t> reused;
@@ -309,7 +309,7 @@ TEST(a_cache_that_cannot_come_is_refused_and_changes_nothing) {
     r.num_frames = 57;
     r.attention = Attention::KV;
     r.cache.kind = CacheKind::MOTIONCACHE;
-    r.cache.threshold = 0.2, r.cache.reuse = cache::Reuse::REPEAT;
+    r.cache.threshold = 0.2, r.cache.reuse = CacheReuse::REPEAT;
     Session s(m, r), untouched(m, r);
     CHECK(s.next().has_value() && untouched.next().has_value());
     const auto refused = [&](const auto& set, const char* text, bool all = false) {
@@ -328,7 +328,7 @@ TEST(a_cache_that_cannot_come_is_refused_and_changes_nothing) {
     CHECK(refused([](auto& f) { f.kind = CacheKind::NONE; }, "cache-threshold is set but nothing is cached"));
     CHECK(refused([](auto& f) { f.kind = CacheKind::TEACACHE, f.min_ratio = 0.1; }, "cache-min-ratio belongs to"));
     CHECK(refused([](auto& f) { f.weights = CacheWeights::MEAN, f.weight_floor = 0.1; }, "cache-weight-floor"));
-    CHECK(refused([](auto& f) { f.reuse = cache::Reuse::TAYLOR; }, "cache-reuse would be taylor"));
+    CHECK(refused([](auto& f) { f.reuse = CacheReuse::TAYLOR; }, "cache-reuse would be taylor"));
     while (auto frames = untouched.next()) CHECK(at::equal(frames->pixels, s.next()->pixels));
     CHECK(!s.next().has_value());
 }
@@ -384,7 +384,7 @@ TEST(colours_follow_the_prompt) {
     auto m = demo(2);
     Request r;
     r.prompt = "an orange ball still in the desert at sunset";
-    r.seed = 3, r.num_frames = schedule::ENDLESS;
+    r.seed = 3, r.num_frames = skyreels_v2::ENDLESS;
     const std::string water = "a blue fish still under water";
     // Mean colour of frames: [3].
     const auto colour = [](const at::Tensor& pixels) { return pixels.mean({1, 2, 3}); };

@@ -31,12 +31,12 @@ struct Counting final : Video {
         meter.update([](Stats& s) { s.forwards++; });
         return true;
     }
-    std::optional<Chunk> take(Meter&) override {
+    std::optional<session::FinishedFrames> take(Meter&) override {
         if (steps < 2 * (taken + 1)) return std::nullopt;
         taken++;
         sampler::ChunkCount count;
         count.turns = 2;
-        return Chunk{at::full({3, 3, 2, 2}, value), count};
+        return session::FinishedFrames{at::full({3, 3, 2, 2}, value), count};
     }
     transformer::CallCount calls() const override { return {}; }
 };

@@ -5,7 +5,6 @@
 
 using namespace mc;
 using namespace mc::session;
-using sampler::Finished;
 using test::demo;
 using test::small;
 
@@ -19,7 +18,7 @@ struct Run {
 
 Run run(const std::shared_ptr<const Family>& model, Request r) {
     Run result;
-    r.cache.kind = cache::Kind::NONE;
+    r.cache.kind = CacheKind::NONE;
     r.trace = [&](const std::string& name, const at::Tensor& value) {
         if (name == "steps.latents") result.rows.push_back(value.clone());
     };
@@ -34,7 +33,7 @@ Run causal(const std::shared_ptr<const Family>& model, Request r) {
     r.attention = Attention::CAUSAL;
     return run(model, r);
 }
-Run kept(const std::shared_ptr<const Family>& model, Request r, Finished finished) {
+Run kept(const std::shared_ptr<const Family>& model, Request r, FinishedChunks finished) {
     r.attention = Attention::KV;
     r.finished_chunks = finished;
     return run(model, r);
@@ -76,7 +75,8 @@ Request windows(int overlap) {
 
 TEST(refreshed_chunks_equal_causal_recomputation) {
     auto m = demo();
-    const Run everything = causal(m, staggered()), refreshed = kept(m, staggered(), Finished::REFRESHED);
+    const Run everything = causal(m, staggered()),
+              refreshed = kept(m, staggered(), FinishedChunks::REFRESHED);
     const double far = farthest(refreshed, everything);
     std::printf("     latents, relative: %.2g\n", far);
     CHECK(far < 1e-5);
@@ -87,7 +87,7 @@ TEST(refreshed_chunks_equal_causal_recomputation) {
 
 TEST(frozen_chunks_give_another_video) {
     auto m = demo();
-    const Run everything = causal(m, staggered()), frozen = kept(m, staggered(), Finished::FROZEN);
+    const Run everything = causal(m, staggered()), frozen = kept(m, staggered(), FinishedChunks::FROZEN);
     std::printf("     latents, relative: %.2g\n", farthest(frozen, everything));
     CHECK(farthest(frozen, everything) > 1e-3);
     CHECK_EQ(frozen.stats.count.extra, 0);
@@ -98,7 +98,7 @@ TEST(frozen_chunks_give_another_video) {
     // With all chunks in step there are no finished ones.
     Request r = staggered();
     r.ar_step = 0;
-    CHECK(farthest(kept(m, r, Finished::FROZEN), causal(m, r)) < 1e-5);
+    CHECK(farthest(kept(m, r, FinishedChunks::FROZEN), causal(m, r)) < 1e-5);
 }
 
 // A prefix is finished from the start: one pass without noise is as good as one in every row.
@@ -111,8 +111,8 @@ TEST(refreshed_windows_equal_causal_recomputation) {
             // The reference passes the second prefix chunk in each row: the same without noise.
             r.reference_windows = overlap == 21 && joint == LongVideo::LATENT;
             const Run everything = causal(m, r);
-            CHECK(farthest(kept(m, r, Finished::REFRESHED), everything) < 1e-4);
-            if (overlap == 9) CHECK(farthest(kept(m, r, Finished::FROZEN), everything) > 1e-3);
+            CHECK(farthest(kept(m, r, FinishedChunks::REFRESHED), everything) < 1e-4);
+            if (overlap == 9) CHECK(farthest(kept(m, r, FinishedChunks::FROZEN), everything) > 1e-3);
         }
 }
 
@@ -123,14 +123,14 @@ TEST(a_noised_prefix_is_kept_as_it_was_first) {
     Request r = windows(9);
     r.long_video = LongVideo::LATENT;
     r.addnoise_condition = 200;
-    const Run everything = causal(m, r), refreshed = kept(m, r, Finished::REFRESHED);
+    const Run everything = causal(m, r), refreshed = kept(m, r, FinishedChunks::REFRESHED);
     CHECK(farthest(refreshed, everything) > 1e-4);
     // The same noise in every row makes them equal again.
     r.prefix_noise = [](int window, int, at::IntArrayRef shape) {
         at::Generator generator = at::make_generator<at::CPUGeneratorImpl>(window);
         return at::randn(shape, generator);
     };
-    CHECK(farthest(kept(m, r, Finished::REFRESHED), causal(m, r)) < 1e-4);
+    CHECK(farthest(kept(m, r, FinishedChunks::REFRESHED), causal(m, r)) < 1e-4);
 }
 
 int main(int argc, char** argv) {

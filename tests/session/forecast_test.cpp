@@ -44,7 +44,7 @@ TEST(published_sizes_are_told_in_both_layouts) {
             Request r;
             r.prompt.emplace("a red ball");
             r.width = 960, r.height = 544, r.num_frames = 97;
-            r.attention = Attention::KV, r.cache.kind = cache::Kind::NONE;
+            r.attention = Attention::KV, r.cache.kind = CacheKind::NONE;
             const MemoryForecast f = forecast_memory(model, o, r);
             CHECK_EQ(f.transformer, 2 * numbers_in(test::published_tensors(published)));
             CHECK_EQ(f.text_encoder, 2 * numbers_in(test::published_text_encoder(2)));

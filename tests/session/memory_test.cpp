@@ -30,11 +30,11 @@ int64_t resident() {
     return pages * 4096;
 }
 
-Request motioncache(cache::Reuse reuse = cache::Reuse::REPEAT) {
+Request motioncache(CacheReuse reuse = CacheReuse::REPEAT) {
     Request r = small();
     r.ar_step = 0; // all chunks of a window at once
     r.attention = Attention::KV;
-    r.cache.kind = cache::Kind::MOTIONCACHE;
+    r.cache.kind = CacheKind::MOTIONCACHE;
     r.cache.threshold = 1000; // everything but the first evaluation of a chunk is reused: the test is quick
     r.cache.warmup = 0;
     r.cache.reuse = reuse;
@@ -79,7 +79,7 @@ TEST(a_window_takes_what_was_planned) {
     needs_true_memory();
     auto m = demo();
     run(m, motioncache()); // what the process takes once is not the session's
-    for (auto reuse : {cache::Reuse::REPEAT, cache::Reuse::TAYLOR, cache::Reuse::SOLVER}) {
+    for (auto reuse : {CacheReuse::REPEAT, CacheReuse::TAYLOR, CacheReuse::SOLVER}) {
         Request r = motioncache(reuse);
         r.width = 320, r.height = 208;
         r.num_frames = r.base_num_frames.emplace(57);

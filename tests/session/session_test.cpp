@@ -298,16 +298,16 @@ static int64_t resident_bytes() {
 // A thousand chunks one after the other in a thousand steps: the plan alone takes gigabytes, so it is checked too.
 TEST(a_plan_is_known_before_it_is_made) {
     for (auto attention : {Attention::FULL, Attention::KV}) {
-        const sampler::WindowSettings s{60, 12, 3, 20, false, 6, 0, attention};
-        const auto plan = sampler::plan_window(s, schedule::time_grid(30, 8));
-        int64_t bytes = plan.rows.capacity() * sizeof(schedule::Row) +
+        const skyreels_v2::WindowSettings s{60, 12, 3, 20, false, 6, 0, attention};
+        const auto plan = skyreels_v2::plan_window(s, skyreels_v2::time_grid(30, 8));
+        int64_t bytes = plan.rows.capacity() * sizeof(skyreels_v2::MatrixRow) +
                         plan.turns.capacity() * sizeof(std::vector<sampler::ChunkTurn>);
         for (size_t row = 0; row < plan.rows.size(); row++) {
             bytes += plan.rows[row].timestep.capacity() * sizeof(int64_t) +
                      plan.rows[row].state.capacity() * sizeof(int) + plan.rows[row].update.capacity() / 8;
             bytes += plan.turns[row].capacity() * sizeof(sampler::ChunkTurn);
         }
-        const int64_t planned = sampler::plan_bytes(s, 30);
+        const int64_t planned = skyreels_v2::plan_bytes(s, 30);
         CHECK(planned >= bytes);
         CHECK(planned < 3 * bytes);
     }
@@ -384,12 +384,12 @@ TEST(caches_that_compute_everything_change_nothing) {
     Request r = small();
     r.steps = 6;
     r.attention = Attention::KV;
-    r.cache.kind = cache::Kind::NONE;
+    r.cache.kind = CacheKind::NONE;
     const at::Tensor video = run(m, r);
     cache::MotionCacheSettings settings;
     settings.warmup = 0;
     settings.threshold = 1e-9;
-    for (cache::Reuse reuse : {cache::Reuse::REPEAT, cache::Reuse::TAYLOR, cache::Reuse::SOLVER}) {
+    for (CacheReuse reuse : {CacheReuse::REPEAT, CacheReuse::TAYLOR, CacheReuse::SOLVER}) {
         settings.reuse = reuse;
         r.cache_settings = settings;
         CHECK_NEAR((run(m, r) - video).abs().max().item<double>(), 0, 1e-3);

@@ -25,7 +25,7 @@ inline std::vector<Variant> variants() {
         r.seed = 7, r.width = 48, r.height = 32;
         r.num_frames = 21, r.base_num_frames.emplace(21), r.steps = 5;
         r.causal_block_size = 3, r.ar_step = 2, r.attention = Attention::KV;
-        r.cache.kind = cache::Kind::NONE;
+        r.cache.kind = CacheKind::NONE;
         change(r);
         list.push_back({name, std::move(r)});
     };
@@ -40,17 +40,16 @@ inline std::vector<Variant> variants() {
     add("full", [](session::Request& r) { r.attention = Attention::FULL; });
     add("causal", [](session::Request& r) { r.attention = Attention::CAUSAL; });
     add("full, teacache", [](session::Request& r) {
-        r.attention = Attention::FULL, r.cache.kind = cache::Kind::TEACACHE, r.cache.threshold = 0.3;
+        r.attention = Attention::FULL, r.cache.kind = CacheKind::TEACACHE, r.cache.threshold = 0.3;
     });
     add("kv, flowcache", [](session::Request& r) {
-        r.cache.kind = cache::Kind::FLOWCACHE, r.cache.threshold = 1, r.cache.warmup = 1;
+        r.cache.kind = CacheKind::FLOWCACHE, r.cache.threshold = 1, r.cache.warmup = 1;
     });
-    for (auto [name, reuse] : {std::pair("motioncache", cache::Reuse::REPEAT),
-                               {"taylor", cache::Reuse::TAYLOR},
-                               {"solver", cache::Reuse::SOLVER}})
+    for (auto [name, reuse] : {std::pair("motioncache", CacheReuse::REPEAT),
+                               {"taylor", CacheReuse::TAYLOR},
+                               {"solver", CacheReuse::SOLVER}})
         add(name, [&, reuse = reuse](session::Request& r) {
-            r.cache.kind = cache::Kind::MOTIONCACHE, r.cache.preset = CachePreset::FAST,
-            r.cache.reuse = reuse;
+            r.cache.kind = CacheKind::MOTIONCACHE, r.cache.preset = CachePreset::FAST, r.cache.reuse = reuse;
             r.cache.warmup = 2;
         });
     add("image", from_image);

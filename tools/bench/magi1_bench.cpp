@@ -42,7 +42,7 @@ struct Bench {
         runtime.noise2clean = {5, 4, 3, 2};
         runtime.clean_range = 1;
         runtime.distilled = true;
-        const magi1::Settings s = magi1::complete(request, {runtime, network.config()});
+        const magi1::VideoSettings s = magi1::complete(request, {runtime, network.config()});
         const int64_t C = network.config().latent_channels(), h = s.height / 8, w = s.width / 8;
         const auto noise = [&](int64_t chunk) {
             at::Tensor all = at::empty({C, magi1::CHUNK, h, w}, at::kFloat);
@@ -55,7 +55,7 @@ struct Bench {
         magi1::Sampler sampler(passes, magi1::CHUNK, s.sampler,
                                {[&](int64_t) { return std::vector<const magi_dit::Text*>{caption.get()}; }, none.get()},
                                *policy, noise);
-        magi1::Timing timing;
+        sampler::Timing timing;
         while (!sampler.done() && (!rows || sampler.row() < *rows)) {
             sampler.step({}, {}, timing);
             while (sampler.take()) {

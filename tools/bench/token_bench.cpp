@@ -36,7 +36,7 @@ cache::MotionCacheSettings compute_all() {
     cache::MotionCacheSettings s;
     s.threshold = 1e-30;
     s.warmup = s.coarse_updates = 0;
-    s.weights = cache::Weights::MAX_RESCALE;
+    s.weights = CacheWeights::MAX_RESCALE;
     s.weight_floor = 0.5; // keeps still tokens due
     s.vote.reset();
     s.min_ratio = 0;
@@ -167,7 +167,7 @@ int main(int argc, char** argv) {
             request.prompt = line;
             request.seed = base.seed.value_or(0) + int64_t(videos.size());
             request.cache_settings = compute_all();
-            const skyreels_v2::Settings settings = skyreels_v2::complete(request, *model);
+            const skyreels_v2::VideoSettings settings = skyreels_v2::complete(request, *model);
             if (settings.length.windows.size() != 1)
                 throw Error(MC_ERROR_SETTINGS, "A video of one window is needed; give fewer --frames.");
             Watcher watcher(settings.guidance_scale);

@@ -12,14 +12,14 @@ namespace mc::bench {
 
 Video make_video(const std::shared_ptr<const skyreels_v2::Model>& model, session::Request request) {
     Video video;
-    const skyreels_v2::Settings settings = skyreels_v2::complete(request, *model);
+    const skyreels_v2::VideoSettings settings = skyreels_v2::complete(request, *model);
     request.decisions = [&](const cache::Decision& d) {
         const bool warm =
             d.kind == cache::Decision::Kind::WARMUP || d.kind == cache::Decision::Kind::FIRST_AFTER_WARMUP;
         // One decision for both branches with Reuse::SOLVER.
         video.turns_after_warmup +=
             warm                                                                          ? 0
-            : settings.cache.reuse() == cache::Reuse::SOLVER && settings.guidance_scale > 1 ? 2
+            : settings.cache.reuse() == CacheReuse::SOLVER && settings.guidance_scale > 1 ? 2
                                                                                           : 1;
     };
     const auto start = std::chrono::steady_clock::now();

@@ -35,7 +35,7 @@ Mean mean_of(std::span<const double> values) {
 
 } // namespace
 
-std::vector<Elsewhere> elsewhere(const skyreels_v2::Settings& s) {
+std::vector<Elsewhere> elsewhere(const skyreels_v2::VideoSettings& s) {
     std::vector<Elsewhere> list;
     const auto add = [&, w = side(s.width), h = side(s.height)](const char* name, std::function<void(session::Request&)> change,
                                                           size_t prompts = 0) {
@@ -67,7 +67,8 @@ double stated_from(std::span<const double> base, std::span<const double> there) 
     return there.size() == base.size() ? all.mean - all.error : all.mean + gain.mean - std::hypot(all.error, gain.error);
 }
 
-void look_elsewhere(const Stage& stage, std::span<Trial> trials, const skyreels_v2::Settings& calibrated, bool quick) {
+void look_elsewhere(const Stage& stage, std::span<Trial> trials, const skyreels_v2::VideoSettings& calibrated,
+                    bool quick) {
     std::vector<cache::MotionCacheSettings> levels;
     for (const Trial& t : trials) levels.push_back(t.settings);
     std::vector<std::vector<double>> base; // of the first: the smaller picture alone

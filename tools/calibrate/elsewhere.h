@@ -19,7 +19,7 @@ struct Elsewhere {
 };
 // All in a smaller picture, which tells of the size too: fewer and more steps, no guidance, shorter and longer chunks,
 // all of them at once, another shift, two windows.
-std::vector<Elsewhere> elsewhere(const skyreels_v2::Settings& calibrated);
+std::vector<Elsewhere> elsewhere(const skyreels_v2::VideoSettings& calibrated);
 
 // The PSNR that may be stated for another request (docs/algorithms.md#stated). base: PSNR of each prompt in the smaller
 // picture; there: of all, or of the first few, at the other request. With all: the mean less its standard error. With a
@@ -27,6 +27,7 @@ std::vector<Elsewhere> elsewhere(const skyreels_v2::Settings& calibrated);
 double stated_from(std::span<const double> base, std::span<const double> there);
 
 // Fills in Trial::elsewhere. quick: one prompt, and only the smaller picture.
-void look_elsewhere(const Stage& stage, std::span<Trial> trials, const skyreels_v2::Settings& calibrated, bool quick);
+void look_elsewhere(const Stage& stage, std::span<Trial> trials, const skyreels_v2::VideoSettings& calibrated,
+                    bool quick);
 
 } // namespace mc::calibrate

@@ -32,7 +32,7 @@ Forecast forecast(const cache::MotionCacheSettings& settings, const Recording& r
             turns_after_warmup += !warm;
             partial += plan.action == cache::Action::TOKENS;
             // The solver's rule leaves a reused chunk alone, so its motion stays as it was last seen.
-            const bool seen = settings.reuse != cache::Reuse::SOLVER || plan.action != cache::Action::REUSE;
+            const bool seen = settings.reuse != CacheReuse::SOLVER || plan.action != cache::Action::REUSE;
             const bool known = size_t(step) < motion.change.size() && !motion.change[size_t(step)].empty();
             if (seen && known && policy->wants_motion(0, chunk))
                 policy->motion(0, chunk, motion.change[size_t(step)], true);

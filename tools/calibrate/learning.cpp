@@ -24,7 +24,7 @@ cache::MotionCacheSettings compute_all() {
     cache::MotionCacheSettings s;
     s.threshold = 1e-30;
     s.warmup = s.coarse_updates = 0;
-    s.weights = cache::Weights::MAX_RESCALE;
+    s.weights = CacheWeights::MAX_RESCALE;
     s.weight_floor = FLOOR;
     s.vote.reset();
     s.min_ratio = 0;
@@ -32,8 +32,8 @@ cache::MotionCacheSettings compute_all() {
 }
 
 std::vector<cache::ScheduledStep> scheduled_steps(const skyreels_v2::Model& model,
-                                                  const skyreels_v2::Settings& s, schedule::Grid kind) {
-    const schedule::TimeGrid grid = schedule::time_grid(s.steps, s.shift, kind);
+                                                  const skyreels_v2::VideoSettings& s, sampler::Grid kind) {
+    const skyreels_v2::TimeGrid grid = skyreels_v2::time_grid(s.steps, s.shift, kind);
     // Distances do not depend on the picture: the smallest window knows them.
     const auto& patch = model.transformer_config.patch;
     transformer::Window window(*model.transformer, {s.causal_block_size, int(2 * patch[1]), int(2 * patch[2]),
@@ -142,7 +142,8 @@ cache::Path Lesson::path(double change_power, double noise_power) const {
 
 Lesson learn(const std::shared_ptr<const skyreels_v2::Model>& model, const session::Request& request,
              const std::vector<std::string>& prompts) {
-    const skyreels_v2::Settings settings = skyreels_v2::complete(request_of(request, prompts, 0), *model);
+    const skyreels_v2::VideoSettings settings =
+        skyreels_v2::complete(request_of(request, prompts, 0), *model);
     Lesson lesson;
     lesson.recording.steps = scheduled_steps(*model, settings, request.grid);
     lesson.recording.chunk_frames = settings.causal_block_size;

@@ -44,7 +44,7 @@ session::Request base_request(const Options& o) {
     r.width = o.width, r.height = o.height, r.num_frames = o.frames;
     r.steps = o.steps;
     r.attention = Attention::KV;
-    r.cache.kind = cache::Kind::NONE;
+    r.cache.kind = CacheKind::NONE;
     return r;
 }
 
@@ -73,7 +73,7 @@ void calibrate_model(const Options& o) {
     load.calibration = false; // it is to be made anew
     stage.model = skyreels_v2::Model::open(o.model, load);
     stage.request = base_request(o);
-    const skyreels_v2::Settings s =
+    const skyreels_v2::VideoSettings s =
         skyreels_v2::complete(request_of(stage.request, stage.prompts, 0), *stage.model);
     progress("%s: %zu prompts, %d x %d, %d frames, %d steps, %d threads", o.model.c_str(),
              stage.prompts.size(), s.width, s.height, s.num_frames, s.steps, stage.model->placement.threads);

@@ -11,7 +11,6 @@
 
 namespace mc::calibrate {
 
-using cache::Reuse;
 using Settings = cache::MotionCacheSettings;
 
 namespace {
@@ -40,7 +39,8 @@ Knob path_knob(const Lesson& lesson, bool quick) {
 }
 
 std::vector<Knob> knobs_of(const Lesson& lesson, bool quick) {
-    const Knob reuse = knob<Reuse>("reuse", &Settings::reuse, {Reuse::REPEAT, Reuse::TAYLOR, Reuse::SOLVER});
+    const Knob reuse = knob<CacheReuse>("reuse", &Settings::reuse,
+                                        {CacheReuse::REPEAT, CacheReuse::TAYLOR, CacheReuse::SOLVER});
     const Knob path = path_knob(lesson, quick);
     if (quick) return {reuse, path};
     const Knob first = knob<double>("first share", &Settings::first_share, {0, 0.2});
@@ -59,12 +59,12 @@ std::vector<Knob> knobs_of(const Lesson& lesson, bool quick) {
 // often as a whole.
 std::vector<Settings> starts_of(const Lesson& lesson, const std::optional<Curve>& curve) {
     Settings s;
-    s.reuse = Reuse::SOLVER;
+    s.reuse = CacheReuse::SOLVER;
     if (curve) s.polynomial = curve->polynomial;
     s.path = lesson.path(0.5, 1);
     s.warmup = 0, s.coarse_updates = 2;
-    s.weights = cache::Weights::MAX_RESCALE, s.weight_floor = 0.6;
-    s.distance = cache::Distance::GLOBAL;
+    s.weights = CacheWeights::MAX_RESCALE, s.weight_floor = 0.6;
+    s.distance = CacheDistance::GLOBAL;
     s.vote = 0.3, s.min_ratio = 0.1;
     s.first_share = 0;
     s.first_frames = lesson.recording.chunk_frames;

@@ -35,7 +35,7 @@ class Tally {
     double psnr_ = 0, squares_ = 0, ssim_ = 0, computed_ = 0, tokens_ = 0, partial_ = 0, turns_ = 0, videos_ = 0;
 };
 
-bench::Video video_of(const Stage& stage, size_t i, const cache::Settings& settings) {
+bench::Video video_of(const Stage& stage, size_t i, const cache::AnySettings& settings) {
     session::Request r = request_of(stage.request, stage.prompts, i);
     r.cache_settings = settings;
     return bench::make_video(stage.model, std::move(r));

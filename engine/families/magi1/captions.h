@@ -32,7 +32,7 @@ class SpecialTokens {
     at::Tensor caption, logo; // [1, width]
     at::Tensor others;        // [n, width]
     // In `others`.
-    enum Row {
+    enum OtherToken {
         TRANSITION = 0,
         HIGH_QUALITY = 1,
         STATIC_FIRST_FRAMES = 2,

@@ -7,13 +7,11 @@
 namespace mc::magi1 {
 namespace {
 
-using Settings = CompressionSettings;
-
-at::Tensor asking(const at::Tensor& queries, int64_t frame_tokens, Settings::Queries which) {
+at::Tensor asking(const at::Tensor& queries, int64_t frame_tokens, CompressionSettings::Queries which) {
     const int64_t all = queries.size(0);
-    const int64_t count = which == Settings::Queries::CHUNK ? all
-                          : which == Settings::Queries::LAST_50 ? std::min<int64_t>(50, all)
-                                                                : std::min(frame_tokens, all);
+    const int64_t count = which == CompressionSettings::Queries::CHUNK     ? all
+                          : which == CompressionSettings::Queries::LAST_50 ? std::min<int64_t>(50, all)
+                                                                           : std::min(frame_tokens, all);
     return queries.narrow(0, all - count, count);
 }
 
@@ -36,21 +34,21 @@ at::Tensor repetition(const at::Tensor& keys) {
     return likeness.softmax(-1);
 }
 
-at::Tensor weighted(const at::Tensor& score, int64_t chunk_tokens, const Settings& s) {
+at::Tensor weighted(const at::Tensor& score, int64_t chunk_tokens, const CompressionSettings& s) {
     const int64_t n = score.size(1);
-    if (s.weighting == Settings::Weighting::NONE) return score;
-    if (s.weighting == Settings::Weighting::FIRST_CHUNK) {
+    if (s.weighting == CompressionSettings::Weighting::NONE) return score;
+    if (s.weighting == CompressionSettings::Weighting::FIRST_CHUNK) {
         at::Tensor changed = score.clone();
         changed.narrow(1, 0, std::min(chunk_tokens, n)).fill_(-1e6);
         return changed;
     }
     const at::Tensor j = at::arange(n, score.options()), x = j / double(std::max<int64_t>(1, n - 1));
     switch (s.weighting) {
-    case Settings::Weighting::EXPONENTIAL:
+    case CompressionSettings::Weighting::EXPONENTIAL:
         return score * (0.1 + 0.9 * (1 - (-2 * x).exp()) / (1 - std::exp(-2.0)));
-    case Settings::Weighting::POLYNOMIAL:
+    case CompressionSettings::Weighting::POLYNOMIAL:
         return score * (0.1 + 0.9 * x.pow(s.power));
-    case Settings::Weighting::UPPER_CONVEX:
+    case CompressionSettings::Weighting::UPPER_CONVEX:
         return score * 2 * (1 - (1 - x).pow(s.power));
     default: {
         const at::Tensor g = (-0.5 * (4 * j / double(n)).pow(2)).exp();
@@ -63,10 +61,12 @@ at::Tensor weighted(const at::Tensor& score, int64_t chunk_tokens, const Setting
 } // namespace
 
 Kept select_keys(const at::Tensor& keys, const at::Tensor& queries, int64_t budget, int64_t frame_tokens,
-                 int64_t chunk_tokens, const Settings& s) {
+                 int64_t chunk_tokens, const CompressionSettings& s) {
     at::Tensor score = s.mix * importance(keys, asking(queries, frame_tokens, s.queries), s.pool) -
                        (1 - s.mix) * repetition(keys);
-    const int64_t unit = s.unit == Settings::Unit::TOKEN ? 1 : s.unit == Settings::Unit::FRAME ? frame_tokens : chunk_tokens;
+    const int64_t unit = s.unit == CompressionSettings::Unit::TOKEN   ? 1
+                         : s.unit == CompressionSettings::Unit::FRAME ? frame_tokens
+                                                                      : chunk_tokens;
     const int64_t groups = score.size(0);
     if (unit > 1)
         score = score.view({groups, -1, unit}).mean(2);

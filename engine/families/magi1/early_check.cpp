@@ -17,13 +17,13 @@ using model::magi1::Folder;
 
 struct Early {
     Folder folder;
-    Settings settings;
+    VideoSettings settings;
 };
 
 // No weight file is opened, nor looked for, before the request is found possible.
 Early look(const std::string& config, const session::Request& request) {
     const auto [runtime, transformer] = model::magi1::read_configuration(model::JsonObject::read(config));
-    Settings settings = complete(request, {runtime, transformer});
+    VideoSettings settings = complete(request, {runtime, transformer});
     return {Folder::open(config), std::move(settings)};
 }
 

@@ -138,9 +138,9 @@ std::optional<Claim> claim(const std::string& path) {
     return Claim{found[0], found[0], true};
 }
 
-Pictures pictures(const std::string& config_file) {
+PictureSizes pictures(const std::string& config_file) {
     const Runtime r = read_runtime(JsonObject::read(config_file));
-    Pictures p;
+    PictureSizes p;
     p.least_width = p.least_height = 32;
     p.width = r.width, p.height = r.height;
     p.frame_rate_n = r.frame_rate;

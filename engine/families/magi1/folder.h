@@ -20,7 +20,7 @@ namespace mc::model::magi1 {
 // Whether `path` is such a JSON file, or a folder that holds one. Throws MC_ERROR_READ for one that is no valid JSON
 // and for several.
 std::optional<Claim> claim(const std::string& path);
-Pictures pictures(const std::string& config_file);
+PictureSizes pictures(const std::string& config_file);
 
 // runtime_config and what engine_config adds to it.
 struct Runtime {

@@ -35,17 +35,17 @@ vit_vae::Tiles tiles_of(const model::magi1::Runtime& runtime) {
 }
 
 bool text_known(session::TextEncoder& encoder, const text::Tokenizer& tokenizer, int64_t text_rows,
-                const Settings& settings) {
+                const VideoSettings& settings) {
     return encoder.on_demand() && encoder.knows(caption_ids(settings.prompt, tokenizer, text_rows));
 }
 
-MemoryPlan plan_memory(const Settings& settings, const Planned& model) {
+MemoryPlan plan_memory(const VideoSettings& settings, const Planned& model) {
     const model::MagiDitConfig& c = model.facts.transformer;
     const SamplerSettings& s = settings.sampler;
     const magi_dit::Passes::Shape shape{CHUNK, settings.height / 8, settings.width / 8, Sampler::at_once(s)};
     const KeyStore::Shape page = magi_dit::Passes::page_shape(c, shape);
     const kernels::Store store = transformer::store_for(model.precision, model.device);
-    const bool cached = s.cache.kind() != cache::Kind::NONE;
+    const bool cached = s.cache.kind() != CacheKind::NONE;
     const int64_t window = s.stages.window,
                   latents = c.latent_channels() * CHUNK * shape.height * shape.width * 4;
 
@@ -74,7 +74,7 @@ MemoryPlan plan_memory(const Settings& settings, const Planned& model) {
 }
 
 std::string what_fits(const session::Request& request, const Planned& model, int64_t free) {
-    const Settings s = complete(request, model.facts);
+    const VideoSettings s = complete(request, model.facts);
     constexpr int SIDE = 16;
     const auto smaller = [&](int rows) {
         session::Request r = request;

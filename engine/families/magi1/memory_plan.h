@@ -20,7 +20,7 @@ WeightBytes weight_bytes(const model::Tensors& transformer, const model::Tensors
 
 // Whether what the encoder gives for the request's caption is on disk.
 bool text_known(session::TextEncoder& encoder, const text::Tokenizer& tokenizer, int64_t text_rows,
-                const Settings& settings);
+                const VideoSettings& settings);
 
 // What does not depend on the request, but for whether its text is known.
 struct Planned {
@@ -42,7 +42,7 @@ struct MemoryPlan {
     int64_t text = 0;
     int64_t total() const { return std::max(text, keys_values + cache + activations + vae); }
 };
-MemoryPlan plan_memory(const Settings& settings, const Planned& model);
+MemoryPlan plan_memory(const VideoSettings& settings, const Planned& model);
 
 // How the VAE cuts a video: of the model's own frame rate, whatever the caps are.
 vit_vae::Tiles tiles_of(const model::magi1::Runtime& runtime);

@@ -66,7 +66,7 @@ Planned Model::planned() const {
             text_encoder->bytes_on_demand()};
 }
 
-Planned Model::planned(const Settings& settings) const {
+Planned Model::planned(const VideoSettings& settings) const {
     Planned p = planned();
     p.text_known = magi1::text_known(*text_encoder, *tokenizer, folder.transformer.text_rows, settings);
     return p;

@@ -22,7 +22,7 @@ struct Model final : session::Family {
 
     std::unique_ptr<session::Video> begin(session::Request request) const override;
     Planned planned() const; // of no request in particular; points into this
-    Planned planned(const Settings& settings) const;
+    Planned planned(const VideoSettings& settings) const;
     int64_t bytes() const override;
     ModelFamily name() const override { return ModelFamily::MAGI1; }
 

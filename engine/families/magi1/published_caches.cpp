@@ -14,13 +14,13 @@ namespace {
     throw Error(MC_ERROR_SETTINGS, message);
 }
 
-cache::Settings published(cache::Kind kind) {
+cache::AnySettings published(CacheKind kind) {
     switch (kind) {
-    case cache::Kind::TEACACHE:
+    case CacheKind::TEACACHE:
         return published_teacache();
-    case cache::Kind::FLOWCACHE:
+    case CacheKind::FLOWCACHE:
         return published_flowcache();
-    case cache::Kind::MOTIONCACHE:
+    case CacheKind::MOTIONCACHE:
         return published_motioncache();
     default:
         return cache::default_settings(kind);
@@ -50,10 +50,10 @@ cache::TeaCacheSettings published_teacache() {
     return s;
 }
 
-cache::Settings choose_cache(const CacheFields& r, int branches, bool unasked) {
-    using cache::Kind;
-    const Kind kind = r.kind.value_or(unasked && branches == 1 ? Kind::MOTIONCACHE : Kind::NONE);
-    if (kind == Kind::NONE) {
+cache::AnySettings choose_cache(const CacheFields& r, int branches, bool unasked) {
+    const CacheKind kind =
+        r.kind.value_or(unasked && branches == 1 ? CacheKind::MOTIONCACHE : CacheKind::NONE);
+    if (kind == CacheKind::NONE) {
         if (const Field* field = cache::foreign_setting(r, kind))
             refuse(std::string(field->name) + " is set but nothing is cached: " +
                    (r.kind ? "drop it, or choose another cache than none." : "choose a cache, or drop it."));

@@ -17,6 +17,6 @@ cache::TeaCacheSettings published_teacache();
 // The cache of a request. branches: of the guidance; all caches were made for one. unasked: whether one runs without
 // being asked for, as it should where steps and model are those of a published run.
 // Throws MC_ERROR_SETTINGS for what cannot be.
-cache::Settings choose_cache(const CacheFields& request, int branches, bool unasked);
+cache::AnySettings choose_cache(const CacheFields& request, int branches, bool unasked);
 
 } // namespace mc::magi1

@@ -23,13 +23,13 @@ static double since(clock::time_point start) {
 }
 
 // The step at which MotionCache by steps begins to decide by token; with other caches never reached.
-static int token_phase(const cache::Settings& settings) {
+static int token_phase(const cache::AnySettings& settings) {
     const auto* s = std::get_if<cache::MotionCacheByStepsSettings>(&settings.policy);
     return s ? s->warmup + s->coarse_steps : cache::endless;
 }
 
-static bool is_tea(const cache::Settings& settings) {
-    return settings.kind() == cache::Kind::TEACACHE;
+static bool is_tea(const cache::AnySettings& settings) {
+    return settings.kind() == CacheKind::TEACACHE;
 }
 
 int Sampler::at_once(const SamplerSettings& settings) {
@@ -331,7 +331,7 @@ at::Tensor Sampler::computed_mask(const Plan& plan) const {
 
 void Sampler::integrate(Now& now) {
     const bool partial = settings_.faults.partial_goes_back && is_partial(now);
-    const bool solver = settings_.cache.reuse() == cache::Reuse::SOLVER;
+    const bool solver = settings_.cache.reuse() == CacheReuse::SOLVER;
     for (size_t i = 0; i < now.chunks.size(); i++) {
         Chunk& chunk = chunks_.at(now.chunks[i]);
         const at::Tensor& x = now.input[i];
@@ -482,7 +482,7 @@ void Sampler::end_row(const Now& now, const Trace& trace) {
     }
 }
 
-void Sampler::step(Cancel cancel, const Trace& trace, Timing& timing, const Observe& observe) {
+void Sampler::step(Cancel cancel, const Trace& trace, sampler::Timing& timing, const Observe& observe) {
     c10::InferenceMode guard;
     auto start = clock::now();
     if (row_ == 0 && settings_.stages.given > 0) pass_given(cancel);

@@ -39,7 +39,7 @@ struct SamplerSettings {
     // and both velocities are mixed; unset: never.
     std::optional<double> copy_above;
     double copy_share = 0.3; // of the copy's velocity
-    cache::Settings cache;
+    cache::AnySettings cache;
     // Keys and values of finished chunks are not forgotten but compressed, to so many pages with those of the chunks on
     // their way, window + 1 or more. From the first compression on a chunk sees all that is kept. For caches that
     // decide about whole chunks.
@@ -60,10 +60,6 @@ struct Captions {
     std::function<double(int64_t chunk)> weight = {};
 };
 
-struct Timing {
-    double transformer = 0, cache = 0, schedule = 0; // seconds; cache: policies, distances and motion
-};
-
 class Sampler {
   public:
     // noise(chunk): [C, frames, h, w] float32, asked for once. prefix: [C, given frames, h, w], or undefined. All on
@@ -72,7 +68,7 @@ class Sampler {
             cache::Policy& policy, std::function<at::Tensor(int64_t chunk)> noise, at::Tensor prefix = {});
     bool done() const;
     using Observe = std::function<void(const sampler::Turn&)>;
-    void step(Cancel cancel, const Trace& trace, Timing& timing, const Observe& observe = {});
+    void step(Cancel cancel, const Trace& trace, sampler::Timing& timing, const Observe& observe = {});
 
     // The next chunk that will not change any more, as the integration left it: frames that are given stand in it
     // drifted by a step.
@@ -104,7 +100,7 @@ class Sampler {
     };
     // One row.
     struct Now {
-        Row row;
+        StageRow row;
         std::vector<int64_t> chunks;     // on their way, the oldest first
         std::vector<at::Tensor> input;   // of each, with the prefix
         std::vector<int> steps;          // of each
@@ -112,7 +108,7 @@ class Sampler {
         std::vector<at::Tensor> velocity; // of each; undefined: not computed
         at::Tensor copy;                 // velocity of the nearly clean copy; undefined: there is none
     };
-    bool remembers() const { return settings_.cache.kind() != cache::Kind::NONE; }
+    bool remembers() const { return settings_.cache.kind() != CacheKind::NONE; }
     bool guided() const { return !settings_.guides.empty(); }
     float step_size(const Now& now) const;
     Now begin_row();

@@ -125,10 +125,10 @@ std::vector<Guide> guides_of(const Runtime& runtime, std::optional<double> scale
     return guides;
 }
 
-Settings complete(const session::Request& r, const ModelFacts& model) {
+VideoSettings complete(const session::Request& r, const ModelFacts& model) {
     const Runtime& d = model.runtime;
     check_fields(r, ModelFamily::MAGI1);
-    Settings s;
+    VideoSettings s;
     s.prompt = r.prompt.value_or("");
     if (text::clean_prompt(s.prompt).empty())
         refuse("No prompt: set the property prompt to a sentence that describes the video.");
@@ -177,7 +177,7 @@ Settings complete(const session::Request& r, const ModelFacts& model) {
     s.cache_unasked = is_published(model, p.stages.steps);
     p.cache = r.cache_settings ? *r.cache_settings : choose_cache(r.cache, d.branches, s.cache_unasked);
     // Without a cache as the official code does it, with one as the caches were published.
-    const bool cached = p.cache.kind() != cache::Kind::NONE;
+    const bool cached = p.cache.kind() != CacheKind::NONE;
     p.passes_finished = r.finished_chunks ? *r.finished_chunks == FinishedChunks::REFRESHED : !cached;
     if (!p.passes_finished && !cached)
         refuse(

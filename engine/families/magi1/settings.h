@@ -15,7 +15,7 @@ constexpr int CHUNK = 6;   // latent frames of a chunk
 constexpr int ENDLESS = -1; // of num_frames
 constexpr int SEEN = 32;    // frames of a given video that the model goes on from, the last ones
 
-struct Settings {
+struct VideoSettings {
     std::string prompt; // as it was given
     int64_t seed;       // >= 0
     int width, height;
@@ -36,7 +36,7 @@ struct ModelFacts {
 };
 
 // Throws MC_ERROR_SETTINGS with the setting, its value and what to set instead.
-Settings complete(const session::Request& request, const ModelFacts& model);
+VideoSettings complete(const session::Request& request, const ModelFacts& model);
 
 // Guides for a scale of the guidance: the model's own but for the caption's weight.
 std::vector<Guide> guides_of(const model::magi1::Runtime& runtime, std::optional<double> scale);

@@ -45,7 +45,7 @@ std::optional<int64_t> Stages::rows() const {
     return stage_steps() * (*chunks + window - 1 - given);
 }
 
-Row Stages::row(int64_t row) const {
+StageRow Stages::row(int64_t row) const {
     const int64_t stage = row / stage_steps(), newest = given + stage;
     return {row, stage, int(row % stage_steps()), std::max(given, newest - window + 1),
             std::min(newest + 1, chunks.value_or(EVERYTHING))};
@@ -66,7 +66,7 @@ Chunks Stages::given_sees(int64_t chunk) const {
     return last(chunk, clean_range > 0 ? clean_range : noise2clean.empty() ? 8 : noise2clean.back());
 }
 
-int64_t Stages::first_seen_from(const Row& row) const {
+int64_t Stages::first_seen_from(const StageRow& row) const {
     if (noise2clean.empty()) return 0;
     const int64_t widest = *std::max_element(noise2clean.begin(), noise2clean.end());
     int64_t first = row.begin;
@@ -91,7 +91,7 @@ int64_t Stages::most_kept(bool with_those_on_their_way) const {
     int64_t most = 0, first = first_seen_from(row(0));
     for (int64_t c = given; c-- > first;) first = std::min(first, given_sees(c).begin);
     for (int64_t r = 0, end = std::min(rows().value_or(EVERYTHING), stage_steps() * steady); r < end; r++) {
-        const Row at = row(r);
+        const StageRow at = row(r);
         most = std::max(most, (with_those_on_their_way ? at.end : at.begin) - std::min(first, first_seen_from(at)));
         first = at.begin; // what given chunks alone have seen goes with the first row
     }

@@ -15,7 +15,7 @@ struct Chunks {
     bool operator==(const Chunks&) const = default;
 };
 
-struct Row {
+struct StageRow {
     int64_t row, stage;
     int index; // in its stage
     int64_t begin, end; // chunks on their way, the oldest first
@@ -37,17 +37,17 @@ struct Stages {
 
     int stage_steps() const { return steps / window; }
     std::optional<int64_t> rows() const; // unset: without end
-    Row row(int64_t row) const;
-    int step(const Row& row, int64_t chunk) const {
+    StageRow row(int64_t row) const;
+    int step(const StageRow& row, int64_t chunk) const {
         return int((given + row.stage - chunk) * stage_steps() + row.index);
     }
     // Whether the chunk before the oldest is finished, and passed once more as it is before anyone sees it.
-    bool passes_finished(const Row& row) const { return row.begin > given && row.stage_begins(); }
+    bool passes_finished(const StageRow& row) const { return row.begin > given && row.stage_begins(); }
     Chunks sees(int64_t chunk, int step) const;
     Chunks finished_sees(int64_t chunk) const; // of one that is passed when it is finished
     Chunks given_sees(int64_t chunk) const;    // of one that is given
     // The first chunk that anybody on the way in this row, or later, sees: those before it can be forgotten after it.
-    int64_t first_seen_from(const Row& row) const;
+    int64_t first_seen_from(const StageRow& row) const;
     // Most chunks whose keys are kept at once: with those on their way, or only those that are finished or given.
     int64_t most_kept(bool with_those_on_their_way) const;
 };

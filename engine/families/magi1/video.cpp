@@ -31,7 +31,7 @@ struct MagiVideo final : session::Video {
     MagiVideo(const Model& model, Request request);
     const session::Outline& outline() const override { return outline_; }
     bool step(Meter& meter) override;
-    std::optional<session::Chunk> take(Meter& meter) override;
+    std::optional<session::FinishedFrames> take(Meter& meter) override;
     transformer::CallCount calls() const override {
         return passes ? passes->calls() : transformer::CallCount{};
     }
@@ -39,7 +39,7 @@ struct MagiVideo final : session::Video {
 
     const Model& model;
     Request request;
-    Settings settings;
+    VideoSettings settings;
     session::Outline outline_{};
     const vit_vae::Tiles tiles;
     int64_t h, w; // of the latents
@@ -58,7 +58,7 @@ struct MagiVideo final : session::Video {
     std::unique_ptr<magi_dit::Passes> passes;
     std::unique_ptr<cache::ChangingPolicy> policy;
     std::unique_ptr<Sampler> sampler;
-    Timing timing;
+    sampler::Timing timing;
     double text_seconds = 0;
     int64_t text_flop = 0, vae_flop = 0;
     int64_t taken = 0;              // chunks handed out
@@ -75,7 +75,7 @@ struct MagiVideo final : session::Video {
     void tell_text(Meter& meter, clock::time_point start);
     void start(int64_t chunk, Meter& meter);
     void follow_changes(int64_t chunk, Meter& meter);
-    cache::Settings cache_of(const CacheFields& asked) const;
+    cache::AnySettings cache_of(const CacheFields& asked) const;
     at::Tensor encode_given(std::span<const sampler::Image> pictures);
     at::Tensor noise(int64_t chunk) const;
     void begin(Meter& meter);
@@ -177,7 +177,7 @@ void MagiVideo::follow_changes(int64_t chunk, Meter& meter) {
     }
     if (change.guidance_scale) now.guidance_scale = *change.guidance_scale;
     if (change.cache) {
-        const cache::Settings next = cache_of(*change.cache);
+        const cache::AnySettings next = cache_of(*change.cache);
         policy->change(int(chunk), next);
         session::set_cache(now, *change.cache, next);
         meter.update([&](Stats& s) { s.cache = now.cache; });
@@ -187,8 +187,8 @@ void MagiVideo::follow_changes(int64_t chunk, Meter& meter) {
 }
 
 // Of the request there is read what does not change: from any thread.
-cache::Settings MagiVideo::cache_of(const CacheFields& asked) const {
-    const cache::Settings next =
+cache::AnySettings MagiVideo::cache_of(const CacheFields& asked) const {
+    const cache::AnySettings next =
         request.cache_settings ? cache::with_request(*request.cache_settings, asked)
                                : choose_cache(asked, branches(), settings.cache_unasked);
     cache::check_change(settings.sampler.cache, next);
@@ -270,7 +270,7 @@ void MagiVideo::begin(Meter& meter) {
 // ---------------------------------------------------------------------------------------------------- rows
 
 void MagiVideo::step_row(Meter& meter) {
-    const Row row = stages().row(sampler->row());
+    const StageRow row = stages().row(sampler->row());
     for (int64_t chunk = row.begin; chunk < row.end; chunk++)
         if (!started.count(chunk)) start(chunk, meter);
     std::function<void(const sampler::Turn&)> observe;
@@ -306,7 +306,7 @@ bool MagiVideo::step(Meter& meter) {
     return true;
 }
 
-std::optional<session::Chunk> MagiVideo::take(Meter& meter) {
+std::optional<session::FinishedFrames> MagiVideo::take(Meter& meter) {
     auto finished = sampler ? sampler->take() : std::nullopt;
     if (!finished) return std::nullopt;
     const auto start = clock::now();
@@ -338,7 +338,7 @@ std::optional<session::Chunk> MagiVideo::take(Meter& meter) {
     const auto with = started.at(finished->chunk).with;
     started.erase(started.begin(), started.upper_bound(finished->chunk));
     const int64_t hidden = LATENT * std::clamp<int64_t>(settings.hidden - begin, 0, CHUNK);
-    return session::Chunk{frames.slice(1, hidden), finished->count, with};
+    return session::FinishedFrames{frames.slice(1, hidden), finished->count, with};
 }
 
 } // namespace

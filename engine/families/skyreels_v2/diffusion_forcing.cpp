@@ -6,7 +6,7 @@
 #include <c10/core/InferenceMode.h>
 #include <chrono>
 
-namespace mc::sampler {
+namespace mc::skyreels_v2 {
 
 using clock = std::chrono::steady_clock;
 static bool is_reused(const cache::Plan& plan) {
@@ -17,12 +17,13 @@ static double since(clock::time_point start) {
 }
 
 WindowSampler::WindowSampler(transformer::Window& window, Guidance guidance, const WindowPlan& plan,
-                             cache::Policy& policy, const cache::Settings& cache, at::Tensor latents,
+                             cache::Policy& policy, const cache::AnySettings& cache, at::Tensor latents,
                              std::function<at::Tensor(int row)> prefix_noise)
-    : window_(window), guidance_(window.chunks(), guidance), told_(guidance_), plan_(&plan), policy_(policy), cache_(cache),
-      prefix_noise_(std::move(prefix_noise)), counts_(window.chunks()), sparse_(window.chunks()) {
+    : window_(window), guidance_(window.chunks(), guidance), told_(guidance_), plan_(&plan), policy_(policy),
+      cache_(cache), prefix_noise_(std::move(prefix_noise)), counts_(window.chunks()),
+      sparse_(window.chunks()) {
     c10::InferenceMode guard;
-    if (cache_.kind() != cache::Kind::NONE && cache_.reuse() == cache::Reuse::SOLVER) {
+    if (cache_.kind() != CacheKind::NONE && cache_.reuse() == CacheReuse::SOLVER) {
         const auto [rows, columns] = window.frame_grid();
         solver_ = std::make_unique<TokenSolver>(plan, std::move(latents), rows, columns);
     } else {
@@ -36,7 +37,7 @@ WindowSampler::WindowSampler(transformer::Window& window, Guidance guidance, con
     all.erase(std::unique(all.begin(), all.end()), all.end());
     window_.prepare(all);
     // Nothing that a decision needs of the schedule is left for later.
-    if (cache_.kind() != cache::Kind::NONE) {
+    if (cache_.kind() != CacheKind::NONE) {
         for (row_ = 0; row_ < plan_->rows.size(); row_++) distances_of(plan_->turns[row_]);
         row_ = 0;
     }
@@ -68,12 +69,12 @@ std::vector<cache::FrameDistance> WindowSampler::schedule_distances() {
 
 // How far the embeddings moved since each stepping chunk's evaluation before: a chunk's evaluations follow each other
 // row by row.
-WindowSampler::Distances WindowSampler::distances_of(const std::vector<ChunkTurn>& turns) {
+WindowSampler::Distances WindowSampler::distances_of(const std::vector<sampler::ChunkTurn>& turns) {
     Distances list;
     const std::vector<int64_t> now = plan_->timesteps(row_),
                                before = row_ ? plan_->timesteps(row_ - 1) : std::vector<int64_t>();
-    for (const ChunkTurn& turn : turns) {
-        if (turn.kind != ChunkTurn::Kind::STEP) continue;
+    for (const sampler::ChunkTurn& turn : turns) {
+        if (turn.kind != sampler::ChunkTurn::Kind::STEP) continue;
         list.emplace_back();
         for (int f = turn.chunk * plan_->chunk_frames;
              turn.step > 0 && f < (turn.chunk + 1) * plan_->chunk_frames; f++)
@@ -84,7 +85,7 @@ WindowSampler::Distances WindowSampler::distances_of(const std::vector<ChunkTurn
 
 std::vector<cache::Plan> WindowSampler::decide(int branch, std::span<const cache::ChunkStep> steps) {
     if (branch > 0 && solver_->skips_reused()) return plans_;
-    std::vector<cache::Plan> plans = cache_.kind() == cache::Kind::NONE
+    std::vector<cache::Plan> plans = cache_.kind() == CacheKind::NONE
                                          ? std::vector<cache::Plan>(steps.size())
                                          : policy_.decide(int(row_), branch, steps);
     if (branch == 0) plans_ = plans;
@@ -93,15 +94,15 @@ std::vector<cache::Plan> WindowSampler::decide(int branch, std::span<const cache
 
 std::vector<int> WindowSampler::starting() const {
     std::vector<int> chunks;
-    for (const ChunkTurn& turn : plan_->turns[row_])
-        if (turn.kind == ChunkTurn::Kind::STEP && turn.step == 0) chunks.push_back(turn.chunk);
+    for (const sampler::ChunkTurn& turn : plan_->turns[row_])
+        if (turn.kind == sampler::ChunkTurn::Kind::STEP && turn.step == 0) chunks.push_back(turn.chunk);
     return chunks;
 }
 
 bool WindowSampler::under_way() const {
     const auto& turns = plan_->turns[row_];
-    return std::any_of(turns.begin(), turns.end(), [](const ChunkTurn& turn) {
-        return turn.kind == ChunkTurn::Kind::STEP && turn.step > 0;
+    return std::any_of(turns.begin(), turns.end(), [](const sampler::ChunkTurn& turn) {
+        return turn.kind == sampler::ChunkTurn::Kind::STEP && turn.step > 0;
     });
 }
 
@@ -124,7 +125,7 @@ std::vector<int> WindowSampler::told_otherwise() const {
     const Guidance& newest = guidance_.back();
     const int finished = this->finished() / plan_->chunk_frames;
     for (int c = 0; c < finished; c++) {
-        const auto here = [&](const ChunkTurn& turn) { return turn.chunk == c; };
+        const auto here = [&](const sampler::ChunkTurn& turn) { return turn.chunk == c; };
         const auto& turns = plan_->turns[row_];
         if (std::any_of(turns.begin(), turns.end(), here)) continue; // is passed anyway
         if (told_[c].text != newest.text || told_[c].negative != newest.negative) chunks.push_back(c);
@@ -164,7 +165,7 @@ at::Tensor WindowSampler::guided() const {
 }
 
 void WindowSampler::count(int chunk, const cache::Plan& plan) {
-    ChunkCount& count = counts_[chunk];
+    sampler::ChunkCount& count = counts_[chunk];
     const int64_t all = plan_->chunk_frames * window_.frame_tokens();
     const int64_t computed = plan.action == cache::Action::ALL      ? all
                              : plan.action == cache::Action::TOKENS ? int64_t(plan.tokens.size())
@@ -178,17 +179,18 @@ void WindowSampler::count(int chunk, const cache::Plan& plan) {
     for (const int32_t token : plan.tokens) sparse_[chunk][token]++;
 }
 
-TokenMap WindowSampler::token_map(int begin, int end) const {
+sampler::TokenMap WindowSampler::token_map(int begin, int end) const {
     const auto [rows, columns] = window_.frame_grid();
     const size_t tokens = size_t(window_.frame_tokens());
-    TokenMap map{end - begin, int(rows), int(columns), {}, {}};
+    sampler::TokenMap map{end - begin, int(rows), int(columns), {}, {}};
     for (int frame = begin; frame < end; frame++) {
         const int chunk = frame / plan_->chunk_frames;
         const size_t first = size_t(frame - chunk * plan_->chunk_frames) * tokens;
-        const ChunkCount& count = counts_[chunk];
+        const sampler::ChunkCount& count = counts_[chunk];
         const std::vector<int32_t>& sparse = sparse_[chunk];
         for (size_t t = first; t < first + tokens; t++)
-            map.computed.push_back(TokenMap::share(count.whole + (sparse.empty() ? 0 : sparse[t]), count.turns));
+            map.computed.push_back(
+                sampler::TokenMap::share(count.whole + (sparse.empty() ? 0 : sparse[t]), count.turns));
         if (!count.turns) continue; // given frames: the policy knows nothing of them, or of no window at all
         const std::span<const float> weights = policy_.weights(0, chunk);
         if (weights.empty()) continue;
@@ -200,12 +202,12 @@ TokenMap WindowSampler::token_map(int begin, int end) const {
 }
 
 WindowSampler::RowWork WindowSampler::plan_work(int first, int last, bool observed) {
-    const std::vector<ChunkTurn>& turns = plan_->turns[row_];
-    const bool remembers = cache_.kind() != cache::Kind::NONE, skips = solver_->skips_reused();
+    const std::vector<sampler::ChunkTurn>& turns = plan_->turns[row_];
+    const bool remembers = cache_.kind() != CacheKind::NONE, skips = solver_->skips_reused();
     const Distances distances = remembers ? distances_of(turns) : Distances(turns.size());
     std::vector<cache::ChunkStep> steps;
-    for (const ChunkTurn& turn : turns)
-        if (turn.kind == ChunkTurn::Kind::STEP)
+    for (const sampler::ChunkTurn& turn : turns)
+        if (turn.kind == sampler::ChunkTurn::Kind::STEP)
             steps.push_back({turn.chunk, turn.step, distances[steps.size()], turn.sigma, turn.next_sigma});
     RowWork row;
     for (int b = first; b < last; b++) {
@@ -213,15 +215,15 @@ WindowSampler::RowWork WindowSampler::plan_work(int first, int last, bool observ
         const std::vector<cache::Plan>& plans = row.plans.back();
         const bool idle = skips && std::all_of(plans.begin(), plans.end(), is_reused);
         size_t step = 0;
-        for (const ChunkTurn& turn : turns) {
+        for (const sampler::ChunkTurn& turn : turns) {
             transformer::ChunkWork w;
             w.branch = b;
             w.chunk = turn.chunk;
             const Guidance& guidance =
-                turn.kind == ChunkTurn::Kind::STEP ? guidance_[turn.chunk] : guidance_.back();
+                turn.kind == sampler::ChunkTurn::Kind::STEP ? guidance_[turn.chunk] : guidance_.back();
             w.text = (b ? guidance.negative : guidance.text).get();
             told_[turn.chunk] = guidance;
-            if (turn.kind == ChunkTurn::Kind::STEP) {
+            if (turn.kind == sampler::ChunkTurn::Kind::STEP) {
                 w.plan = &plans[step++];
                 count(turn.chunk, *w.plan);
                 if (skips && is_reused(*w.plan)) continue; // its velocity is not needed
@@ -229,10 +231,11 @@ WindowSampler::RowWork WindowSampler::plan_work(int first, int last, bool observ
                 w.motion = policy_.wants_motion(b, turn.chunk) && !(skips && b > 0);
                 w.level = turn.sigma;
             } else {
-                if (turn.kind == ChunkTurn::Kind::PREFIX && idle && row_ > 0) continue; // no chunk attends to it
+                if (turn.kind == sampler::ChunkTurn::Kind::PREFIX && idle && row_ > 0)
+                    continue; // no chunk attends to it
                 counts_[turn.chunk].extra++;
                 w.output = observed;
-                w.motion = turn.kind == ChunkTurn::Kind::PREFIX && policy_.wants_prefix_motion() &&
+                w.motion = turn.kind == sampler::ChunkTurn::Kind::PREFIX && policy_.wants_prefix_motion() &&
                            !plan_->reference_prefix;
             }
             row.work.push_back(w);
@@ -248,11 +251,11 @@ void WindowSampler::execute(const at::Tensor& input, const std::vector<int64_t>&
 }
 
 // Passes the motion to the policy and every turn to the observer.
-void WindowSampler::report(const RowWork& row, const std::function<void(const Turn&)>& observe) {
+void WindowSampler::report(const RowWork& row, const std::function<void(const sampler::Turn&)>& observe) {
     for (size_t i = 0; i < row.work.size(); i++) {
         const transformer::ChunkWork& w = row.work[i];
-        const ChunkTurn& turn = *row.turns[i];
-        const bool moved = w.motion && turn.kind == ChunkTurn::Kind::STEP;
+        const sampler::ChunkTurn& turn = *row.turns[i];
+        const bool moved = w.motion && turn.kind == sampler::ChunkTurn::Kind::STEP;
         if (moved) {
             const auto& change = window_.change(i);
             policy_.motion(w.branch, w.chunk, change.tokens, change.has_previous);
@@ -265,8 +268,8 @@ void WindowSampler::report(const RowWork& row, const std::function<void(const Tu
 }
 
 void WindowSampler::run_branches(const at::Tensor& input, const std::vector<int64_t>& timesteps, int first,
-                                 int last, Cancel cancel, Timing& timing,
-                                 const std::function<void(const Turn&)>& observe) {
+                                 int last, Cancel cancel, sampler::Timing& timing,
+                                 const std::function<void(const sampler::Turn&)>& observe) {
     const auto begin = clock::now();
     const RowWork row = plan_work(first, last, bool(observe));
     const auto planned = clock::now();
@@ -279,16 +282,17 @@ void WindowSampler::run_branches(const at::Tensor& input, const std::vector<int6
     timing.transformer += forward.count();
 }
 
-void WindowSampler::step(Cancel cancel, const Trace& trace, Timing& timing,
+void WindowSampler::step(Cancel cancel, const Trace& trace, sampler::Timing& timing,
                          const std::function<void()>& forwarded,
-                         const std::function<void(const Turn&)>& observe) {
+                         const std::function<void(const sampler::Turn&)>& observe) {
     c10::InferenceMode guard;
-    const schedule::Row& row = plan_->rows[row_];
+    const MatrixRow& row = plan_->rows[row_];
 
     at::Tensor input = latents(); // [C, frames (+ 1), h, w]
     const std::vector<int64_t> timesteps = plan_->timesteps(row_);
     const std::vector<int> again = told_otherwise();
-    const bool sees_prefix = plan_->whole() || plan_->turns[row_].front().kind == ChunkTurn::Kind::PREFIX ||
+    const bool sees_prefix = plan_->whole() ||
+                             plan_->turns[row_].front().kind == sampler::ChunkTurn::Kind::PREFIX ||
                              (!again.empty() && again.front() * plan_->chunk_frames < plan_->prefix_frames);
     if (plan_->addnoise_condition > 0 && plan_->prefix_frames > 0 && sees_prefix) {
         // The latents stay clean; both branches see the same noise.
@@ -347,4 +351,4 @@ int WindowSampler::finished() const {
     return count;
 }
 
-} // namespace mc::sampler
+} // namespace mc::skyreels_v2

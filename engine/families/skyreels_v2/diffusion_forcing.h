@@ -15,12 +15,7 @@
 #include "engine/sampler/token_map.h"
 #include "engine/sampler/turn.h"
 
-namespace mc::sampler {
-
-struct Timing {
-    // Seconds. cache: policies and motion, apart from the transformer.
-    double transformer = 0, cache = 0, schedule = 0;
-};
+namespace mc::skyreels_v2 {
 
 // What a chunk is told to show.
 struct Guidance {
@@ -35,7 +30,7 @@ class WindowSampler {
     // transformer's device. prefix_noise(row): [C, prefix, h, w], asked for at most once per row when the prefix is
     // noised. guidance: of every chunk, until guide(). Everything else that is given must outlive the sampler.
     WindowSampler(transformer::Window& window, Guidance guidance, const WindowPlan& plan,
-                  cache::Policy& policy, const cache::Settings& cache, at::Tensor latents,
+                  cache::Policy& policy, const cache::AnySettings& cache, at::Tensor latents,
                   std::function<at::Tensor(int row)> prefix_noise);
     bool done() const { return row_ == plan_->rows.size(); }
     // Chunks whose first step is in the next row.
@@ -49,32 +44,35 @@ class WindowSampler {
     // with the new text: a chunk sees one text in all of them, as in training.
     void guide(int chunk, Guidance guidance);
     // Takes the next row. `forwarded` is called for each branch that was run.
-    void step(Cancel cancel, const Trace& trace, Timing& timing, const std::function<void()>& forwarded,
-              const std::function<void(const Turn&)>& observe = {});
+    void step(Cancel cancel, const Trace& trace, sampler::Timing& timing,
+              const std::function<void()>& forwarded,
+              const std::function<void(const sampler::Turn&)>& observe = {});
     // Leading frames that will not change any more, prefix included, the end frame never.
     int finished() const;
     const at::Tensor& latents() const { return solver_->latents(); }  // [C, frames (+ 1), h, w]
-    const std::vector<ChunkCount>& counts() const { return counts_; } // of the plan's chunks
-    TokenMap token_map(int begin, int end) const; // of latent frames [begin, end), their turns so far
+    const std::vector<sampler::ChunkCount>& counts() const { return counts_; } // of the plan's chunks
+    sampler::TokenMap token_map(int begin,
+                                int end) const; // of latent frames [begin, end), their turns so far
     // The distances that a chunk's evaluations will see, all known before the first row: [steps - 1].
     std::vector<cache::FrameDistance> schedule_distances();
 
   private:
     using Distances = std::vector<std::vector<cache::FrameDistance>>; // of the row's steps, one per frame
-    Distances distances_of(const std::vector<ChunkTurn>& turns);
+    Distances distances_of(const std::vector<sampler::ChunkTurn>& turns);
     cache::FrameDistance distance(int64_t now, int64_t before);
     // What branches [first, last) do in this row.
     struct RowWork {
         std::vector<std::vector<cache::Plan>> plans; // of each branch, of the turns that take a step
         std::vector<transformer::ChunkWork> work;    // points into the plans
-        std::vector<const ChunkTurn*> turns;         // of each piece of work
+        std::vector<const sampler::ChunkTurn*> turns; // of each piece of work
     };
     RowWork plan_work(int first, int last, bool observed);
     void execute(const at::Tensor& input, const std::vector<int64_t>& timesteps, const RowWork& row,
                  Cancel cancel);
-    void report(const RowWork& row, const std::function<void(const Turn&)>& observe);
+    void report(const RowWork& row, const std::function<void(const sampler::Turn&)>& observe);
     void run_branches(const at::Tensor& input, const std::vector<int64_t>& timesteps, int first, int last,
-                      Cancel cancel, Timing& timing, const std::function<void(const Turn&)>& observe);
+                      Cancel cancel, sampler::Timing& timing,
+                      const std::function<void(const sampler::Turn&)>& observe);
     void count(int chunk, const cache::Plan& plan);
     at::Tensor guided() const; // velocity of both branches
     std::vector<int> told_otherwise() const; // finished chunks whose keys and values are of an earlier text
@@ -88,15 +86,15 @@ class WindowSampler {
     const WindowPlan* plan_;
     std::unique_ptr<const WindowPlan> held_; // the plan, once it is not the one that was given
     cache::Policy& policy_;
-    const cache::Settings& cache_;
+    const cache::AnySettings& cache_;
     std::function<at::Tensor(int row)> prefix_noise_;
     size_t row_ = 0;
     std::unique_ptr<Solver> solver_;
     // Of the row's first branch, which the other follows where the solver skips what is reused.
     std::vector<cache::Plan> plans_;
     std::map<std::pair<int64_t, int64_t>, cache::FrameDistance> known_; // by (now, before)
-    std::vector<ChunkCount> counts_;
+    std::vector<sampler::ChunkCount> counts_;
     std::vector<std::vector<int32_t>> sparse_; // [chunk][token]: turns in which some were computed and it among them
 };
 
-} // namespace mc::sampler
+} // namespace mc::skyreels_v2

@@ -17,7 +17,7 @@ namespace mc::skyreels_v2 {
 namespace {
 
 struct Checked {
-    Settings settings;
+    VideoSettings settings;
     Windows windows;
 };
 

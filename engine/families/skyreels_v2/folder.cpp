@@ -99,7 +99,7 @@ std::optional<Claim> claim(const std::string& folder) {
 
 // The headers of the weight files tell more than the JSON files. Errors in them are told when the model is opened,
 // after settings that contradict each other.
-Pictures pictures(const std::string& folder) {
+PictureSizes pictures(const std::string& folder) {
     FolderOutline outline = outlines(folder).front();
     try {
         outline = *Folder::open(folder);
@@ -107,7 +107,7 @@ Pictures pictures(const std::string& folder) {
     }
     const GenerationDefaults& d = outline.defaults;
     const TransformerConfig& t = outline.transformer;
-    Pictures p;
+    PictureSizes p;
     p.step_height = p.least_height = int(outline.vae.spatial_factor * t.patch[1]);
     p.step_width = p.least_width = int(outline.vae.spatial_factor * t.patch[2]);
     p.largest_height = int(t.rope_length * p.step_height);

@@ -27,7 +27,7 @@ namespace mc::model::skyreels_v2 {
 // Whether the folder is one, by its model_index.json or config.json. Throws MC_ERROR_READ for one part of a model, and
 // for those of the series that are not supported.
 std::optional<Claim> claim(const std::string& folder);
-Pictures pictures(const std::string& folder);
+PictureSizes pictures(const std::string& folder);
 
 // What the JSON files alone say: no weight file is looked at. Of the configs, what the weights tell is missing:
 // text_width in the original layout.

@@ -33,7 +33,7 @@ at::Device text_device(const WeightBytes& weights, at::Device device, int64_t fr
 }
 
 bool texts_known(session::TextEncoder& encoder, const text::Tokenizer& tokenizer, bool byte_fallback,
-                 int64_t text_rows, const Settings& settings) {
+                 int64_t text_rows, const VideoSettings& settings) {
     if (!encoder.on_demand()) return false;
     const auto known = [&](const std::string& text) {
         return encoder.knows(tokenizer.encode(text, static_cast<size_t>(text_rows), byte_fallback));
@@ -41,7 +41,7 @@ bool texts_known(session::TextEncoder& encoder, const text::Tokenizer& tokenizer
     return known(settings.prompt) && (settings.guidance_scale <= 1 || known(settings.negative_prompt));
 }
 
-MemoryPlan plan_memory(const Settings& settings, const Windows& windows, const Planned& model) {
+MemoryPlan plan_memory(const VideoSettings& settings, const Windows& windows, const Planned& model) {
     const model::TransformerConfig& c = model.facts.transformer;
     const int64_t h = settings.height / model.facts.vae.spatial_factor,
                   w = settings.width / model.facts.vae.spatial_factor;
@@ -80,7 +80,7 @@ namespace {
 
 bool fits(const session::Request& request, const Planned& model, int64_t free) {
     try {
-        const Settings s = complete(request, model.facts);
+        const VideoSettings s = complete(request, model.facts);
         return plan_memory(s, plan_windows(s, request.grid, request.cancel), model).total() <= free;
     } catch (const Error& e) {
         if (e.status == MC_CANCELLED) throw;
@@ -99,7 +99,7 @@ int64_t largest(int64_t most, const F& ok) {
 } // namespace
 
 std::string what_fits(const session::Request& request, const Planned& model, int64_t free) {
-    const Settings s = complete(request, model.facts);
+    const VideoSettings s = complete(request, model.facts);
     std::string found;
     auto add = [&](const std::string& text) { found += (found.empty() ? "" : " or ") + text; };
 

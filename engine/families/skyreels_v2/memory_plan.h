@@ -21,7 +21,7 @@ WeightBytes weight_bytes(const model::Tensors& transformer, const model::Tensors
 
 // Whether what the encoder gives for all texts of the request is on disk.
 bool texts_known(session::TextEncoder& encoder, const text::Tokenizer& tokenizer, bool byte_fallback,
-                 int64_t text_rows, const Settings& settings);
+                 int64_t text_rows, const VideoSettings& settings);
 
 // What does not depend on the request, but for whether its texts are known.
 struct Planned {
@@ -45,7 +45,7 @@ struct MemoryPlan {
     int64_t text = 0;
     int64_t total() const { return std::max(text, keys_values + cache + activations + vae); }
 };
-MemoryPlan plan_memory(const Settings& settings, const Windows& windows, const Planned& model);
+MemoryPlan plan_memory(const VideoSettings& settings, const Windows& windows, const Planned& model);
 
 // The request in settings that fit into `free` bytes, each by itself: the longest video or window, the largest picture.
 // "num-frames=57 or width=416 height=240 would fit"; where none does, what then helps.

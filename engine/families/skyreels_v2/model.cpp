@@ -124,7 +124,7 @@ std::unique_ptr<transformer::Transformer> open_shared(const transformer::SharedM
     return transformer;
 }
 
-std::shared_ptr<const Model> Model::open_parts(const Parts& parts, const LoadOptions& options) {
+std::shared_ptr<const Model> Model::open_parts(const ModelParts& parts, const LoadOptions& options) {
     auto m = std::make_shared<Model>();
     m->placement = session::place(options);
     auto transformer = model::open_transformer(parts.transformer, m->transformer_config);
@@ -143,7 +143,7 @@ Planned Model::planned() const {
             text_encoder->bytes_on_demand(), false, apart};
 }
 
-Planned Model::planned(const Settings& settings) const {
+Planned Model::planned(const VideoSettings& settings) const {
     Planned p = planned();
     p.text_known = texts_known(*text_encoder, *tokenizer, byte_fallback, transformer_config.text_rows, settings);
     return p;

@@ -18,7 +18,7 @@
 namespace mc::skyreels_v2 {
 
 // Where each part lies when they do not share a folder (the golden weights).
-struct Parts {
+struct ModelParts {
     std::string transformer, vae, text_encoder, tokenizer; // folder or file each; tokenizer: spiece.model
 };
 
@@ -26,11 +26,12 @@ struct Model final : session::Family {
     static std::shared_ptr<const Model> open(const std::string& path, const session::LoadOptions& options);
     static std::shared_ptr<const Model> open(const model::skyreels_v2::Folder& folder,
                                              const session::LoadOptions& options);
-    static std::shared_ptr<const Model> open_parts(const Parts& parts, const session::LoadOptions& options);
+    static std::shared_ptr<const Model> open_parts(const ModelParts& parts,
+                                                   const session::LoadOptions& options);
 
     std::unique_ptr<session::Video> begin(session::Request request) const override;
     Planned planned() const; // of no request in particular; points into this
-    Planned planned(const Settings& settings) const;
+    Planned planned(const VideoSettings& settings) const;
     int64_t bytes() const override;
     ModelFamily name() const override { return ModelFamily::SKYREELS_V2; }
 

@@ -48,8 +48,8 @@ cache::MotionCacheSettings motioncache(const Polynomials& polynomials, double th
     settings.polynomial = polynomials.e0;
     settings.warmup = 4;
     settings.coarse_updates = 6;
-    settings.distance = cache::Distance::GLOBAL;
-    settings.weights = cache::Weights::MAX_RESCALE;
+    settings.distance = CacheDistance::GLOBAL;
+    settings.weights = CacheWeights::MAX_RESCALE;
     settings.weight_floor = 0.6;
     settings.vote = 0.5;
     settings.min_ratio = 0.4;

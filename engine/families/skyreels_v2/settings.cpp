@@ -37,17 +37,17 @@ static int64_t random_seed() {
     return (int64_t(device()) << 31 ^ device()) & INT64_MAX;
 }
 
-Settings complete(const session::Request& request, const Model& m) {
+VideoSettings complete(const session::Request& request, const Model& m) {
     return complete(request, ModelFacts{m.transformer_config, m.vae_config, m.defaults,
                                         m.calibration ? &*m.calibration : nullptr});
 }
 
-Settings complete(const session::Request& r, const ModelFacts& model) {
+VideoSettings complete(const session::Request& r, const ModelFacts& model) {
     const model::GenerationDefaults& d = model.defaults;
     const model::TransformerConfig& transformer = model.transformer;
     const model::VaeConfig& vae = model.vae;
     check_fields(r, ModelFamily::SKYREELS_V2);
-    Settings s;
+    VideoSettings s;
     s.prompt = text::clean_prompt(r.prompt.value_or(""));
     if (s.prompt.empty())
         refuse("No prompt: set the property prompt to a sentence that describes the video.");
@@ -99,11 +99,10 @@ Settings complete(const session::Request& r, const ModelFacts& model) {
                                : session::choose_cache(r.cache, s.attention, model.calibration,
                                                        model::skyreels_v2::published_caches(transformer));
 
-    if (s.has_end_image && s.num_frames == schedule::ENDLESS)
+    if (s.has_end_image && s.num_frames == ENDLESS)
         refuse("end-image is what the video ends with, and num-frames=-1 has no end: set num-frames, or drop end-image.");
     int base = r.base_num_frames.value_or(d.base_num_frames);
-    s.length =
-        schedule::plan_length(s.num_frames, base, s.overlap_history, s.causal_block_size, s.long_video);
+    s.length = plan_length(s.num_frames, base, s.overlap_history, s.causal_block_size, s.long_video);
     const auto& windows = s.length.windows;
     transformer::Window::check_positions(transformer,
                                          std::max(windows.front(), windows.back() + s.has_end_image),

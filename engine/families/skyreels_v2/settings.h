@@ -11,7 +11,7 @@ namespace mc::skyreels_v2 {
 
 struct Model;
 
-struct Settings {
+struct VideoSettings {
     std::string prompt, negative_prompt; // cleaned
     int64_t seed;                        // >= 0
     int width, height, fps;              // fps rounded: what selects the fps embedding
@@ -20,12 +20,12 @@ struct Settings {
     int prompt_transition; // chunks
     LongVideo long_video;
     Attention attention;
-    cache::Settings cache;
-    sampler::Finished finished_chunks;
+    cache::AnySettings cache;
+    FinishedChunks finished_chunks;
     bool keys_in_bytes; // kv-precision=int8
     bool reference_windows;
     bool has_image, has_end_image;
-    schedule::Length length; // windows; frames >= num_frames
+    Length length; // windows; frames >= num_frames
 };
 
 // What a request is completed with and checked against.
@@ -37,7 +37,7 @@ struct ModelFacts {
 };
 
 // Throws MC_ERROR_SETTINGS with the setting, its value and what to set instead.
-Settings complete(const session::Request& request, const ModelFacts& model);
-Settings complete(const session::Request& request, const Model& model);
+VideoSettings complete(const session::Request& request, const ModelFacts& model);
+VideoSettings complete(const session::Request& request, const Model& model);
 
 } // namespace mc::skyreels_v2

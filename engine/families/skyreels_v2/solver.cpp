@@ -7,7 +7,7 @@
 
 #include "engine/device.h"
 
-namespace mc::sampler {
+namespace mc::skyreels_v2 {
 
 Solver::Solver(const WindowPlan& plan, at::Tensor latents) : plan_(plan), latents_(std::move(latents)) {
     x_last_ = at::zeros_like(latents_);
@@ -16,7 +16,7 @@ Solver::Solver(const WindowPlan& plan, at::Tensor latents) : plan_(plan), latent
 }
 
 // Frames in a run that share a state go together.
-void Solver::step(const schedule::Row& row, const at::Tensor& velocity, std::span<const ChunkTurn>,
+void Solver::step(const MatrixRow& row, const at::Tensor& velocity, std::span<const sampler::ChunkTurn>,
                   std::span<const cache::Plan>) {
     const int columns = int(row.timestep.size());
     for (int begin = 0, end; begin < columns; begin = end) {
@@ -25,7 +25,7 @@ void Solver::step(const schedule::Row& row, const at::Tensor& velocity, std::spa
             end++;
         if (!row.update[begin]) continue;
         auto of = [&](const at::Tensor& t) { return t.narrow(1, begin, end - begin); };
-        const schedule::UniPcStep& s = plan_.steps[row.state[begin] - 1];
+        const UniPcStep& s = plan_.steps[row.state[begin] - 1];
         at::Tensor x = of(latents_), x_last = of(x_last_), m0 = of(m0_), m_prev = of(m_prev_);
 
         at::Tensor x0 = x - s.sigma * of(velocity);
@@ -46,12 +46,12 @@ TokenSolver::TokenSolver(const WindowPlan& plan, at::Tensor latents, int64_t row
     : Solver(plan, std::move(latents)), rows_(rows), columns_(columns),
       last_(size_t(latents_.size(1) * rows * columns), -1), before_(last_) {}
 
-void TokenSolver::step(const schedule::Row& row, const at::Tensor& velocity, std::span<const ChunkTurn> turns,
-                       std::span<const cache::Plan> plans) {
+void TokenSolver::step(const MatrixRow& row, const at::Tensor& velocity,
+                       std::span<const sampler::ChunkTurn> turns, std::span<const cache::Plan> plans) {
     const int64_t tokens = rows_ * columns_;
     size_t next = 0;
-    for (const ChunkTurn& turn : turns) {
-        if (turn.kind != ChunkTurn::Kind::STEP) continue;
+    for (const sampler::ChunkTurn& turn : turns) {
+        if (turn.kind != sampler::ChunkTurn::Kind::STEP) continue;
         const cache::Plan& plan = plans[next++];
         const auto all = uint8_t(plan.action == cache::Action::ALL);
         std::vector<uint8_t> computed(size_t(tokens * plan_.chunk_frames), all);
@@ -78,16 +78,14 @@ void TokenSolver::step_frame(int frame, int state, const at::Tensor& velocity, c
         const int new_last = computed[t] ? state : last[t], new_before = computed[t] ? last[t] : before[t];
         auto [at, fresh] = known.try_emplace({before[t], last[t], computed[t]});
         if (fresh) {
-            schedule::UniPcCorrector c{1, 0, 0, 0}; // stays where it was computed
-            if (computed[t] && state > 0)
-                c = schedule::unipc_corrector(plan_.grid, before[t], last[t], state);
+            UniPcCorrector c{1, 0, 0, 0}; // stays where it was computed
+            if (computed[t] && state > 0) c = unipc_corrector(plan_.grid, before[t], last[t], state);
             if (computed[t] && state == 1) { // from the first step's result, as in Solver::step
-                const schedule::UniPcPredictor p = schedule::unipc_predictor(plan_.grid, -1, 0, 1);
+                const UniPcPredictor p = unipc_predictor(plan_.grid, -1, 0, 1);
                 c.m0 += c.last * p.m0;
                 c.last *= p.x;
             }
-            const schedule::UniPcPredictor p =
-                schedule::unipc_predictor(plan_.grid, new_before, new_last, state + 1);
+            const UniPcPredictor p = unipc_predictor(plan_.grid, new_before, new_last, state + 1);
             at->second = {float(c.last), float(c.m0), float(c.prev), float(c.x0),
                           float(p.x),    float(p.m0), float(p.prev), float(computed[t])};
         }
@@ -114,4 +112,4 @@ void TokenSolver::step_frame(int frame, int state, const at::Tensor& velocity, c
     x.copy_(of(P_X) * x_last + of(P_M0) * m0 + of(P_PREV) * m_prev);
 }
 
-} // namespace mc::sampler
+} // namespace mc::skyreels_v2

@@ -9,7 +9,7 @@
 #include "engine/cache/plan.h"
 #include "engine/families/skyreels_v2/window_plan.h"
 
-namespace mc::sampler {
+namespace mc::skyreels_v2 {
 
 class Solver {
   public:
@@ -18,8 +18,8 @@ class Solver {
     virtual ~Solver() = default;
     // One UniPC update of every frame that takes a step in this row. velocity: as latents. turns: of the row; plans: of
     // those that take a step, in order.
-    virtual void step(const schedule::Row& row, const at::Tensor& velocity, std::span<const ChunkTurn> turns,
-                      std::span<const cache::Plan> plans);
+    virtual void step(const MatrixRow& row, const at::Tensor& velocity,
+                      std::span<const sampler::ChunkTurn> turns, std::span<const cache::Plan> plans);
     // Whether it goes past what is reused: then the velocity of a reused token is not read, and the branches, which are
     // one velocity to it, share their plans.
     virtual bool skips_reused() const { return false; }
@@ -37,7 +37,7 @@ class TokenSolver final : public Solver {
   public:
     // A frame has rows x columns tokens, which divide h and w.
     TokenSolver(const WindowPlan& plan, at::Tensor latents, int64_t rows, int64_t columns);
-    void step(const schedule::Row& row, const at::Tensor& velocity, std::span<const ChunkTurn> turns,
+    void step(const MatrixRow& row, const at::Tensor& velocity, std::span<const sampler::ChunkTurn> turns,
               std::span<const cache::Plan> plans) override;
     bool skips_reused() const override { return true; }
 
@@ -49,4 +49,4 @@ class TokenSolver final : public Solver {
     std::vector<int16_t> last_, before_;
 };
 
-} // namespace mc::sampler
+} // namespace mc::skyreels_v2

@@ -6,7 +6,7 @@
 
 #include "engine/sampler/choices.h"
 
-namespace mc::schedule {
+namespace mc::skyreels_v2 {
 
 struct TimeGrid {
     std::vector<int64_t> timesteps; // [steps], never rising; 0..999
@@ -15,6 +15,6 @@ struct TimeGrid {
 // steps: 1..1000; shift > 0, above 1 it moves steps towards the noise.
 // Throws MC_ERROR_SETTINGS: a value out of its range, or a shift so far from 1 that neighbouring sigmas are
 // one float32 number (the solver divides by their distance).
-TimeGrid time_grid(int steps, double shift, Grid grid = Grid::OFFICIAL);
+TimeGrid time_grid(int steps, double shift, sampler::Grid grid = sampler::Grid::OFFICIAL);
 
-} // namespace mc::schedule
+} // namespace mc::skyreels_v2

@@ -6,7 +6,7 @@
 
 #include "engine/error.h"
 
-namespace mc::schedule {
+namespace mc::skyreels_v2 {
 namespace {
 
 void check(const MatrixSettings& s, int steps) {
@@ -30,7 +30,8 @@ void check(const MatrixSettings& s, int steps) {
 
 } // namespace
 
-std::vector<Row> timestep_matrix(const MatrixSettings& settings, const std::vector<int64_t>& timesteps) {
+std::vector<MatrixRow> timestep_matrix(const MatrixSettings& settings,
+                                       const std::vector<int64_t>& timesteps) {
     const int steps = int(timesteps.size());
     check(settings, steps);
     const int finished = steps + 1;
@@ -40,7 +41,7 @@ std::vector<Row> timestep_matrix(const MatrixSettings& settings, const std::vect
     std::vector<int64_t> before(chunks, 0), now(chunks);
     std::fill_n(before.begin(), std::min(settings.prefix_frames / settings.chunk, chunks), finished);
 
-    std::vector<Row> rows;
+    std::vector<MatrixRow> rows;
     int end = seen;
     while (std::any_of(before.begin(), before.end(), [&](int64_t state) { return state < steps; })) {
         // Behind the chunk in front by ar_step, but not before that one has taken its last step is the next
@@ -51,7 +52,7 @@ std::vector<Row> timestep_matrix(const MatrixSettings& settings, const std::vect
         const auto updates = [&](int i) { return now[i] != before[i] && now[i] != finished; };
 
         if (end < chunks && updates(end)) ++end;
-        Row row;
+        MatrixRow row;
         row.begin = std::max(end - seen, 0) * settings.chunk;
         row.end = end * settings.chunk;
         row.timestep.reserve(chunks * settings.chunk);
@@ -69,4 +70,4 @@ std::vector<Row> timestep_matrix(const MatrixSettings& settings, const std::vect
     return rows;
 }
 
-} // namespace mc::schedule
+} // namespace mc::skyreels_v2

@@ -5,9 +5,9 @@
 #include <cstdint>
 #include <vector>
 
-namespace mc::schedule {
+namespace mc::skyreels_v2 {
 
-struct Row {
+struct MatrixRow {
     std::vector<int64_t> timestep; // [frames]; 999 not started, 0 finished
     std::vector<int> state;   // [frames]; 0 not started, k: step k of 1..steps is taken, steps + 1 finished
     std::vector<bool> update; // [frames]; the frame takes scheduler step state - 1 (from 0) in this row
@@ -24,6 +24,6 @@ struct MatrixSettings {
 // The tail frames % chunk has no column, as in the reference. Nothing to denoise: no rows.
 // Throws MC_ERROR_SETTINGS: frames, base_frames or chunk below 1, base_frames shorter than a chunk, ar_step
 // or prefix_frames negative, ar_step too small for a window longer than base_frames.
-std::vector<Row> timestep_matrix(const MatrixSettings& settings, const std::vector<int64_t>& timesteps);
+std::vector<MatrixRow> timestep_matrix(const MatrixSettings& settings, const std::vector<int64_t>& timesteps);
 
-} // namespace mc::schedule
+} // namespace mc::skyreels_v2

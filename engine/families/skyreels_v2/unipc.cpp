@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <cmath>
 
-namespace mc::schedule {
+namespace mc::skyreels_v2 {
 namespace {
 
 double lambda(double sigma) {
@@ -63,4 +63,4 @@ std::vector<UniPcStep> unipc_steps(const TimeGrid& grid) {
     return result;
 }
 
-} // namespace mc::schedule
+} // namespace mc::skyreels_v2

@@ -6,7 +6,7 @@
 
 #include "engine/families/skyreels_v2/time_grid.h"
 
-namespace mc::schedule {
+namespace mc::skyreels_v2 {
 
 // Step i, with x the sample that the model saw, v its velocity:
 //   x0        = x - sigma * v
@@ -37,4 +37,4 @@ UniPcCorrector unipc_corrector(const TimeGrid& grid, int before, int last, int n
 // next: up to the number of steps.
 UniPcPredictor unipc_predictor(const TimeGrid& grid, int before, int now, int next);
 
-} // namespace mc::schedule
+} // namespace mc::skyreels_v2

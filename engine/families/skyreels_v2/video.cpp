@@ -35,13 +35,13 @@ struct SkyReelsVideo final : session::Video {
     SkyReelsVideo(const Model& model, Request request);
     const session::Outline& outline() const override { return outline_; }
     bool step(Meter& meter) override;
-    std::optional<session::Chunk> take(Meter& meter) override;
+    std::optional<session::FinishedFrames> take(Meter& meter) override;
     transformer::CallCount calls() const override;
     void check_cache(const CacheFields& asked) const override { cache_of(asked); }
 
     const Model& model;
     Request request;
-    Settings settings;
+    VideoSettings settings;
     session::Outline outline_{};
     Windows windows;
     int64_t h, w; // of the latents
@@ -59,7 +59,7 @@ struct SkyReelsVideo final : session::Video {
     std::unique_ptr<transformer::Window> window; // kept while the next one has the same shape
     transformer::Window::Shape window_shape{};
     std::unique_ptr<cache::ChangingPolicy> policy;
-    std::unique_ptr<sampler::WindowSampler> sampler;
+    std::unique_ptr<WindowSampler> sampler;
     std::unique_ptr<vae::DecoderStream> decoder;
     size_t index = 0; // of the window being sampled
     int decoded = 0;  // leading latent frames of it that were decoded
@@ -90,8 +90,8 @@ struct SkyReelsVideo final : session::Video {
     bool waits_for_words(int chunk, Meter& meter);
     void follow_changes(int chunk, Meter& meter);
     void change_words(const Change& change);
-    cache::Settings cache_of(const CacheFields& asked) const;
-    sampler::Guidance guidance() const {
+    cache::AnySettings cache_of(const CacheFields& asked) const;
+    Guidance guidance() const {
         return {text.context, text_negative.context, made_with->guidance_scale};
     }
     at::Tensor encode_picture(const sampler::Image& image, const char* name);
@@ -189,7 +189,7 @@ void SkyReelsVideo::encode_text(Meter& meter) {
 
 // Of the video's frames the first that a chunk of this window gives.
 int64_t SkyReelsVideo::first_frame(int chunk) const {
-    const sampler::WindowPlan& plan = windows.plan(index);
+    const WindowPlan& plan = windows.plan(index);
     const int64_t latent = int64_t(chunk) * plan.chunk_frames;
     if (index && !pixel_windows()) return window_begin + 4 * std::max<int64_t>(0, latent - plan.prefix_frames);
     const int64_t frame = latent ? 4 * (latent - 1) + 1 : 0;
@@ -221,7 +221,7 @@ void SkyReelsVideo::follow_changes(int chunk, Meter& meter) {
         if (change.negative_prompt) now.negative_prompt = text::clean_prompt(*change.negative_prompt);
         if (change.guidance_scale) now.guidance_scale = *change.guidance_scale;
         if (change.cache) {
-            const cache::Settings next = cache_of(*change.cache);
+            const cache::AnySettings next = cache_of(*change.cache);
             policy->change(chunk, next);
             session::set_cache(now, *change.cache, next);
         }
@@ -252,8 +252,8 @@ void SkyReelsVideo::follow_changes(int chunk, Meter& meter) {
 }
 
 // Of the request there is read what does not change: from any thread.
-cache::Settings SkyReelsVideo::cache_of(const CacheFields& asked) const {
-    const cache::Settings next =
+cache::AnySettings SkyReelsVideo::cache_of(const CacheFields& asked) const {
+    const cache::AnySettings next =
         request.cache_settings
             ? cache::with_request(*request.cache_settings, asked)
             : session::choose_cache(asked, settings.attention, model.calibration ? &*model.calibration : nullptr,
@@ -304,7 +304,7 @@ at::Tensor SkyReelsVideo::initial_latents() {
 }
 
 void SkyReelsVideo::begin_window(Meter& meter) {
-    const sampler::WindowPlan& plan = windows.plan(index);
+    const WindowPlan& plan = windows.plan(index);
     window_begin = handed_out;
     at::Tensor latents = initial_latents(); // [C, frames, h, w]
     at::Tensor prefix;
@@ -340,9 +340,8 @@ void SkyReelsVideo::begin_window(Meter& meter) {
         if (!request.prefix_noise) return noise(sampler::Purpose::PREFIX, at_window, frames, row);
         return request.prefix_noise(at_window, row, {C, frames, h, w}).to(model.placement.device);
     };
-    sampler = std::make_unique<sampler::WindowSampler>(
-        *window, guidance(), plan, *policy, settings.cache,
-        latents.contiguous(), prefix_noise);
+    sampler = std::make_unique<WindowSampler>(*window, guidance(), plan, *policy, settings.cache,
+                                              latents.contiguous(), prefix_noise);
     if (index == 0) log_cache_schedule();
     chunk_made_with.assign(window->chunks(), made_with);
     // Windows joined by latents share one decoder, which has seen the prefix already.
@@ -351,7 +350,7 @@ void SkyReelsVideo::begin_window(Meter& meter) {
 
 // What the cache will compute as far as the schedule alone decides, for log level 5.
 void SkyReelsVideo::log_cache_schedule() {
-    if (!model.log || settings.cache.kind() == cache::Kind::NONE) return;
+    if (!model.log || settings.cache.kind() == CacheKind::NONE) return;
     std::vector<cache::ScheduledStep> steps(1);
     for (const cache::FrameDistance& d : sampler->schedule_distances()) {
         const double sigma = windows.plan(0).steps[steps.size()].sigma;
@@ -387,7 +386,7 @@ void SkyReelsVideo::end_window() {
         if (index + 1 == windows.count && !pixel_windows())
             trace("latents", at::cat(finished_latents, 1));
     }
-    int64_t overlap = schedule::latent_frames(settings.overlap_history);
+    int64_t overlap = latent_frames(settings.overlap_history);
     if (index + 1 < windows.count && !pixel_windows())
         latent_history = latents.narrow(1, latents.size(1) - overlap, overlap).clone();
     for (const sampler::ChunkCount& c : sampler->counts()) finished_count += c;
@@ -432,7 +431,7 @@ bool SkyReelsVideo::step(Meter& meter) {
 
 // Taken and in all, of the chunk that is handed out next.
 std::pair<int, int> SkyReelsVideo::steps_of_next() const {
-    const sampler::WindowPlan& plan = windows.plan(index);
+    const WindowPlan& plan = windows.plan(index);
     const auto& counts = sampler->counts();
     const size_t next = std::min<size_t>(counts.size() - 1, decoded / plan.chunk_frames);
     return {int(counts[next].turns / plan.branches()), int(plan.whole() ? plan.rows.size() : plan.steps.size())};
@@ -463,7 +462,7 @@ void SkyReelsVideo::step_row(Meter& meter) {
     for (auto [at, chunk] : shown) meter.recount(at, sampler->counts()[chunk]);
 }
 
-std::optional<session::Chunk> SkyReelsVideo::take(Meter& meter) {
+std::optional<session::FinishedFrames> SkyReelsVideo::take(Meter& meter) {
     const int chunk = settings.causal_block_size;
     while (sampler && sampler->finished() / chunk * chunk > decoded) {
         request.cancel.check();
@@ -487,7 +486,7 @@ std::optional<session::Chunk> SkyReelsVideo::take(Meter& meter) {
         if (!last) shown.emplace_back(taken, here);
         taken++;
         handed_out += frames.size(1);
-        return session::Chunk{frames, count, with, map};
+        return session::FinishedFrames{frames, count, with, map};
     }
     return std::nullopt;
 }

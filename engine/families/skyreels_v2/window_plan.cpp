@@ -3,37 +3,36 @@
 
 #include <algorithm>
 
-namespace mc::sampler {
-
+namespace mc::skyreels_v2 {
 
 // The whole window is one chunk that takes a step in every row.
-static std::vector<ChunkTurn> whole_window(int row) {
-    return {{ChunkTurn::Kind::STEP, 0, row, 0}};
+static std::vector<sampler::ChunkTurn> whole_window(int row) {
+    return {{sampler::ChunkTurn::Kind::STEP, 0, row, 0}};
 }
 
 // Chunks that have not started do not exist, finished ones are left alone.
-static std::vector<ChunkTurn> key_value_turns(const WindowPlan& plan, size_t row) {
-    const schedule::Row& now = plan.rows[row];
-    std::vector<ChunkTurn> turns;
+static std::vector<sampler::ChunkTurn> key_value_turns(const WindowPlan& plan, size_t row) {
+    const MatrixRow& now = plan.rows[row];
+    std::vector<sampler::ChunkTurn> turns;
     const int chunks = plan.frames / plan.chunk_frames;
     for (int c = 0; c < chunks; c++) {
         const int frame = c * plan.chunk_frames;
         const bool prefix = frame < plan.prefix_frames;
         if (now.update[frame]) {
             const int step = now.state[frame] - 1;
-            turns.push_back({ChunkTurn::Kind::STEP, c, step, plan.steps[step].sigma,
+            turns.push_back({sampler::ChunkTurn::Kind::STEP, c, step, plan.steps[step].sigma,
                              size_t(step) + 1 < plan.steps.size() ? plan.steps[step + 1].sigma : 0});
         } else if (prefix && (row == 0 || (plan.reference_prefix && c > 0))) {
-            turns.push_back({ChunkTurn::Kind::PREFIX, c, 0, 0});
-        } else if (!prefix && plan.finished == Finished::REFRESHED && row > 0 &&
+            turns.push_back({sampler::ChunkTurn::Kind::PREFIX, c, 0, 0});
+        } else if (!prefix && plan.finished == FinishedChunks::REFRESHED && row > 0 &&
                    plan.rows[row - 1].update[frame] && c + 1 < chunks) {
-            turns.push_back({ChunkTurn::Kind::REFRESH, c, 0, 0});
+            turns.push_back({sampler::ChunkTurn::Kind::REFRESH, c, 0, 0});
         }
     }
     return turns;
 }
 
-WindowPlan plan_window(const WindowSettings& s, const schedule::TimeGrid& grid) {
+WindowPlan plan_window(const WindowSettings& s, const TimeGrid& grid) {
     WindowPlan plan;
     plan.frames = s.frames;
     plan.prefix_frames = s.prefix_frames;
@@ -45,16 +44,16 @@ WindowPlan plan_window(const WindowSettings& s, const schedule::TimeGrid& grid) 
     plan.video_chunks = s.video_chunks;
     plan.chunk_frames = s.attention == Attention::KV ? s.chunk : plan.columns();
     plan.grid = grid;
-    plan.steps = schedule::unipc_steps(grid);
-    plan.rows = schedule::timestep_matrix(
-        {plan.columns(), plan.columns(), s.ar_step, s.prefix_frames, s.chunk}, grid.timesteps);
-    for (schedule::Row& row : plan.rows) {
+    plan.steps = unipc_steps(grid);
+    plan.rows = timestep_matrix({plan.columns(), plan.columns(), s.ar_step, s.prefix_frames, s.chunk},
+                                grid.timesteps);
+    for (MatrixRow& row : plan.rows) {
         if (!s.end_frame) break;
         row.timestep.back() = 0; // the given last frame is clean and stays
         row.update.back() = false;
     }
     // Rows that only the end frame would have needed.
-    std::erase_if(plan.rows, [](const schedule::Row& row) {
+    std::erase_if(plan.rows, [](const MatrixRow& row) {
         return std::none_of(row.update.begin(), row.update.end(), [](bool u) { return u; });
     });
     for (size_t row = 0; row < plan.rows.size(); row++)
@@ -66,20 +65,21 @@ WindowPlan plan_window(const WindowSettings& s, const schedule::TimeGrid& grid) 
 WindowPlan held_back(const WindowPlan& plan, size_t row) {
     const int steps = int(plan.steps.size());
     int wait = 0; // rows
-    for (const ChunkTurn& turn : plan.turns[row])
-        if (turn.kind == ChunkTurn::Kind::STEP && turn.step > 0) wait = std::max(wait, steps - turn.step);
+    for (const sampler::ChunkTurn& turn : plan.turns[row])
+        if (turn.kind == sampler::ChunkTurn::Kind::STEP && turn.step > 0)
+            wait = std::max(wait, steps - turn.step);
     WindowPlan held = plan;
     if (!wait) return held;
-    const schedule::Row& before = plan.rows[row - 1];
+    const MatrixRow& before = plan.rows[row - 1];
     const auto begun = std::find(before.state.begin(), before.state.end(), 0) - before.state.begin(); // columns
-    const auto take = [&](schedule::Row& to, const schedule::Row& from) {
+    const auto take = [&](MatrixRow& to, const MatrixRow& from) {
         std::copy_n(from.timestep.begin(), begun, to.timestep.begin());
         std::copy_n(from.state.begin(), begun, to.state.begin());
         std::copy_n(from.update.begin(), begun, to.update.begin());
     };
     held.rows.insert(held.rows.begin() + ptrdiff_t(row), size_t(wait), before);
     for (int i = 0; i < wait; i++) take(held.rows[row + size_t(i)], plan.rows[row + size_t(i)]);
-    schedule::Row done = before; // of those columns
+    MatrixRow done = before; // of those columns
     std::fill_n(done.timestep.begin(), begun, 0);
     std::fill_n(done.state.begin(), begun, steps + 1);
     std::fill_n(done.update.begin(), begun, false);
@@ -94,13 +94,13 @@ int64_t plan_bytes(const WindowSettings& s, int steps) {
     const int64_t rows =
         steps + chunks * std::min(s.ar_step, steps); // a chunk waits for no more than all steps
     // Vectors of vectors have grown to up to twice their size.
-    const int64_t row =
-        2 * sizeof(schedule::Row) + columns * (sizeof(int64_t) + sizeof(int)) + columns / 8 + 8;
+    const int64_t row = 2 * sizeof(MatrixRow) + columns * (sizeof(int64_t) + sizeof(int)) + columns / 8 + 8;
     // With KV those at work at once, the prefix, and one that is refreshed.
     const int64_t at_work = s.ar_step ? steps / s.ar_step + 1 : chunks;
     const int64_t at_once = std::min(chunks, at_work + s.prefix_frames / s.chunk + 2);
-    const int64_t turns = 2 * sizeof(std::vector<ChunkTurn>) +
-                          (s.attention == Attention::KV ? 2 * at_once : 1) * int64_t(sizeof(ChunkTurn));
+    const int64_t turns =
+        2 * sizeof(std::vector<sampler::ChunkTurn>) +
+        (s.attention == Attention::KV ? 2 * at_once : 1) * int64_t(sizeof(sampler::ChunkTurn));
     return rows * (row + turns);
 }
 
@@ -116,4 +116,4 @@ std::vector<int64_t> WindowPlan::timesteps(size_t row) const {
     return t;
 }
 
-} // namespace mc::sampler
+} // namespace mc::skyreels_v2

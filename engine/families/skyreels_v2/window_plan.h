@@ -10,7 +10,7 @@
 #include "engine/sampler/choices.h"
 #include "engine/sampler/chunk_turn.h"
 
-namespace mc::sampler {
+namespace mc::skyreels_v2 {
 
 struct WindowSettings {
     int frames, prefix_frames, chunk, ar_step;
@@ -18,7 +18,9 @@ struct WindowSettings {
     double guidance_scale;
     int addnoise_condition;
     Attention attention = Attention::FULL;
-    Finished finished = Finished::FROZEN;
+    // KV, what the chunks after it see of a finished chunk: FROZEN, the keys and values of its last, still noisy step,
+    // as the reference; REFRESHED, those of one more pass at timestep 0, what recomputing it in every row would give.
+    FinishedChunks finished = FinishedChunks::FROZEN;
     // KV, a prefix of several chunks: as the reference, only the first is passed once and kept; the others are passed
     // anew in every row, with that row's noise. Else all are passed once.
     bool reference_prefix = false;
@@ -26,18 +28,18 @@ struct WindowSettings {
 };
 
 struct WindowPlan {
-    std::vector<schedule::Row> rows;           // those in which a frame takes a step
-    std::vector<std::vector<ChunkTurn>> turns; // of each row, chunks ascending
-    schedule::TimeGrid grid;                   // of every frame
-    std::vector<schedule::UniPcStep> steps;    // the solver's
-    int frames = 0;                            // to sample, prefix included
-    int prefix_frames = 0;                     // given: finished from the start
-    bool end_frame = false;                    // one more given frame stands behind them
-    int chunk_frames = 0;                      // latent frames of a chunk as in `turns`
-    double guidance_scale = 1;                 // 1 or less: one forward per row
+    std::vector<MatrixRow> rows;                        // those in which a frame takes a step
+    std::vector<std::vector<sampler::ChunkTurn>> turns; // of each row, chunks ascending
+    TimeGrid grid;                                      // of every frame
+    std::vector<UniPcStep> steps;                       // the solver's
+    int frames = 0;                                     // to sample, prefix included
+    int prefix_frames = 0;                              // given: finished from the start
+    bool end_frame = false;                             // one more given frame stands behind them
+    int chunk_frames = 0;                               // latent frames of a chunk as in `turns`
+    double guidance_scale = 1;                          // 1 or less: one forward per row
     int addnoise_condition = 0; // timestep to which the prefix is noised in every row; 0: left clean
     bool reference_prefix = false;
-    Finished finished = Finished::FROZEN;
+    FinishedChunks finished = FinishedChunks::FROZEN;
     int video_chunks = 0; // as given
     int columns() const { return frames + (end_frame ? 1 : 0); }
     bool whole() const { return chunk_frames == columns(); } // one chunk: the whole window
@@ -47,10 +49,10 @@ struct WindowPlan {
     // What the model is told of row `row`: timesteps with the noised prefix.
     std::vector<int64_t> timesteps(size_t row) const;
 };
-WindowPlan plan_window(const WindowSettings& settings, const schedule::TimeGrid& grid);
+WindowPlan plan_window(const WindowSettings& settings, const TimeGrid& grid);
 // KV: the same until `row`, from which on chunks that would start then or later wait until those under way are done.
 WindowPlan held_back(const WindowPlan& plan, size_t row);
 // Bytes of memory that the plan takes at most: it grows with the square of a window whose chunks go one by one.
 int64_t plan_bytes(const WindowSettings& settings, int steps);
 
-} // namespace mc::sampler
+} // namespace mc::skyreels_v2

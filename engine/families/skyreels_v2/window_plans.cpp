@@ -8,13 +8,13 @@
 
 namespace mc::skyreels_v2 {
 
-int overlap_latents(const Settings& settings, size_t window) {
-    return window ? schedule::latent_frames(settings.overlap_history) : 0;
+int overlap_latents(const VideoSettings& settings, size_t window) {
+    return window ? latent_frames(settings.overlap_history) : 0;
 }
 
-Windows plan_windows(const Settings& settings, schedule::Grid kind, Cancel cancel) {
-    const schedule::TimeGrid grid = schedule::time_grid(settings.steps, settings.shift, kind);
-    const schedule::WindowLengths& lengths = settings.length.windows;
+Windows plan_windows(const VideoSettings& settings, sampler::Grid kind, Cancel cancel) {
+    const TimeGrid grid = time_grid(settings.steps, settings.shift, kind);
+    const WindowLengths& lengths = settings.length.windows;
     const bool endless = lengths.endless();
     Windows made;
     made.count = lengths.size();
@@ -22,21 +22,20 @@ Windows plan_windows(const Settings& settings, schedule::Grid kind, Cancel cance
         cancel.check();
         const bool end_frame = settings.has_end_image && window + 1 == made.count;
         const int prefix = window ? overlap_latents(settings, window) : settings.has_image ? 1 : 0;
-        const sampler::WindowSettings asked{lengths[window],
-                                            std::min(prefix, lengths[window]),
-                                            settings.causal_block_size,
-                                            settings.ar_step,
-                                            end_frame,
-                                            settings.guidance_scale,
-                                            settings.addnoise_condition,
-                                            settings.attention,
-                                            settings.finished_chunks,
-                                            settings.reference_windows,
-                                            video_chunks};
-        session::check_memory(sampler::plan_bytes(asked, settings.steps),
-                              "The plan of this request's windows",
+        const WindowSettings asked{lengths[window],
+                                   std::min(prefix, lengths[window]),
+                                   settings.causal_block_size,
+                                   settings.ar_step,
+                                   end_frame,
+                                   settings.guidance_scale,
+                                   settings.addnoise_condition,
+                                   settings.attention,
+                                   settings.finished_chunks,
+                                   settings.reference_windows,
+                                   video_chunks};
+        session::check_memory(plan_bytes(asked, settings.steps), "The plan of this request's windows",
                               "ask for a smaller base-num-frames or fewer steps.");
-        auto plan = std::make_shared<const sampler::WindowPlan>(sampler::plan_window(asked, grid));
+        auto plan = std::make_shared<const WindowPlan>(plan_window(asked, grid));
         made.different.push_back(window);
         made.chunks_at_once = std::max(made.chunks_at_once, plan->chunks_at_once());
         return plan;
@@ -55,7 +54,7 @@ Windows plan_windows(const Settings& settings, schedule::Grid kind, Cancel cance
     made.first = plan(0, video_chunks);
     if (between) made.middle = plan(1, video_chunks);
     if (endless) {
-        made.forwards = made.chunks = schedule::ENDLESS;
+        made.forwards = made.chunks = ENDLESS;
         return made;
     }
     if (made.count > 1) {
@@ -69,15 +68,15 @@ Windows plan_windows(const Settings& settings, schedule::Grid kind, Cancel cance
     return made;
 }
 
-transformer::Window::Shape shape_of(const Settings& settings, const Windows& windows, size_t window,
+transformer::Window::Shape shape_of(const VideoSettings& settings, const Windows& windows, size_t window,
                                     int64_t height, int64_t width) {
-    const sampler::WindowPlan& plan = windows.plan(window);
+    const WindowPlan& plan = windows.plan(window);
     transformer::Window::Shape s{plan.columns(),          int(height),
                                  int(width), settings.causal_block_size,
                                  settings.attention,      settings.fps};
     s.branches = plan.branches();
     s.chunks_at_once = windows.chunks_at_once;
-    s.remembers = settings.cache.kind() != cache::Kind::NONE;
+    s.remembers = settings.cache.kind() != CacheKind::NONE;
     s.reuse = settings.cache.reuse();
     s.keys_in_bytes = settings.keys_in_bytes;
     return s;

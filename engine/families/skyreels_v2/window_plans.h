@@ -15,20 +15,21 @@ namespace mc::skyreels_v2 {
 
 struct Windows {
     size_t count = 0; // of windows; SIZE_MAX where there is no end
-    std::shared_ptr<const sampler::WindowPlan> first, middle, last; // null where there is no such window
+    std::shared_ptr<const WindowPlan> first, middle, last; // null where there is no such window
     std::vector<size_t> different; // windows whose plan is not that of the one before
     int chunks_at_once = 1;        // most of any window
     int64_t forwards = 0, chunks = 0; // of all windows; ENDLESS
-    const sampler::WindowPlan& plan(size_t window) const {
+    const WindowPlan& plan(size_t window) const {
         return *(window == 0 ? first : window + 1 == count ? last : middle);
     }
 };
 // Throws MC_ERROR_SETTINGS for what cannot be scheduled, MC_ERROR_MEMORY for a plan too large.
-Windows plan_windows(const Settings& settings, schedule::Grid grid, Cancel cancel);
+Windows plan_windows(const VideoSettings& settings, sampler::Grid grid, Cancel cancel);
 
-int overlap_latents(const Settings& settings, size_t window); // latent frames taken over from the one before
+int overlap_latents(const VideoSettings& settings,
+                    size_t window); // latent frames taken over from the one before
 // height, width: of the latents.
-transformer::Window::Shape shape_of(const Settings& settings, const Windows& windows, size_t window,
+transformer::Window::Shape shape_of(const VideoSettings& settings, const Windows& windows, size_t window,
                                     int64_t height, int64_t width);
 
 } // namespace mc::skyreels_v2

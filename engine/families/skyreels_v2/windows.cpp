@@ -8,7 +8,7 @@
 
 #include "engine/error.h"
 
-namespace mc::schedule {
+namespace mc::skyreels_v2 {
 namespace {
 
 constexpr int64_t MOST_WINDOWS = 1000000; // a week of video
@@ -96,4 +96,4 @@ std::vector<int> window_lengths(int latent_total, int base, int overlap) {
     return windows;
 }
 
-} // namespace mc::schedule
+} // namespace mc::skyreels_v2

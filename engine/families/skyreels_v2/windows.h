@@ -8,8 +8,7 @@
 
 #include "engine/request/fields.h"
 
-
-namespace mc::schedule {
+namespace mc::skyreels_v2 {
 
 // Latent frames that `frames` >= 1 frames fill or begin to fill: (frames - 1) / 4 + 1, the fraction dropped.
 int latent_frames(int frames);
@@ -54,4 +53,4 @@ Length plan_length(int frames, int base_frames, int overlap_frames, int chunk, L
 // As the reference cuts `latent_total` latent frames, without rounding. overlap < base.
 std::vector<int> window_lengths(int latent_total, int base, int overlap);
 
-} // namespace mc::schedule
+} // namespace mc::skyreels_v2

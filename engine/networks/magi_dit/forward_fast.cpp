@@ -66,8 +66,8 @@ struct Forward {
             for (int64_t i = 0; i < outs; i++) y[r * y_stride + i] *= w.output_scale;
     }
 
-    void head_norm(const RowBlock& b, const float* in, int64_t in_stride, const Norm& norm, int64_t width,
-                   bool rotate, char* out, int64_t out_stride) const {
+    void head_norm(const RowBlock& b, const float* in, int64_t in_stride, const NormWeights& norm,
+                   int64_t width, bool rotate, char* out, int64_t out_stride) const {
         kernels::HeadNorm a{};
         a.in = in;
         a.in_stride = in_stride;
@@ -128,7 +128,7 @@ struct Forward {
         if (m.store == Store::F32_AS_BF16) kernels::round_to_bf16(reinterpret_cast<float*>(to), n);
     }
     void first_norm(const RowBlock& b, const Worker& worker) const {
-        const Norm& norm = m.layers[0].norm;
+        const NormWeights& norm = m.layers[0].norm;
         kernels::ResidualNorm a{};
         a.x = row_at(p.x, b.begin);
         a.x_stride = D;
@@ -171,8 +171,8 @@ struct Forward {
     }
 
     // x += norm(gate * c); then the norm of what comes next.
-    void residual(const RowBlock& b, const Worker& worker, size_t layer, int64_t gate, const Norm& post,
-                  const Norm& next, bool round_delta, bool last) const {
+    void residual(const RowBlock& b, const Worker& worker, size_t layer, int64_t gate,
+                  const NormWeights& post, const NormWeights& next, bool round_delta, bool last) const {
         kernels::GatedNorm a{};
         a.x = row_at(p.x, b.begin);
         a.x_stride = D;

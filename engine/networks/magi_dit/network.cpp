@@ -55,7 +55,7 @@ class Loader {
         return {half(0), half(out)};
     }
     // one: the file keeps weight - 1. kept: weight and bias are of the precision.
-    Norm norm(const std::string& name, int64_t width, bool one, bool kept) const {
+    NormWeights norm(const std::string& name, int64_t width, bool one, bool kept) const {
         const at::ScalarType type = kept ? kept_ : at::kFloat;
         const at::Tensor weight = w_.get(name + ".weight", {width}, type);
         return {(one ? weight + 1 : weight).to(at::kFloat),
@@ -165,7 +165,7 @@ at::Tensor Network::Impl::apply_by_rows(const Linear& linear, const at::Tensor& 
     return y;
 }
 
-at::Tensor Network::Impl::normed(const Norm& norm, const at::Tensor& x) const {
+at::Tensor Network::Impl::normed(const NormWeights& norm, const at::Tensor& x) const {
     return at::layer_norm(x, {x.size(-1)}, norm.weight, norm.bias, config.eps);
 }
 
@@ -266,7 +266,9 @@ const Network::Impl& Network::inside() const {
 
 int64_t Network::bytes() const {
     const Impl& m = *impl_;
-    const auto of_norm = [](const Norm& n) { return static_cast<int64_t>(n.weight.nbytes() + n.bias.nbytes()); };
+    const auto of_norm = [](const NormWeights& n) {
+        return static_cast<int64_t>(n.weight.nbytes() + n.bias.nbytes());
+    };
     int64_t sum =
         static_cast<int64_t>(m.null_caption.nbytes() + m.modes.nbytes() + m.bands.nbytes()) + of_norm(m.final_norm);
     for (const Linear* l : {&m.patch, &m.time_in, &m.time_out, &m.caption_text, &m.caption_mode, &m.head})
@@ -274,8 +276,8 @@ int64_t Network::bytes() const {
     for (const Layer& l : m.layers) {
         for (const Product* p : {&l.q, &l.k, &l.v, &l.qx, &l.proj, &l.fc1, &l.fc1_gate, &l.fc2})
             if (p->linear.out()) sum += p->bytes(); // a network that is not gated has no gate
-        for (const Norm* n : {&l.norm, &l.q_norm, &l.k_norm, &l.qx_norm, &l.kx_norm, &l.attention_post,
-                              &l.mlp_norm, &l.mlp_post})
+        for (const NormWeights* n : {&l.norm, &l.q_norm, &l.k_norm, &l.qx_norm, &l.kx_norm, &l.attention_post,
+                                     &l.mlp_norm, &l.mlp_post})
             sum += of_norm(*n);
         sum += l.kv_text.bytes() + l.gates.bytes();
     }

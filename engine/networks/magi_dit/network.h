@@ -20,18 +20,18 @@ struct Product {
     int64_t bytes() const { return linear.bytes() + (eight_bits() ? static_cast<int64_t>(input_scale.nbytes()) : 0); }
 };
 
-struct Norm {
+struct NormWeights {
     at::Tensor weight, bias; // float32; weight: with 1 added where the files keep weight - 1, as for most norms
 };
 
 struct Layer {
-    Norm norm;           // before both attentions, [D]
+    NormWeights norm;    // before both attentions, [D]
     Product q, k, v, qx; // x: of the cross-attention
     Product proj;        // its ins are those of the self-attention, then those of the cross-attention
     Linear kv_text;      // of each group its key, then its value
-    Norm q_norm, k_norm, qx_norm, kx_norm; // [head]
+    NormWeights q_norm, k_norm, qx_norm, kx_norm; // [head]
     Linear gates;                          // of the attentions, then of the MLP
-    Norm attention_post, mlp_norm, mlp_post;
+    NormWeights attention_post, mlp_norm, mlp_post;
     Product fc1, fc1_gate, fc2; // fc1_gate: of a gated MLP
 };
 
@@ -55,7 +55,7 @@ struct Network::Impl : transformer::Numerics {
     at::Tensor modes;        // [2, condition] float32: with a caption, without
     at::Tensor bands;        // [head / 8] float32
     std::vector<Layer> layers;
-    Norm final_norm;
+    NormWeights final_norm;
     Linear head; // [4 latent channels, D] float32: row, column of the patch slowest, channel fastest
 
     // y = x W^T + b in float32, not rounded; whole tensors, for few rows and for the plain forward.
@@ -64,7 +64,7 @@ struct Network::Impl : transformer::Numerics {
     // apply() for few rows: on the CPU without unpacking, and to equal bits with any number of threads.
     at::Tensor apply_by_rows(const Linear& linear, const at::Tensor& x, CallCount* count) const;
     // Normed to mean 0 and variance 1 over the last side, then weight and bias.
-    at::Tensor normed(const Norm& norm, const at::Tensor& x) const;
+    at::Tensor normed(const NormWeights& norm, const at::Tensor& x) const;
     // The conditions of chunks: [n, condition] on the precision's grid.
     at::Tensor conditions(std::span<const Work> work, CallCount* count) const;
     // [n, 2, D]: gates of a layer for these conditions, on the precision's grid.

@@ -40,10 +40,10 @@ struct Passes::Impl {
 
     // Of unit tests that begin in the middle: the first layer alone, from a hidden state [rows, D] and conditions
     // [works, condition] of their own.
-    struct Middle {
+    struct Midway {
         at::Tensor hidden, conditions;
     };
-    std::optional<Middle> middle;
+    std::optional<Midway> middle;
     size_t layers() const { return middle ? 1 : model.layers.size(); }
 
     Impl(const Network::Impl& model, const Shape& shape, bool plain);

@@ -73,7 +73,7 @@ class Window {
         int branches = 1;       // guidance branches, each with its own keys, values and residuals
         int chunks_at_once = 1; // KV: most chunks of a branch that one forward computes
         bool remembers = false; // with memory for residuals
-        cache::Reuse reuse = cache::Reuse::REPEAT;
+        CacheReuse reuse = CacheReuse::REPEAT;
         bool keys_in_bytes = false; // KV, on devices: keys and values in eight bits, a scale for each token and head
         bool operator==(const Shape&) const = default;
     };

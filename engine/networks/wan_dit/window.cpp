@@ -38,7 +38,7 @@ Window::Impl::Impl(const Transformer::Impl& model, const Shape& shape)
             m.residual = model.device.is_cpu()
                              ? huge_zeros({chunk_tokens, c.width}, model.type())
                              : at::zeros({chunk_tokens, c.width}, floats.dtype(model.type()));
-            if (shape.reuse == cache::Reuse::TAYLOR) {
+            if (shape.reuse == CacheReuse::TAYLOR) {
                 m.slope = at::zeros_like(m.residual);
                 m.level = at::full({chunk_tokens}, std::numeric_limits<float>::quiet_NaN(), floats);
             }
@@ -346,7 +346,7 @@ Window::Bytes Window::bytes(const model::TransformerConfig& c, Precision precisi
                               : tokens * c.width * 2 * element;
     bytes.keys_values = layer * s.branches * (kv ? c.layers : device.is_cpu() ? 2 : 1);
     if (s.remembers) {
-        const bool taylor = s.reuse == cache::Reuse::TAYLOR;
+        const bool taylor = s.reuse == CacheReuse::TAYLOR;
         const int64_t chunks = kv ? s.frames / s.chunk : 1;
         bytes.remembered = s.branches * (tokens * (c.width * element * (taylor ? 2 : 1) + (taylor ? 4 : 0)) +
                                          chunks * frame_tokens * c.width * element);

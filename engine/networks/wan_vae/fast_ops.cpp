@@ -222,7 +222,7 @@ void FastOps::run(const Conv& c, const FrameTaps& x, const Frame& out, bool add,
     run_rows(jobs, gamma.defined() ? gamma.const_data_ptr<float>() : nullptr);
 }
 
-void FastOps::add_attention(const Attention& a, Frame& onto) {
+void FastOps::add_attention(const AttentionWeights& a, Frame& onto) {
     cancel.check();
     const Inside i(onto);
     const int64_t tokens = i.height * i.width, channels = i.channels;

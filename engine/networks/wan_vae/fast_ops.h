@@ -25,7 +25,7 @@ class FastOps final : public Ops {
     Frame norm_silu(const at::Tensor& gamma, const Frame& x) override;
     Frame conv(const Conv& c, const FrameTaps& x, const at::Tensor& gamma) override;
     void add_conv(const Conv& c, const FrameTaps& x, Frame& onto) override;
-    void add_attention(const Attention& a, Frame& onto) override;
+    void add_attention(const AttentionWeights& a, Frame& onto) override;
 
     int64_t bytes() const { return pool_bytes_ + scratch_bytes_; } // the most held at once
 

@@ -33,14 +33,14 @@ struct Residual {
     std::optional<Conv> shortcut;
 };
 
-struct Attention {
+struct AttentionWeights {
     at::Tensor norm; // [channels]
     Conv qkv, proj;
 };
 
 struct Middle {
     Residual first, second;
-    Attention attention;
+    AttentionWeights attention;
 };
 
 struct DecoderStage {

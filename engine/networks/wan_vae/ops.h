@@ -32,7 +32,7 @@ class Ops {
     virtual Frame conv(const Conv& c, const FrameTaps& x, const at::Tensor& gamma) = 0;
     Frame conv(const Conv& c, const FrameTaps& x) { return conv(c, x, {}); }
     virtual void add_conv(const Conv& c, const FrameTaps& x, Frame& onto) = 0;
-    virtual void add_attention(const Attention& a, Frame& onto) = 0;
+    virtual void add_attention(const AttentionWeights& a, Frame& onto) = 0;
 
     int64_t flop = 0; // of convolutions and attention as run, two per multiply-add
     Cancel cancel;    // looked at before every layer

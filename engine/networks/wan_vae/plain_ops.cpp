@@ -88,7 +88,7 @@ void PlainOps::add_conv(const Conv& c, const FrameTaps& x, Frame& onto) {
     onto = conv(c, x) + onto;
 }
 
-void PlainOps::add_attention(const Attention& a, Frame& onto) {
+void PlainOps::add_attention(const AttentionWeights& a, Frame& onto) {
     const int64_t channels = onto.size(1), h = onto.size(3), w = onto.size(4);
     const Frame qkv = conv(a.qkv, {{}, {}, norm(a.norm, onto)});
     const std::vector<at::Tensor> parts = qkv.view({1, 1, 3 * channels, h * w}).transpose(2, 3).chunk(3, 3);

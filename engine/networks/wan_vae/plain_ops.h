@@ -15,7 +15,7 @@ class PlainOps final : public Ops {
     Frame norm_silu(const at::Tensor& gamma, const Frame& x) override;
     Frame conv(const Conv& c, const FrameTaps& x, const at::Tensor& gamma) override;
     void add_conv(const Conv& c, const FrameTaps& x, Frame& onto) override;
-    void add_attention(const Attention& a, Frame& onto) override;
+    void add_attention(const AttentionWeights& a, Frame& onto) override;
 };
 
 } // namespace mc::vae

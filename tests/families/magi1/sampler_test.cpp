@@ -40,7 +40,7 @@ struct ByTurns final : cache::Policy {
 // over the span at hand, where repeat makes the same change once more.
 TEST(reuse_follows_the_solver_over_unequal_steps) {
     Model model;
-    for (cache::Reuse reuse : {cache::Reuse::SOLVER, cache::Reuse::REPEAT}) {
+    for (CacheReuse reuse : {CacheReuse::SOLVER, CacheReuse::REPEAT}) {
         SamplerSettings s = stream(model, 12, 2);
         s.stages.window = 2;
         s.stages.noise2clean = {3, 2, 1};
@@ -61,7 +61,7 @@ TEST(reuse_follows_the_solver_over_unequal_steps) {
         while (!sampler.done()) {
             std::vector<at::Tensor> after;
             std::vector<sampler::Turn> turns;
-            magi1::Timing timing;
+            sampler::Timing timing;
             sampler.step({}, [&](const std::string& name, const at::Tensor& value) {
                 if (name == "steps.latents") after = value.split(CHUNK, 1);
             }, timing, [&](const sampler::Turn& turn) { turns.push_back(turn); });
@@ -72,22 +72,22 @@ TEST(reuse_follows_the_solver_over_unequal_steps) {
                 const at::Tensor fresh = turns[i].velocity;
                 at::Tensor rate = kept[c]; // velocity, or change
                 if (step % 4 == 0) {
-                    rate = reuse == cache::Reuse::SOLVER ? fresh : fresh * dt;
+                    rate = reuse == CacheReuse::SOLVER ? fresh : fresh * dt;
                 } else if (step % 4 == 2) {
                     at::Tensor computed = at::zeros({CHUNK * HEIGHT * WIDTH / 4}, at::kBool);
                     for (int64_t t = 0; t < computed.numel(); t += 3) computed[t] = true;
                     computed = computed.view({1, CHUNK, HEIGHT / 2, 1, WIDTH / 2, 1})
                                    .expand({1, CHUNK, HEIGHT / 2, 2, WIDTH / 2, 2})
                                    .reshape({1, CHUNK, HEIGHT, WIDTH});
-                    rate = at::where(computed, reuse == cache::Reuse::SOLVER ? fresh : fresh * dt, rate);
+                    rate = at::where(computed, reuse == CacheReuse::SOLVER ? fresh : fresh * dt, rate);
                 } else {
                     CHECK(!fresh.defined());
                 }
-                const double span = reuse == cache::Reuse::SOLVER ? dt : 1;
+                const double span = reuse == CacheReuse::SOLVER ? dt : 1;
                 CHECK_NEAR((after[i] - (x[c] + rate * span)).abs().max().item<double>(), 0, 1e-5);
                 if (step % 4 == 1) { // the other rule would have gone elsewhere
                     const double before = s.times.t[step] - s.times.t[step - 1];
-                    const double other = reuse == cache::Reuse::SOLVER ? before : dt / before;
+                    const double other = reuse == CacheReuse::SOLVER ? before : dt / before;
                     apart = std::max(apart, (rate * (span - other)).abs().max().item<double>());
                     checked++;
                 }

@@ -76,7 +76,7 @@ inline Result run(StreamModel& model, SamplerSettings settings, Run how = {}) {
                     [&](int64_t chunk) { return model.noise[static_cast<size_t>(chunk) % model.noise.size()]; },
                     how.prefix);
     Result result;
-    magi1::Timing timing;
+    sampler::Timing timing;
     while (!sampler.done() && how.rows-- != 0) {
         sampler.step({}, {}, timing, [&](const sampler::Turn& turn) {
             if (turn.turn.kind == sampler::ChunkTurn::Kind::COPY) result.copies.push_back(turn.row);

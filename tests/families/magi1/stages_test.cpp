@@ -31,7 +31,7 @@ TEST(first_seen_from_is_what_is_seen) {
                     stages.check();
                     std::vector<int64_t> first(size_t(*stages.rows()) + 1, 1000);
                     for (int64_t r = *stages.rows(); r-- > 0;) {
-                        const Row row = stages.row(r);
+                        const StageRow row = stages.row(r);
                         int64_t& least = first[size_t(r)] = first[size_t(r) + 1];
                         for (int64_t c = row.begin; c < row.end; c++)
                             least = std::min(least, stages.sees(c, stages.step(row, c)).begin);
@@ -52,7 +52,7 @@ TEST(most_kept_is_what_a_sampler_holds) {
                     int64_t most = 0, first = stages.first_seen_from(stages.row(0));
                     for (int64_t c = given; c-- > first;) first = std::min(first, stages.given_sees(c).begin);
                     for (int64_t r = 0; r < *stages.rows(); r++) {
-                        const Row row = stages.row(r);
+                        const StageRow row = stages.row(r);
                         if (r) first = std::max(first, stages.first_seen_from(row));
                         most = std::max(most, (own ? row.end : row.begin) - first);
                     }
@@ -70,7 +70,7 @@ TEST(without_end_rows_go_on) {
     const Stages stages{8, 4, 0, {}, {5, 4, 3, 2}, 1};
     stages.check();
     CHECK(!stages.rows());
-    const Row row = stages.row(2'000'000'001);
+    const StageRow row = stages.row(2'000'000'001);
     CHECK_EQ(row.end - row.begin, 4);
     CHECK_EQ(stages.step(row, row.end - 1), 1);
     CHECK_EQ(stages.step(row, row.begin), 7);

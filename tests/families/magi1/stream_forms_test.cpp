@@ -20,7 +20,7 @@ at::Tensor given(StreamModel& model, int64_t frames) {
     return at::randn({model.config.latent_channels(), frames, HEIGHT, WIDTH}, model.generator);
 }
 
-SamplerSettings cached(const StreamModel& model, const cache::Settings& cache, int64_t chunks = 7) {
+SamplerSettings cached(const StreamModel& model, const cache::AnySettings& cache, int64_t chunks = 7) {
     SamplerSettings s = stream(model, 16, chunks);
     s.passes_finished = false;
     s.copy_above.reset();
@@ -83,7 +83,7 @@ TEST(a_chunk_that_is_reused_gets_no_copy) {
     const Result result = run(model, s, {.policy = &policy});
     std::vector<int64_t> rows;
     for (int64_t r = 0; r < *s.stages.rows(); r++) {
-        const magi1::Row row = s.stages.row(r);
+        const magi1::StageRow row = s.stages.row(r);
         const int step = s.stages.step(row, row.begin);
         if (s.times.t[size_t(step)] > 0.3 && step % 2 == 0) rows.push_back(r);
     }
@@ -111,7 +111,8 @@ TEST(windows_and_tables_of_any_length) {
         s.stages.check();
         const Result uncached = compare(model, s, s.stages.most_kept(false));
         CHECK(!uncached.copies.empty());
-        for (const cache::Settings& cache : {cache::Settings(flow()), cache::Settings(by_steps(0.02, 0.02))}) {
+        for (const cache::AnySettings& cache :
+             {cache::AnySettings(flow()), cache::AnySettings(by_steps(0.02, 0.02))}) {
             SamplerSettings with = s;
             with.passes_finished = false;
             with.copy_above.reset();
@@ -146,7 +147,8 @@ TEST(caches_go_on_from_what_is_given) {
     tea.threshold = 0.1;
     tea.forced_first = 2;
     for (int64_t frames : {1, 6, 13})
-        for (const cache::Settings& cache : {cache::Settings(flow()), cache::Settings(tea), cache::Settings(by_steps(0.03, 0.03))}) {
+        for (const cache::AnySettings& cache : {cache::AnySettings(flow()), cache::AnySettings(tea),
+                                                cache::AnySettings(by_steps(0.03, 0.03))}) {
             SamplerSettings s = cached(model, cache, 9);
             s.stages.given = frames / CHUNK;
             const Result result = compare(model, s, s.stages.most_kept(true), {.prefix = given(model, frames)});
@@ -170,7 +172,7 @@ TEST(settings_of_motioncache_in_a_stream) {
                     (long long)result.count.turns, by);
     };
     differs("whole_when_chunk_starts", made([](M& m) { m.whole_when_chunk_starts = true; }));
-    differs("distance", made([](M& m) { m.distance = cache::Distance::TOKEN; })); // neither vote nor cap
+    differs("distance", made([](M& m) { m.distance = CacheDistance::TOKEN; })); // neither vote nor cap
     made([](M& m) { m.weights_once = true; });
     differs("vote", made([](M& m) { m.vote = 1. / CHUNK; }));
     differs("max_reuse", made([](M& m) { m.max_reuse = 0.2; }));
@@ -193,7 +195,8 @@ TEST(caches_in_bfloat16) {
     cache::TeaCacheSettings tea;
     tea.threshold = 0.1;
     tea.forced_first = 2;
-    for (const cache::Settings& cache : {cache::Settings(flow()), cache::Settings(tea), cache::Settings(by_steps(0.03, 0.03))})
+    for (const cache::AnySettings& cache :
+         {cache::AnySettings(flow()), cache::AnySettings(tea), cache::AnySettings(by_steps(0.03, 0.03))})
         for (bool measured : {false, true}) {
             SamplerSettings s = cached(model, cache);
             s.bfloat16_distances = measured;

@@ -141,7 +141,7 @@ TEST(a_session_is_the_sampler_with_words_before_and_pictures_behind) {
         };
         const at::Tensor made = whole(make(*opened, traced));
 
-        const magi1::Settings s = magi1::complete(request, m.planned().facts);
+        const magi1::VideoSettings s = magi1::complete(request, m.planned().facts);
         const auto& config = m.folder.transformer;
         const at::Tensor rows = session::TextEncoder::Use(*m.text_encoder)
                                     .encode(magi1::caption_ids(s.prompt, *m.tokenizer, config.text_rows), {})
@@ -173,7 +173,7 @@ TEST(a_session_is_the_sampler_with_words_before_and_pictures_behind) {
                                    return at::stack(frames, 1);
                                });
         std::vector<at::Tensor> by_hand, pictures;
-        magi1::Timing timing;
+        sampler::Timing timing;
         while (!sampler.done()) {
             sampler.step({}, {}, timing);
             while (auto chunk = sampler.take()) {
@@ -385,7 +385,7 @@ TEST(the_cache_changes_at_the_border_of_a_chunk) {
     CHECK_ERROR(session.update(wanted), MC_ERROR_SETTINGS, "in which nothing is cached");
     Session cached(distilled().model, r);
     wanted = {};
-    wanted.cache.reuse = cache::Reuse::SOLVER;
+    wanted.cache.reuse = CacheReuse::SOLVER;
     CHECK_ERROR(cached.update(wanted), MC_ERROR_SETTINGS, "cache-reuse would be solver");
     wanted = {};
     wanted.cache.min_ratio = 0.5;
@@ -467,7 +467,7 @@ TEST(what_cannot_be_is_refused_by_name) {
     refused(distilled(), "cache-preset=fast is not known for MAGI-1",
             [](Request& r) { r.cache.kind = CacheKind::MOTIONCACHE, r.cache.preset = CachePreset::FAST; });
     refused(distilled(), "cache-reuse=taylor",
-            [](Request& r) { r.cache.kind = CacheKind::FLOWCACHE, r.cache.reuse = cache::Reuse::TAYLOR; });
+            [](Request& r) { r.cache.kind = CacheKind::FLOWCACHE, r.cache.reuse = CacheReuse::TAYLOR; });
     for (auto kind : {CacheKind::TEACACHE, CacheKind::FLOWCACHE, CacheKind::MOTIONCACHE})
         refused(base(), "is for a distilled MAGI-1, which computes one branch",
                 [&](Request& r) { r.cache.kind = kind; });

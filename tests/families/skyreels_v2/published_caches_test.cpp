@@ -57,7 +57,7 @@ TEST(published_caches_are_usable) {
     // The published run is what MotionCacheSettings has by default, but for the model's polynomial.
     cache::MotionCacheSettings defaults;
     defaults.polynomial = small.motioncache_slow.settings.common().polynomial;
-    CHECK(small.motioncache_slow.settings == cache::Settings(defaults));
+    CHECK(small.motioncache_slow.settings == cache::AnySettings(defaults));
     CHECK_EQ(small.flowcache_fast.settings.common().threshold, 0.15);
     CHECK(published_caches(config(DF_14B_540P))->motioncache_slow.origin == Origin::CARRIED_OVER);
 }

@@ -13,12 +13,12 @@
 #include "engine/families/skyreels_v2/window_plan.h"
 #include "engine/families/skyreels_v2/windows.h"
 
-using namespace mc::schedule;
+using namespace mc::skyreels_v2;
 using enum mc::LongVideo;
 
 namespace {
 
-std::vector<Row> rows(int frames, int ar_step, int prefix, int chunk, int steps, int base = 0) {
+std::vector<MatrixRow> rows(int frames, int ar_step, int prefix, int chunk, int steps, int base = 0) {
     return timestep_matrix({frames, base ? base : frames, ar_step, prefix, chunk},
                            time_grid(steps, 8).timesteps);
 }
@@ -40,7 +40,7 @@ TEST(time_grid_of_published_settings) {
     CHECK_NEAR(grid.sigmas[0], 0.9998748921, 1e-7);
     CHECK_NEAR(grid.sigmas[29], 0.2160408749, 1e-7);
     CHECK_EQ(grid.sigmas[30], 0.0f);
-    const TimeGrid newer = time_grid(30, 8, Grid::DIFFUSERS_0_37);
+    const TimeGrid newer = time_grid(30, 8, mc::sampler::Grid::DIFFUSERS_0_37);
     CHECK_EQ(newer.timesteps[29], int64_t(221));
     CHECK_NEAR(newer.sigmas[0], 0.999999, 1e-7);
     CHECK_EQ(time_grid(1, 1).timesteps[0], int64_t(999));
@@ -54,7 +54,7 @@ TEST(time_grid_refuses_what_cannot_work) {
     CHECK_ERROR(time_grid(30, NAN), MC_ERROR_SETTINGS, "shift");
     CHECK_ERROR(time_grid(30, INFINITY), MC_ERROR_SETTINGS, "shift");
     CHECK_ERROR(time_grid(30, 1e9), MC_ERROR_SETTINGS, "nearer to 1");
-    CHECK_ERROR(time_grid(30, 1e9, Grid::DIFFUSERS_0_37), MC_ERROR_SETTINGS, "nearer to 1");
+    CHECK_ERROR(time_grid(30, 1e9, mc::sampler::Grid::DIFFUSERS_0_37), MC_ERROR_SETTINGS, "nearer to 1");
     CHECK_ERROR(time_grid(30, 1e-60), MC_ERROR_SETTINGS, "nearer to 1");
 }
 
@@ -63,7 +63,7 @@ TEST(time_grid_refuses_what_cannot_work) {
 TEST(unipc_follows_the_straight_line) {
     for (int steps : {1, 2, 3, 7, 30, 1000})
         for (double shift : {0.5, 1.0, 8.0})
-            for (Grid which : {Grid::OFFICIAL, Grid::DIFFUSERS_0_37}) {
+            for (mc::sampler::Grid which : {mc::sampler::Grid::OFFICIAL, mc::sampler::Grid::DIFFUSERS_0_37}) {
                 const TimeGrid grid = time_grid(steps, shift, which);
                 const auto table = unipc_steps(grid);
                 CHECK_EQ(table.size(), size_t(steps));
@@ -120,7 +120,7 @@ TEST(timestep_matrix_takes_every_step_once) {
                         const auto r = rows(frames, ar_step, prefix, chunk, steps);
                         std::vector<int> taken(frames, 0);
                         bool order = true, whole = true;
-                        for (const Row& row : r) {
+                        for (const MatrixRow& row : r) {
                             CHECK_EQ(row.begin, 0);
                             CHECK_EQ(row.end, frames);
                             for (int f = 0; f < frames; f++) {
@@ -150,7 +150,7 @@ TEST(timestep_matrix_rolls_over_a_longer_window) {
     CHECK_EQ(r.front().end, 6);
     CHECK_EQ(r.back().begin, 6);
     CHECK_EQ(r.back().end, 12);
-    for (const Row& row : r) CHECK_EQ(row.end - row.begin, 6);
+    for (const MatrixRow& row : r) CHECK_EQ(row.end - row.begin, 6);
 }
 
 TEST(timestep_matrix_refuses_what_cannot_work) {
@@ -258,18 +258,18 @@ TEST(plan_length_refuses_what_cannot_work) {
 // Wherever a window is held back: each chunk takes all its steps, row by row; those before are not disturbed, and the
 // next one begins when none is under way.
 TEST(chunks_that_have_not_begun_wait_for_those_under_way) {
-    using namespace mc::sampler;
-    using Kind = ChunkTurn::Kind;
+    using namespace mc::skyreels_v2;
+    using Kind = mc::sampler::ChunkTurn::Kind;
     int held = 0;
     for (int ar_step : {1, 3, 4, 6, 9})
         for (int prefix : {0, 2})
-            for (auto finished : {Finished::FROZEN, Finished::REFRESHED}) {
+            for (auto finished : {mc::FinishedChunks::FROZEN, mc::FinishedChunks::REFRESHED}) {
                 const int steps = 6;
                 WindowSettings s{10, prefix, 2, ar_step, false, 2, 0, mc::Attention::KV, finished};
                 const WindowPlan plan = plan_window(s, time_grid(steps, 8));
                 for (size_t row = 0; row < plan.rows.size(); row++) {
                     int begins = -1, under_way = 0;
-                    for (const ChunkTurn& t : plan.turns[row])
+                    for (const mc::sampler::ChunkTurn& t : plan.turns[row])
                         if (t.kind == Kind::STEP) t.step ? (void)under_way++ : (void)(begins = t.chunk);
                     if (begins < 0 || !under_way) continue;
                     const WindowPlan late = held_back(plan, row);
@@ -280,7 +280,7 @@ TEST(chunks_that_have_not_begun_wait_for_those_under_way) {
                     for (size_t r = 0; r < late.rows.size(); r++) {
                         CHECK(std::any_of(late.rows[r].update.begin(), late.rows[r].update.end(), [](bool u) { return u; }));
                         int others = 0, starts = -1;
-                        for (const ChunkTurn& t : late.turns[r]) {
+                        for (const mc::sampler::ChunkTurn& t : late.turns[r]) {
                             if (t.kind == Kind::REFRESH) refreshed[size_t(t.chunk)]++;
                             if (t.kind != Kind::STEP) continue;
                             CHECK_EQ(t.step, taken[size_t(t.chunk)]++);
@@ -297,7 +297,8 @@ TEST(chunks_that_have_not_begun_wait_for_those_under_way) {
                     }
                     for (int c = 0; c < 5; c++) {
                         CHECK_EQ(taken[size_t(c)], c < prefix / 2 ? 0 : steps);
-                        const bool again = finished == Finished::REFRESHED && c >= prefix / 2 && c < 4;
+                        const bool again =
+                            finished == mc::FinishedChunks::REFRESHED && c >= prefix / 2 && c < 4;
                         CHECK_EQ(refreshed[size_t(c)], int(again));
                     }
                 }

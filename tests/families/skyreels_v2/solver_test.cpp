@@ -9,7 +9,7 @@
 #include "tests/check.h"
 
 using namespace mc;
-using namespace mc::sampler;
+using namespace mc::skyreels_v2;
 
 namespace {
 
@@ -18,7 +18,7 @@ constexpr int tokens = chunk_frames * rows * columns; // of a chunk; a token is 
 
 WindowPlan plan_of(int steps, int ar_step = 0) {
     return plan_window({frames, 0, chunk_frames, ar_step, false, 4.0, 0, Attention::KV},
-                       schedule::time_grid(steps, 3.0));
+                       skyreels_v2::time_grid(steps, 3.0));
 }
 
 at::Tensor random_latents(uint64_t seed) {
@@ -38,7 +38,7 @@ at::Tensor run(const WindowPlan& plan, const Choose& choose, const Velocity& vel
     for (size_t row = 0; row < plan.rows.size(); row++) {
         at::Tensor velocity = at::full_like(solver.latents(), NAN);
         std::vector<cache::Plan> plans;
-        for (const ChunkTurn& turn : plan.turns[row]) {
+        for (const sampler::ChunkTurn& turn : plan.turns[row]) {
             const cache::Plan plan_here = choose(turn.chunk, turn.step);
             const auto of_chunk = [&](const at::Tensor& t) {
                 return t.narrow(1, turn.chunk * chunk_frames, chunk_frames);
@@ -60,7 +60,7 @@ at::Tensor run_repeating(const WindowPlan& plan, const Choose& choose, const Vel
     Solver solver(plan, random_latents(1));
     at::Tensor velocity = at::zeros_like(solver.latents());
     for (size_t row = 0; row < plan.rows.size(); row++) {
-        for (const ChunkTurn& turn : plan.turns[row]) {
+        for (const sampler::ChunkTurn& turn : plan.turns[row]) {
             const int begin = turn.chunk * chunk_frames;
             if (choose(turn.chunk, turn.step).action == cache::Action::ALL)
                 velocity.narrow(1, begin, chunk_frames)

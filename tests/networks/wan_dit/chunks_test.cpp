@@ -48,7 +48,7 @@ Window::Shape shape_of(Attention attention) {
     s.chunks_at_once = CHUNKS;
     return s;
 }
-Window::Shape remembering(cache::Reuse reuse = cache::Reuse::REPEAT) {
+Window::Shape remembering(CacheReuse reuse = CacheReuse::REPEAT) {
     Window::Shape s = shape_of(Attention::KV);
     s.remembers = true;
     s.reuse = reuse;
@@ -141,7 +141,7 @@ TEST(a_plan_leaves_the_keys_of_others) {
 }
 
 // A history of rows with every kind of plan, repeated and extrapolated, motion included.
-static void fast_equals_plain(Precision precision, cache::Reuse reuse, double limit) {
+static void fast_equals_plain(Precision precision, CacheReuse reuse, double limit) {
     c10::InferenceMode guard;
     Model m(precision);
     Window fast(*m.t, remembering(reuse)), plain(*m.t, remembering(reuse));
@@ -172,20 +172,20 @@ static void fast_equals_plain(Precision precision, cache::Reuse reuse, double li
 }
 
 TEST(fast_equals_plain_float32) {
-    fast_equals_plain(Precision::FLOAT32, cache::Reuse::REPEAT, 1e-5);
+    fast_equals_plain(Precision::FLOAT32, CacheReuse::REPEAT, 1e-5);
 }
 TEST(fast_equals_plain_float32_taylor) {
-    fast_equals_plain(Precision::FLOAT32, cache::Reuse::TAYLOR, 1e-5);
+    fast_equals_plain(Precision::FLOAT32, CacheReuse::TAYLOR, 1e-5);
 }
 TEST(fast_equals_plain_bfloat16) {
-    fast_equals_plain(Precision::BFLOAT16, cache::Reuse::REPEAT, 0.03);
+    fast_equals_plain(Precision::BFLOAT16, CacheReuse::REPEAT, 0.03);
 }
 
 // Where the residual changes linearly with sigma, extrapolating is exact and repeating is not.
 TEST(taylor_follows_a_line) {
     c10::InferenceMode guard;
     Model m;
-    Window line(*m.t, remembering(cache::Reuse::TAYLOR)), same(*m.t, remembering());
+    Window line(*m.t, remembering(CacheReuse::TAYLOR)), same(*m.t, remembering());
     at::Tensor a = m.latents(remembering()), b = a + 0.01 * m.latents(remembering());
     const Plan none{Action::REUSE, {}};
     auto residual_at = [&](double level) { // of a true computation between the two
