@@ -94,6 +94,8 @@ void Generator::start(Job job) {
         pace_.reset();
         asked_threshold_.reset();
         threshold_ = {};
+        most_threshold_ = job_.qos_cache_max;
+        told_spent_ = false;
         pace_from_ = 0;
         caches_ = {{0, job_.settings.cache}};
     }
@@ -360,7 +362,27 @@ void Generator::limit_pace(const MadeWith& with) {
 }
 
 double Generator::most_threshold(double own) const {
-    return job_.qos_cache_max > 0 ? job_.qos_cache_max : MOST_OF_OWN * own;
+    return most_threshold_ > 0 ? most_threshold_ : MOST_OF_OWN * own;
+}
+
+void Generator::limit_threshold(double most) {
+    std::lock_guard lock(mutex_);
+    most_threshold_ = most;
+    told_spent_ = false;
+    if (!pace_ || !session_ || pace_from_ || !(pace_->least() > 0)) return; // one that is made later takes it
+    const double before = pace_->threshold();
+    pace_->limit(pace_->least(), most_threshold(pace_->least()));
+    if (pace_->threshold() != before) change_threshold(session_, pace_->threshold());
+}
+
+void Generator::tell_spent() {
+    told_spent_ = true;
+    gchar* text = g_strdup_printf(
+        "Generating takes %.2f times as long as the video lasts, although the cache threshold is at its limit, %.3g: take "
+        "fewer steps or a smaller picture, or set a higher qos-cache-max, which costs quality.",
+        pace_->load(), pace_->threshold());
+    outbox_.post(message_of(element_, {GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_SETTINGS, text, ""}, GST_MESSAGE_WARNING));
+    g_free(text);
 }
 
 // After a chunk that took `seconds` to generate.
@@ -391,6 +413,7 @@ void Generator::keep_pace(McSession* session, const McFrames* frames, double sec
     const double before = pace_->threshold();
     const bool changed = pace_->chunk(seconds, video, with, together);
     threshold_.load = pace_->load();
+    if (pace_->spent() && !told_spent_) tell_spent();
     if (!changed) return;
     change_threshold(session, pace_->threshold());
     post_threshold(before, pace_->threshold(), engine_->frames_first(frames) + engine_->frames_count(frames));

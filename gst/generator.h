@@ -111,6 +111,7 @@ class Generator {
     // Waits for a session where there is none yet. Throws mc::Error for a change that is refused.
     void update(const Update& update);
     void clear_queued(); // those that have not begun
+    void limit_threshold(double most); // another qos-cache-max, at once
     struct Pace {
         int queued;                // chunks, beside the one that is being sent
         int frames, remaining;     // in a chunk; still to send of the one that is being sent
@@ -143,6 +144,7 @@ class Generator {
     void limit_pace(const MadeWith& with);
     void keep_pace(McSession* session, const McFrames* frames, double seconds);
     double most_threshold(double own) const;
+    void tell_spent();
     void post_threshold(double before, double now, gint64 frame);
     MadeWith made_with(const McFrames* frames) const;
     void queue_waiting(McSession* session); // with the lock: timed prompts, and changes that waited for a session
@@ -190,6 +192,8 @@ class Generator {
     int window_chunks_ = 0; // that take turns in being fast and slow
     std::optional<CachePace> pace_;         // from the first chunk on, with qos-cache
     std::optional<double> asked_threshold_; // set while the video is made
+    double most_threshold_ = 0; // qos-cache-max
+    bool told_spent_ = false;   // that not even this is enough
     gint64 pace_from_ = 0; // change of the cache that has to have begun before chunks are judged
     Threshold threshold_;
     int remaining_ = 0; // frames of the current chunk

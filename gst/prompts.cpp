@@ -70,10 +70,19 @@ void send_tags(GstElement* element, const MadeWith& with) {
 
 bool change_while_playing(GstElement* element, guint id) {
     std::optional<Update> change;
+    double most = 0;
     {
         ObjectLock lock(element);
         change = change_of(state_of(element).settings, id);
+        most = state_of(element).stream.qos_cache_max;
     }
+    if (is_qos_cache_max(id)) try {
+            state_of(element).generator.limit_threshold(most);
+            return true;
+        } catch (const Error& e) {
+            warn(element, e);
+            return true;
+        }
     if (!change) return false;
     ask(element, *change);
     return true;

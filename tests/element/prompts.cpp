@@ -158,6 +158,7 @@ GST_START_TEST(test_settings_of_the_cache_while_playing) {
         fail_unless(change.cache == c.cache && std::abs(change.cache_threshold - c.threshold) < 1e-9 &&
                         change.id == gint64(changes), "%s: %s, %g", c.property, change.cache.c_str(), change.cache_threshold);
         fail_unless_equals_int(int((change.frame - 9) % 12), 0); // the first of a chunk
+        fail_unless(player.wait([&] { return player.comments.size() > changes; }), "%s", c.property);
         fail_unless(player.comments.back().find(c.comment) != std::string::npos, "%s", player.comments.back().c_str());
         changes++;
     }
