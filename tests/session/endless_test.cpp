@@ -240,7 +240,7 @@ TEST(every_setting_of_the_cache_changes_with_a_chunk) {
         return made;
     };
     const Made before = run(r, nullptr);
-    CHECK_EQ(before.pixels.size(), 5);
+    CHECK_EQ(before.pixels.size(), size_t(5));
     for (const auto& [name, change] : changes) {
         Made changed;
         try {
