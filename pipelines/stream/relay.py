@@ -243,6 +243,7 @@ class Relay:
             if complete or self.stopping.is_set():
                 break
             if self._alone(connection):
+                self.backlog.rewind(begin + connection.taken if self.connected else begin, again=False)
                 self.tell(f"Nobody takes the stream: the last {self.backlog.seconds():.1f} s of it were not sent.")
                 break
             if self.connected:
