@@ -12,9 +12,13 @@ class CachePace {
   public:
     CachePace(double least, double most) { limit(least, most); }
     // Holds from now on; how far the threshold has gone from one to the other stays.
-    void limit(double least, double most) { least_ = least, most_ = std::max(least, most); }
+    void limit(double least, double most) { least_ = least, most_ = std::max(least, most), spent_ = 0; }
+    double least() const { return least_; }
     double threshold() const { return least_ * std::pow(most_ / least_, place_); }
     double load() const { return load_; } // seconds of generating per second of video, as judged last; 0: not yet
+
+    // Whether chunks take longer than they last although the threshold is at its limit, seen more than once.
+    bool spent() const { return spent_ > 1; }
 
     // A chunk of `video` seconds, made with the threshold `made_with`, took `seconds`. Chunks take different times, but
     // `together` of them in a row always about as long. True: threshold() has changed.
@@ -33,6 +37,7 @@ class CachePace {
         together = std::max(together, 1);
         if (++seen_ < (SEEN + together - 1) / together * together || !(video_ > 0)) return false;
         load_ = std::max(seconds_ / video_, 1e-3);
+        spent_ = place_ >= 1 && load_ > 1 ? spent_ + 1 : 0;
         seen_ = 0, seconds_ = video_ = 0;
         return judge(load_);
     }
@@ -84,6 +89,7 @@ class CachePace {
     double slope_ = -2, last_step_ = 0, last_load_ = 1;
     double seconds_ = 0, video_ = 0;
     int skipped_ = SKIPPED, seen_ = 0;
+    int spent_ = 0; // judgements
     int hold_ = 0, patience_ = PATIENCE;
     double held_load_ = 0;
 };

@@ -14,6 +14,7 @@
 #include <condition_variable>
 #include <deque>
 #include <functional>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -86,7 +87,8 @@ class Generator {
     gint64 frame_index() const; // after FRAME
     gint64 chunk_first() const; // likewise: the first frame of its chunk
     gint64 update() const;      // likewise: MadeWith::update
-    MadeWith made_with() const; // likewise
+    MadeWith made_with() const; // likewise, without cache_asked
+    CacheFields cache_asked();  // likewise: what is set of the cache; asked of frames in their order
     // Likewise: what its chunk has cost, and where.
     struct Work {
         McFramesWork facts;
@@ -106,11 +108,10 @@ class Generator {
 
     // ---- any thread ----
     Stats stats() const; // of the running session, or else of the last one
-    // The fields that are set in `changed` count from the next chunk that starts. With `frames` the change is queued
-    // instead: it begins after those queued before, and the one queued next comes `frames` later. Waits for a session
-    // where there is none yet. Throws mc::Error for a change that is refused.
-    void update(const Fields& changed, std::optional<int> frames = {});
+    // Waits for a session where there is none yet. Throws mc::Error for a change that is refused.
+    void update(const Update& update);
     void clear_queued(); // those that have not begun
+    void limit_threshold(double most); // another qos-cache-max, at once
     struct Pace {
         int queued;                // chunks, beside the one that is being sent
         int frames, remaining;     // in a chunk; still to send of the one that is being sent
@@ -136,10 +137,14 @@ class Generator {
     GstMessage* progress_message(GstProgressType type, const char* text) const;
     static void on_progress(void* user, double fraction, const char* part);
     static void on_reading(void* user, double fraction, const char* part);
-    void change(McSession* session, const Fields& changed, std::optional<int> frames);
-    void change_threshold(const Fields& changed); // with the lock
+    // With the lock.
+    void change(McSession* session, const Update& update);
+    void change_threshold(McSession* session, double threshold);
+    void ask_threshold(double own);
+    void limit_pace(const MadeWith& with);
     void keep_pace(McSession* session, const McFrames* frames, double seconds);
     double most_threshold(double own) const;
+    void tell_spent();
     void post_threshold(double before, double now, gint64 frame);
     MadeWith made_with(const McFrames* frames) const;
     void queue_waiting(McSession* session); // with the lock: timed prompts, and changes that waited for a session
@@ -180,11 +185,16 @@ class Generator {
     McSession* session_ = nullptr;
     Stats last_stats_; // when there is no session
     std::deque<McFrames*> queue_;
-    std::deque<std::pair<Fields, std::optional<int>>> waiting_; // updates, for a session
+    std::deque<Update> waiting_; // for a session
+    // What was asked of the cache, by the number of the change: those whose frames have not all been sent.
+    std::map<gint64, CacheFields> caches_;
     ChunkTimes times_;
     int window_chunks_ = 0; // of a window, some of which take longer than others; 0: not known
     std::optional<CachePace> pace_;         // from the first chunk on, with qos-cache
     std::optional<double> asked_threshold_; // set while the video is made
+    double most_threshold_ = 0; // qos-cache-max
+    bool told_spent_ = false;   // that not even this is enough
+    gint64 pace_from_ = 0; // change of the cache that has to have begun before chunks are judged
     Threshold threshold_;
     int remaining_ = 0; // frames of the current chunk
 

@@ -108,7 +108,8 @@
  * (#GstMotionCacheGen:prompts-file). Before the first frame and before each frame that was made with other settings
  * than the one before it, an element message `motioncache-prompt` is posted, with the fields
  *
- * * #gchararray `prompt`, `negative-prompt`; #gdouble `guidance-scale`, `cache-threshold` (0: nothing is cached)
+ * * #gchararray `prompt`, `negative-prompt`, `cache` (the one in use); #gdouble `guidance-scale`, `cache-threshold`
+ *   (0: nothing is cached)
  * * #guint64 `pts`, #gint64 `frame`: of that frame
  * * #gint64 `id`: 0 for the settings at the start, else the number of the change
  *
@@ -184,9 +185,10 @@ static void gst_motioncache_gen_set_property(GObject* object, guint id, const GV
         g_value_init(&before, spec->value_type);
         g_value_init(&after, spec->value_type);
         get(state, id, &before);
+        const mc::Fields settings = state.settings; // cache-preset may read the same before and after
         if (!set_stream_setting(state.stream, id, value)) set_setting(state.settings, id, value);
         get(state, id, &after);
-        const bool changed = g_param_values_cmp(spec, &before, &after) != 0;
+        const bool changed = g_param_values_cmp(spec, &before, &after) != 0 || settings != state.settings;
         g_value_unset(&before);
         g_value_unset(&after);
         if (!changed || !state.started) return;

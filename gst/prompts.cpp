@@ -16,14 +16,15 @@ void warn(GstElement* element, const mc::Error& e) {
 }
 
 // False, with a warning on the bus, where the change is refused.
-bool update(GstElement* element, const Fields& change, std::optional<int> frames = {}) {
+bool ask(GstElement* element, const Update& update) {
+    const Fields& change = update.changed;
     try {
         for (const auto* text : {&change.prompt, &change.negative_prompt})
             if (*text && !g_utf8_validate((*text)->data(), gssize((*text)->size()), nullptr))
                 throw Error(MC_ERROR_SETTINGS, "The new prompt is not valid UTF-8: give the text in UTF-8 encoding.");
         if (change.prompt && change.prompt->find_first_not_of(" \t\r\n") == std::string::npos)
             throw Error(MC_ERROR_SETTINGS, "The new prompt is empty: give a sentence that describes the video.");
-        state_of(element).generator.update(change, frames);
+        state_of(element).generator.update(update);
         return true;
     } catch (const Error& e) {
         warn(element, e);
@@ -37,9 +38,10 @@ gboolean queue_prompt(GstElement* element, const gchar* prompt, gint frames, gpo
                                                    " frames: give 1 or more, or 0 for as long as no other is queued."));
         return FALSE;
     }
-    Fields change;
-    change.prompt = prompt ? prompt : "";
-    return update(element, change, frames);
+    Update update;
+    update.changed.prompt = prompt ? prompt : "";
+    update.frames = frames;
+    return ask(element, update);
 }
 
 void clear_prompts(GstElement* element, gpointer) {
@@ -55,6 +57,7 @@ void send_tags(GstElement* element, const MadeWith& with) {
     }
     if (with.update) {
         values.guidance_scale = with.guidance_scale;
+        values.cache = with.cache_asked;
         if (with.cache_threshold > 0) values.cache.threshold = with.cache_threshold;
         if (!with.negative_prompt.empty()) values.negative_prompt = with.negative_prompt;
     }
@@ -67,32 +70,44 @@ void send_tags(GstElement* element, const MadeWith& with) {
 } // namespace
 
 bool change_while_playing(GstElement* element, guint id) {
-    std::optional<Fields> change;
+    std::optional<Update> change;
+    double most = 0;
     {
         ObjectLock lock(element);
         change = change_of(state_of(element).settings, id);
+        most = state_of(element).stream.qos_cache_max;
     }
+    if (is_qos_cache_max(id)) try {
+            state_of(element).generator.limit_threshold(most);
+            return true;
+        } catch (const Error& e) {
+            warn(element, e);
+            return true;
+        }
     if (!change) return false;
-    update(element, *change);
+    ask(element, *change);
     return true;
 }
 
 void tell_settings(GstElement* element, GstBuffer* buffer) {
     State& state = state_of(element);
     if (state.told_update == state.generator.update()) return;
-    const MadeWith with = state.generator.made_with();
+    MadeWith with = state.generator.made_with();
+    with.cache_asked = state.generator.cache_asked();
     // The clock may change the threshold often: no reason to write titles.
     const bool by_clock = state.told_update >= 0 && state.generator.job().qos_cache &&
                           with.prompt == state.told.prompt &&
                           with.negative_prompt == state.told.negative_prompt &&
-                          with.guidance_scale == state.told.guidance_scale;
+                          with.guidance_scale == state.told.guidance_scale &&
+                          with.cache_asked == state.told.cache_asked;
     state.told_update = with.update;
     state.told = with;
     state.outbox.post(gst_message_new_element(
         GST_OBJECT(element),
         gst_structure_new("motioncache-prompt", "prompt", G_TYPE_STRING, with.prompt.c_str(), "negative-prompt",
                           G_TYPE_STRING, with.negative_prompt.c_str(), "guidance-scale", G_TYPE_DOUBLE,
-                          with.guidance_scale, "cache-threshold", G_TYPE_DOUBLE, with.cache_threshold, "pts",
+                          with.guidance_scale, "cache", G_TYPE_STRING, name_of(with.cache), "cache-threshold",
+                          G_TYPE_DOUBLE, with.cache_threshold, "pts",
                           G_TYPE_UINT64, GST_BUFFER_PTS(buffer), "frame", G_TYPE_INT64, state.generator.frame_index(),
                           "id", G_TYPE_INT64, with.update, nullptr)));
     bool tags;

@@ -183,13 +183,21 @@ void get_setting(const Fields& values, guint id, GValue* value) {
                field.type);
 }
 
-std::optional<Fields> change_of(const Fields& values, guint id) {
+std::optional<Update> change_of(const Fields& values, guint id) {
     if (id < FIRST || id - FIRST >= properties().size()) return {};
     const Field& field = property(id);
-    if (!field.while_playing || !is_set(field, values)) return {};
-    Fields from = values, change;
-    std::visit(Overloaded{[](const ChoiceField&) {}, [&](const auto& t) { t.at(change) = t.at(from); }}, field.type);
-    return change;
+    if (!field.while_playing) return {};
+    const bool set = is_set(field, values), threshold = std::strcmp(field.name, "cache-threshold") == 0;
+    Update update;
+    if (field.part == Part::CACHE && !(threshold && set)) {
+        update.changed.cache = values.cache;
+        update.all_of_cache = true;
+    } else if (set) {
+        copy_field(field, values, update.changed);
+    } else {
+        return {};
+    }
+    return update;
 }
 
 std::string text_of(const Fields& values) {

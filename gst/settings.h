@@ -20,9 +20,16 @@ constexpr guint PROPERTY_SEED_USED = 1, PROPERTY_STATS = 2;
 void install_settings(GObjectClass* klass);
 void set_setting(Fields& values, guint id, const GValue* value);
 void get_setting(const Fields& values, guint id, GValue* value);
-// The property of that id alone, as a request that changes it, if it is one that may change while a video is made and
-// it is set. Else empty.
-std::optional<Fields> change_of(const Fields& values, guint id);
+// A change while a video is made: the fields that are set in it count from the next chunk that starts. With `frames` it
+// is queued instead: it begins after those queued before, and the one queued next comes `frames` later.
+struct Update {
+    Fields changed;
+    std::optional<int> frames = {};
+    bool all_of_cache = false; // what is not set of the cache's fields gets its default, else it stays as it is
+};
+// After the property of that id was changed; empty where what it is now cannot come while a video is made. One of the
+// cache brings all of them, since they make sense together, but a threshold, which the clock may also set.
+std::optional<Update> change_of(const Fields& values, guint id);
 // What is set, "name=value" with blanks between, without prompt and names of files: for making the same video again.
 std::string text_of(const Fields& values);
 

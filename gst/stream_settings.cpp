@@ -86,8 +86,9 @@ const PropertyMember rows[] = {
          return g_param_spec_double(
              "qos-cache-max", "Highest threshold of qos-cache",
              "With qos-cache: the highest cache threshold. 0: four times cache-threshold, or "
-             "four times the preset's.",
-             0, 1000000, DEFAULTS.qos_cache_max, FLAGS);
+             "four times the preset's. A warning tells when not even this one is enough.",
+             0, 1000000, DEFAULTS.qos_cache_max,
+             GParamFlags(G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS | GST_PARAM_MUTABLE_PLAYING));
      },
      nullptr, &StreamSettings::qos_cache_max},
     {[] {
@@ -143,6 +144,11 @@ bool set_stream_setting(StreamSettings& settings, guint id, const GValue* value)
     else
         settings.*row->number = g_value_get_int(value);
     return true;
+}
+
+bool is_qos_cache_max(guint id) {
+    const auto* row = row_of(id);
+    return row && row->real == &StreamSettings::qos_cache_max;
 }
 
 bool get_stream_setting(const StreamSettings& settings, guint id, GValue* value) {

@@ -28,5 +28,6 @@ void install_stream_settings(GObjectClass* klass, guint first_id);
 // False: the id is none of these.
 bool set_stream_setting(StreamSettings& settings, guint id, const GValue* value);
 bool get_stream_setting(const StreamSettings& settings, guint id, GValue* value);
+bool is_qos_cache_max(guint id);
 
 } // namespace mc::gst

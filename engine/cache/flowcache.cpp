@@ -12,16 +12,12 @@ class FlowCache final : public WindowPolicy {
   public:
     explicit FlowCache(const FlowCacheSettings& settings) : settings_(settings) {}
 
-    void set_threshold(double threshold) override { threshold_ = threshold; }
     void finished(int chunk) override {
-        for (int branch = 0; branch < shape_.branches; branch++) states_of_chunks_.erase(state_of(branch, chunk));
+        for (int branch = 0; branch < shape_.branches; branch++) sums_.erase(state_of(branch, chunk));
     }
 
   private:
-    struct State {
-        double sum = 0, threshold = 0;
-    };
-    void forget() override { states_of_chunks_.clear(); }
+    void forget() override { sums_.clear(); }
 
     bool is_forced(int step) const {
         return step == 0 || step < settings_.forced_first || step >= shape_.steps - settings_.forced_last;
@@ -32,9 +28,7 @@ class FlowCache final : public WindowPolicy {
         const bool whole = settings_.whole_when_chunk_starts && any_starts(chunks);
         std::vector<Plan> plans;
         for (const ChunkStep& chunk : chunks) {
-            auto& [sum, threshold] =
-                states_of_chunks_.try_emplace(state_of(branch, chunk.chunk), State{0, threshold_}).first->second;
-            if (chunk.step == 0) threshold = threshold_;
+            double& sum = sums_[state_of(branch, chunk.chunk)];
             const bool forced = is_forced(chunk.step) || end || whole;
             bool compute = forced;
             double distance = none, accumulated = none;
@@ -43,7 +37,7 @@ class FlowCache final : public WindowPolicy {
                 moved.add(chunk.distance);
                 distance = settings_.polynomial(moved.value());
                 accumulated = sum += distance;
-                compute = !(sum < threshold); // also when it is NaN
+                compute = !(sum < settings_.threshold); // also when it is NaN
             }
             if (compute && !end) sum = 0;
             plans.push_back({compute ? Action::ALL : Action::REUSE, {}});
@@ -53,8 +47,7 @@ class FlowCache final : public WindowPolicy {
     }
 
     const FlowCacheSettings settings_;
-    double threshold_ = settings_.threshold;     // of chunks that begin
-    std::map<size_t, State> states_of_chunks_; // by branch and chunk
+    std::map<size_t, double> sums_; // by branch and chunk
 };
 
 } // namespace

@@ -28,7 +28,6 @@ struct ChunkState {
     int coarse_updates = 0;
     bool fine = false; // motion weights are in use from the next step on
     double sigma = 1;  // of the evaluation before
-    double threshold = 0;
 };
 
 class MotionCache final : public WindowPolicy {
@@ -37,7 +36,6 @@ class MotionCache final : public WindowPolicy {
 
     bool wants_motion(int branch, int chunk) const override { return chunks_[state_of(branch, chunk)].fine; }
     bool wants_prefix_motion() const override { return true; }
-    void set_threshold(double threshold) override { threshold_ = threshold; }
     void motion(int branch, int chunk, std::span<const float> change, bool has_previous) override {
         check_change(change);
         // Where a previous frame exists it is used, also by the first chunk of a window.
@@ -57,7 +55,6 @@ class MotionCache final : public WindowPolicy {
         ChunkState state;
         state.sums.assign(chunk_tokens(), 0);
         state.weights.assign(chunk_tokens(), 1);
-        state.threshold = threshold_;
         chunks_.assign(states(), state);
     }
 
@@ -65,7 +62,6 @@ class MotionCache final : public WindowPolicy {
         std::vector<Plan> plans;
         for (const ChunkStep& chunk : chunks) {
             ChunkState& state = chunks_[state_of(branch, chunk.chunk)];
-            if (chunk.step == 0) state.threshold = threshold_;
             Decision decision = decision_of(row, branch, chunk);
             if (chunk.step > settings_.warmup)
                 plans.push_back(plan_tokens(chunk, state, decision));
@@ -90,7 +86,7 @@ class MotionCache final : public WindowPolicy {
         decision.weighted = state.fine;
         const std::vector<float> weights = state.weights;
         const std::vector<float> distance = token_distance(chunk, state, decision.distance);
-        const double threshold = threshold_of(chunk.chunk, state.threshold);
+        const double threshold = threshold_of(chunk.chunk);
         // With the length of the step that follows. Equal lengths that fill a threshold
         // exactly are not to be divided by their rounding.
         const double ahead = settings_.path.empty() ? 0 : length(chunk.sigma, chunk.next_sigma, chunk.sigma);
@@ -152,12 +148,12 @@ class MotionCache final : public WindowPolicy {
         return distance;
     }
 
-    double threshold_of(int chunk, double threshold) const {
+    double threshold_of(int chunk) const {
         const double frame = std::max(0, chunk * shape_.chunk_frames - shape_.given); // of those generated
         const bool first = frame < settings_.first_frames;
         const int chunks = shape_.video_chunks ? shape_.video_chunks : shape_.chunks;
         const bool longer = settings_.chunks > 0 && chunks > settings_.chunks;
-        return threshold * (first ? settings_.first_share : 1) *
+        return settings_.threshold * (first ? settings_.first_share : 1) *
                (longer ? std::sqrt(double(settings_.chunks) / chunks) : 1);
     }
 
@@ -172,7 +168,6 @@ class MotionCache final : public WindowPolicy {
     }
 
     const MotionCacheSettings settings_;
-    double threshold_ = settings_.threshold; // of chunks that begin
     std::vector<ChunkState> chunks_; // [branch, chunk]
 };
 

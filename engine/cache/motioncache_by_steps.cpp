@@ -29,16 +29,13 @@ struct ChunkState {
     std::vector<float> sums, weights; // [token]
     std::vector<uint8_t> computed;    // [token], as decided last; empty: all
     int steps = 0;
-    double scale = 1; // of its thresholds
 };
 
 class MotionCacheBySteps final : public WindowPolicy {
   public:
     explicit MotionCacheBySteps(const MotionCacheByStepsSettings& settings) : settings_(settings) {}
 
-    // That of tokens keeps its proportion to it.
-    void set_threshold(double threshold) override { scale_ = threshold / settings_.threshold; }
-
+    bool wants_token_distances(int) const override { return settings_.distance == CacheDistance::TOKEN; }
     bool wants_motion(int branch, int chunk) const override {
         const auto at = chunks_.find(state_of(branch, chunk));
         return at != chunks_.end() && (!settings_.weights_once || at->second.steps == 1);
@@ -65,7 +62,6 @@ class MotionCacheBySteps final : public WindowPolicy {
         if (fresh) {
             at->second.sums.assign(chunk_tokens(), 0);
             at->second.weights.assign(chunk_tokens(), 1);
-            at->second.scale = scale_;
         }
         return at->second;
     }
@@ -110,7 +106,7 @@ class MotionCacheBySteps final : public WindowPolicy {
         decision.distance = distance_of(chunk);
         const double sum = state.sum + decision.distance;
         decision.accumulated = sum;
-        const bool reuse = sum < settings_.threshold * state.scale; // not when it is NaN
+        const bool reuse = sum < settings_.threshold; // not when it is NaN
         begin_anew(state);
         if (reuse) state.sum = sum;
         if (reuse) decision.kind = Decision::Kind::REUSE;
@@ -127,7 +123,7 @@ class MotionCacheBySteps final : public WindowPolicy {
         const std::vector<float> sums = state.sums;
         // Sums that are NaN are due.
         std::vector<uint8_t> due(sums.size());
-        const float threshold = float(settings_.token_threshold * state.scale);
+        const float threshold = float(settings_.token_threshold);
         for (size_t t = 0; t < due.size(); t++) due[t] = !(sums[t] < threshold);
         limit_reuse(sums, share(chunk.step), due);
         for (size_t t = 0; t < due.size(); t++)
@@ -188,7 +184,6 @@ class MotionCacheBySteps final : public WindowPolicy {
     }
 
     const MotionCacheByStepsSettings settings_;
-    double scale_ = 1; // of the thresholds of chunks that begin
     std::map<size_t, ChunkState> chunks_; // by branch and chunk
 };
 

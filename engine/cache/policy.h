@@ -83,6 +83,8 @@ class Policy {
     virtual void extend_window(int rows) = 0;
     // Called for each row in order; `chunks` in order and at least one.
     virtual std::vector<Plan> decide(int row, int branch, std::span<const ChunkStep> chunks) = 0;
+    // Whether this chunk's distances shall be of each token by itself, from a sampler that can measure them.
+    virtual bool wants_token_distances(int) const { return false; }
     // Whether motion() shall be called for this chunk after its plan was executed, even if the plan reuses everything.
     virtual bool wants_motion(int branch, int chunk) const;
     // Whether the first chunk that is generated is to be compared with a given one before it, which is then looked at
@@ -96,8 +98,6 @@ class Policy {
     virtual std::span<const float> weights(int branch, int chunk) const;
     // The chunk takes no further step: what is kept of it may go. Not every sampler says so before the window ends.
     virtual void finished(int) {}
-    // Another threshold, for the chunks that begin from now on. Does nothing where none is compared.
-    virtual void set_threshold(double) {}
     void observe(Observer observer) { observer_ = std::move(observer); }
 
   protected:

@@ -39,6 +39,21 @@ AnySettings with_request(AnySettings settings, const CacheFields& request) {
     return settings;
 }
 
+void check_change(const AnySettings& begun, const AnySettings& next) {
+    const auto refuse = [](const std::string& message) { throw Error(MC_ERROR_SETTINGS, message); };
+    if (next.kind() == CacheKind::NONE) return;
+    const std::string cache = std::string("cache=") + name_of(next.kind());
+    if (begun.kind() == CacheKind::NONE)
+        refuse(cache + " would come into a video in which nothing is cached, and for which no memory was laid out: choose a "
+                       "cache when the video begins.");
+    if (next.reuse() != begun.reuse())
+        refuse("cache-reuse would be " + std::string(name_of(next.reuse())) + " with " + cache + ", and the video was begun with " +
+               name_of(begun.reuse()) + ", for which memory was laid out: set cache-reuse=" + name_of(begun.reuse()) +
+               " before it begins, or begin anew.");
+    if (next.embedding() != begun.embedding())
+        refuse(cache + " measures other distances than the cache that the video was begun with: begin anew.");
+}
+
 const Field* foreign_setting(const CacheFields& request, CacheKind kind) {
     Fields values;
     values.cache = request;

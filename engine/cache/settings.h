@@ -76,6 +76,9 @@ void check(const AnySettings& settings);
 AnySettings default_settings(CacheKind kind);
 // `settings` with what a request says of them, checked. Throws MC_ERROR_SETTINGS.
 AnySettings with_request(AnySettings settings, const CacheFields& request);
+// Whether chunks of a video that was begun with a cache of these settings can be made with others from now on: what is
+// kept of a chunk, and the memory for it, were laid out when it began. Throws MC_ERROR_SETTINGS.
+void check_change(const AnySettings& begun, const AnySettings& next);
 // The first setting that a request gives and that caches of this kind do not have; null: there is none.
 const Field* foreign_setting(const CacheFields& request, CacheKind kind);
 // Throws MC_ERROR_SETTINGS for it, with the caches that have it.

@@ -10,9 +10,6 @@ class TeaCache final : public WindowPolicy {
   public:
     explicit TeaCache(const TeaCacheSettings& settings) : settings_(settings) {}
 
-    // There is one sum for the whole window: from the next row on.
-    void set_threshold(double threshold) override { threshold_ = threshold; }
-
   private:
     bool compares_starting() const override { return settings_.by_place; }
     void forget() override { sums_.assign(size_t(shape_.branches), 0); }
@@ -42,7 +39,7 @@ class TeaCache final : public WindowPolicy {
         } else if (!moved.empty()) {
             distance = settings_.polynomial(moved.value());
             accumulated = sum += distance;
-            compute = !(sum < threshold_) || // also when it is NaN
+            compute = !(sum < settings_.threshold) || // also when it is NaN
                       (settings_.whole_when_chunk_starts && any_starts(chunks));
             if (compute) sum = 0;
         }
@@ -58,7 +55,6 @@ class TeaCache final : public WindowPolicy {
     }
 
     const TeaCacheSettings settings_;
-    double threshold_ = settings_.threshold;
     std::vector<double> sums_; // [branch]
 };
 

@@ -8,13 +8,16 @@
 #include <optional>
 #include <string>
 
+#include "engine/request/fields.h"
+
 namespace mc {
 
 // What is not set stays as it is.
 struct Change {
     std::optional<std::string> prompt, negative_prompt;
-    std::optional<double> guidance_scale, cache_threshold;
+    std::optional<double> guidance_scale;
     std::optional<int> prompt_transition;
+    std::optional<CacheFields> cache; // all that is asked of the cache: what is not set in it has its default
     bool has_words() const { return prompt || negative_prompt; }
     // Where both are set, `later` counts.
     void merge(const Change& later) {
@@ -22,8 +25,8 @@ struct Change {
             if (theirs) mine = theirs;
         };
         take(prompt, later.prompt), take(negative_prompt, later.negative_prompt);
-        take(guidance_scale, later.guidance_scale), take(cache_threshold, later.cache_threshold);
-        take(prompt_transition, later.prompt_transition);
+        take(guidance_scale, later.guidance_scale), take(prompt_transition, later.prompt_transition);
+        take(cache, later.cache);
     }
 };
 
@@ -32,6 +35,8 @@ struct MadeWith {
     int64_t update = 0; // number of the last change; 0: the request
     std::string prompt, negative_prompt;
     double guidance_scale = 1, cache_threshold = 0; // 0: nothing is cached
+    CacheKind cache = CacheKind::NONE;              // in use
+    CacheFields cache_asked = {};                   // what was asked of it
 };
 
 class Changes {

@@ -85,6 +85,13 @@ void unset(const Field& field, Fields& values) {
                field.type);
 }
 
+void copy_field(const Field& field, const Fields& from, Fields& to) {
+    Fields& readable = const_cast<Fields&>(from); // as in is_set
+    std::visit(Overloaded{[&](const ChoiceField& f) { f.set(to, f.get(from)); },
+                          [&](const auto& f) { f.at(to) = f.at(readable); }},
+               field.type);
+}
+
 void check_ranges(const Fields& values) {
     Fields copy = values;
     for (const Field& field : fields())

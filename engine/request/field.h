@@ -100,6 +100,8 @@ std::span<const Field> fields();
 const Field* find_field(std::string_view name); // null: there is none
 bool is_set(const Field& field, const Fields& values);
 void unset(const Field& field, Fields& values);
+// The field becomes what it is in `from`, also where it is not set there.
+void copy_field(const Field& field, const Fields& from, Fields& to);
 
 // Throws MC_ERROR_SETTINGS for the first value out of its range, with name, value and range.
 void check_ranges(const Fields& values);

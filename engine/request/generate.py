@@ -23,7 +23,7 @@ NUMBERS = {"int", "int64", "number"}
 STRUCTS = ("model", "request", "cache")
 ABI = 3  # the version from which on fields are only appended
 FIELD_KEYS = {"name", "type", "choice", "range", "above", "unit", "unset", "none", "default", "struct", "c_name", "families",
-              "instead", "caches", "none_c", "when", "element", "c_default", "nick", "blurb", "short", "since"}
+              "instead", "caches", "none_c", "when", "element", "c_default", "nick", "blurb", "short", "since", "alone"}
 CHOICE_KEYS = {"name", "c", "cpp", "prefix", "auto", "values"}
 VALUE_KEYS = {"families", "instead", "policies"}
 FAMILY_KEYS = {"name", "title"}
@@ -152,8 +152,12 @@ class Field:
         if when not in ("start", "next chunk"):
             wrong(f"when {when!r} is none of start, next chunk")
         self.playing = when == "next chunk"
-        if self.playing and (self.struct == "model" or self.type not in ("text", "int", "number")):
-            wrong("when next chunk is for texts, ints and numbers of the request and the cache")
+        kinds_of_change = ("text", "int", "number") if self.struct == "request" else ("int", "number", "choice")
+        if self.playing and (self.struct == "model" or self.type not in kinds_of_change):
+            wrong("when next chunk is for texts, ints and numbers of the request, and ints, numbers and choices of the cache")
+        self.alone = entry.get("alone", False)
+        if self.alone and not (self.playing and self.struct == "cache" and self.type != "choice"):
+            wrong("alone is for ints and numbers of the cache that change with the next chunk")
         self.since = entry.get("since", ABI)
         self.known = Known(f"field {name}", entry, families)
         self.caches = entry.get("caches", [])
@@ -285,13 +289,14 @@ def c_members(fields, struct):
     return "\n".join(lines)
 
 
-# McUpdate: the fields that may change while a video is made, under the names of their properties.
+# McUpdate: the fields that may change while a video is made, under the names of their properties; those of the cache
+# change together, with McUpdate::cache.
 def update_member(field):
     return field.name.replace("-", "_")
 
 
 def update_fields(fields):
-    return sorted((f for f in fields if f.playing), key=lambda f: f.since)
+    return sorted((f for f in fields if f.playing and (f.struct == "request" or f.alone)), key=lambda f: f.since)
 
 
 def update_members(fields):

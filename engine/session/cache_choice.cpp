@@ -62,4 +62,10 @@ AnySettings choose_cache(const CacheRequest& r, Attention attention, const model
     return cache::with_request(known_settings(kind, r, calibration, published), r);
 }
 
+void set_cache(MadeWith& made_with, const CacheRequest& asked, const AnySettings& settings) {
+    made_with.cache_asked = asked;
+    made_with.cache = settings.kind();
+    made_with.cache_threshold = settings.kind() == CacheKind::NONE ? 0 : settings.common().threshold;
+}
+
 } // namespace mc::session

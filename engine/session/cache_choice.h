@@ -6,7 +6,7 @@
 #include "engine/cache/published.h"
 #include "engine/cache/settings.h"
 #include "engine/model/calibration.h"
-#include "engine/request/fields.h"
+#include "engine/request/changes.h"
 
 namespace mc::session {
 
@@ -19,5 +19,8 @@ using CacheRequest = CacheFields;
 cache::AnySettings choose_cache(const CacheRequest& request, Attention attention,
                                 const model::Calibration* calibration,
                                 const cache::PublishedCaches* published);
+
+// For what is made with such a cache.
+void set_cache(MadeWith& made_with, const CacheRequest& asked, const cache::AnySettings& settings);
 
 } // namespace mc::session

@@ -26,6 +26,7 @@ Session::Session(std::shared_ptr<const Family> family, Request request)
     asked.negative_prompt = request.negative_prompt.value_or("");
     asked.guidance_scale = request.guidance_scale.value_or(1);
     request_ = std::make_shared<const MadeWith>(asked);
+    cache_asked_ = request.cache;
     request.changes = changes_;
     request.reading = [call = on_reading_](double share) {
         if (*call) (*call)(share);
@@ -104,7 +105,7 @@ std::optional<Frames> Session::make_next(bool stay) {
     return std::nullopt;
 }
 
-int64_t Session::update(const Fields& wanted, std::optional<int64_t> frames) {
+int64_t Session::update(const Fields& wanted, std::optional<int64_t> frames, bool all_of_cache) {
     const auto refuse = [](const std::string& message) { throw Error(MC_ERROR_SETTINGS, message); };
     check_fields(wanted, family_->name());
     const Outline& o = video_->outline(); // does not change
@@ -114,15 +115,22 @@ int64_t Session::update(const Fields& wanted, std::optional<int64_t> frames) {
     if (wanted.guidance_scale.value_or(0) > 1 && !o.guided)
         refuse("guidance-scale was 1 or less when the video began, so that nothing was planned for guidance: begin with more "
                "than 1 to change it later.");
-    if (wanted.cache.threshold && o.cache == CacheKind::NONE)
-        refuse("cache-threshold is set but nothing is cached: choose a cache when the video begins.");
     if (frames && (*frames < 0 || *frames > INT32_MAX))
         refuse("A queued change must count for 0 or more frames.");
-    const Change change{wanted.prompt, wanted.negative_prompt, wanted.guidance_scale, wanted.cache.threshold,
-                        wanted.prompt_transition};
+    std::lock_guard lock(asking_);
+    Change change{wanted.prompt, wanted.negative_prompt, wanted.guidance_scale, wanted.prompt_transition, {}};
+    if (all_of_cache || wanted.cache != CacheFields{}) {
+        Fields all;
+        all.cache = all_of_cache ? CacheFields{} : cache_asked_;
+        for (const Field& field : fields())
+            if (field.part == Part::CACHE && is_set(field, wanted)) copy_field(field, wanted, all);
+        video_->check_cache(all.cache);
+        change.cache = all.cache;
+    }
     const int64_t number = frames ? changes_->queue(change, *frames) : changes_->add(change);
     if (!number)
         refuse(std::to_string(Changes::MOST_QUEUED) + " changes are waiting, and no more can: queue them later.");
+    if (change.cache) cache_asked_ = *change.cache;
     return number;
 }
 

@@ -4,6 +4,7 @@
 #include <ATen/core/Tensor.h>
 #include <c10/core/Stream.h>
 #include <memory>
+#include <mutex>
 #include <optional>
 
 #include "engine/session/family.h"
@@ -28,9 +29,10 @@ class Session {
     // Empty: all were delivered. Pixels come on the CPU, or with `stay` where the model's device made them.
     std::optional<Frames> next(bool stay = false);
     // From any thread: what is set of the fields that may change while a video is made (Field::while_playing) counts
-    // from the next chunk on that starts; with `frames` behind those queued before (Changes). Returns the number of the
+    // from the next chunk on that starts; with `frames` behind those queued before (Changes). all_of_cache: what is not
+    // set of the cache's fields gets its default, else it stays as it is. Returns the number of the
     // change. Throws MC_ERROR_SETTINGS for what cannot be, and nothing changes.
-    int64_t update(const Fields& wanted, std::optional<int64_t> frames = {});
+    int64_t update(const Fields& wanted, std::optional<int64_t> frames = {}, bool all_of_cache = false);
     void clear_updates();                                      // queued ones that have not begun; from any thread
     Stats stats() const;                                       // from any thread
     std::optional<ChunkStats> chunk_stats(size_t index) const; // from any thread; as Meter::chunk
@@ -49,6 +51,8 @@ class Session {
     const std::optional<c10::Stream> stream_; // of a device; the same in every calling thread
     Cancel cancel_;
     const std::shared_ptr<Changes> changes_ = std::make_shared<Changes>();
+    std::mutex asking_;
+    CacheFields cache_asked_; // of the cache, by the request and the changes since; with asking_
     std::shared_ptr<const MadeWith> request_; // for chunks whose made_with is null
     // The video calls it by its request.
     const std::shared_ptr<std::function<void(double)>> on_reading_ = std::make_shared<std::function<void(double)>>();

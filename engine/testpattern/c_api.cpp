@@ -39,6 +39,7 @@ struct McSession {
     void* user = nullptr; // of on_step
     bool guided, cached;
     mc::Changes changes;
+    mc::CacheFields cache_asked; // by the request and the changes since
     // What the chunk that starts is made with.
     mc::MadeWith made_with;
     Rgb from, strip; // colours: at the beginning of the transition, now
@@ -121,6 +122,13 @@ void put(const McFrames& f, int index, int x, int y, uint8_t rgb[3]) {
     rgb[0] = p.r, rgb[1] = p.g, rgb[2] = p.b;
 }
 
+// For what is made with such a cache, as if one were chosen by itself; the statistics say that it reuses nothing.
+void set_cache(mc::MadeWith& with, const mc::CacheFields& asked) {
+    with.cache_asked = asked;
+    with.cache = asked.kind.value_or(mc::CacheKind::MOTIONCACHE);
+    with.cache_threshold = with.cache == mc::CacheKind::NONE ? 0 : asked.threshold.value_or(0.1);
+}
+
 void check_update(const McSession& s, const mc::Fields& wanted) {
     using mc::Error;
     mc::check_ranges(wanted);
@@ -128,8 +136,8 @@ void check_update(const McSession& s, const mc::Fields& wanted) {
         throw Error(MC_ERROR_SETTINGS, "The new prompt is empty: give a sentence that describes the video.");
     if (wanted.guidance_scale.value_or(0) > 1 && !s.guided)
         throw Error(MC_ERROR_SETTINGS, "guidance-scale was 1 or less when the video began: begin with more than 1.");
-    if (wanted.cache.threshold && !s.cached)
-        throw Error(MC_ERROR_SETTINGS, "cache-threshold is set but nothing is cached: choose a cache when the video begins.");
+    if (!s.cached && (wanted.cache.threshold || wanted.cache.kind.value_or(mc::CacheKind::NONE) != mc::CacheKind::NONE))
+        throw Error(MC_ERROR_SETTINGS, "A cache or cache-threshold is set but nothing is cached: choose a cache when the video begins.");
 }
 
 McWork work_of(const McSession& s, int64_t turns) {
@@ -149,7 +157,7 @@ void follow_changes(McSession& s) {
         s.made_with.update = due->update;
         if (change.negative_prompt) s.made_with.negative_prompt = *change.negative_prompt;
         if (change.guidance_scale) s.made_with.guidance_scale = *change.guidance_scale;
-        if (change.cache_threshold) s.made_with.cache_threshold = *change.cache_threshold;
+        if (change.cache) set_cache(s.made_with, *change.cache);
         if (change.prompt_transition) s.next_transition = *change.prompt_transition;
         if (change.prompt) {
             s.made_with.prompt = *change.prompt;
@@ -274,10 +282,10 @@ McSession* mc_session_new(McModel* model, const McRequest* caller, McError* erro
         const int64_t latents = (s->frames_total + 2) / 4 + 1;
         s->chunks_total = s->frames_total == MC_ENDLESS ? MC_ENDLESS : (latents + s->chunk - 1) / s->chunk;
         s->guided = s->forwards_a_step > 1;
-        // As if a cache were chosen by itself; the statistics say that it reuses nothing.
-        s->cached = !r.cache.kind || *r.cache.kind != mc::CacheKind::NONE;
-        s->made_with = {0, *r.prompt, r.negative_prompt.value_or(""), r.guidance_scale.value_or(4),
-                        s->cached ? r.cache.threshold.value_or(0.1) : 0};
+        s->made_with = {0, *r.prompt, r.negative_prompt.value_or(""), r.guidance_scale.value_or(4)};
+        set_cache(s->made_with, r.cache);
+        s->cached = s->made_with.cache != mc::CacheKind::NONE;
+        s->cache_asked = r.cache;
         s->next_transition = r.prompt_transition.value_or(0);
         s->from = s->strip = colour_of(*r.prompt);
         if (c.image.rgb) {
@@ -353,10 +361,13 @@ int64_t mc_session_update(McSession* s, const McUpdate* caller, McError* error) 
     return guarded(error, [&]() -> int64_t {
         const McUpdate c = mc::whole_c(caller, "mc_update_init");
         mc::Fields wanted;
+        if (c.cache) mc::read_c(mc::whole_c(c.cache, "mc_cache_options_init"), wanted);
         mc::read_c(c, wanted);
         check_update(*s, wanted);
-        const mc::Change change{wanted.prompt, wanted.negative_prompt, wanted.guidance_scale, wanted.cache.threshold,
-                                wanted.prompt_transition};
+        mc::Change change{wanted.prompt, wanted.negative_prompt, wanted.guidance_scale, wanted.prompt_transition, {}};
+        if (c.cache) s->cache_asked = wanted.cache;
+        if (wanted.cache.threshold) s->cache_asked.threshold = wanted.cache.threshold;
+        if (c.cache || wanted.cache.threshold) change.cache = s->cache_asked;
         const int64_t number = c.queued ? s->changes.queue(change, c.frames) : s->changes.add(change);
         if (!number) throw mc::Error(MC_ERROR_SETTINGS, "Too many changes are waiting: queue them later.");
         return number;
@@ -370,7 +381,7 @@ void mc_session_clear_updates(McSession* s) {
 void mc_frames_made_with(const McFrames* frames, McMadeWith* out) {
     const mc::MadeWith& m = frames->made_with;
     const McMadeWith full{out->struct_size, m.update, m.prompt.c_str(), m.negative_prompt.c_str(), m.guidance_scale,
-                          m.cache_threshold};
+                          m.cache_threshold, static_cast<McCache>(static_cast<int>(m.cache) + 1)};
     std::memcpy(out, &full, std::min(out->struct_size, sizeof full));
 }
 

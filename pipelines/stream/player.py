@@ -151,6 +151,8 @@ class Player:
             self.loop.quit()
         else:
             self.line.say("Ending; Ctrl-C again stops at once.")
+            if self.relay:
+                self.relay.hurry()
             # Not from here: sending the event may wait for the streaming thread.
             threading.Thread(target=self.pipeline.send_event, args=(Gst.Event.new_eos(),), daemon=True).start()
             GLib.timeout_add_seconds(ENDING_SECONDS, lambda: self.fail(

@@ -15,6 +15,7 @@ from gi.repository import Gst
 QUEUED_BYTES = 1 << 20   # in the appsrc of a connection
 RETRY = (0.5, 1, 2, 4)   # seconds between attempts; the last one goes on
 LINGER = 0.5             # seconds beyond the latency of SRT
+PATIENCE = 1             # seconds from Ctrl-C on that are waited for somebody to take the rest
 CHECK = 0.01             # seconds between looks at a connection that is busy
 
 
@@ -177,12 +178,29 @@ class Relay:
         self.connected, self.reconnects = False, 0
         self.broken, self.fault = None, None  # since when there is no connection, and why
         self.stopping = threading.Event()
+        self.hurried = None  # since when
         appsink.connect("new-sample", self._sample)
         appsink.connect("eos", lambda _: self.backlog.end())
         self.thread = threading.Thread(target=self._run, name="relay")
 
     def start(self):
         self.thread.start()
+
+    def hurry(self):
+        """Ctrl-C: what is finished is still sent, but nobody is waited for."""
+        self.hurried = time.monotonic()
+
+    def _alone(self, connection):
+        """Whether nobody takes the rest. A listener has a connection also where nobody calls, or the caller has gone."""
+        if self.hurried is None or self.connected and self.stall:
+            return False
+        since = max(self.hurried, connection.moved) if self.connected else self.hurried
+        return time.monotonic() - since > PATIENCE
+
+    def _pause(self, seconds):
+        end = time.monotonic() + seconds
+        while self.hurried is None and time.monotonic() < end and not self.stopping.wait(0.1):
+            pass
 
     def stop(self):
         self.stopping.set()
@@ -224,6 +242,10 @@ class Relay:
             connection.close()
             if complete or self.stopping.is_set():
                 break
+            if self._alone(connection):
+                self.backlog.rewind(begin + connection.taken if self.connected else begin, again=False)
+                self.tell(f"Nobody takes the stream: the last {self.backlog.seconds():.1f} s of it were not sent.")
+                break
             if self.connected:
                 attempt = 0
                 self.broken = time.monotonic()
@@ -236,7 +258,7 @@ class Relay:
                 error = f"{connection.error}. Check that the server runs and takes {' '.join(self.locations.values())}."
             elif self.retry and time.monotonic() - self.broken > self.retry:
                 error = f"No connection for {self.retry:g} s: {connection.error}."
-            self.stopping.wait(RETRY[min(attempt, len(RETRY) - 1)])
+            self._pause(RETRY[min(attempt, len(RETRY) - 1)])
             attempt += 1
         self.finished(error)
 
@@ -252,7 +274,7 @@ class Relay:
                     self.reconnects += 1
                     self.tell(f"Connected again after {time.monotonic() - self.broken:.1f} s.")
                     self.broken = self.fault = None
-            if ended or connection.error:
+            if ended or connection.error or self._alone(connection):
                 return ended
             if ending or connection.full():
                 time.sleep(CHECK)

@@ -217,6 +217,57 @@ GST_START_TEST(test_statistics_of_a_cache) {
 }
 GST_END_TEST
 
+struct Seen {
+    std::vector<GstMotionCacheFacts> facts; // without their maps
+    std::vector<std::vector<guint8>> maps;
+};
+static void see(GstElement*, GstBuffer* buffer, GstPad*, gpointer user) {
+    GstMotionCacheFacts facts;
+    fail_unless(gst_motion_cache_facts_read(buffer, &facts));
+    auto* seen = static_cast<Seen*>(user);
+    seen->facts.push_back(facts);
+    seen->maps.emplace_back(facts.computed, facts.computed + facts.map_width * facts.map_height);
+}
+
+// With the preset of the demo model: tokens are chosen by their motion, so the map has hills; it adds up to the
+// statistics, and is drawn.
+// Settings of the cache that are set while it plays: statistics and what buffers say of themselves change with the frame
+// that the message names, and not before.
+GST_START_TEST(test_the_cache_changes_while_playing) {
+    Player player(red_ball + "seed=11 steps=4 ar-step=4 num-frames=81 queue-chunks=1 attention=kv cache=motioncache "
+                             "cache-threshold=1000 cache-warmup=0 cache-first-share=1",
+                  "video/x-raw,width=64,height=48");
+    GstElement* sink = gst_bin_get_by_name(GST_BIN(player.pipeline), "sink");
+    Seen seen;
+    g_signal_connect(sink, "handoff", G_CALLBACK(see), &seen);
+    gst_object_unref(sink);
+    player.play();
+    fail_unless(player.wait_log("chunk 0", LOADING));
+    g_object_set(player.gen, "cache-warmup", 2, nullptr);
+    g_object_set(player.gen, "cache-reuse", 1, nullptr); // does not
+    gst_util_set_object_arg(G_OBJECT(player.gen), "cache-preset", "fast");
+    g_object_set(player.gen, "cache-weight-floor", 0.3, "cache-weights", 2, nullptr); // contradict each other
+    fail_unless(player.wait_end(LOADING));
+    check_video(player, 81);
+    fail_unless(player.prompts.size() >= 2); // the next chunk may begin between two settings
+    const gint64 first = player.prompts[1].frame;
+    fail_unless(first >= 9 && first <= 45 && (first - 9) % 12 == 0, "%d", int(first));
+    for (size_t i = 0; i < seen.facts.size(); i++) {
+        // With warm-up two steps and the one after them; a step has two branches.
+        const gint64 whole = gint64(i) < first ? 2 : 2 * 3;
+        fail_unless_equals_int64(seen.facts[i].turns_whole, whole);
+        fail_unless_equals_int64(seen.facts[i].turns_reused, 2 * 4 - whole);
+    }
+    GstStructure* stats = stats_of(player);
+    for (const GstStructure* chunk : chunks_of(stats))
+        fail_unless_equals_int64(number(chunk, "turns-whole"), number(chunk, "first-frame") < first ? 2 : 2 * 3);
+    gst_structure_free(stats);
+    fail_unless_equals_int(int(player.warnings.size()), 2);
+    fail_unless(player.warnings[0].message.find("cache-reuse was changed while") == 0);
+    fail_unless(player.warnings[1].message.find("cache-weight-floor is the") == 0);
+}
+GST_END_TEST
+
 // How much bluer than red the picture is.
 static double blue(const Frame& frame) {
     double sum = 0;
@@ -248,20 +299,6 @@ GST_START_TEST(test_colours_follow_the_prompt_of_a_live_stream) {
 }
 GST_END_TEST
 
-struct Seen {
-    std::vector<GstMotionCacheFacts> facts; // without their maps
-    std::vector<std::vector<guint8>> maps;
-};
-static void see(GstElement*, GstBuffer* buffer, GstPad*, gpointer user) {
-    GstMotionCacheFacts facts;
-    fail_unless(gst_motion_cache_facts_read(buffer, &facts));
-    auto* seen = static_cast<Seen*>(user);
-    seen->facts.push_back(facts);
-    seen->maps.emplace_back(facts.computed, facts.computed + facts.map_width * facts.map_height);
-}
-
-// With the preset of the demo model: tokens are chosen by their motion, so the map has hills; it adds up to the
-// statistics, and is drawn.
 GST_START_TEST(test_frames_say_where_they_were_computed) {
     const std::string request = red_ball + "seed=11 num-frames=33 cache-preset=quality"; // which chooses tokens
     Player player(request);
@@ -359,6 +396,7 @@ static Suite* demo_model_suite(void) {
     tcase_add_test(tests, test_an_image_starts_the_video);
     tcase_add_test(tests, test_requests_that_cannot_work);
     tcase_add_test(tests, test_statistics_of_a_cache);
+    tcase_add_test(tests, test_the_cache_changes_while_playing);
     tcase_add_test(tests, test_colours_follow_the_prompt_of_a_live_stream);
     tcase_add_test(tests, test_frames_say_where_they_were_computed);
     tcase_add_test(tests, test_caches_that_cannot_work);

@@ -48,6 +48,7 @@ struct Prompt {
     double guidance_scale, cache_threshold;
     guint64 pts;
     gint64 frame, id;
+    std::string cache = {};
 };
 
 struct Progress {
@@ -214,6 +215,7 @@ class Player {
                 fail_unless(gst_structure_get(s, "guidance-scale", G_TYPE_DOUBLE, &p.guidance_scale, "cache-threshold",
                                               G_TYPE_DOUBLE, &p.cache_threshold, "pts", G_TYPE_UINT64, &p.pts, "frame",
                                               G_TYPE_INT64, &p.frame, "id", G_TYPE_INT64, &p.id, nullptr));
+                p.cache = gst_structure_get_string(s, "cache");
                 self->prompts.push_back(p);
                 self->log.push_back("prompt " + p.prompt);
             }

@@ -2,6 +2,8 @@
 // Streams without end, and prompts that change in them: what is pushed, what is said of it, what is refused.
 #include <glib/gstdio.h>
 
+#include <cmath>
+
 #include "tests/element/player.h"
 
 static const char* const RGB = "video/x-raw,format=RGB,width=64,height=64";
@@ -109,7 +111,8 @@ GST_START_TEST(test_what_cannot_be_changed_is_a_warning) {
         {"prompt", "ball \xff", "not valid UTF-8"},
         {"guidance-scale", "4", "guidance-scale was 1 or less"},
         {"cache-threshold", "0.5", "nothing is cached"},
-        {"cache-threshold", "-1", "cache-threshold was changed while"}, // back to the preset's: at the next start
+        {"cache", "teacache", "nothing is cached"},
+        {"cache-reuse", "solver", "cache-reuse was changed while"}, // at the next start
     };
     for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
         if (std::string(cases[i].property) == "prompt") // text as it is, not as a command line has it
@@ -123,6 +126,60 @@ GST_START_TEST(test_what_cannot_be_changed_is_a_warning) {
     fail_unless(!queue(player, "", 5) && !queue(player, nullptr, 5) && !queue(player, "cube", -1));
     fail_unless(player.wait([&] { return player.warnings.size() == G_N_ELEMENTS(cases) + 3; }));
     fail_unless(player.wait_frames(100) && player.errors.empty() && player.prompts.empty());
+}
+GST_END_TEST
+
+// A setting of the cache brings all of them, as they are then: also one that is not set any more.
+GST_START_TEST(test_settings_of_the_cache_while_playing) {
+    use_testpattern("step-ms=2");
+    Player player("prompt=ball num-frames=-1 steps=5 cache=motioncache cache-threshold=0.3", RGB);
+    player.play();
+    const struct {
+        const char *property, *value, *cache;
+        double threshold;
+        const char* comment;
+    } cases[] = {
+        {"cache-warmup", "3", "motioncache", 0.3, "cache-warmup=3"},
+        {"cache-weights", "mean", "motioncache", 0.3, "cache-weights=mean"},
+        {"cache-preset", "fast", "motioncache", 0.3, "cache-preset=fast"}, // reads custom before and after
+        {"cache-threshold", "-1", "motioncache", 0.1, "cache-warmup=3"},
+        {"cache-threshold", "0.2", "motioncache", 0.2, "cache-threshold=0.2"},
+        {"cache", "none", "none", 0, "cache=none"},
+        {"cache", "teacache", "teacache", 0.2, "cache=teacache"},
+        {"cache-vote", "-2", "teacache", 0.2, "cache-vote=-2"},
+    };
+    size_t changes = 1;
+    for (const auto& c : cases) {
+        fail_unless(player.wait([&] { return player.prompts.size() == changes; }), "%s", c.property);
+        fail_unless(player.wait_frames(size_t(player.prompts.back().frame) + 1));
+        gst_util_set_object_arg(G_OBJECT(player.gen), c.property, c.value);
+        fail_unless(player.wait([&] { return player.prompts.size() > changes; }), "%s", c.property);
+        const Prompt& change = player.prompts.back();
+        fail_unless(change.cache == c.cache && std::abs(change.cache_threshold - c.threshold) < 1e-9 &&
+                        change.id == gint64(changes), "%s: %s, %g", c.property, change.cache.c_str(), change.cache_threshold);
+        fail_unless_equals_int(int((change.frame - 9) % 12), 0); // the first of a chunk
+        fail_unless(player.wait([&] { return player.comments.size() > changes; }), "%s", c.property);
+        fail_unless(player.comments.back().find(c.comment) != std::string::npos, "%s", player.comments.back().c_str());
+        changes++;
+    }
+    player.set_state(GST_STATE_NULL);
+    fail_unless_equals_int(int(player.warnings.size()), 1); // that it is a test pattern
+    fail_unless(player.prompts[0].cache == "motioncache" && player.prompts[0].cache_threshold == 0.3);
+    fail_unless(player.comments[0].find("cache-warmup") == std::string::npos);
+}
+GST_END_TEST
+
+// Asked for before there is a session: in the order in which they came.
+GST_START_TEST(test_settings_of_the_cache_while_loading) {
+    use_testpattern("load-ms=300");
+    Player player("prompt=ball num-frames=60 steps=1 cache=motioncache", RGB);
+    player.set_state(GST_STATE_PAUSED);
+    g_object_set(player.gen, "cache-threshold", 0.3, nullptr);
+    g_object_set(player.gen, "cache-warmup", 3, nullptr);
+    player.play_to_end();
+    fail_unless(player.errors.empty() && player.warnings.size() == 1);
+    fail_unless(player.prompts.size() == 1 && player.prompts[0].cache_threshold == 0.3);
+    fail_unless(player.comments[0].find("cache-warmup=3") != std::string::npos, "%s", player.comments[0].c_str());
 }
 GST_END_TEST
 
@@ -262,6 +319,8 @@ static Suite* prompts_suite() {
     tcase_add_test(tests, test_zero_frames_are_the_models);
     tcase_add_test(tests, test_a_prompt_set_while_playing);
     tcase_add_test(tests, test_what_cannot_be_changed_is_a_warning);
+    tcase_add_test(tests, test_settings_of_the_cache_while_playing);
+    tcase_add_test(tests, test_settings_of_the_cache_while_loading);
     tcase_add_test(tests, test_queued_prompts_take_their_turns);
     tcase_add_test(tests, test_clearing_while_playing);
     tcase_add_test(tests, test_a_transition_blends);

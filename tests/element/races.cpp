@@ -15,7 +15,7 @@ static int below(Random& random, int n) {
 // What may be set at any time without an error, whether it takes effect at once, later or not at all.
 static void write_one(GstElement* gen, Random& random) {
     static const char* const prompts[] = {"a red ball", "a blue boat", "snow over the hills", "ü 雪"};
-    switch (below(random, 12)) {
+    switch (below(random, 14)) {
     case 0:
     case 1:
         return g_object_set(gen, "prompt", prompts[below(random, 4)], nullptr);
@@ -34,6 +34,10 @@ static void write_one(GstElement* gen, Random& random) {
     case 8:
         return g_object_set(gen, "embed-metadata", below(random, 2), "qos-cache", below(random, 2), nullptr);
     case 9:
+        return g_object_set(gen, "cache-warmup", below(random, 5), "cache-preset", below(random, 4), nullptr);
+    case 10:
+        return g_object_set(gen, "cache", 1 + below(random, 4), "qos-cache-max", below(random, 100) / 100.0, nullptr);
+    case 11:
         return g_signal_emit_by_name(gen, "clear-prompts");
     default: {
         gboolean taken = FALSE;

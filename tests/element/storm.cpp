@@ -30,12 +30,14 @@ static void storm(std::vector<std::function<void(std::mt19937&)>> deeds, double 
 static void write(GstElement* gen, std::mt19937& chance) {
     const auto number = [&](double low, double high) { return std::uniform_real_distribution(low, high)(chance); };
     gboolean queued = FALSE;
-    switch (chance() % 6) {
+    switch (chance() % 8) {
     case 0: g_object_set(gen, "prompt", WORDS[chance() % 4], nullptr); break;
     case 1: g_object_set(gen, "negative-prompt", WORDS[chance() % 4], nullptr); break;
     case 2: g_object_set(gen, "guidance-scale", number(1.5, 9), nullptr); break;
     case 3: g_object_set(gen, "cache-threshold", number(0, 1), nullptr); break;
     case 4: g_signal_emit_by_name(gen, "queue-prompt", WORDS[chance() % 4], int(1 + chance() % 40), &queued); break;
+    case 5: g_object_set(gen, "cache-warmup", int(chance() % 5), "cache-preset", int(chance() % 4), nullptr); break;
+    case 6: g_object_set(gen, "qos-cache-max", number(0, 1), nullptr); break;
     default: if (chance() % 20 == 0) g_signal_emit_by_name(gen, "clear-prompts"); break;
     }
 }

@@ -82,6 +82,26 @@ def test_whoever_calls_is_served(folder):
     assert decoded(file) > 0
 
 
+# Waiting for a caller is no reason to wait when it is told to end: at most a few seconds, of which most are Python's and
+# a busy machine's, and not the thirty after which any stream is stopped.
+def test_a_listener_without_a_caller_ends_when_it_is_told_to(folder):
+    for called in (False, True):
+        port, file = free_port(socket.SOCK_DGRAM), folder / "a.ts"
+        with Stream("srt", f"srt://:{port}?mode=listener&latency={LATENCY_MS}") as stream:
+            stream.await_line("frame ")
+            if called:  # and gone again
+                peer = receiver(port, file, "caller")
+                try:
+                    stream.await_that("something has arrived", lambda: file.exists() and file.stat().st_size > 20000)
+                finally:
+                    peer.kill()
+                    peer.wait()
+            stream.interrupt()
+            text = stream.end(seconds=20)
+            assert called or text.count("Nobody takes the stream: the last ") == 1, text
+            assert "Error" not in text, text
+
+
 def test_nobody_there_is_an_error(folder):
     with Stream("srt", f"srt://127.0.0.1:{free_port(socket.SOCK_DGRAM)}") as stream:
         text = stream.end(status=1)

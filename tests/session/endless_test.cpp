@@ -2,6 +2,7 @@
 // Videos without end, and changes while a video is made.
 #include <ATen/ATen.h>
 #include <fstream>
+#include <map>
 #include <unistd.h>
 
 #include "engine/families/skyreels_v2/windows.h"
@@ -184,6 +185,154 @@ TEST(the_threshold_of_a_cache_changes_with_a_chunk) {
     CHECK(s.chunk_stats(4)->count.tokens_reused > 0);
 }
 
+// Each setting of the cache, and the cache itself: frames and decisions are as they were up to the chunk that the change
+// begins with, and from it on they are those of a video that was made with it from the start.
+TEST(every_setting_of_the_cache_changes_with_a_chunk) {
+    auto m = demo();
+    Request r = small();
+    r.steps = 8, r.ar_step = 8, r.num_frames = 57; // chunks one after the other
+    r.attention = Attention::KV;
+    r.cache.kind = CacheKind::MOTIONCACHE;
+    r.cache.preset = CachePreset::CUSTOM;
+    r.cache.threshold = 0.1, r.cache.warmup = 1, r.cache.coarse_updates = 1;
+    const auto with = [](const auto& set) {
+        CacheFields fields;
+        set(fields);
+        return fields;
+    };
+    const std::pair<const char*, CacheFields> changes[] = {
+        {"cache-threshold", with([](auto& f) { f.threshold = 0.3; })},
+        {"cache-warmup", with([](auto& f) { f.warmup = 4; })},
+        {"cache-coarse-updates", with([](auto& f) { f.coarse_updates = 5; })},
+        {"cache-weights", with([](auto& f) { f.weights = CacheWeights::MEAN; })},
+        {"cache-weight-floor", with([](auto& f) { f.weight_floor = 0.05; })},
+        {"cache-distance", with([](auto& f) { f.distance = CacheDistance::TOKEN; })},
+        {"cache-vote", with([](auto& f) { f.vote = -2.; })},
+        {"cache-min-ratio", with([](auto& f) { f.min_ratio = 0.; })},
+        {"cache-noise-power", with([](auto& f) { f.noise_power = 3.; })},
+        {"cache-first-share", with([](auto& f) { f.first_share = 0.5; })},
+        {"cache-preset", with([](auto& f) { f.preset = CachePreset::QUALITY; })},
+    };
+    struct Made {
+        std::vector<at::Tensor> pixels;
+        std::vector<std::string> decisions; // of each chunk
+    };
+    const auto run = [&](const Request& request, const CacheFields* change) {
+        Made made;
+        Request observed = request;
+        observed.decisions = [&](const cache::Decision& d) {
+            made.decisions.resize(std::max(made.decisions.size(), size_t(d.chunk) + 1));
+            std::string& text = made.decisions[size_t(d.chunk)];
+            text += std::to_string(int(d.kind)) + " ";
+            for (float weight : d.weights) text += std::to_string(weight) + " ";
+            for (float distance : d.token_distance) text += std::to_string(distance) + " ";
+            for (uint8_t updated : d.updated) text += updated ? "x" : ".";
+        };
+        Session s(m, observed);
+        while (auto frames = s.next()) {
+            made.pixels.push_back(frames->pixels.clone());
+            if (made.pixels.size() == 2 && change) {
+                Fields wanted;
+                wanted.cache = *change;
+                s.update(wanted);
+            }
+        }
+        return made;
+    };
+    const Made before = run(r, nullptr);
+    CHECK_EQ(before.pixels.size(), size_t(5));
+    for (const auto& [name, change] : changes) {
+        Made changed;
+        try {
+            changed = run(r, &change);
+        } catch (const Error& e) {
+            std::printf("     %s: %s\n", name, e.what());
+            throw;
+        }
+        const bool first_only = change.first_share.has_value(); // counts for the first chunk of a window alone
+        for (size_t chunk = 0; chunk < 5; chunk++) {
+            const bool same = at::equal(before.pixels[chunk], changed.pixels[chunk]) &&
+                              before.decisions[chunk] == changed.decisions[chunk];
+            // When the second chunk was handed out, the third had not begun.
+            if (same != (chunk < 2 || first_only)) std::printf("     %s: chunk %zu\n", name, chunk);
+            if (chunk < 2 || first_only)
+                CHECK(same);
+            else if (chunk == 4)
+                CHECK(!same);
+        }
+    }
+}
+
+// Another cache, none, and one again, in the middle of windows and at their joints; what is not said is the default.
+TEST(the_cache_itself_changes_with_a_chunk) {
+    auto m = demo();
+    Request r = windows(141);
+    r.steps = 6, r.ar_step = 6;
+    for (auto attention : {Attention::KV, Attention::FULL}) {
+        r.attention = attention;
+        r.cache = {};
+        r.cache.reuse = CacheReuse::REPEAT;
+        r.cache.kind = CacheKind::TEACACHE;
+        r.cache.threshold = 1000, r.cache.warmup = 1; // as much reused as can be
+        Session s(m, r), untouched(m, r);
+        CacheFields flow, none, tea = r.cache;
+        flow.kind = attention == Attention::KV ? CacheKind::FLOWCACHE : CacheKind::TEACACHE;
+        flow.reuse = CacheReuse::REPEAT, flow.threshold = 1000, flow.warmup = 3;
+        none.kind = CacheKind::NONE;
+        const std::map<int, CacheFields> changes = {{3, none}, {6, flow}, {9, tea}};
+        std::vector<int64_t> reused;
+        std::vector<CacheKind> kinds;
+        bool as_before = true;
+        for (int chunk = 0; auto frames = s.next(); chunk++) {
+            const auto old = untouched.next();
+            if (frames->made_with->update == 0) as_before = as_before && at::equal(old->pixels, frames->pixels);
+            kinds.push_back(frames->made_with->cache);
+            reused.push_back(s.chunk_stats(size_t(chunk))->count.tokens_reused);
+            if (!changes.count(chunk)) continue;
+            Fields wanted;
+            wanted.cache = changes.at(chunk);
+            s.update(wanted, {}, true);
+        }
+        CHECK(as_before);
+        CHECK(kinds[0] == CacheKind::TEACACHE && kinds[3] == CacheKind::TEACACHE);
+        // At most two chunks are under way, or handed out and not yet delivered.
+        CHECK(kinds[6] == CacheKind::NONE && reused[6] == 0);
+        CHECK(kinds[9] == *flow.kind && reused[9] > 0);
+        CHECK(kinds.back() == CacheKind::TEACACHE && reused.back() > reused[9]);
+        CHECK(s.stats().cache == CacheKind::TEACACHE);
+    }
+}
+
+TEST(a_cache_that_cannot_come_is_refused_and_changes_nothing) {
+    auto m = demo();
+    Request r = small();
+    r.num_frames = 57;
+    r.attention = Attention::KV;
+    r.cache.kind = CacheKind::MOTIONCACHE;
+    r.cache.threshold = 0.2, r.cache.reuse = CacheReuse::REPEAT;
+    Session s(m, r), untouched(m, r);
+    CHECK(s.next().has_value() && untouched.next().has_value());
+    const auto refused = [&](const auto& set, const char* text, bool all = false) {
+        Fields wanted;
+        set(wanted.cache);
+        try {
+            s.update(wanted, {}, all);
+        } catch (const Error& e) {
+            if (std::string(e.what()).find(text) == std::string::npos) std::printf("     %s\n", e.what());
+            return std::string(e.what()).find(text) != std::string::npos;
+        }
+        return false;
+    };
+    CHECK(refused([](auto& f) { f.warmup = -3; }, "cache-warmup is -3"));
+    CHECK(refused([](auto& f) { f.vote = 2.; }, "cache-vote is 2"));
+    CHECK(refused([](auto& f) { f.kind = CacheKind::NONE; }, "cache-threshold is set but nothing is cached"));
+    CHECK(refused([](auto& f) { f.kind = CacheKind::TEACACHE, f.min_ratio = 0.1; }, "cache-min-ratio belongs to"));
+    CHECK(refused([](auto& f) { f.weights = CacheWeights::MEAN, f.weight_floor = 0.1; }, "cache-weight-floor"));
+    CHECK(refused([](auto& f) { f.reuse = CacheReuse::TAYLOR; }, "cache-reuse would be taylor"));
+    while (auto frames = untouched.next()) CHECK(at::equal(frames->pixels, s.next()->pixels));
+    CHECK(!s.next().has_value());
+}
+
 TEST(changes_that_cannot_be_are_refused_and_change_nothing) {
     auto m = demo();
     Request r = windows(17);
@@ -195,6 +344,10 @@ TEST(changes_that_cannot_be_are_refused_and_change_nothing) {
     wanted = {};
     wanted.cache.threshold = 0.5;
     CHECK(error_of(s, wanted).find("nothing is cached") != std::string::npos);
+    wanted.cache.threshold.reset();
+    wanted.cache.kind = CacheKind::TEACACHE;
+    CHECK(error_of(s, wanted).find("cache=teacache would come into a video in which nothing is cached") == 0);
+    wanted = {};
     wanted.cache.threshold = -3;
     CHECK(error_of(s, wanted).find("cache-threshold is -3") == 0);
     CHECK(error_of(s, prompt(" \n ")).find("The new prompt is empty") == 0);

@@ -132,13 +132,12 @@ void Sampler::decide(Now& now) {
                           !chunks_.at(now.row.end - 1).features.defined();
     std::vector<at::Tensor> features;
     std::vector<std::vector<cache::FrameDistance>> distances;
-    const auto* by_steps = std::get_if<cache::MotionCacheByStepsSettings>(&settings_.cache.policy);
-    const bool each = by_steps && by_steps->distance == CacheDistance::TOKEN;
     for (size_t i = 0; i < now.chunks.size(); i++) {
         features.push_back(passes_.features(now.input[i]));
         const at::Tensor& before = chunks_.at(now.chunks[i] - (by_place ? 1 : 0)).features;
         distances.push_back(before.defined()
-                                ? distance(features.back(), before, each, settings_.bfloat16_distances)
+                                ? distance(features.back(), before, policy_.wants_token_distances(int(now.chunks[i])),
+                                           settings_.bfloat16_distances)
                                 : std::vector<cache::FrameDistance>());
     }
     std::vector<cache::ChunkStep> steps;

@@ -72,6 +72,13 @@ int latents_of(const sampler::Clip& clip, const Runtime& model) {
 }
 
 // What is kept of finished chunks, where that is compressed.
+bool is_published(const ModelFacts& model, int steps) {
+    const model::MagiDitConfig& c = model.transformer;
+    return c.distilled && c.layers == 34 && c.width == 3072 && steps == 64;
+}
+
+} // namespace
+
 std::optional<SamplerSettings::Compression> compression_of(const session::Request& r, const cache::AnySettings& cache) {
     if (!r.kv_budget) {
         if (r.kv_queries)
@@ -79,19 +86,12 @@ std::optional<SamplerSettings::Compression> compression_of(const session::Reques
                    " is set but no keys are compressed: set kv-budget, or drop it.");
         return {};
     }
-    if (cache.kind() == cache::Kind::MOTIONCACHE)
+    if (cache.kind() == CacheKind::MOTIONCACHE)
         refuse("kv-budget is " + std::to_string(*r.kv_budget) +
                ", and cache=motioncache computes tokens for which no compression was made: take cache=flowcache, which it "
                "was published with, or drop kv-budget.");
     return SamplerSettings::Compression{*r.kv_budget, {.queries = r.kv_queries.value_or(KvQueries::FRAME)}};
 }
-
-bool is_published(const ModelFacts& model, int steps) {
-    const model::MagiDitConfig& c = model.transformer;
-    return c.distilled && c.layers == 34 && c.width == 3072 && steps == 64;
-}
-
-} // namespace
 
 TokenChoice special_tokens(const std::string& names) {
     TokenChoice choice{.high_quality = false, .duration = false};
@@ -189,8 +189,8 @@ VideoSettings complete(const session::Request& r, const ModelFacts& model) {
     for (const Guide& guide : p.guides) s.guidance_scale = std::max(s.guidance_scale, guide.text);
     p.clean_t = float(d.clean_t);
     p.distilled = model.transformer.distilled;
-    p.cache = r.cache_settings ? *r.cache_settings
-                               : choose_cache(r.cache, d.branches, is_published(model, p.stages.steps) && !r.kv_budget);
+    s.cache_unasked = is_published(model, p.stages.steps) && !r.kv_budget;
+    p.cache = r.cache_settings ? *r.cache_settings : choose_cache(r.cache, d.branches, s.cache_unasked);
     p.compression = compression_of(r, p.cache);
     // Without a cache as the official code does it, with one as the caches were published.
     const bool cached = p.cache.kind() != CacheKind::NONE;

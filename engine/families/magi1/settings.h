@@ -25,6 +25,7 @@ struct VideoSettings {
     // Three branches: the largest weight of the caption in the table, which has been scaled to it; one: 1.
     double guidance_scale = 1;
     TokenChoice tokens;
+    bool cache_unasked = false; // whether a cache runs that nobody asked for
     SamplerSettings sampler;
 };
 
@@ -36,6 +37,10 @@ struct ModelFacts {
 
 // Throws MC_ERROR_SETTINGS with the setting, its value and what to set instead.
 VideoSettings complete(const session::Request& request, const ModelFacts& model);
+
+// What kv-budget and kv-queries ask for. Throws MC_ERROR_SETTINGS where this cache cannot have it.
+std::optional<SamplerSettings::Compression> compression_of(const session::Request& request,
+                                                           const cache::AnySettings& cache);
 
 // Guides for a scale of the guidance: the model's own but for the caption's weight.
 std::vector<Guide> guides_of(const model::magi1::Runtime& runtime, std::optional<double> scale);

@@ -7,7 +7,9 @@
 #include <map>
 #include <span>
 
+#include "engine/cache/changing_policy.h"
 #include "engine/device.h"
+#include "engine/families/magi1/published_caches.h"
 #include "engine/families/magi1/settings.h"
 #include "engine/sampler/noise.h"
 #include "engine/session/memory.h"
@@ -33,6 +35,7 @@ struct MagiVideo final : session::Video {
     transformer::CallCount calls() const override {
         return passes ? passes->calls() : transformer::CallCount{};
     }
+    void check_cache(const CacheFields& asked) const override { cache_of(asked); }
 
     const Model& model;
     Request request;
@@ -53,7 +56,7 @@ struct MagiVideo final : session::Video {
 
     at::Tensor prefix; // [C, given, h, w]
     std::unique_ptr<magi_dit::Passes> passes;
-    std::unique_ptr<cache::Policy> policy;
+    std::unique_ptr<cache::ChangingPolicy> policy;
     std::unique_ptr<Sampler> sampler;
     sampler::Timing timing;
     double text_seconds = 0;
@@ -72,6 +75,7 @@ struct MagiVideo final : session::Video {
     void tell_text(Meter& meter, clock::time_point start);
     void start(int64_t chunk, Meter& meter);
     void follow_changes(int64_t chunk, Meter& meter);
+    cache::AnySettings cache_of(const CacheFields& asked) const;
     at::Tensor encode_given(std::span<const sampler::Image> pictures);
     at::Tensor noise(int64_t chunk) const;
     void begin(Meter& meter);
@@ -85,7 +89,7 @@ MagiVideo::MagiVideo(const Model& m, Request r)
     : model(m), request(std::move(r)), settings(complete(request, model.planned().facts)),
       tiles(tiles_of(model.folder.runtime)), h(settings.height / 8), w(settings.width / 8) {
     const SamplerSettings& s = settings.sampler;
-    policy = cache::make_policy(s.cache);
+    policy = std::make_unique<cache::ChangingPolicy>(s.cache);
     policy->observe(request.decisions);
     const bool ends = s.stages.chunks.has_value();
     outline_.seed = settings.seed;
@@ -99,9 +103,9 @@ MagiVideo::MagiVideo(const Model& m, Request r)
     outline_.window_chunks = 1; // each is a window by itself: all take as long
     outline_.changes = true;
     outline_.guided = branches() > 1 && settings.guidance_scale > 0;
-    made_with = std::make_shared<const MadeWith>(
-        MadeWith{0, settings.prompt, "", settings.guidance_scale,
-                 s.cache.kind() == CacheKind::NONE ? 0 : s.cache.common().threshold});
+    MadeWith with{0, settings.prompt, "", settings.guidance_scale};
+    session::set_cache(with, request.cache, s.cache);
+    made_with = std::make_shared<const MadeWith>(with);
     const MemoryPlan plan = plan_memory(settings, model.planned(settings));
     outline_.bytes_keys_values = plan.keys_values;
     outline_.bytes_cache = plan.cache;
@@ -172,12 +176,24 @@ void MagiVideo::follow_changes(int64_t chunk, Meter& meter) {
         }
     }
     if (change.guidance_scale) now.guidance_scale = *change.guidance_scale;
-    if (change.cache_threshold) {
-        now.cache_threshold = *change.cache_threshold;
-        policy->set_threshold(now.cache_threshold);
+    if (change.cache) {
+        const cache::AnySettings next = cache_of(*change.cache);
+        policy->change(int(chunk), next);
+        session::set_cache(now, *change.cache, next);
+        meter.update([&](Stats& s) { s.cache = now.cache; });
     }
     made_with = std::make_shared<const MadeWith>(now);
     tell_text(meter, start);
+}
+
+// Of the request there is read what does not change: from any thread.
+cache::AnySettings MagiVideo::cache_of(const CacheFields& asked) const {
+    const cache::AnySettings next =
+        request.cache_settings ? cache::with_request(*request.cache_settings, asked)
+                               : choose_cache(asked, branches(), settings.cache_unasked);
+    cache::check_change(settings.sampler.cache, next);
+    compression_of(request, next); // refuses a cache that it does not go with
+    return next;
 }
 
 void MagiVideo::start(int64_t chunk, Meter& meter) {

@@ -6,9 +6,11 @@
 #include <chrono>
 #include <tuple>
 
+#include "engine/cache/changing_policy.h"
 #include "engine/cache/coarse_schedule.h"
 #include "engine/device.h"
 #include "engine/families/skyreels_v2/diffusion_forcing.h"
+#include "engine/families/skyreels_v2/published_caches.h"
 #include "engine/families/skyreels_v2/window_plans.h"
 #include "engine/families/skyreels_v2/windows.h"
 #include "engine/networks/wan_dit/text_context.h"
@@ -35,6 +37,7 @@ struct SkyReelsVideo final : session::Video {
     bool step(Meter& meter) override;
     std::optional<session::FinishedFrames> take(Meter& meter) override;
     transformer::CallCount calls() const override;
+    void check_cache(const CacheFields& asked) const override { cache_of(asked); }
 
     const Model& model;
     Request request;
@@ -55,7 +58,7 @@ struct SkyReelsVideo final : session::Video {
     int64_t handed_out = 0, window_begin = 0;                              // frames: so far, and when the window began
     std::unique_ptr<transformer::Window> window; // kept while the next one has the same shape
     transformer::Window::Shape window_shape{};
-    std::unique_ptr<cache::Policy> policy;
+    std::unique_ptr<cache::ChangingPolicy> policy;
     std::unique_ptr<WindowSampler> sampler;
     std::unique_ptr<vae::DecoderStream> decoder;
     size_t index = 0; // of the window being sampled
@@ -87,7 +90,10 @@ struct SkyReelsVideo final : session::Video {
     bool waits_for_words(int chunk, Meter& meter);
     void follow_changes(int chunk, Meter& meter);
     void change_words(const Change& change);
-    Guidance guidance() const { return {text.context, text_negative.context, made_with->guidance_scale}; }
+    cache::AnySettings cache_of(const CacheFields& asked) const;
+    Guidance guidance() const {
+        return {text.context, text_negative.context, made_with->guidance_scale};
+    }
     at::Tensor encode_picture(const sampler::Image& image, const char* name);
     at::Tensor noise(sampler::Purpose purpose, int window, int64_t frames, int row) const;
     at::Tensor initial_latents();
@@ -107,7 +113,7 @@ SkyReelsVideo::SkyReelsVideo(const Model& m, Request r) : model(m), request(std:
     settings = complete(request, model);
     h = settings.height / model.vae_config.spatial_factor;
     w = settings.width / model.vae_config.spatial_factor;
-    policy = cache::make_policy(settings.cache);
+    policy = std::make_unique<cache::ChangingPolicy>(settings.cache);
     policy->observe(request.decisions);
     windows = plan_windows(settings, request.grid, request.cancel);
     outline_.forwards = windows.forwards;
@@ -122,9 +128,9 @@ SkyReelsVideo::SkyReelsVideo(const Model& m, Request r) : model(m), request(std:
     outline_.window_chunks = int(std::max<int64_t>(1, window_latents / settings.causal_block_size));
     outline_.changes = true;
     outline_.guided = settings.guidance_scale > 1;
-    made_with = std::make_shared<const MadeWith>(
-        MadeWith{0, settings.prompt, settings.negative_prompt, settings.guidance_scale,
-                 settings.cache.kind() == CacheKind::NONE ? 0 : settings.cache.common().threshold});
+    MadeWith with{0, settings.prompt, settings.negative_prompt, settings.guidance_scale};
+    session::set_cache(with, request.cache, settings.cache);
+    made_with = std::make_shared<const MadeWith>(with);
     const at::Device device = model.placement.device;
     MemoryPlan plan = plan_memory(settings, windows, model.planned(settings));
     if (model.text_encoder->device() != at::kCPU && plan.total() > session::free_memory(device) &&
@@ -212,8 +218,11 @@ void SkyReelsVideo::follow_changes(int chunk, Meter& meter) {
         if (change.prompt) now.prompt = text::clean_prompt(*change.prompt);
         if (change.negative_prompt) now.negative_prompt = text::clean_prompt(*change.negative_prompt);
         if (change.guidance_scale) now.guidance_scale = *change.guidance_scale;
-        if (change.cache_threshold) now.cache_threshold = *change.cache_threshold;
-        if (change.cache_threshold) policy->set_threshold(now.cache_threshold);
+        if (change.cache) {
+            const cache::AnySettings next = cache_of(*change.cache);
+            policy->change(chunk, next);
+            session::set_cache(now, *change.cache, next);
+        }
         made_with = std::make_shared<const MadeWith>(now);
         change_words(change);
     }
@@ -235,8 +244,20 @@ void SkyReelsVideo::follow_changes(int chunk, Meter& meter) {
     meter.update([&](Stats& s) {
         s.seconds_text = text_seconds;
         s.flop_text = text_flop;
+        s.cache = made_with->cache;
     });
     sampler->guide(chunk, guidance());
+}
+
+// Of the request there is read what does not change: from any thread.
+cache::AnySettings SkyReelsVideo::cache_of(const CacheFields& asked) const {
+    const cache::AnySettings next =
+        request.cache_settings
+            ? cache::with_request(*request.cache_settings, asked)
+            : session::choose_cache(asked, settings.attention, model.calibration ? &*model.calibration : nullptr,
+                                    model::skyreels_v2::published_caches(model.transformer_config));
+    cache::check_change(settings.cache, next);
+    return next;
 }
 
 // The way to new words begins where the old ones are just now. Without a transition it is one step long.

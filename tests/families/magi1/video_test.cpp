@@ -331,6 +331,67 @@ TEST(a_prompt_changes_at_the_border_of_a_chunk) {
     CHECK_ERROR(session.update(wanted), MC_ERROR_SETTINGS, "new prompt is empty");
 }
 
+// Settings of the cache, the cache itself, none, and one again: the chunks on their way keep theirs, to the last byte.
+TEST(the_cache_changes_at_the_border_of_a_chunk) {
+    Request r = small(24 * 8);
+    r.steps = 16;
+    r.cache.kind = CacheKind::MOTIONCACHE;
+    r.cache.warmup = 1, r.cache.threshold = 0.02;
+    const Made before = make(distilled(), r);
+    const auto with = [](const auto& set) {
+        CacheFields fields;
+        set(fields);
+        return fields;
+    };
+    const CacheFields whole_changes[] = {
+        with([](auto& f) { f.kind = CacheKind::NONE; }),
+        with([](auto& f) { f.kind = CacheKind::FLOWCACHE, f.threshold = 100, f.warmup = 2; }),
+        with([](auto& f) { f.kind = CacheKind::TEACACHE, f.threshold = 100, f.warmup = 2; }),
+    };
+    const CacheFields part_changes[] = {
+        with([](auto& f) { f.warmup = 9; }),
+        with([](auto& f) { f.threshold = 0.3; }),
+    };
+    const auto changed = [&](const CacheFields& change, bool all, CacheKind kind) {
+        Session session(distilled().model, r);
+        std::vector<session::Frames> chunks;
+        chunks.push_back(*session.next());
+        Fields wanted;
+        wanted.cache = change;
+        CHECK_EQ(session.update(wanted, {}, all), 1);
+        while (auto next = session.next()) chunks.push_back(*next);
+        CHECK_EQ(chunks.size(), size_t(8));
+        for (size_t c = 0; c < chunks.size(); c++) {
+            CHECK_EQ(chunks[c].made_with->update, c < 4 ? 0 : 1);
+            if (c < 4) CHECK(at::equal(chunks[c].pixels, before.chunks[c]));
+        }
+        CHECK(!at::equal(chunks[5].pixels, before.chunks[5]));
+        CHECK(chunks[7].made_with->cache == kind && session.stats().cache == kind);
+        return session.chunk_stats(7)->count;
+    };
+    for (const CacheFields& change : whole_changes) {
+        const auto count = changed(change, true, *change.kind);
+        // Warm-up, and the last step of the video that TeaCache and FlowCache compute; nothing in between.
+        if (*change.kind == CacheKind::NONE)
+            CHECK_EQ(count.whole, count.turns);
+        else
+            CHECK(count.whole <= 4 && count.reused >= 12);
+    }
+    for (const CacheFields& change : part_changes) changed(change, false, CacheKind::MOTIONCACHE);
+
+    Session session(distilled().model, small(24 * 8));
+    Fields wanted;
+    wanted.cache.kind = CacheKind::FLOWCACHE;
+    CHECK_ERROR(session.update(wanted), MC_ERROR_SETTINGS, "in which nothing is cached");
+    Session cached(distilled().model, r);
+    wanted = {};
+    wanted.cache.reuse = CacheReuse::SOLVER;
+    CHECK_ERROR(cached.update(wanted), MC_ERROR_SETTINGS, "cache-reuse would be solver");
+    wanted = {};
+    wanted.cache.min_ratio = 0.5;
+    CHECK_ERROR(cached.update(wanted), MC_ERROR_SETTINGS, "cache-min-ratio is for SkyReels-V2");
+}
+
 TEST(guidance_scales_the_table_of_the_model) {
     Request r = small(24);
     const at::Tensor as_published = whole(make(base(), r));
