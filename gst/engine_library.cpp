@@ -72,6 +72,8 @@ EngineLibrary open_library(const std::string& path) {
     resolve(library, path, "mc_frames_first", e.frames_first);
     resolve(library, path, "mc_frames_prepare", e.frames_prepare);
     resolve(library, path, "mc_frames_write", e.frames_write);
+    resolve(library, path, "mc_frames_device", e.frames_device);
+    resolve(library, path, "mc_frames_write_device", e.frames_write_device);
     resolve(library, path, "mc_frames_made_with", e.frames_made_with);
     resolve(library, path, "mc_frames_work", e.frames_work);
     resolve(library, path, "mc_frames_map", e.frames_map);

@@ -35,6 +35,8 @@ struct EngineLibrary {
     decltype(&mc_frames_first) frames_first;
     decltype(&mc_frames_prepare) frames_prepare;
     decltype(&mc_frames_write) frames_write;
+    decltype(&mc_frames_device) frames_device;
+    decltype(&mc_frames_write_device) frames_write_device;
     decltype(&mc_frames_made_with) frames_made_with;
     decltype(&mc_frames_work) frames_work;
     decltype(&mc_frames_map) frames_map;

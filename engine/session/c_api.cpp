@@ -318,16 +318,40 @@ int mc_frames_prepare(const McFrames* f, McPixelFormat format, McError* error) {
     });
 }
 
+namespace {
+struct Strides {
+    size_t of[3] = {};
+    Strides(McPixelFormat format, const int strides[3]) {
+        for (int p = 0, n = format == MC_RGB ? 1 : format == MC_NV12 ? 2 : 3; p < n; p++) of[p] = strides[p];
+    }
+};
+} // namespace
+
 void mc_frames_write(const McFrames* f, int index, McPixelFormat format, uint8_t* const planes[3],
                      const int strides[3]) {
     const auto as = format_of(format);
-    size_t s[3] = {};
-    for (int p = 0, n = format == MC_RGB ? 1 : format == MC_NV12 ? 2 : 3; p < n; p++) s[p] = strides[p];
+    const Strides s(format, strides);
     try {
-        f->pictures.write(index, as, planes, s);
+        f->pictures.write(index, as, planes, s.of);
     } catch (const std::exception&) { // as mc_frames_prepare tells
-        f->pictures.write_black(as, planes, s);
+        f->pictures.write_black(as, planes, s.of);
     }
+}
+
+int mc_frames_device(const McFrames* f) {
+    const auto device = f->pictures.device();
+    return device ? device->index() : -1;
+}
+
+int mc_frames_write_device(const McFrames* f, int index, McPixelFormat format, uint8_t* const planes[3],
+                           const int strides[3], McError* error) {
+    return guarded(error, [&] {
+        if (!f->pictures.device())
+            throw mc::Error(MC_ERROR_SETTINGS,
+                            "The frames are in main memory: write them with mc_frames_write, as mc_frames_device tells.");
+        f->pictures.write_there(index, format_of(format), planes, Strides(format, strides).of);
+        return 1;
+    });
 }
 
 void mc_frames_free(McFrames* frames) {

@@ -96,6 +96,25 @@ void Pictures::write(int64_t index, Format format, uint8_t* const planes[3], con
     }
 }
 
+std::optional<at::Device> Pictures::device() const {
+    if (pixels_.is_cpu() || !device_kernels(pixels_.device().type())) return {};
+    return pixels_.device();
+}
+
+void Pictures::write_there(int64_t index, Format format, uint8_t* const planes[3], const size_t strides[3]) const {
+    const c10::InferenceMode inference;
+    const std::lock_guard lock(mutex_);
+    with_memory_told(pixels_.device(), "Writing frames", pixels_.numel(), "ask for a smaller picture.", [&] {
+        const c10::OptionalDeviceGuard on_device(pixels_.device());
+        if (!stream_) stream_ = new_stream(pixels_.device());
+        const InStream in_stream(stream_);
+        kernels::PictureTo to{format, picture(pixels_, index), {}, {}};
+        for (size_t p = 0; p < planes_of(format).size(); p++) to.planes[p] = planes[p], to.strides[p] = strides[p];
+        device_kernels(pixels_.device().type())->picture(to);
+        stream_->synchronize();
+    });
+}
+
 void Pictures::write_black(Format format, uint8_t* const planes[3], const size_t strides[3]) const {
     size_t n = 0;
     for (const Plane& p : planes_of(format)) {

@@ -3,8 +3,10 @@
 // Frames of a chunk, handed out as 8-bit pixels in whatever format is asked for. Where they lie on a device with
 // kernels of this program, it converts them, all at once for the first that is asked for, and only bytes come over.
 #include <ATen/core/Tensor.h>
+#include <c10/core/Stream.h>
 #include <map>
 #include <mutex>
+#include <optional>
 
 #include "kernels/launchers.h"
 
@@ -23,6 +25,10 @@ class Pictures {
     // One of them, prepared or not, into planes with rows `strides` bytes apart: three for I420, two for NV12, one for
     // RGB. From any thread.
     void write(int64_t index, Format format, uint8_t* const planes[3], const size_t strides[3]) const;
+    // The device that they lie on, if it has kernels that write them over there.
+    std::optional<at::Device> device() const;
+    // One of them, on a device(), to addresses of that device; done when it returns. Throws what prepare() throws.
+    void write_there(int64_t index, Format format, uint8_t* const planes[3], const size_t strides[3]) const;
     // A black frame, in place of one that cannot be had any more.
     void write_black(Format format, uint8_t* const planes[3], const size_t strides[3]) const;
 
@@ -39,6 +45,7 @@ class Pictures {
     mutable std::map<Format, at::Tensor>
         bytes_;               // of all pictures, plane after plane, without gaps: [n, bytes] on the host
     mutable at::Tensor host_; // the pixels, of a device without kernels
+    mutable std::optional<c10::Stream> stream_; // of write_there: the session's has the next chunk's work in it by now
 };
 
 } // namespace mc::session

@@ -58,7 +58,7 @@ struct McFrames {
     Rgb strip;
     int64_t chunk;
     McWork work;
-    bool reuse;
+    bool reuse, gpu, lost;
 };
 
 namespace {
@@ -346,7 +346,9 @@ McFrames* mc_session_next(McSession* s, McError* error) {
                                     s->strip,
                                     chunk,
                                     work_of(*s, s->steps * s->forwards_a_step),
-                                    knobs.reuse};
+                                    knobs.reuse,
+                                    knobs.gpu,
+                                    knobs.fault == Fault::WRITE};
         s->frames += count;
         ++s->chunks;
         return frames;
@@ -447,6 +449,20 @@ void mc_frames_write(const McFrames* frames, int index, McPixelFormat format, ui
             }
         }
     }
+}
+
+int mc_frames_device(const McFrames* frames) {
+    return frames->gpu ? 0 : -1;
+}
+
+int mc_frames_write_device(const McFrames* frames, int index, McPixelFormat format, uint8_t* const planes[3],
+                           const int strides[3], McError* error) {
+    return guarded(error, [&] {
+        if (frames->lost)
+            throw mc::Error(MC_ERROR_DEVICE, "The GPU is lost, as MOTIONCACHE_TESTPATTERN asks: drop fail=write.");
+        mc_frames_write(frames, index, format, planes, strides);
+        return 1;
+    });
 }
 
 void mc_session_stats(McSession* s, McStats* out) {

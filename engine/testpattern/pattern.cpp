@@ -42,9 +42,10 @@ Fault fault_of(std::string_view where) {
     if (where == "memory") return Fault::MEMORY;
     if (where == "numbers") return Fault::NUMBERS;
     if (where == "next") return Fault::NEXT;
+    if (where == "write") return Fault::WRITE;
     throw Error(MC_ERROR_SETTINGS,
                 "MOTIONCACHE_TESTPATTERN: fail=" + std::string(where) +
-                    " is unknown; use check, load, device, session, memory, numbers:K or next:K.");
+                    " is unknown; use check, load, device, session, memory, numbers:K, next:K or write.");
 }
 
 uint64_t mix(uint64_t x) { // splitmix64's finisher
@@ -80,6 +81,8 @@ Knobs parse_knobs(const char* text) {
             knobs.warn = number(name, value) != 0;
         } else if (name == "reuse") {
             knobs.reuse = number(name, value) != 0;
+        } else if (name == "gpu") {
+            knobs.gpu = number(name, value) != 0;
         } else if (name == "fail") {
             std::string_view where = value.substr(0, value.find(':'));
             knobs.fault = fault_of(where);
@@ -88,7 +91,7 @@ Knobs parse_knobs(const char* text) {
         } else {
             throw Error(MC_ERROR_SETTINGS, "MOTIONCACHE_TESTPATTERN: \"" + std::string(name) +
                                                "\" is unknown; use load-ms, first-ms, step-ms, saves, busy, window, "
-                                               "warn, reuse or fail.");
+                                               "warn, reuse, gpu or fail.");
         }
     }
     return knobs;

@@ -14,6 +14,7 @@
 //   window=N     the first of each N chunks takes the steps of all of them          default 1
 //   warn=1       mc_model_open warns through its log
 //   reuse=1      the ball is computed in every turn, what is around it in each fourth; else all is
+//   gpu=1        frames say that they lie on GPU 0, whose memory is the host's own: see tests/element/gpu_frames.h
 //   fail=WHERE   one of
 //                  check       mc_request_check: MC_ERROR_SETTINGS
 //                  load        mc_model_open:    MC_ERROR_READ, half way through
@@ -22,6 +23,7 @@
 //                  memory      mc_session_new:   MC_ERROR_MEMORY
 //                  numbers:K   mc_session_next:  MC_ERROR_NUMBERS in chunk K (from 0)
 //                  next:K      mc_session_next:  MC_ERROR_INTERNAL in chunk K
+//                  write       mc_frames_write_device: MC_ERROR_DEVICE
 //
 // Chunks are as long as the model's would be: causal_block_size latent frames (here 3 when unset), of which
 // the very first one decodes to one frame and each other to four. A step counts as two forwards, one without
@@ -35,13 +37,13 @@
 
 namespace mc::testpattern {
 
-enum class Fault { NONE, CHECK, LOAD, DEVICE, SESSION, MEMORY, NUMBERS, NEXT };
+enum class Fault { NONE, CHECK, LOAD, DEVICE, SESSION, MEMORY, NUMBERS, NEXT, WRITE };
 
 struct Knobs {
     int load_ms = 0, first_ms = 0, step_ms = 0;
     int saves = 0, window = 1;                               // percent; chunks
     int busy_first = 0, busy_end = 0, busy_percent = 100;    // chunks
-    bool warn = false, reuse = false;
+    bool warn = false, reuse = false, gpu = false;
     Fault fault = Fault::NONE;
     int fault_chunk = 0;
 };

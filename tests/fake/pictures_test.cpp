@@ -6,6 +6,7 @@
 #include <c10/core/InferenceMode.h>
 #include <thread>
 
+#include "engine/device.h"
 #include "engine/error.h"
 #include "engine/session/pictures.h"
 #include "tests/check.h"
@@ -85,6 +86,48 @@ TEST(what_is_prepared_survives_the_device) {
     fake::fail(fake::Failure::LOST, 0);
     CHECK(bytes_of(there, 1, Format::NV12) == bytes_of(here, 1, Format::NV12));
     fake::fail(fake::Failure::NONE, 0);
+}
+
+// As an encoder on the same device takes them: rows wherever it put them, and nothing comes to the host.
+TEST(written_to_memory_of_the_device) {
+    const Pictures here(pixels()), there(pixels().to(fake::device(1)));
+    CHECK(!here.device());
+    CHECK(there.device() == fake::device(1));
+    constexpr int64_t ROW = WIDTH + GAP, BYTES = ROW * (HEIGHT + HEIGHT / 2);
+    for (int64_t i = 0; i < FRAMES; i++) {
+        const at::Tensor to = at::full({BYTES}, 0xee, at::TensorOptions().dtype(at::kByte).device(fake::device(1)));
+        mc::wait_for(fake::device(1));
+        const int64_t waits = fake::counts.waits, downloads = fake::counts.downloads;
+        uint8_t* const at = to.mutable_data_ptr<uint8_t>();
+        uint8_t* const planes[3] = {at, at + ROW * HEIGHT, nullptr};
+        const size_t strides[3] = {ROW, ROW, 0};
+        there.write_there(i, Format::NV12, planes, strides);
+        CHECK_EQ(fake::counts.waits - waits, 1);
+        CHECK_EQ(fake::counts.downloads.load(), downloads);
+        const at::Tensor bytes = to.cpu();
+        const auto* begin = bytes.const_data_ptr<uint8_t>();
+        std::vector<uint8_t> expected = bytes_of(here, i, Format::NV12);
+        expected.resize(BYTES); // the room of a third plane
+        CHECK(std::vector<uint8_t>(begin, begin + BYTES) == expected);
+    }
+    CHECK_EQ(fake::counts.races.load(), 0);
+}
+
+TEST(a_lost_device_is_told_when_it_writes) {
+    const Pictures there(pixels().to(fake::device()));
+    const at::Tensor to = at::zeros({3 * WIDTH * HEIGHT}, at::TensorOptions().dtype(at::kByte).device(fake::device()));
+    uint8_t* const planes[3] = {to.mutable_data_ptr<uint8_t>()};
+    const size_t strides[3] = {3 * WIDTH};
+    fake::fail(fake::Failure::LOST, 0);
+    CHECK_ERROR(there.write_there(0, Format::RGB, planes, strides), MC_ERROR_DEVICE, "failed in the middle of its work");
+    fake::fail(fake::Failure::NONE, 0);
+}
+
+// Without kernels of this program its memory is not written there, but read and converted here.
+TEST(a_device_without_kernels_writes_nothing) {
+    fake::use_kernels(false);
+    CHECK(!Pictures(pixels().to(fake::device())).device());
+    fake::use_kernels(true);
 }
 
 int main(int argc, char** argv) {
