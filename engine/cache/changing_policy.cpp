@@ -55,7 +55,8 @@ std::vector<Plan> ChangingPolicy::decide(int row, int branch, std::span<const Ch
     next_row_ = row + 1;
     std::vector<Plan> plans;
     for (size_t i = 0; i < parts_.size() && !chunks.empty(); i++) {
-        const auto mine = [&](const ChunkStep& step) { return i + 1 == parts_.size() || step.chunk < parts_[i + 1].chunk; };
+        const int end = i + 1 < parts_.size() ? parts_[i + 1].chunk : endless;
+        const auto mine = [&](const ChunkStep& step) { return step.chunk < end; };
         const size_t count = size_t(std::find_if_not(chunks.begin(), chunks.end(), mine) - chunks.begin());
         if (!count) continue;
         for (Plan& plan : parts_[i].policy->decide(row - parts_[i].row, branch, chunks.first(count)))

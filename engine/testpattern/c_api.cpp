@@ -136,8 +136,10 @@ void check_update(const McSession& s, const mc::Fields& wanted) {
         throw Error(MC_ERROR_SETTINGS, "The new prompt is empty: give a sentence that describes the video.");
     if (wanted.guidance_scale.value_or(0) > 1 && !s.guided)
         throw Error(MC_ERROR_SETTINGS, "guidance-scale was 1 or less when the video began: begin with more than 1.");
-    if (!s.cached && (wanted.cache.threshold || wanted.cache.kind.value_or(mc::CacheKind::NONE) != mc::CacheKind::NONE))
-        throw Error(MC_ERROR_SETTINGS, "A cache or cache-threshold is set but nothing is cached: choose a cache when the video begins.");
+    const bool cache = wanted.cache.kind.value_or(mc::CacheKind::NONE) != mc::CacheKind::NONE;
+    if (!s.cached && (cache || wanted.cache.threshold))
+        throw Error(MC_ERROR_SETTINGS, std::string(cache ? "cache" : "cache-threshold") +
+                                           " is set but nothing is cached: choose a cache when the video begins.");
 }
 
 McWork work_of(const McSession& s, int64_t turns) {

@@ -91,9 +91,7 @@ struct SkyReelsVideo final : session::Video {
     void follow_changes(int chunk, Meter& meter);
     void change_words(const Change& change);
     cache::AnySettings cache_of(const CacheFields& asked) const;
-    Guidance guidance() const {
-        return {text.context, text_negative.context, made_with->guidance_scale};
-    }
+    Guidance guidance() const { return {text.context, text_negative.context, made_with->guidance_scale}; }
     at::Tensor encode_picture(const sampler::Image& image, const char* name);
     at::Tensor noise(sampler::Purpose purpose, int window, int64_t frames, int row) const;
     at::Tensor initial_latents();
