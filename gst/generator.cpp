@@ -453,8 +453,10 @@ MadeWith Generator::made_with(const McFrames* frames) const {
     McMadeWith with{};
     with.struct_size = sizeof with;
     engine_->frames_made_with(frames, &with);
-    const CacheKind cache = with.cache == MC_CACHE_AUTO ? CacheKind::NONE : CacheKind(with.cache - 1); // AUTO: not told
-    return {with.update, with.prompt, with.negative_prompt, with.guidance_scale, with.cache_threshold, cache, {}};
+    const CacheKind cache =
+        with.cache == MC_CACHE_AUTO ? CacheKind::NONE : CacheKind(with.cache - 1); // AUTO: not told
+    return {with.update, with.prompt, with.negative_prompt, with.guidance_scale, with.cache_threshold,
+            cache,       {}};
 }
 
 CacheFields Generator::cache_asked() {

@@ -41,7 +41,8 @@ void ChangingPolicy::change(int chunk, const AnySettings& settings) {
     std::unique_ptr<Policy> policy = make_policy(settings);
     const bool in_window = next_row_ < shape_.rows;
     Part next = in_window ? begun(chunk, next_row_, std::move(policy)) : Part{0, 0, std::move(policy)};
-    std::erase_if(parts_, [&](const Part& part) { return part.chunk >= next.chunk; }); // none of theirs has begun
+    const auto later = [&](const Part& part) { return part.chunk >= next.chunk; };
+    std::erase_if(parts_, later); // none of their chunks has begun
     parts_.push_back(std::move(next));
 }
 

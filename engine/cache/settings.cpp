@@ -44,8 +44,9 @@ void check_change(const AnySettings& begun, const AnySettings& next) {
     if (next.kind() == CacheKind::NONE) return;
     const std::string cache = std::string("cache=") + name_of(next.kind());
     if (begun.kind() == CacheKind::NONE)
-        refuse(cache + " would come into a video in which nothing is cached, and for which no memory was laid out: "
-                       "choose a cache when the video begins.");
+        refuse(cache +
+               " would come into a video in which nothing is cached, and for which no memory was laid out: "
+               "choose a cache when the video begins.");
     const std::string was = name_of(begun.reuse()), is = name_of(next.reuse());
     if (is != was)
         refuse("cache-reuse would be " + is + " with " + cache + ", and memory was laid out for " + was +

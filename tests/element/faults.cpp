@@ -132,10 +132,12 @@ GST_START_TEST(test_every_answer_of_downstream) {
     use_testpattern();
     Player player("prompt=ball num-frames=9 steps=1");
     GstPad* pad = pad_of_sink(player);
-    for (const GstFlowReturn flow : {GST_FLOW_ERROR, GST_FLOW_NOT_NEGOTIATED, GST_FLOW_NOT_LINKED, GST_FLOW_NOT_SUPPORTED,
-                                     GST_FLOW_CUSTOM_ERROR, GST_FLOW_EOS, GST_FLOW_FLUSHING}) {
+    for (const GstFlowReturn flow :
+         {GST_FLOW_ERROR, GST_FLOW_NOT_NEGOTIATED, GST_FLOW_NOT_LINKED, GST_FLOW_NOT_SUPPORTED,
+          GST_FLOW_CUSTOM_ERROR, GST_FLOW_EOS, GST_FLOW_FLUSHING}) {
         player.forget();
-        const gulong probe = gst_pad_add_probe(pad, GST_PAD_PROBE_TYPE_BUFFER, answer, GINT_TO_POINTER(flow), nullptr);
+        const gulong probe =
+            gst_pad_add_probe(pad, GST_PAD_PROBE_TYPE_BUFFER, answer, GINT_TO_POINTER(flow), nullptr);
         player.play();
         if (flow == GST_FLOW_FLUSHING) // nobody asked the sink to flush, and nobody is told
             sleep_ms(200);
@@ -144,11 +146,13 @@ GST_START_TEST(test_every_answer_of_downstream) {
         sleep_ms(50); // for a second one
         player.set_state(GST_STATE_READY);
         const size_t errors = flow == GST_FLOW_EOS || flow == GST_FLOW_FLUSHING ? 0 : 1;
-        fail_unless(player.errors.size() == errors, "%s: %zu errors", gst_flow_get_name(flow), player.errors.size());
+        fail_unless(player.errors.size() == errors, "%s: %zu errors", gst_flow_get_name(flow),
+                    player.errors.size());
         gst_pad_remove_probe(pad, probe);
         player.forget();
         player.play_to_end();
-        fail_unless(player.eos && player.errors.empty() && player.frames.size() == 9, "after %s", gst_flow_get_name(flow));
+        fail_unless(player.eos && player.errors.empty() && player.frames.size() == 9, "after %s",
+                    gst_flow_get_name(flow));
         player.set_state(GST_STATE_READY);
     }
     gst_object_unref(pad);
@@ -167,7 +171,8 @@ GST_START_TEST(test_downstream_that_blocks_for_ever) {
         Player player("prompt=ball num-frames=-1 steps=1");
         GstPad* pad = pad_of_sink(player);
         int blocked = 0;
-        gst_pad_add_probe(pad, GstPadProbeType(GST_PAD_PROBE_TYPE_BLOCK | GST_PAD_PROBE_TYPE_BUFFER), stay, &blocked, nullptr);
+        gst_pad_add_probe(pad, GstPadProbeType(GST_PAD_PROBE_TYPE_BLOCK | GST_PAD_PROBE_TYPE_BUFFER), stay,
+                          &blocked, nullptr);
         player.play();
         fail_unless(player.wait([&] { return g_atomic_int_get(&blocked) > 0; }));
         sleep_ms(50);

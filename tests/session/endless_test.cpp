@@ -281,7 +281,8 @@ TEST(the_cache_itself_changes_with_a_chunk) {
         bool as_before = true;
         for (int chunk = 0; auto frames = s.next(); chunk++) {
             const auto old = untouched.next();
-            if (frames->made_with->update == 0) as_before = as_before && at::equal(old->pixels, frames->pixels);
+            if (frames->made_with->update == 0)
+                as_before = as_before && at::equal(old->pixels, frames->pixels);
             kinds.push_back(frames->made_with->cache);
             reused.push_back(s.chunk_stats(size_t(chunk))->count.tokens_reused);
             if (!changes.count(chunk)) continue;
@@ -322,8 +323,10 @@ TEST(a_cache_that_cannot_come_is_refused_and_changes_nothing) {
     CHECK(refused([](auto& f) { f.warmup = -3; }, "cache-warmup is -3"));
     CHECK(refused([](auto& f) { f.vote = 2.; }, "cache-vote is 2"));
     CHECK(refused([](auto& f) { f.kind = CacheKind::NONE; }, "cache-threshold is set but nothing is cached"));
-    CHECK(refused([](auto& f) { f.kind = CacheKind::TEACACHE, f.min_ratio = 0.1; }, "cache-min-ratio belongs to"));
-    CHECK(refused([](auto& f) { f.weights = CacheWeights::MEAN, f.weight_floor = 0.1; }, "cache-weight-floor"));
+    CHECK(refused([](auto& f) { f.kind = CacheKind::TEACACHE, f.min_ratio = 0.1; },
+                  "cache-min-ratio belongs to"));
+    CHECK(
+        refused([](auto& f) { f.weights = CacheWeights::MEAN, f.weight_floor = 0.1; }, "cache-weight-floor"));
     CHECK(refused([](auto& f) { f.reuse = CacheReuse::TAYLOR; }, "cache-reuse would be taylor"));
     while (auto frames = untouched.next()) CHECK(at::equal(frames->pixels, s.next()->pixels));
     CHECK(!s.next().has_value());
