@@ -378,10 +378,11 @@ void Generator::limit_threshold(double most) {
 void Generator::tell_spent() {
     told_spent_ = true;
     gchar* text = g_strdup_printf(
-        "Generating takes %.2f times as long as the video lasts, although the cache threshold is at its limit, %.3g: take "
-        "fewer steps or a smaller picture, or set a higher qos-cache-max, which costs quality.",
+        "Generating takes %.2f times as long as the video lasts, although the cache threshold is at its limit, %.3g: "
+        "take fewer steps or a smaller picture, or set a higher qos-cache-max, which costs quality.",
         pace_->load(), pace_->threshold());
-    outbox_.post(message_of(element_, {GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_SETTINGS, text, ""}, GST_MESSAGE_WARNING));
+    const Fault told{GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_SETTINGS, text, ""};
+    outbox_.post(message_of(element_, told, GST_MESSAGE_WARNING));
     g_free(text);
 }
 
@@ -452,8 +453,10 @@ MadeWith Generator::made_with(const McFrames* frames) const {
     McMadeWith with{};
     with.struct_size = sizeof with;
     engine_->frames_made_with(frames, &with);
-    return {with.update,          with.prompt, with.negative_prompt, with.guidance_scale, with.cache_threshold,
-            CacheKind(with.cache - 1), {}};
+    const CacheKind cache =
+        with.cache == MC_CACHE_AUTO ? CacheKind::NONE : CacheKind(with.cache - 1); // AUTO: not told
+    return {with.update, with.prompt, with.negative_prompt, with.guidance_scale, with.cache_threshold,
+            cache,       {}};
 }
 
 CacheFields Generator::cache_asked() {

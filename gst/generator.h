@@ -192,8 +192,8 @@ class Generator {
     int window_chunks_ = 0; // of a window, some of which take longer than others; 0: not known
     std::optional<CachePace> pace_;         // from the first chunk on, with qos-cache
     std::optional<double> asked_threshold_; // set while the video is made
-    double most_threshold_ = 0; // qos-cache-max
-    bool told_spent_ = false;   // that not even this is enough
+    double most_threshold_ = 0;             // qos-cache-max
+    bool told_spent_ = false;               // that not even this is enough
     gint64 pace_from_ = 0; // change of the cache that has to have begun before chunks are judged
     Threshold threshold_;
     int remaining_ = 0; // frames of the current chunk

@@ -95,21 +95,20 @@ void tell_settings(GstElement* element, GstBuffer* buffer) {
     MadeWith with = state.generator.made_with();
     with.cache_asked = state.generator.cache_asked();
     // The clock may change the threshold often: no reason to write titles.
-    const bool by_clock = state.told_update >= 0 && state.generator.job().qos_cache &&
-                          with.prompt == state.told.prompt &&
-                          with.negative_prompt == state.told.negative_prompt &&
-                          with.guidance_scale == state.told.guidance_scale &&
-                          with.cache_asked == state.told.cache_asked;
+    const bool by_clock =
+        state.told_update >= 0 && state.generator.job().qos_cache && with.prompt == state.told.prompt &&
+        with.negative_prompt == state.told.negative_prompt &&
+        with.guidance_scale == state.told.guidance_scale && with.cache_asked == state.told.cache_asked;
     state.told_update = with.update;
     state.told = with;
     state.outbox.post(gst_message_new_element(
         GST_OBJECT(element),
-        gst_structure_new("motioncache-prompt", "prompt", G_TYPE_STRING, with.prompt.c_str(), "negative-prompt",
-                          G_TYPE_STRING, with.negative_prompt.c_str(), "guidance-scale", G_TYPE_DOUBLE,
-                          with.guidance_scale, "cache", G_TYPE_STRING, name_of(with.cache), "cache-threshold",
-                          G_TYPE_DOUBLE, with.cache_threshold, "pts",
-                          G_TYPE_UINT64, GST_BUFFER_PTS(buffer), "frame", G_TYPE_INT64, state.generator.frame_index(),
-                          "id", G_TYPE_INT64, with.update, nullptr)));
+        gst_structure_new("motioncache-prompt", "prompt", G_TYPE_STRING, with.prompt.c_str(),
+                          "negative-prompt", G_TYPE_STRING, with.negative_prompt.c_str(), "guidance-scale",
+                          G_TYPE_DOUBLE, with.guidance_scale, "cache", G_TYPE_STRING, name_of(with.cache),
+                          "cache-threshold", G_TYPE_DOUBLE, with.cache_threshold, "pts", G_TYPE_UINT64,
+                          GST_BUFFER_PTS(buffer), "frame", G_TYPE_INT64, state.generator.frame_index(), "id",
+                          G_TYPE_INT64, with.update, nullptr)));
     bool tags;
     {
         ObjectLock lock(element);

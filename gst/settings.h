@@ -25,7 +25,8 @@ void get_setting(const Fields& values, guint id, GValue* value);
 struct Update {
     Fields changed;
     std::optional<int> frames = {};
-    bool all_of_cache = false; // what is not set of the cache's fields gets its default, else it stays as it is
+    // What is not set of the cache's fields gets its default, else it stays as it is.
+    bool all_of_cache = false;
 };
 // After the property of that id was changed; empty where what it is now cannot come while a video is made. One of the
 // cache brings all of them, since they make sense together, but a threshold, which the clock may also set.

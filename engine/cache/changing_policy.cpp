@@ -41,7 +41,8 @@ void ChangingPolicy::change(int chunk, const AnySettings& settings) {
     std::unique_ptr<Policy> policy = make_policy(settings);
     const bool in_window = next_row_ < shape_.rows;
     Part next = in_window ? begun(chunk, next_row_, std::move(policy)) : Part{0, 0, std::move(policy)};
-    std::erase_if(parts_, [&](const Part& part) { return part.chunk >= next.chunk; }); // none of theirs has begun
+    const auto later = [&](const Part& part) { return part.chunk >= next.chunk; };
+    std::erase_if(parts_, later); // none of their chunks has begun
     parts_.push_back(std::move(next));
 }
 
@@ -55,7 +56,8 @@ std::vector<Plan> ChangingPolicy::decide(int row, int branch, std::span<const Ch
     next_row_ = row + 1;
     std::vector<Plan> plans;
     for (size_t i = 0; i < parts_.size() && !chunks.empty(); i++) {
-        const auto mine = [&](const ChunkStep& step) { return i + 1 == parts_.size() || step.chunk < parts_[i + 1].chunk; };
+        const int end = i + 1 < parts_.size() ? parts_[i + 1].chunk : endless;
+        const auto mine = [&](const ChunkStep& step) { return step.chunk < end; };
         const size_t count = size_t(std::find_if_not(chunks.begin(), chunks.end(), mine) - chunks.begin());
         if (!count) continue;
         for (Plan& plan : parts_[i].policy->decide(row - parts_[i].row, branch, chunks.first(count)))

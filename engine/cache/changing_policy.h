@@ -24,7 +24,9 @@ class ChangingPolicy final : public Policy {
     void motion(int branch, int chunk, std::span<const float> change, bool has_previous) override {
         of(chunk).motion(branch, chunk, change, has_previous);
     }
-    std::span<const float> weights(int branch, int chunk) const override { return of(chunk).weights(branch, chunk); }
+    std::span<const float> weights(int branch, int chunk) const override {
+        return of(chunk).weights(branch, chunk);
+    }
     void finished(int chunk) override;
     size_t parts() const { return parts_.size(); } // policies that chunks may still ask
 

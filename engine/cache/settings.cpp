@@ -44,12 +44,13 @@ void check_change(const AnySettings& begun, const AnySettings& next) {
     if (next.kind() == CacheKind::NONE) return;
     const std::string cache = std::string("cache=") + name_of(next.kind());
     if (begun.kind() == CacheKind::NONE)
-        refuse(cache + " would come into a video in which nothing is cached, and for which no memory was laid out: choose a "
-                       "cache when the video begins.");
-    if (next.reuse() != begun.reuse())
-        refuse("cache-reuse would be " + std::string(name_of(next.reuse())) + " with " + cache + ", and the video was begun with " +
-               name_of(begun.reuse()) + ", for which memory was laid out: set cache-reuse=" + name_of(begun.reuse()) +
-               " before it begins, or begin anew.");
+        refuse(cache +
+               " would come into a video in which nothing is cached, and for which no memory was laid out: "
+               "choose a cache when the video begins.");
+    const std::string was = name_of(begun.reuse()), is = name_of(next.reuse());
+    if (is != was)
+        refuse("cache-reuse would be " + is + " with " + cache + ", and memory was laid out for " + was +
+               " when the video began: set cache-reuse=" + was + ", or begin anew.");
     if (next.embedding() != begun.embedding())
         refuse(cache + " measures other distances than the cache that the video was begun with: begin anew.");
 }

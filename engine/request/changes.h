@@ -49,6 +49,7 @@ class Changes {
         std::optional<Due>& next = change.has_words() ? words_ : numbers_;
         if (!next) next.emplace();
         next->change.merge(change);
+        if (words_ && !change.has_words() && change.cache) words_->change.cache.reset(); // of an earlier one
         return next->update = ++last_;
     }
     // Begins after those queued before; the one queued after it begins `frames` later, or with the chunk after where

@@ -259,7 +259,8 @@ int64_t mc_session_update(McSession* session, const McUpdate* caller, McError* e
         mc::Fields wanted;
         if (c.cache) mc::read_c(mc::whole_c(c.cache, "mc_cache_options_init"), wanted);
         mc::read_c(c, wanted);
-        return session->session->update(wanted, c.queued ? std::optional<int64_t>(c.frames) : std::nullopt, c.cache);
+        return session->session->update(wanted, c.queued ? std::optional<int64_t>(c.frames) : std::nullopt,
+                                        c.cache);
     });
 }
 
@@ -273,8 +274,13 @@ void mc_session_clear_updates(McSession* session) {
 
 void mc_frames_made_with(const McFrames* frames, McMadeWith* out) {
     const mc::MadeWith& m = *frames->frames.made_with;
-    const McMadeWith full{out->struct_size,   m.update,         m.prompt.c_str(), m.negative_prompt.c_str(),
-                          m.guidance_scale, m.cache_threshold,  static_cast<McCache>(static_cast<int>(m.cache) + 1)};
+    const McMadeWith full{out->struct_size,
+                          m.update,
+                          m.prompt.c_str(),
+                          m.negative_prompt.c_str(),
+                          m.guidance_scale,
+                          m.cache_threshold,
+                          static_cast<McCache>(static_cast<int>(m.cache) + 1)};
     std::memcpy(out, &full, std::min(out->struct_size, sizeof full));
 }
 

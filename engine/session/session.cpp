@@ -113,8 +113,9 @@ int64_t Session::update(const Fields& wanted, std::optional<int64_t> frames, boo
     if (wanted.prompt && text::clean_prompt(*wanted.prompt).empty())
         refuse("The new prompt is empty: give a sentence that describes the video.");
     if (wanted.guidance_scale.value_or(0) > 1 && !o.guided)
-        refuse("guidance-scale was 1 or less when the video began, so that nothing was planned for guidance: begin with more "
-               "than 1 to change it later.");
+        refuse(
+            "guidance-scale was 1 or less when the video began, so that nothing was planned for guidance: begin with more "
+            "than 1 to change it later.");
     if (frames && (*frames < 0 || *frames > INT32_MAX))
         refuse("A queued change must count for 0 or more frames.");
     std::lock_guard lock(asking_);

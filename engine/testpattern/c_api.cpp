@@ -136,8 +136,11 @@ void check_update(const McSession& s, const mc::Fields& wanted) {
         throw Error(MC_ERROR_SETTINGS, "The new prompt is empty: give a sentence that describes the video.");
     if (wanted.guidance_scale.value_or(0) > 1 && !s.guided)
         throw Error(MC_ERROR_SETTINGS, "guidance-scale was 1 or less when the video began: begin with more than 1.");
-    if (!s.cached && (wanted.cache.threshold || wanted.cache.kind.value_or(mc::CacheKind::NONE) != mc::CacheKind::NONE))
-        throw Error(MC_ERROR_SETTINGS, "A cache or cache-threshold is set but nothing is cached: choose a cache when the video begins.");
+    const bool cache = wanted.cache.kind.value_or(mc::CacheKind::NONE) != mc::CacheKind::NONE;
+    if (!s.cached && (cache || wanted.cache.threshold))
+        throw Error(MC_ERROR_SETTINGS,
+                    std::string(cache ? "cache" : "cache-threshold") +
+                        " is set but nothing is cached: choose a cache when the video begins.");
 }
 
 McWork work_of(const McSession& s, int64_t turns) {
@@ -366,7 +369,8 @@ int64_t mc_session_update(McSession* s, const McUpdate* caller, McError* error) 
         if (c.cache) mc::read_c(mc::whole_c(c.cache, "mc_cache_options_init"), wanted);
         mc::read_c(c, wanted);
         check_update(*s, wanted);
-        mc::Change change{wanted.prompt, wanted.negative_prompt, wanted.guidance_scale, wanted.prompt_transition, {}};
+        mc::Change change{
+            wanted.prompt, wanted.negative_prompt, wanted.guidance_scale, wanted.prompt_transition, {}};
         if (c.cache) s->cache_asked = wanted.cache;
         if (wanted.cache.threshold) s->cache_asked.threshold = wanted.cache.threshold;
         if (c.cache || wanted.cache.threshold) change.cache = s->cache_asked;
@@ -382,8 +386,13 @@ void mc_session_clear_updates(McSession* s) {
 
 void mc_frames_made_with(const McFrames* frames, McMadeWith* out) {
     const mc::MadeWith& m = frames->made_with;
-    const McMadeWith full{out->struct_size, m.update, m.prompt.c_str(), m.negative_prompt.c_str(), m.guidance_scale,
-                          m.cache_threshold, static_cast<McCache>(static_cast<int>(m.cache) + 1)};
+    const McMadeWith full{out->struct_size,
+                          m.update,
+                          m.prompt.c_str(),
+                          m.negative_prompt.c_str(),
+                          m.guidance_scale,
+                          m.cache_threshold,
+                          static_cast<McCache>(static_cast<int>(m.cache) + 1)};
     std::memcpy(out, &full, std::min(out->struct_size, sizeof full));
 }
 

@@ -19,7 +19,8 @@ constexpr int LAG = 2;
 // Whether a chunk's first step is of a warm-up or of a first row is the same to it.
 std::string text_of(const Recorded& d) {
     const char kind = letter(d.kind) == 'w' ? 'F' : letter(d.kind);
-    std::string text = std::to_string(d.row) + "/" + std::to_string(d.branch) + ":" + kind + (d.forced ? "!" : " ");
+    std::string text =
+        std::to_string(d.row) + "/" + std::to_string(d.branch) + ":" + kind + (d.forced ? "!" : " ");
     text += std::to_string(d.distance) + " " + std::to_string(d.accumulated);
     for (float sum : d.after) text += " " + std::to_string(sum);
     for (uint8_t due : d.updated) text += due ? "x" : "_";
@@ -39,7 +40,8 @@ std::vector<std::string> run(Policy& policy, const std::function<void(int row)>&
         for (int chunk = 0; chunk < SHAPE.chunks; chunk++) {
             const int step = row - LAG * chunk;
             if (step < 0 || step >= SHAPE.steps) continue;
-            distances.push_back(moved(step ? 0.01 * (1 + (7 * chunk + 3 * step) % 5) : 0, step ? SHAPE.chunk_frames : 0));
+            distances.push_back(
+                moved(step ? 0.01 * (1 + (7 * chunk + 3 * step) % 5) : 0, step ? SHAPE.chunk_frames : 0));
             steps.push_back({chunk, step, distances.back(), 1 - step / 8., 1 - (step + 1) / 8.});
         }
         for (int branch = 0; branch < 2; branch++) {
@@ -104,7 +106,9 @@ TEST(what_decides_about_rows_decides_about_each_part_by_itself) {
         std::vector<ChunkStep> steps;
         for (int chunk = 0; chunk < 2; chunk++)
             if (const int step = row - 4 * chunk; step >= 0 && step < 8)
-                steps.push_back({chunk, step, step ? std::span<const FrameDistance>(distance) : std::span<const FrameDistance>()});
+                steps.push_back(
+                    {chunk, step,
+                     step ? std::span<const FrameDistance>(distance) : std::span<const FrameDistance>()});
         policy.decide(row, 0, steps);
     }
     CHECK_EQ(kinds[0], "FF......");
@@ -125,7 +129,8 @@ TEST(the_last_change_before_a_chunk_begins_counts_and_the_next_window_begins_wit
         policy.begin_window({1, 1, 1, 1, 4, 4});
         const auto distance = moved(0.1, 1);
         for (int step = 0; step < 4; step++) {
-            const ChunkStep one{0, step, step ? std::span<const FrameDistance>(distance) : std::span<const FrameDistance>()};
+            const ChunkStep one{
+                0, step, step ? std::span<const FrameDistance>(distance) : std::span<const FrameDistance>()};
             policy.decide(step, 0, {&one, 1});
         }
         return kinds;
@@ -150,7 +155,9 @@ TEST(parts_whose_chunks_are_finished_go) {
         policy.change(chunk, AnySettings(s));
         for (int step = 0; step < 2; step++) {
             const auto distance = moved(0.1, 1);
-            const ChunkStep one{chunk, step, step ? std::span<const FrameDistance>(distance) : std::span<const FrameDistance>()};
+            const ChunkStep one{chunk, step,
+                                step ? std::span<const FrameDistance>(distance)
+                                     : std::span<const FrameDistance>()};
             policy.decide(2 * chunk + step, 0, {&one, 1});
         }
         policy.finished(chunk);

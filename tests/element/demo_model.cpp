@@ -234,8 +234,9 @@ static void see(GstElement*, GstBuffer* buffer, GstPad*, gpointer user) {
 // Settings of the cache that are set while it plays: statistics and what buffers say of themselves change with the frame
 // that the message names, and not before.
 GST_START_TEST(test_the_cache_changes_while_playing) {
-    Player player(red_ball + "seed=11 steps=4 ar-step=4 num-frames=81 queue-chunks=1 attention=kv cache=motioncache "
-                             "cache-threshold=1000 cache-warmup=0 cache-first-share=1",
+    Player player(red_ball +
+                      "seed=11 steps=4 ar-step=4 num-frames=81 queue-chunks=1 attention=kv cache=motioncache "
+                      "cache-threshold=1000 cache-warmup=0 cache-first-share=1",
                   "video/x-raw,width=64,height=48");
     GstElement* sink = gst_bin_get_by_name(GST_BIN(player.pipeline), "sink");
     Seen seen;
@@ -260,7 +261,8 @@ GST_START_TEST(test_the_cache_changes_while_playing) {
     }
     GstStructure* stats = stats_of(player);
     for (const GstStructure* chunk : chunks_of(stats))
-        fail_unless_equals_int64(number(chunk, "turns-whole"), number(chunk, "first-frame") < first ? 2 : 2 * 3);
+        fail_unless_equals_int64(number(chunk, "turns-whole"),
+                                 number(chunk, "first-frame") < first ? 2 : 2 * 3);
     gst_structure_free(stats);
     fail_unless_equals_int(int(player.warnings.size()), 2);
     fail_unless(player.warnings[0].message.find("cache-reuse was changed while") == 0);

@@ -114,6 +114,78 @@ GST_START_TEST(test_it_works_again_after_a_fault) {
 }
 GST_END_TEST
 
+static GstPadProbeReturn answer(GstPad*, GstPadProbeInfo* info, gpointer flow) {
+    gst_buffer_unref(GST_PAD_PROBE_INFO_BUFFER(info));
+    GST_PAD_PROBE_INFO_FLOW_RETURN(info) = GstFlowReturn(GPOINTER_TO_INT(flow));
+    return GST_PAD_PROBE_HANDLED;
+}
+
+static GstPad* pad_of_sink(const Player& player) {
+    GstElement* sink = gst_bin_get_by_name(GST_BIN(player.pipeline), "sink");
+    GstPad* pad = gst_element_get_static_pad(sink, "sink");
+    gst_object_unref(sink);
+    return pad;
+}
+
+// Whatever downstream answers: an error, the end, or silence, once; and the next start works.
+GST_START_TEST(test_every_answer_of_downstream) {
+    use_testpattern();
+    Player player("prompt=ball num-frames=9 steps=1");
+    GstPad* pad = pad_of_sink(player);
+    for (const GstFlowReturn flow :
+         {GST_FLOW_ERROR, GST_FLOW_NOT_NEGOTIATED, GST_FLOW_NOT_LINKED, GST_FLOW_NOT_SUPPORTED,
+          GST_FLOW_CUSTOM_ERROR, GST_FLOW_EOS, GST_FLOW_FLUSHING}) {
+        player.forget();
+        const gulong probe =
+            gst_pad_add_probe(pad, GST_PAD_PROBE_TYPE_BUFFER, answer, GINT_TO_POINTER(flow), nullptr);
+        player.play();
+        if (flow == GST_FLOW_FLUSHING) // nobody asked the sink to flush, and nobody is told
+            sleep_ms(200);
+        else
+            fail_unless(player.wait_end(), "%s", gst_flow_get_name(flow));
+        sleep_ms(50); // for a second one
+        player.set_state(GST_STATE_READY);
+        const size_t errors = flow == GST_FLOW_EOS || flow == GST_FLOW_FLUSHING ? 0 : 1;
+        fail_unless(player.errors.size() == errors, "%s: %zu errors", gst_flow_get_name(flow),
+                    player.errors.size());
+        gst_pad_remove_probe(pad, probe);
+        player.forget();
+        player.play_to_end();
+        fail_unless(player.eos && player.errors.empty() && player.frames.size() == 9, "after %s",
+                    gst_flow_get_name(flow));
+        player.set_state(GST_STATE_READY);
+    }
+    gst_object_unref(pad);
+}
+GST_END_TEST
+
+static GstPadProbeReturn stay(GstPad*, GstPadProbeInfo*, gpointer blocked) {
+    g_atomic_int_inc(static_cast<int*>(blocked));
+    return GST_PAD_PROBE_OK;
+}
+
+// A peer that never takes a frame holds up no state change, and neither does an end that is asked for.
+GST_START_TEST(test_downstream_that_blocks_for_ever) {
+    use_testpattern();
+    for (bool eos : {false, true}) {
+        Player player("prompt=ball num-frames=-1 steps=1");
+        GstPad* pad = pad_of_sink(player);
+        int blocked = 0;
+        gst_pad_add_probe(pad, GstPadProbeType(GST_PAD_PROBE_TYPE_BLOCK | GST_PAD_PROBE_TYPE_BUFFER), stay,
+                          &blocked, nullptr);
+        player.play();
+        fail_unless(player.wait([&] { return g_atomic_int_get(&blocked) > 0; }));
+        sleep_ms(50);
+        if (eos) gst_element_send_event(player.gen, gst_event_new_eos());
+        const gint64 begin = g_get_monotonic_time();
+        player.set_state(GST_STATE_NULL);
+        fail_unless(g_get_monotonic_time() - begin < 10 * G_USEC_PER_SEC);
+        fail_unless(player.errors.empty() && player.frames.empty());
+        gst_object_unref(pad);
+    }
+}
+GST_END_TEST
+
 GST_START_TEST(test_the_test_pattern_warns) {
     use_testpattern();
     Player player("prompt=ball num-frames=1");
@@ -196,6 +268,8 @@ static Suite* faults_suite(void) {
     tcase_add_test(tests, test_text_that_is_not_utf8);
     tcase_add_test(tests, test_faults_of_the_engine);
     tcase_add_test(tests, test_it_works_again_after_a_fault);
+    tcase_add_test(tests, test_every_answer_of_downstream);
+    tcase_add_test(tests, test_downstream_that_blocks_for_ever);
     tcase_add_test(tests, test_the_test_pattern_warns);
     tcase_add_test(tests, test_a_warning_of_the_engine_is_on_the_bus);
     tcase_add_test(tests, test_the_engine_library_is_missing);

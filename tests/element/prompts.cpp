@@ -156,10 +156,12 @@ GST_START_TEST(test_settings_of_the_cache_while_playing) {
         fail_unless(player.wait([&] { return player.prompts.size() > changes; }), "%s", c.property);
         const Prompt& change = player.prompts.back();
         fail_unless(change.cache == c.cache && std::abs(change.cache_threshold - c.threshold) < 1e-9 &&
-                        change.id == gint64(changes), "%s: %s, %g", c.property, change.cache.c_str(), change.cache_threshold);
+                        change.id == gint64(changes),
+                    "%s: %s, %g", c.property, change.cache.c_str(), change.cache_threshold);
         fail_unless_equals_int(int((change.frame - 9) % 12), 0); // the first of a chunk
         fail_unless(player.wait([&] { return player.comments.size() > changes; }), "%s", c.property);
-        fail_unless(player.comments.back().find(c.comment) != std::string::npos, "%s", player.comments.back().c_str());
+        fail_unless(player.comments.back().find(c.comment) != std::string::npos, "%s",
+                    player.comments.back().c_str());
         changes++;
     }
     player.set_state(GST_STATE_NULL);
@@ -179,7 +181,8 @@ GST_START_TEST(test_settings_of_the_cache_while_loading) {
     player.play_to_end();
     fail_unless(player.errors.empty() && player.warnings.size() == 1);
     fail_unless(player.prompts.size() == 1 && player.prompts[0].cache_threshold == 0.3);
-    fail_unless(player.comments[0].find("cache-warmup=3") != std::string::npos, "%s", player.comments[0].c_str());
+    fail_unless(player.comments[0].find("cache-warmup=3") != std::string::npos, "%s",
+                player.comments[0].c_str());
 }
 GST_END_TEST
 

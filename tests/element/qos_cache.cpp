@@ -117,8 +117,11 @@ GST_START_TEST(test_it_goes_no_further_than_its_limit) {
     // Once, that this is not enough; the other one is of the test pattern.
     fail_unless_equals_int(int(player.warnings.size()), 2);
     const std::string& told = player.warnings[1].message;
-    fail_unless(told.find("although the cache threshold is at its limit, 0.15: take fewer steps or a smaller picture, or set a "
-                          "higher qos-cache-max") != std::string::npos, "%s", told.c_str());
+    fail_unless(
+        told.find(
+            "although the cache threshold is at its limit, 0.15: take fewer steps or a smaller picture, or set a "
+            "higher qos-cache-max") != std::string::npos,
+        "%s", told.c_str());
     // A higher limit, while it plays: it is gone to, and when it is not enough either that is told.
     g_object_set(player.gen, "qos-cache-max", 0.3, nullptr);
     play_on(player, 9 + 12 * 38);
@@ -143,7 +146,8 @@ GST_END_TEST
 // Another cache has a threshold of its own: the clock goes on from there, with limits that follow it.
 GST_START_TEST(test_another_cache_while_the_clock_sets_its_threshold) {
     use_testpattern("step-ms=200,saves=50");
-    Player player("prompt=ball steps=1 num-frames=-1 qos-cache=true cache=motioncache cache-threshold=0.1", FAST);
+    Player player("prompt=ball steps=1 num-frames=-1 qos-cache=true cache=motioncache cache-threshold=0.1",
+                  FAST);
     player.play();
     play_on(player, 9 + 12 * 10);
     const double before = stat<double>(player.gen, "cache-threshold");

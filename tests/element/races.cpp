@@ -36,7 +36,8 @@ static void write_one(GstElement* gen, Random& random) {
     case 9:
         return g_object_set(gen, "cache-warmup", below(random, 5), "cache-preset", below(random, 4), nullptr);
     case 10:
-        return g_object_set(gen, "cache", 1 + below(random, 4), "qos-cache-max", below(random, 100) / 100.0, nullptr);
+        return g_object_set(gen, "cache", 1 + below(random, 4), "qos-cache-max", below(random, 100) / 100.0,
+                            nullptr);
     case 11:
         return g_signal_emit_by_name(gen, "clear-prompts");
     default: {

@@ -36,8 +36,12 @@ static void write(GstElement* gen, std::mt19937& chance) {
     case 2: g_object_set(gen, "guidance-scale", number(1.5, 9), nullptr); break;
     case 3: g_object_set(gen, "cache-threshold", number(0, 1), nullptr); break;
     case 4: g_signal_emit_by_name(gen, "queue-prompt", WORDS[chance() % 4], int(1 + chance() % 40), &queued); break;
-    case 5: g_object_set(gen, "cache-warmup", int(chance() % 5), "cache-preset", int(chance() % 4), nullptr); break;
-    case 6: g_object_set(gen, "qos-cache-max", number(0, 1), nullptr); break;
+    case 5:
+        g_object_set(gen, "cache-warmup", int(chance() % 5), "cache-preset", int(chance() % 4), nullptr);
+        break;
+    case 6:
+        g_object_set(gen, "qos-cache-max", number(0, 1), nullptr);
+        break;
     default: if (chance() % 20 == 0) g_signal_emit_by_name(gen, "clear-prompts"); break;
     }
 }

@@ -135,10 +135,10 @@ void Sampler::decide(Now& now) {
     for (size_t i = 0; i < now.chunks.size(); i++) {
         features.push_back(passes_.features(now.input[i]));
         const at::Tensor& before = chunks_.at(now.chunks[i] - (by_place ? 1 : 0)).features;
-        distances.push_back(before.defined()
-                                ? distance(features.back(), before, policy_.wants_token_distances(int(now.chunks[i])),
-                                           settings_.bfloat16_distances)
-                                : std::vector<cache::FrameDistance>());
+        distances.push_back(before.defined() ? distance(features.back(), before,
+                                                        policy_.wants_token_distances(int(now.chunks[i])),
+                                                        settings_.bfloat16_distances)
+                                             : std::vector<cache::FrameDistance>());
     }
     std::vector<cache::ChunkStep> steps;
     for (size_t i = 0; i < now.chunks.size(); i++) {

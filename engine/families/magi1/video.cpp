@@ -188,9 +188,9 @@ void MagiVideo::follow_changes(int64_t chunk, Meter& meter) {
 
 // Of the request there is read what does not change: from any thread.
 cache::AnySettings MagiVideo::cache_of(const CacheFields& asked) const {
-    const cache::AnySettings next =
-        request.cache_settings ? cache::with_request(*request.cache_settings, asked)
-                               : choose_cache(asked, branches(), settings.cache_unasked);
+    const cache::AnySettings next = request.cache_settings
+                                        ? cache::with_request(*request.cache_settings, asked)
+                                        : choose_cache(asked, branches(), settings.cache_unasked);
     cache::check_change(settings.sampler.cache, next);
     compression_of(request, next); // refuses a cache that it does not go with
     return next;

@@ -91,9 +91,7 @@ struct SkyReelsVideo final : session::Video {
     void follow_changes(int chunk, Meter& meter);
     void change_words(const Change& change);
     cache::AnySettings cache_of(const CacheFields& asked) const;
-    Guidance guidance() const {
-        return {text.context, text_negative.context, made_with->guidance_scale};
-    }
+    Guidance guidance() const { return {text.context, text_negative.context, made_with->guidance_scale}; }
     at::Tensor encode_picture(const sampler::Image& image, const char* name);
     at::Tensor noise(sampler::Purpose purpose, int window, int64_t frames, int row) const;
     at::Tensor initial_latents();
@@ -254,7 +252,8 @@ cache::AnySettings SkyReelsVideo::cache_of(const CacheFields& asked) const {
     const cache::AnySettings next =
         request.cache_settings
             ? cache::with_request(*request.cache_settings, asked)
-            : session::choose_cache(asked, settings.attention, model.calibration ? &*model.calibration : nullptr,
+            : session::choose_cache(asked, settings.attention,
+                                    model.calibration ? &*model.calibration : nullptr,
                                     model::skyreels_v2::published_caches(model.transformer_config));
     cache::check_change(settings.cache, next);
     return next;

@@ -336,7 +336,7 @@ TEST(the_cache_changes_at_the_border_of_a_chunk) {
     Request r = small(24 * 8);
     r.steps = 16;
     r.cache.kind = CacheKind::MOTIONCACHE;
-    r.cache.warmup = 1, r.cache.threshold = 0.02;
+    r.cache.warmup = 1, r.cache.threshold = 0.05;
     const Made before = make(distilled(), r);
     const auto with = [](const auto& set) {
         CacheFields fields;
