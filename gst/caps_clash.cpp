@@ -7,6 +7,8 @@
 #include <utility>
 #include <vector>
 
+#include "gst/gpu_frames.h"
+
 namespace mc::gst {
 namespace {
 
@@ -57,6 +59,7 @@ bool is_size(const std::string& field) {
 struct Clash {
     const GstStructure *theirs = nullptr, *ours = nullptr;
     std::string media, features; // theirs, where they are not ours
+    bool on_gpu = false;         // ours is memory of a GPU, and so is theirs
     Strings fields;
     int cost = 0; // highest for what the user is least likely to give up
 };
@@ -64,7 +67,8 @@ struct Clash {
 constexpr int MEDIA_COST = 10000, FEATURE_COST = 1000, FORMAT_COST = 10, FIELD_COST = 1;
 
 Clash clash_of(const GstCaps* theirs, guint t, const GstCaps* ours, guint o) {
-    Clash c{gst_caps_get_structure(theirs, t), gst_caps_get_structure(ours, o), "", "", {}, 0};
+    Clash c;
+    c.theirs = gst_caps_get_structure(theirs, t), c.ours = gst_caps_get_structure(ours, o);
     if (std::strcmp(gst_structure_get_name(c.theirs), gst_structure_get_name(c.ours)) != 0) {
         c.media = gst_structure_get_name(c.theirs);
         c.cost = MEDIA_COST;
@@ -77,6 +81,7 @@ Clash clash_of(const GstCaps* theirs, guint t, const GstCaps* ours, guint o) {
         g_free(text);
         c.cost = FEATURE_COST;
     }
+    c.on_gpu = c.features.empty() && is_gpu_memory(f);
     for (int i = 0; i < gst_structure_n_fields(c.ours); i++) {
         const char* field = gst_structure_nth_field_name(c.ours, guint(i));
         const GValue* wanted = gst_structure_get_value(c.theirs, field);
@@ -187,6 +192,7 @@ std::string legal_format(const Clash& c) {
                                       ? gst_video_format_from_string(g_value_get_string(value))
                                       : GST_VIDEO_FORMAT_UNKNOWN;
     const GstVideoFormatInfo* info = gst_video_format_get_info(format);
+    if (c.on_gpu) return "format=NV12";
     const bool rgb = info && GST_VIDEO_FORMAT_INFO_IS_RGB(info);
     return rgb ? "format=RGB, I420 or NV12" : "format=I420, NV12 or RGB";
 }
@@ -230,13 +236,13 @@ std::string converters(const Clash& c) {
     Strings list;
     for (const auto& field : c.fields) {
         if (is_size(field) || field == "pixel-aspect-ratio")
-            add_new(list, "videoscale");
+            add_new(list, c.on_gpu ? "cudascale" : "videoscale");
         else if (field == "framerate")
             add_new(list, "videorate");
         else if (field == "interlace-mode")
             add_new(list, "interlace");
         else
-            add_new(list, "videoconvert");
+            add_new(list, c.on_gpu ? "cudaconvert" : "videoconvert");
     }
     if (!c.features.empty()) list.push_back(uploader(c.features));
     return join(list, "and");
@@ -249,10 +255,13 @@ const char* const CONTRADICTION =
 
 } // namespace
 
-std::string clash_with_model(const GstCaps* theirs, const GstCaps* ours, const ModelSizes& sizes) {
+std::string clash_with_model(const GstCaps* theirs, const GstCaps* ours, const ModelSizes& sizes,
+                             const std::string& no_gpu) {
     if (gst_caps_is_empty(theirs)) return CONTRADICTION;
     const Clash c = least_clash(theirs, ours);
-    return "The next element asks for " + asked(c) + ", which motioncachegen does not produce: ask for " +
+    const bool gpu = c.features.find(MC_CUDA_MEMORY) != std::string::npos && !no_gpu.empty();
+    return "The next element asks for " + asked(c) + ", which motioncachegen does not produce" +
+           (gpu ? " here, as " + no_gpu : "") + ": ask for " +
            legal(c, sizes) + " instead, or put " + converters(c) + " in between.";
 }
 

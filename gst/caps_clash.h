@@ -8,8 +8,10 @@
 
 namespace mc::gst {
 
-// Before the first frame. `theirs`: what downstream accepts; `ours`: what the element offers.
-std::string clash_with_model(const GstCaps* theirs, const GstCaps* ours, const ModelSizes& sizes);
+// Before the first frame. `theirs`: what downstream accepts; `ours`: what the element offers; no_gpu: why
+// there are no frames on a GPU, part of a sentence.
+std::string clash_with_model(const GstCaps* theirs, const GstCaps* ours, const ModelSizes& sizes,
+                             const std::string& no_gpu);
 // Mid-stream, when size and rate are fixed.
 std::string clash_with_made(const GstCaps* theirs, const GstCaps* ours, const PictureFormat& made);
 // When an element accepted `caps` in its answer to a query and then refused them.

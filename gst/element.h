@@ -11,6 +11,7 @@
 
 #include "engine/request/field.h"
 #include "gst/generator.h"
+#include "gst/gpu_frames.h"
 #include "gst/live_clock.h"
 #include "gst/motioncachegen.h"
 #include "gst/outbox.h"
@@ -46,6 +47,7 @@ struct State {
 
     // STREAM_LOCK
     GstVideoInfo info{};
+    bool on_gpu = false;             // frames are to lie in its memory
     bool given = false;              // create() gave out the generator's frame
     GstBuffer* last_frame = nullptr; // to be repeated
     gint64 told_update = -1;         // MadeWith::update that the application was told of last
@@ -56,6 +58,7 @@ struct State {
 
     Outbox outbox;
     Generator generator;
+    GpuFrames gpu;
     LiveClock clock;
     Pacing pacing;
 };

@@ -82,13 +82,9 @@ EngineLibrary open_library(const std::string& path) {
 }
 
 std::string find_library(const char* file) {
+    if (auto path = find_in_engine_folders(file)) return *path;
     std::string looked_in;
-    for (const std::string& folder : engine_folders()) {
-        const std::filesystem::path path = std::filesystem::path(folder) / file;
-        std::error_code ignored;
-        if (std::filesystem::exists(path, ignored)) return path.string();
-        looked_in += (looked_in.empty() ? "" : ", ") + folder;
-    }
+    for (const std::string& folder : engine_folders()) looked_in += (looked_in.empty() ? "" : ", ") + folder;
     throw Error(MC_ERROR_DEVICE,
                 std::string("The engine library ") + file +
                     " was not found: install it, or name its folder in MOTIONCACHE_ENGINE_DIR.",
@@ -117,10 +113,19 @@ std::vector<std::string> engine_folders() {
     }
     const auto plugin = folder_of_this_plugin();
     // Installed: beside gstreamer-1.0. Build tree: gst/ and engine/ are neighbours.
-    for (const char* folder : {"../motioncache", "../engine", "../engine/testpattern"})
+    for (const char* folder : {"../motioncache", "../engine", "../engine/testpattern", "cuda_frames"})
         folders.push_back((plugin / folder).lexically_normal().string());
     folders.push_back(ENGINE_DIR); // for a plugin file that was copied elsewhere
     return folders;
+}
+
+std::optional<std::string> find_in_engine_folders(const std::string& file) {
+    for (const std::string& folder : engine_folders()) {
+        const std::filesystem::path path = std::filesystem::path(folder) / file;
+        std::error_code ignored;
+        if (std::filesystem::exists(path, ignored)) return path.string();
+    }
+    return {};
 }
 
 const EngineLibrary& load_engine(Engine engine) {

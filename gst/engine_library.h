@@ -6,6 +6,7 @@
 // MOTIONCACHE_ENGINE      "libtorch" (default) or "testpattern"
 // MOTIONCACHE_ENGINE_DIR  folders to search, separated by ':'. Default: where the build and `meson install` put the
 //                         library, relative to the plugin file
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -46,6 +47,8 @@ struct EngineLibrary {
 enum class Engine { LIBTORCH, TESTPATTERN };
 Engine wanted_engine();                    // throws mc::Error: MC_ERROR_SETTINGS
 std::vector<std::string> engine_folders(); // in search order
+// The path of the first file of that name in them.
+std::optional<std::string> find_in_engine_folders(const std::string& file);
 
 // Blocks while the libraries are read from disk. They stay open until the process ends, since LibTorch keeps threads
 // running. Throws mc::Error: MC_ERROR_DEVICE, with the dynamic linker's message as detail.

@@ -34,12 +34,15 @@ static void stamp(GstBuffer* buffer, const Timeline::Stamp& stamp) {
 static GstFlowReturn write_frame(GstPushSrc* src, GstBuffer* buffer) {
     State& state = state_of(src);
     const McPixelFormat format = pixel_format_of(state.info);
-    if (const auto fault = state.generator.prepare(format)) {
-        gst_element_post_message(GST_ELEMENT(src), message_of(GST_ELEMENT(src), *fault));
-        return GST_FLOW_ERROR;
-    }
+    const auto failed = [src](const std::optional<Fault>& fault) {
+        if (fault) gst_element_post_message(GST_ELEMENT(src), message_of(GST_ELEMENT(src), *fault));
+        return fault.has_value();
+    };
+    // Frames that were made elsewhere (device=auto took the CPU) go through main memory, from where GStreamer uploads.
+    const guint there = state.on_gpu && state.generator.on_gpu(state.gpu.device()) ? state.gpu.map_flags(buffer) : 0;
+    if (!there && failed(state.generator.prepare(format))) return GST_FLOW_ERROR;
     GstVideoFrame frame;
-    if (!gst_video_frame_map(&frame, &state.info, buffer, GST_MAP_WRITE)) {
+    if (!gst_video_frame_map(&frame, &state.info, buffer, GstMapFlags(GST_MAP_WRITE | there))) {
         GST_ELEMENT_ERROR(src, RESOURCE, WRITE,
                           ("The buffer that the next element allocated for a frame cannot be written: put "
                            "identity drop-allocation=true after motioncachegen."),
@@ -52,9 +55,13 @@ static GstFlowReturn write_frame(GstPushSrc* src, GstBuffer* buffer) {
         planes[i] = static_cast<uint8_t*>(GST_VIDEO_FRAME_PLANE_DATA(&frame, i));
         strides[i] = GST_VIDEO_FRAME_PLANE_STRIDE(&frame, i);
     }
-    state.generator.write(format, planes, strides);
+    std::optional<Fault> fault;
+    if (there)
+        fault = state.generator.write_there(format, planes, strides);
+    else
+        state.generator.write(format, planes, strides);
     gst_video_frame_unmap(&frame);
-    return GST_FLOW_OK;
+    return failed(fault) ? GST_FLOW_ERROR : GST_FLOW_OK;
 }
 
 static Pacing::Next await_frame(State& state, bool live) {

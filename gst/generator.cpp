@@ -673,6 +673,17 @@ void Generator::write(McPixelFormat format, uint8_t* const planes[3], const int 
     engine_->frames_write(current_, position_, format, planes, strides);
 }
 
+bool Generator::on_gpu(int device) const {
+    return engine_->frames_device(current_) == device;
+}
+
+std::optional<Fault> Generator::write_there(McPixelFormat format, uint8_t* const planes[3],
+                                            const int strides[3]) const {
+    McError error;
+    if (engine_->frames_write_device(current_, position_, format, planes, strides, &error)) return {};
+    return fault_of(error.status, error.message, error.detail);
+}
+
 void Generator::advance() {
     {
         std::lock_guard lock(mutex_);

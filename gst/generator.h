@@ -99,6 +99,9 @@ class Generator {
     const Job& job() const { return job_; }
     std::optional<Fault> prepare(McPixelFormat format) const; // to write frames of its chunk: what a device fails at
     void write(McPixelFormat format, uint8_t* const planes[3], const int strides[3]) const;
+    // The same over there, where on_gpu says that the frame lies on that GPU: addresses of it.
+    bool on_gpu(int device) const;
+    std::optional<Fault> write_there(McPixelFormat format, uint8_t* const planes[3], const int strides[3]) const;
     void advance();
 
     struct Images {

@@ -115,6 +115,14 @@
  *
  * With it come tags: the prompt as title, the settings and the seed as comment (#GstMotionCacheGen:embed-metadata).
  *
+ * ## Frames on a GPU
+ *
+ * Where the model runs on an NVIDIA GPU, `video/x-raw(memory:CUDAMemory)` in NV12 goes to an encoder on the same GPU
+ * without a copy to main memory, if the next element lists it first or accepts nothing else: put a caps filter with it
+ * before nvh264enc. The element answers queries for the context `gst.cuda.context` with CUDA's primary context; an encoder
+ * that already has another one copies. Where libmotioncache-cuda-frames.so, NVIDIA's driver or the GPU is missing, such
+ * caps are not offered.
+ *
  * ## Environment
  *
  * * `MOTIONCACHE_MODEL`: folder or JSON file of the model to use when model-path is not set
@@ -165,7 +173,7 @@ State::State(GstMotionCacheGen* self)
           }
           self->state->outbox.notify("seed-used");
       }),
-      clock(GST_ELEMENT(self)), pacing(clock, generator, [self] {
+      gpu(GST_ELEMENT(self)), clock(GST_ELEMENT(self)), pacing(clock, generator, [self] {
           if (gst_base_src_is_live(GST_BASE_SRC(self)))
               self->state->outbox.post(gst_message_new_latency(GST_OBJECT(self)));
       }) {
@@ -278,7 +286,10 @@ static GstStateChangeReturn gst_motioncache_gen_change_state(GstElement* element
         state.generator.wake();
     }
     GstStateChangeReturn result = GST_ELEMENT_CLASS(parent_class)->change_state(element, transition);
-    if (transition == GST_STATE_CHANGE_READY_TO_NULL) state.generator.drop_model();
+    if (transition == GST_STATE_CHANGE_READY_TO_NULL) {
+        state.generator.drop_model();
+        state.gpu.close();
+    }
     return result;
 }
 

@@ -13,9 +13,11 @@ namespace mc::gst {
 static GstCaps* get_caps(GstBaseSrc* src, GstCaps* filter) {
     GstCaps* wide = gst_pad_get_pad_template_caps(GST_BASE_SRC_PAD(src));
     GstCaps* caps;
+    const bool gpu = state_of(src).gpu.is_open();
     {
         ObjectLock lock(src);
         const State& state = state_of(src);
+        if (state.sizes && !gpu) wide = without_gpu_memory(wide);
         if (state.picture) // the size is fixed by now; the pixel format may still change
             caps = narrow_caps(wide, *state.picture);
         else if (state.sizes)
@@ -30,6 +32,11 @@ static GstCaps* get_caps(GstBaseSrc* src, GstCaps* filter) {
     GstCaps* filtered = gst_caps_intersect_full(filter, caps, GST_CAPS_INTERSECT_FIRST);
     gst_caps_unref(caps);
     return filtered;
+}
+
+static std::optional<std::string> device_of(GstBaseSrc* src) {
+    ObjectLock lock(src);
+    return state_of(src).settings.model.device;
 }
 
 static PictureFormat preferred_of(GstMotionCacheGen* self) {
@@ -49,7 +56,7 @@ static void explain_disagreement(GstBaseSrc* src, const GstCaps* theirs, const G
         sizes = *state.sizes;
     }
     const std::string text =
-        made ? clash_with_made(theirs, ours, *made) : clash_with_model(theirs, ours, sizes);
+        made ? clash_with_made(theirs, ours, *made) : clash_with_model(theirs, ours, sizes, state.gpu.why_not());
     gchar* detail = gst_caps_to_string(theirs);
     GST_ELEMENT_ERROR(src, CORE, NEGOTIATION, ("%s", text.c_str()), ("the next element accepts %s", detail));
     g_free(detail);
@@ -59,9 +66,10 @@ static void explain_disagreement(GstBaseSrc* src, const GstCaps* theirs, const G
 // the query would impose our order instead.
 static gboolean negotiate(GstBaseSrc* src) {
     GstPad* pad = GST_BASE_SRC_PAD(src);
-    GstCaps* ours = gst_pad_query_caps(pad, nullptr);
     GstCaps* theirs = gst_pad_peer_query_caps(pad, nullptr);
     GST_DEBUG_OBJECT(src, "the next element accepts %" GST_PTR_FORMAT, theirs);
+    if (names_gpu_memory(theirs)) state_of(src).gpu.open(device_of(src));
+    GstCaps* ours = gst_pad_query_caps(pad, nullptr);
     GstCaps* caps = choose_caps(theirs, ours, preferred_of(GST_MOTIONCACHE_GEN(src)));
     const bool agreed = !gst_caps_is_empty(caps);
     const gboolean result = agreed && gst_base_src_set_caps(src, caps);
@@ -86,6 +94,7 @@ static gboolean set_caps(GstBaseSrc* src, GstCaps* caps) {
                                     : gst_util_uint64_scale(state.num_frames, GST_SECOND * info.fps_d, info.fps_n);
     }
     state.info = info;
+    state.on_gpu = is_gpu_memory(gst_caps_get_features(caps, 0));
     state.pacing.set_rate(info.fps_n, info.fps_d);
     state.generator.set_picture(picture);
     return TRUE;
@@ -102,6 +111,15 @@ static gboolean decide_allocation(GstBaseSrc* src, GstQuery* query) {
     const bool offered = gst_query_get_n_allocation_pools(query) > 0;
     if (offered) gst_query_parse_nth_allocation_pool(query, 0, &pool, &size, &least, &most);
     size = MAX(size, guint(info.size));
+    const bool on_gpu = is_gpu_memory(gst_caps_get_features(caps, 0));
+    if (on_gpu) {
+        GstBufferPool* suited = state_of(src).gpu.pool(pool);
+        if (suited != pool) least = most = 0;
+        gst_clear_object(&pool);
+        pool = suited;
+        // It has an allocator of its own, and refuses others.
+        if (gst_query_get_n_allocation_params(query) > 0) gst_query_set_nth_allocation_param(query, 0, nullptr, nullptr);
+    }
     if (!pool) pool = gst_video_buffer_pool_new();
 
     GstStructure* config = gst_buffer_pool_get_config(pool);
@@ -109,6 +127,11 @@ static gboolean decide_allocation(GstBaseSrc* src, GstQuery* query) {
     if (gst_query_find_allocation_meta(query, GST_VIDEO_META_API_TYPE, nullptr))
         gst_buffer_pool_config_add_option(config, GST_BUFFER_POOL_OPTION_VIDEO_META);
     gst_buffer_pool_set_config(pool, config);
+    if (on_gpu) { // with rows as long as the GPU wants them
+        config = gst_buffer_pool_get_config(pool);
+        gst_buffer_pool_config_get_params(config, nullptr, &size, nullptr, nullptr);
+        gst_structure_free(config);
+    }
 
     if (offered)
         gst_query_set_nth_allocation_pool(query, 0, pool, size, least, most);
@@ -137,6 +160,8 @@ static gboolean query(GstBaseSrc* src, GstQuery* query) {
             gst_util_uint64_scale(state.num_frames, GST_SECOND * p.frame_rate_d, p.frame_rate_n));
         return TRUE;
     }
+    case GST_QUERY_CONTEXT:
+        return state_of(src).gpu.answer(query, device_of(src)) || base_class()->query(src, query);
     case GST_QUERY_LATENCY: {
         if (!gst_base_src_is_live(src)) return base_class()->query(src, query);
         const Pacing::Latency latency = state_of(src).pacing.latency();

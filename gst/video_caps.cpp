@@ -9,6 +9,8 @@
 #include <utility>
 #include <vector>
 
+#include "gst/gpu_frames.h"
+
 namespace mc::gst {
 namespace {
 
@@ -174,7 +176,8 @@ GstCaps* choose_caps(GstCaps* theirs, GstCaps* ours, const PictureFormat& native
     GstCaps* caps = best ? gst_caps_copy_nth(allowed, best->structure) : gst_caps_new_empty();
     gst_caps_unref(allowed);
     if (!best) return caps;
-    gst_caps_set_features(caps, 0, nullptr); // where downstream accepts ANY, system memory
+    // Where downstream accepts ANY, system memory.
+    if (!is_gpu_memory(gst_caps_get_features(caps, 0))) gst_caps_set_features(caps, 0, nullptr);
     GstCaps* narrow = narrow_caps(caps, best->picture);
     gst_caps_unref(caps);
     gst_caps_set_simple(narrow, "format", G_TYPE_STRING, best->format.c_str(), nullptr);

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
-// The caps that the element offers: three pixel formats, their colorimetry, and the sizes that a model accepts.
+// The caps that the element offers: three pixel formats, their colorimetry, and the sizes that a model accepts; NV12 in
+// the memory of a GPU behind them.
 #include <gst/video/video.h>
 
 #include <optional>
 
 #include "engine/model/model_folder.h"
 #include "engine/motioncache.h"
+#include "gst/cuda_frames/cuda_frames.h"
 #include "gst/generator.h"
 
 namespace mc::gst {
@@ -20,7 +22,9 @@ namespace mc::gst {
 #define MOTIONCACHE_CAPS                                                                                     \
     "video/x-raw, format = (string) { I420, NV12 }" MOTIONCACHE_CAPS_REST                                    \
     ", colorimetry = (string) bt709, chroma-site = (string) mpeg2; "                                         \
-    "video/x-raw, format = (string) RGB" MOTIONCACHE_CAPS_REST ", colorimetry = (string) sRGB"
+    "video/x-raw, format = (string) RGB" MOTIONCACHE_CAPS_REST ", colorimetry = (string) sRGB; "             \
+    "video/x-raw(" MC_CUDA_MEMORY "), format = (string) NV12" MOTIONCACHE_CAPS_REST                          \
+    ", colorimetry = (string) bt709, chroma-site = (string) mpeg2"
 
 // What a model allows and prefers.
 struct ModelSizes {
@@ -47,7 +51,7 @@ std::optional<FrameRate> nearest_rate(const GValue* value, FrameRate wanted);
 // Fixed caps that both sides accept: the native size and rate where one of downstream's structures has them, else
 // the nearest. Converters list first what is asked for downstream of them, then everything that they can convert: this
 // source, for which another size is expensive, chooses its own among the latter and lets them convert. The format is
-// the one that downstream prefers. Empty when nothing fits. (transfer full)
+// the one that downstream prefers, and so is the memory. Empty when nothing fits. (transfer full)
 GstCaps* choose_caps(GstCaps* theirs, GstCaps* ours, const PictureFormat& native);
 
 McPixelFormat pixel_format_of(const GstVideoInfo& info);

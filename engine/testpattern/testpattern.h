@@ -14,7 +14,7 @@
 //   window=N     the first of each N chunks takes the steps of all of them          default 1
 //   warn=1       mc_model_open warns through its log
 //   reuse=1      the ball is computed in every turn, what is around it in each fourth; else all is
-//   gpu=1        frames say that they lie on GPU 0, whose memory is the host's own: see tests/element/gpu_frames.h
+//   gpu=1        frames say that they lie on GPU 0, whose memory is the host's own: see tests/gpu_frames
 //   fail=WHERE   one of
 //                  check       mc_request_check: MC_ERROR_SETTINGS
 //                  load        mc_model_open:    MC_ERROR_READ, half way through
