@@ -37,7 +37,7 @@ class FlowCache final : public WindowPolicy {
             if (chunk.step == 0) threshold = threshold_;
             const bool forced = is_forced(chunk.step) || end || whole;
             bool compute = forced;
-            double distance = none, accumulated = none;
+            double distance = NOT_TAKEN, accumulated = NOT_TAKEN;
             if (!forced) {
                 RelativeDistance moved;
                 moved.add(chunk.distance);

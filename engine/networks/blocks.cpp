@@ -7,7 +7,9 @@
 
 namespace mc::transformer {
 
-static constexpr int64_t PAD = 16; // elements
+namespace {
+constexpr int64_t PAD = 16; // elements
+}
 
 // Few enough that a block's activations stay in a core's second-level cache, many enough that the weights are not read
 // from memory too often.

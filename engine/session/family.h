@@ -27,7 +27,7 @@ struct Outline {
     int64_t bytes; // that it takes beside the weights, at its worst moment; of these:
     int64_t bytes_keys_values, bytes_cache;
     CacheKind cache;
-    int window_chunks = 0; // that a window gives which is not the last one; 0: not known
+    int window_chunks = 0; // that each window but the last gives; 0: not known
     bool changes = false; // follows Request::changes
     bool guided = false;  // guidance_scale above 1 is possible
 };
@@ -85,18 +85,18 @@ struct MemoryForecast {
     }
 };
 
-// All of the family that the folder is of (engine/families/families.cpp).
+// The model at a path, opened by its family (engine/families/families.cpp).
 std::shared_ptr<const Family> open_family(const std::string& path, const LoadOptions& options);
 // The other processes that make its videos together with this one (engine/ranks): runs forwards of the transformer for
 // rank 0 until that ends. path: of the model folder here; empty: rank 0's. Throws when rank 0 ends in the middle.
 void run_worker(ranks::Group& group, const std::string& path, const LoadOptions& options);
 // What can be said against a request before the weights are read, which takes minutes for a large model. In this order:
 // a device that is named and cannot be used; settings that contradict each other or the JSON files of the folder,
-// before any weight file is opened; the same and the memory that weights and windows take at least, with the headers of
-// the weight files. No weight is read. Throws what open_family or Session would throw,
-// and accepts nothing for good: both look again.
+// before any weight file is opened; then, with the headers of the weight files, settings that contradict these, and the
+// memory that weights and windows take at least. No weight is read. Throws what open_family or Session would throw, and
+// accepts nothing for good: both look again.
 void check_early(const std::string& path, const LoadOptions& options, const Request& request);
-// Of a request that could be made with enough memory; throws what check_early throws of another. No weight is read.
+// Of a request that could be made with enough memory; for another, throws as check_early. No weight is read.
 MemoryForecast forecast_memory(const std::string& path, const LoadOptions& options, const Request& request);
 
 } // namespace mc::session

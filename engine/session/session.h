@@ -38,8 +38,8 @@ class Session {
     void on_step(std::function<void()> call) { on_step_ = std::move(call); }
     // Likewise while a text encoder is read that is not kept in memory, with the share that is read, from 0 to 1.
     void on_reading(std::function<void(double)> call) { *on_reading_ = std::move(call); }
-    // What the transformer has run so far, by shape: for a benchmark that
-    // runs these calls alone. From the thread of next().
+    // What the transformer has run so far, by shape: for a benchmark that runs these calls alone. From the thread of
+    // next().
     transformer::CallCount calls() const;
 
   private:

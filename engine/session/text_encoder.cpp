@@ -30,7 +30,7 @@ OnDisk on_disk() {
     if (value == "always") return OnDisk::ALWAYS;
     if (value == "never") return OnDisk::NEVER;
     throw Error(MC_ERROR_SETTINGS, "The environment variable MOTIONCACHE_TEXT_CACHE is \"" + value +
-                                       "\"; it can be always or never, or unset it.");
+                                       "\" but must be always or never: set one of them, or unset it.");
 }
 
 } // namespace

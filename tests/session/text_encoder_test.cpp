@@ -203,7 +203,7 @@ TEST(never_keeps_nothing_and_what_cannot_be_written_is_told_once) {
                            [](const std::string& text) { return text.find("are not kept in") != std::string::npos; }),
              1);
     const Environment typo("allways", cache.path);
-    CHECK_ERROR(Opened(), MC_ERROR_SETTINGS, "MOTIONCACHE_TEXT_CACHE is \"allways\"; it can be always or never");
+    CHECK_ERROR(Opened(), MC_ERROR_SETTINGS, "MOTIONCACHE_TEXT_CACHE is \"allways\" but must be always or never");
 }
 
 // Whole videos: byte for byte the same, the second one from other sessions of another model in memory.

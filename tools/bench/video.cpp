@@ -16,7 +16,7 @@ Video make_video(const std::shared_ptr<const skyreels_v2::Model>& model, session
     request.decisions = [&](const cache::Decision& d) {
         const bool warm =
             d.kind == cache::Decision::Kind::WARMUP || d.kind == cache::Decision::Kind::FIRST_AFTER_WARMUP;
-        // One decision for both branches with Reuse::SOLVER.
+        // One decision for both branches with CacheReuse::SOLVER.
         video.turns_after_warmup +=
             warm                                                                          ? 0
             : settings.cache.reuse() == CacheReuse::SOLVER && settings.guidance_scale > 1 ? 2

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
-// The solver's state of a window: what each latent frame, or with Reuse::SOLVER each token, has come to.
+// The solver's state of a window: what each latent frame, or with CacheReuse::SOLVER each token, has come to.
 #include <ATen/core/Tensor.h>
 #include <cstdint>
 #include <span>

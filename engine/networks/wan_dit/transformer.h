@@ -56,7 +56,7 @@ struct ChunkWork {
     bool remember = false;             // keep the residual, which a later plan reuses
     bool motion = false;               // compare the output with the latent frame before: see Window::change
     bool output = true;                // false: only its keys and values are wanted
-    double level = 0;                  // sigma of the chunk: what Reuse::TAYLOR extrapolates over
+    double level = 0;                  // sigma of the chunk: what CacheReuse::TAYLOR extrapolates over
     const TextContext* text = nullptr; // of this chunk; nullptr: its branch's
 };
 

@@ -28,7 +28,7 @@ struct Window::Impl {
     struct Memory {
         // [chunk_tokens, D] type of the store: output - input of the layers, as last computed
         at::Tensor residual;
-        at::Tensor slope; // [chunk_tokens, D] type of the store: residual's change with sigma; Reuse::TAYLOR
+        at::Tensor slope; // [chunk_tokens, D] type of the store: residual's change with sigma; CacheReuse::TAYLOR
         at::Tensor level; // [chunk_tokens] float32: sigma at which it was computed; NaN: never
         at::Tensor last;  // [frame_tokens, D]: output of the last frame when it was last seen with motion
         bool has_last = false;
