@@ -23,9 +23,9 @@ DeviceMemory device_memory(at::Device device) {
     c10::DeviceAllocator* allocator = c10::getDeviceAllocator(device.type());
     const auto [free, total] = allocator->getMemoryInfo(device.index());
     const auto stats = allocator->getDeviceStats(device.index());
-    constexpr auto all = static_cast<size_t>(c10::CachingAllocator::StatType::AGGREGATE);
+    constexpr auto all = size_t(c10::CachingAllocator::StatType::AGGREGATE);
     const int64_t kept = stats.reserved_bytes[all].current - stats.allocated_bytes[all].current;
-    return {static_cast<int64_t>(free) + kept, static_cast<int64_t>(total)};
+    return {int64_t(free) + kept, int64_t(total)};
 }
 
 void give_back_memory(at::Device device) {

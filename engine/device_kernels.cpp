@@ -8,7 +8,7 @@ namespace mc {
 
 static std::atomic<const kernels::Launchers*>& entry(c10::DeviceType type) {
     static std::array<std::atomic<const kernels::Launchers*>, c10::COMPILE_TIME_MAX_DEVICE_TYPES> table{};
-    return table.at(static_cast<size_t>(type));
+    return table.at(size_t(type));
 }
 
 const kernels::Launchers* device_kernels(c10::DeviceType type) {

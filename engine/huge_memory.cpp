@@ -9,7 +9,9 @@
 
 namespace mc {
 
-static constexpr int64_t HUGE_PAGE = 2 << 20, BLOCK = 16 << 20;
+namespace {
+constexpr int64_t HUGE_PAGE = 2 << 20, BLOCK = 16 << 20; // bytes
+}
 
 // Of huge pages as far as the system gives them; not cleared.
 static at::Tensor huge_space(at::IntArrayRef shape, at::ScalarType type, int64_t bytes) {

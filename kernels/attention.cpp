@@ -20,8 +20,8 @@ constexpr size_t BLOCK_FLOATS = 32768, MOST_KEYS_AT_ONCE = 672;
 // Rows whose sums are kept while the blocks of keys go by: of one head of q, and of all that share the keys.
 constexpr size_t MOST_ROWS_AT_ONCE = 192, MOST_SUMS_AT_ONCE = 384;
 
-constexpr float log2_e = 1.44269504f;
-constexpr float infinity = std::numeric_limits<float>::infinity();
+constexpr float LOG2_E = 1.44269504f;
+constexpr float INFINITE = std::numeric_limits<float>::infinity();
 
 // Keys [begin, begin + keys) of a range.
 struct Block {
@@ -75,7 +75,7 @@ class Products {
         // Beyond the block there may be other keys, which have no part in it.
         for (size_t r = 0; r < s.rows; r++)
             std::fill(s.scores + r * s.score_stride + b.keys, s.scores + r * s.score_stride + s.keys,
-                      -infinity);
+                      -INFINITE);
     }
 
     void sums(size_t n, const ScoreTile& s) const {
@@ -133,7 +133,7 @@ void attention_of_rows(const Attention& a, size_t h, size_t first, size_t rows, 
     s.weight_stride = store == Store::BF16 ? keys_at_once + 32 : s.score_stride;
     s.scores = scratch.scores.of(tiles.most_rows * s.score_stride);
     s.weights = store == Store::BF16 ? scratch.weights.of(tiles.most_rows * s.weight_stride / 2) : s.scores;
-    s.scale = log2_e / root;
+    s.scale = LOG2_E / root;
     s.sums_width = width;
     s.store = store;
     const float* key_bias = a.key_bias;

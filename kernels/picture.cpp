@@ -86,8 +86,8 @@ class RowPair {
             const V g = weighted(row(1) + 2 * i, lanes);
             const V b = weighted(row(2) + 2 * i, lanes);
             constexpr int32_t offset = (128 << 17) + (1 << 16);
-            put(i, lanes, weigh<17>(r, g, b, pixel::cb_r, pixel::cb_g, pixel::cb_b, offset),
-                weigh<17>(r, g, b, pixel::cr_r, pixel::cr_g, pixel::cr_b, offset));
+            put(i, lanes, weigh<17>(r, g, b, pixel::CB_R, pixel::CB_G, pixel::CB_B, offset),
+                weigh<17>(r, g, b, pixel::CR_R, pixel::CR_G, pixel::CR_B, offset));
         });
     }
 
@@ -103,7 +103,7 @@ class RowPair {
             float* sum = row(c) + i;
             put<StoreF32>(second ? hn::Add(rgb[c], get<StoreF32>(sum, lanes)) : rgb[c], sum, lanes);
         }
-        put_bytes(weigh<16>(rgb[0], rgb[1], rgb[2], pixel::luma_r, pixel::luma_g, pixel::luma_b,
+        put_bytes(weigh<16>(rgb[0], rgb[1], rgb[2], pixel::LUMA_R, pixel::LUMA_G, pixel::LUMA_B,
                             (16 << 16) + (1 << 15)),
                   out, lanes);
     }

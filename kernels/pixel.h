@@ -13,10 +13,10 @@
 namespace mc::kernels::pixel {
 
 // Parts of 2^16: 219/255 of (0.2126, 0.7152, 0.0722).
-constexpr int32_t luma_r = 11966, luma_g = 40254, luma_b = 4064;
+constexpr int32_t LUMA_R = 11966, LUMA_G = 40254, LUMA_B = 4064;
 // Parts of 2^14: 224/255 of (b - y)/1.8556 and (r - y)/1.5748.
-constexpr int32_t cb_r = -1649, cb_g = -5547, cb_b = 7196;
-constexpr int32_t cr_r = 7196, cr_g = -6536, cr_b = -660;
+constexpr int32_t CB_R = -1649, CB_G = -5547, CB_B = 7196;
+constexpr int32_t CR_R = 7196, CR_G = -6536, CR_B = -660;
 
 struct Rgb {
     int32_t r, g, b;
@@ -29,7 +29,7 @@ MC_HOST_DEVICE inline int32_t to_8bit(float x) {
 }
 
 MC_HOST_DEVICE inline uint8_t luma(Rgb p) {
-    return static_cast<uint8_t>((p.r * luma_r + p.g * luma_g + p.b * luma_b + (16 << 16) + (1 << 15)) >> 16);
+    return static_cast<uint8_t>((p.r * LUMA_R + p.g * LUMA_G + p.b * LUMA_B + (16 << 16) + (1 << 15)) >> 16);
 }
 
 // Sums of a chroma sample: columns 2i-1, 2i, 2i+1 of both rows, weights 1, 2, 1 (eight in all).
@@ -40,10 +40,10 @@ MC_HOST_DEVICE inline Rgb add(Rgb a, Rgb b) {
     return {a.r + b.r, a.g + b.g, a.b + b.b};
 }
 MC_HOST_DEVICE inline uint8_t cb(Rgb s) {
-    return static_cast<uint8_t>((s.r * cb_r + s.g * cb_g + s.b * cb_b + (128 << 17) + (1 << 16)) >> 17);
+    return static_cast<uint8_t>((s.r * CB_R + s.g * CB_G + s.b * CB_B + (128 << 17) + (1 << 16)) >> 17);
 }
 MC_HOST_DEVICE inline uint8_t cr(Rgb s) {
-    return static_cast<uint8_t>((s.r * cr_r + s.g * cr_g + s.b * cr_b + (128 << 17) + (1 << 16)) >> 17);
+    return static_cast<uint8_t>((s.r * CR_R + s.g * CR_G + s.b * CR_B + (128 << 17) + (1 << 16)) >> 17);
 }
 
 // Three planes of floats as 8-bit pixels.

@@ -17,8 +17,8 @@ namespace mc::kernels::HWY_NAMESPACE {
 
 // Rows by two vectors of sums in registers: 12 of 16 registers, or 24 of AVX-512's 32. Enough to hide the
 // latency of the multiply-add, and few operands to load for each.
-constexpr size_t lanes = hn::MaxLanes(F());
-constexpr size_t most_rows = lanes >= 16 ? 12 : 6;
+constexpr size_t LANES = hn::MaxLanes(F());
+constexpr size_t MOST_ROWS = LANES >= 16 ? 12 : 6;
 
 // How a panel and rows are read: so many ins at a step, which lie in one word of each column.
 struct Floats {
@@ -52,28 +52,28 @@ struct PairsTimesPairs : Pairs {
 template <class Read, size_t rows, size_t width>
 void tile(const Tile& t) {
     const F d;
-    constexpr size_t vectors = HWY_MIN(2, width / lanes);
+    constexpr size_t vectors = HWY_MIN(2, width / LANES);
     using A = typename Read::A;
     // Three pointers and multiples of one stride fit the processor's addressing; twelve pointers do not.
     const size_t stride = t.a_stride;
     const A* const top = static_cast<const A*>(t.a);
     const A* const a[3] = {top, top + 4 * stride, top + 8 * stride};
-    const size_t step_bytes = vectors * lanes * sizeof(float);
-    for (size_t column = 0; column < width; column += vectors * lanes) {
+    const size_t step_bytes = vectors * LANES * sizeof(float);
+    for (size_t column = 0; column < width; column += vectors * LANES) {
         float* const c = t.c + column;
         V sum[rows][vectors];
 #pragma GCC unroll 12
         for (size_t r = 0; r < rows; r++)
 #pragma GCC unroll 2
             for (size_t v = 0; v < vectors; v++) {
-                sum[r][v] = t.add ? hn::LoadU(d, c + r * t.c_stride + v * lanes) : hn::Zero(d);
-                if (t.bias) sum[r][v] = hn::Add(sum[r][v], hn::LoadU(d, t.bias + column + v * lanes));
+                sum[r][v] = t.add ? hn::LoadU(d, c + r * t.c_stride + v * LANES) : hn::Zero(d);
+                if (t.bias) sum[r][v] = hn::Add(sum[r][v], hn::LoadU(d, t.bias + column + v * LANES));
             }
         const auto* words = static_cast<const typename Read::Word*>(t.panel) + column;
         const auto step = [&](size_t i, size_t in) HWY_ATTR {
             V factor[vectors];
 #pragma GCC unroll 2
-            for (size_t v = 0; v < vectors; v++) factor[v] = Read::column(words + v * lanes, in);
+            for (size_t v = 0; v < vectors; v++) factor[v] = Read::column(words + v * LANES, in);
 #pragma GCC unroll 12
             for (size_t r = 0; r < rows; r++) {
                 const V x = Read::row(a[r / 4] + r % 4 * stride + i + in);
@@ -94,7 +94,7 @@ void tile(const Tile& t) {
 #pragma GCC unroll 12
         for (size_t r = 0; r < rows; r++)
 #pragma GCC unroll 2
-            for (size_t v = 0; v < vectors; v++) hn::StoreU(sum[r][v], d, c + r * t.c_stride + v * lanes);
+            for (size_t v = 0; v < vectors; v++) hn::StoreU(sum[r][v], d, c + r * t.c_stride + v * LANES);
     }
 }
 
@@ -102,11 +102,11 @@ template <class Read, size_t... r>
 Tiles tiles_of(std::index_sequence<r...>) {
     static constexpr TileKernel wide[] = {tile<Read, r + 1, 32>...};
     static constexpr TileKernel narrow[] = {tile<Read, r + 1, 16>...};
-    return {wide, narrow, most_rows, softmax};
+    return {wide, narrow, MOST_ROWS, softmax};
 }
 
 Tiles highway_tiles(Store store) {
-    constexpr std::make_index_sequence<most_rows> each;
+    constexpr std::make_index_sequence<MOST_ROWS> each;
     switch (store) {
     case Store::F32:
         return tiles_of<Floats>(each);
@@ -120,7 +120,7 @@ Tiles highway_tiles(Store store) {
 
 // Only where the target is AVX-512: a test that turns that off must not get this kernel either.
 bool bf16_dot() {
-    return lanes == 16 && processor_has_bf16_dot();
+    return LANES == 16 && processor_has_bf16_dot();
 }
 
 } // namespace mc::kernels::HWY_NAMESPACE

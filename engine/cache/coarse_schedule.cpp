@@ -36,7 +36,7 @@ CoarseSchedule coarse_schedule(const AnySettings& settings, std::span<const Sche
     for (int step = 0; step < schedule.steps && !depends_on_motion; step++) {
         const ScheduledStep& at = steps[size_t(step)];
         const double next = step + 1 < schedule.steps ? steps[size_t(step) + 1].sigma : 0;
-        // Of the others, one that lies behind the first frames.
+        // Not the first chunk: one that lies behind the first frames.
         const ChunkStep chunk{first_chunk ? 0 : others, step, at.distance, at.sigma, next};
         schedule.actions.push_back(policy->decide(step, 0, {&chunk, 1}).front().action);
     }

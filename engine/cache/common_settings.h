@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
-// The settings that every cache has, and what the checks of their ranges share.
+// The settings that several caches have, and what the checks of their ranges share.
 #include <array>
 #include <string>
 
-#include "engine/cache/plan.h"
+#include "engine/request/fields.h"
 
 namespace mc::cache {
 
@@ -31,7 +31,7 @@ struct CommonSettings {
     bool operator==(const CommonSettings&) const = default;
 };
 
-// Sets what the request says of them.
+// Sets those that the request gives.
 inline void read_common(const CacheFields& request, CommonSettings& settings) {
     if (request.threshold) settings.threshold = *request.threshold;
     if (request.reuse) settings.reuse = *request.reuse;

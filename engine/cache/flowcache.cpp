@@ -31,7 +31,7 @@ class FlowCache final : public WindowPolicy {
             double& sum = sums_[state_of(branch, chunk.chunk)];
             const bool forced = is_forced(chunk.step) || end || whole;
             bool compute = forced;
-            double distance = none, accumulated = none;
+            double distance = NOT_TAKEN, accumulated = NOT_TAKEN;
             if (!forced) {
                 RelativeDistance moved;
                 moved.add(chunk.distance);

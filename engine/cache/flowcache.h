@@ -17,7 +17,7 @@ struct FlowCacheSettings : CommonSettings {
     int forced_first = 5, forced_last = 1;
     // Whether the window's first and last row are computed at any distance, which then is not added.
     bool whole_ends = false;
-    // Whether a row in which a chunk starts is computed of all chunks, and all sums begin anew.
+    // Whether all chunks are computed in a row in which one starts, and all sums begin anew.
     bool whole_when_chunk_starts = false;
 
     bool operator==(const FlowCacheSettings&) const = default;

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
-// From how much each token differs from the latent frame before to its share of the distance
+// From how much each token differs from the latent frame before to its weight on the distance
 // (docs/algorithms.md#motion-weights).
 #include <span>
 #include <vector>
 
-#include "engine/cache/motioncache.h"
+#include "engine/request/fields.h"
 
 namespace mc::cache {
 
@@ -27,7 +27,7 @@ std::vector<float> motion_weights(std::span<const float> change, int frames, Fir
                                   CacheWeights mode, double floor);
 
 // For MotionCache by steps. change: as above, always compared; where has_previous is false the first frame has weight 1
-// instead. In each frame, of the change on its way from the smallest to the largest of the frame, n:
+// instead. In each frame, with n the change on its way from the smallest of the frame, 0, to the largest, 1:
 //     floor + (1 - floor) n^power;  1 where all changes are equal
 std::vector<float> range_weights(std::span<const float> change, int frames, bool has_previous, double floor,
                                  double power);

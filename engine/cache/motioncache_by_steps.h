@@ -34,7 +34,7 @@ struct MotionCacheByStepsSettings : CommonSettings {
     std::optional<double> first_reuse;
     // Weights from the first step of a chunk alone, else from each.
     bool weights_once = false;
-    // Whether a row in which a chunk starts is computed of all chunks, and all sums begin anew.
+    // Whether all chunks are computed in a row in which one starts, and all sums begin anew.
     bool whole_when_chunk_starts = false;
 
     // Faults of the published code, for its golden cases: in the last row of a video what was decided in the row before

@@ -5,8 +5,6 @@
 #include <cstdint>
 #include <vector>
 
-#include "engine/request/fields.h"
-
 namespace mc::cache {
 
 enum class Action {

@@ -39,9 +39,9 @@ class WindowPolicy : public Policy {
     void check_change(std::span<const float> change) const;
     // Of a policy that knows chunks only, not tokens.
     void report_chunk(int row, int branch, const ChunkStep& chunk, bool computed, bool forced,
-                      double distance = none, double accumulated = none) const;
+                      double distance = NOT_TAKEN, double accumulated = NOT_TAKEN) const;
 
-    static constexpr double none = std::numeric_limits<double>::quiet_NaN();
+    static constexpr double NOT_TAKEN = std::numeric_limits<double>::quiet_NaN();
     WindowShape shape_{};
 };
 

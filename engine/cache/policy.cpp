@@ -61,7 +61,7 @@ Decision WindowPolicy::decision_of(int row, int branch, const ChunkStep& chunk) 
     decision.chunk = chunk.chunk;
     decision.step = chunk.step;
     decision.kind = Decision::Kind::FULL;
-    decision.distance = decision.accumulated = none;
+    decision.distance = decision.accumulated = NOT_TAKEN;
     return decision;
 }
 

@@ -12,7 +12,7 @@
 //         for each chunk that is finished: finished(chunk)
 //
 // A chunk that takes no step in a row (given, not begun, finished) is not passed, and no policy computes it. A stream
-// without end is one window of `endless` chunks and rows.
+// without end is one window of UNLIMITED chunks and rows.
 #include <cstdint>
 #include <functional>
 #include <limits>
@@ -20,6 +20,7 @@
 #include <span>
 #include <vector>
 
+#include "engine/cache/plan.h"
 #include "engine/cache/settings.h"
 
 namespace mc::cache {
@@ -31,7 +32,7 @@ struct FrameDistance {
     double difference, magnitude;
 };
 
-constexpr int endless = std::numeric_limits<int>::max();
+constexpr int UNLIMITED = std::numeric_limits<int>::max();
 
 struct WindowShape {
     int chunks;       // 1 where the whole window is decided at once
@@ -61,8 +62,8 @@ struct Decision {
     int row, branch, chunk, step;
     Kind kind;
     bool forced;        // computed regardless of the distance
-    double distance;    // rescaled, what was added for a token of weight 1 (TOKEN: mean over the frames);
-                        // NaN: none was taken
+    double distance;    // rescaled, what was added for a token of weight 1 (CacheDistance::TOKEN: mean over the
+                        // frames); NaN: none was taken
     double accumulated; // of a whole chunk, or of all: the sum compared with the threshold; NaN: none
     // MotionCache, past the first step after warm-up; else empty. One value per token. The sums: with this
     // step's distance, and what is left of them after the decision.
@@ -104,7 +105,7 @@ class Policy {
     Observer observer_;
 };
 
-// With NoCache every chunk is computed wholly in every row. Throws MC_ERROR_SETTINGS for values out of their range.
+// NoCache: every chunk is computed wholly in every row. Throws MC_ERROR_SETTINGS for values out of their range.
 std::unique_ptr<Policy> make_policy(const AnySettings& settings);
 
 } // namespace mc::cache

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
-// How far the time embedding of several latent frames moved, relative to its size.
+// How far the embeddings of several parts of a chunk moved (FrameDistance), relative to their size.
 #include <span>
 
 #include "engine/cache/policy.h"
 
 namespace mc::cache {
 
-// mean |now - before| / (mean |before| + epsilon), the means over all channels of all frames that were added.
+// mean |now - before| / (mean |before| + epsilon), the means over all channels of all parts that were added.
 class RelativeDistance {
   public:
     void add(std::span<const FrameDistance> frames) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
-// The settings of the one policy that a session runs. The variant AnyPolicy lists them all; it is made from the values
-// of `cache` in engine/request/fields.toml. Each has a header with a struct of its own, its read(), check() and make().
+// The settings of the one policy that a session runs. The variant AnyPolicy has those of any policy, made from
+// the values of `cache` in engine/request/fields.toml. Each policy has a header with its struct, read, check and make.
 #include "engine/cache/policy_list.h"
 
 namespace mc {
@@ -16,11 +16,11 @@ struct AnySettings {
     AnySettings() = default;
     template <class S>
         requires requires { S::KIND; }
-        AnySettings(const S& settings) : policy(settings) {}
+    AnySettings(const S& settings) : policy(settings) {}
 
-        CacheKind kind() const {
-            return std::visit([](const auto& s) { return s.KIND; }, policy);
-        }
+    CacheKind kind() const {
+        return std::visit([](const auto& s) { return s.KIND; }, policy);
+    }
     // Whether it decides about all chunks of a row at once, so that any attention will do.
     bool decides_rows() const {
         return std::visit([](const auto& s) { return requires { s.DECIDES_ROWS; }; }, policy);

@@ -33,7 +33,7 @@ class TeaCache final : public WindowPolicy {
         double& sum = sums_[size_t(branch)];
         const bool forced = is_forced(row, branch);
         bool compute = forced;
-        double distance = none, accumulated = none;
+        double distance = NOT_TAKEN, accumulated = NOT_TAKEN;
         if (forced) {
             sum = 0;
         } else if (!moved.empty()) {
@@ -48,8 +48,8 @@ class TeaCache final : public WindowPolicy {
         for (const ChunkStep& chunk : chunks) {
             const bool starts = chunk.distance.empty();
             plans.push_back({compute || starts ? Action::ALL : Action::REUSE, {}});
-            report_chunk(row, branch, chunk, compute || starts, forced || starts, starts ? none : distance,
-                         starts ? none : accumulated);
+            report_chunk(row, branch, chunk, compute || starts, forced || starts, starts ? NOT_TAKEN : distance,
+                         starts ? NOT_TAKEN : accumulated);
         }
         return plans;
     }

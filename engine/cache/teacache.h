@@ -27,7 +27,7 @@ struct TeaCacheSettings : CommonSettings {
     // From the official numbers, which count forwards, with guidance two per row:
     //     forced_first = ret_steps / 2, forced_last = rows - cutoff_steps / 2, counter_period = num_steps
     int counter_period = 0;
-    // Whether a row in which a chunk starts is computed of all chunks, and the sum begins anew. Else the chunk that
+    // Whether all chunks are computed in a row in which one starts, and the sum begins anew. Else the chunk that
     // starts is computed alone where the sum allows it.
     bool whole_when_chunk_starts = false;
     // A fault of the published code, for its golden cases: where a chunk enters as another leaves, each chunk is

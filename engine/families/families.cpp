@@ -42,12 +42,12 @@ const Listed& listed(const std::string& name) {
                 "Nothing makes videos with models of the family " + name + "; please report this.");
 }
 
-// What a family does not know of the options, which are fields as those of a request are.
+// Refuses options that the family does not know: they are fields, as the settings of a request are.
 void check_options(const LoadOptions& options, const Listed& family) {
     Fields fields;
     if (options.weights_in_bytes) fields.model.weights_precision = StoredPrecision::INT8;
     for (size_t i = 0; i < families().size(); i++)
-        if (families()[i].name == std::string(family.name)) check_fields(fields, static_cast<ModelFamily>(i));
+        if (families()[i].name == std::string(family.name)) check_fields(fields, ModelFamily(i));
 }
 
 // Before the others are met, who might not have come.

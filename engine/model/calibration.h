@@ -36,7 +36,7 @@ std::string calibration_file(const std::string& model_folder);
 // it belongs to other weights than those of `fingerprint`. The remedy is to
 // calibrate (again), or to fetch weights again that do not fit though they should be unchanged.
 Calibration read_calibration(const std::string& file, uint64_t fingerprint);
-// All but the look at the weights.
+// As read_calibration, without the comparison with the weights.
 Calibration parse_calibration(const JsonObject& json);
 
 // The file's text: indented, fields in a fixed order, numbers such that reading gives the same ones. Throws

@@ -15,6 +15,7 @@ class NamedTensors final : public Tensors {
     }
 };
 
+constexpr int64_t LONGEST_SIDE = 1 << 20; // the longest published one, a vocabulary, has 256384
 constexpr const char* OTHER_MODEL = "the files do not belong together, download the whole model again";
 
 Error wrong_shape(const std::string& origin, const std::string& name, const TensorView& view,
@@ -99,7 +100,7 @@ int64_t side_of(const TensorMap& tensors, const std::string& name, size_t rank, 
     auto found = tensors.find(name);
     if (found == tensors.end()) throw read_error(origin, "lacks tensor " + in_quotes(name), OTHER_MODEL);
     const std::vector<int64_t>& shape = found->second.shape;
-    if (shape.size() != rank || shape[axis] < 1 || shape[axis] > 65536 * 16)
+    if (shape.size() != rank || shape[axis] < 1 || shape[axis] > LONGEST_SIDE)
         throw read_error(origin,
                          "tensor " + in_quotes(name) + " has the impossible shape " + shape_text(shape),
                          OTHER_MODEL);

@@ -50,7 +50,7 @@ std::unique_ptr<Tensors> name_tensors(WeightFiles files, Layout layout,
                                       const std::vector<ExpectedTensor>& expected, const TensorRules& rules);
 
 // One side of a tensor, from which a size is inferred. Throws MC_ERROR_READ when there is no such tensor or
-// it has not `rank` sides or the side is not in 1..65536 * 16.
+// it has not `rank` sides or the side is not in 1..2^20.
 int64_t side_of(const TensorMap& tensors, const std::string& name, size_t rank, size_t axis,
                 const std::string& origin);
 

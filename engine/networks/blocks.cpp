@@ -8,7 +8,9 @@
 
 namespace mc::transformer {
 
-static constexpr int64_t PAD = 64; // bytes behind a row: the next one begins with a cache line
+namespace {
+constexpr int64_t PAD = 64; // bytes behind a row: the next one begins with a cache line
+}
 
 // Few enough that a block's activations stay in a core's second-level cache, many enough that the weights are not read
 // from memory too often.

@@ -13,7 +13,7 @@ namespace rows = kernels::rows;
 namespace {
 
 constexpr size_t MOST_GROUP = 256; // that a kernel quantizes
-constexpr int64_t ROWS_AT_ONCE = 1024; // of which ATen makes float32 tensors on the way, where all rows are quantized
+constexpr int64_t ROWS_AT_ONCE = 1024; // that ATen turns into float32 tensors at a time, where all rows are quantized
 
 rows::Codes codes_of(const at::Tensor& rows, const at::Tensor& code, const at::Tensor& scale,
                      const at::Tensor& slot) {

@@ -11,7 +11,7 @@ namespace mc::transformer {
 
 class RowOps {
   public:
-    // Of which ATen makes float32 tensors on the way, where it does the work.
+    // Rows that ATen turns into float32 tensors at a time, where it does the work.
     static constexpr int64_t ROWS_AT_ONCE = 2048;
     // head: width of a head; eps of all norms.
     RowOps(at::Device device, int64_t width, int64_t head, double eps);

@@ -55,7 +55,7 @@ std::optional<T> chosen(int value, const Choice& choice) {
         throw Error(MC_ERROR_SETTINGS, std::string(choice.name) + " has the number " + std::to_string(value) +
                                            ", which this version does not know: take one of the names of " +
                                            choice.c_name + " in motioncache.h.");
-    return static_cast<T>(value - 1);
+    return T(value - 1);
 }
 
 } // namespace mc

@@ -63,7 +63,7 @@ void check_known(const std::string& what, const Known& known, ModelFamily family
 } // namespace
 
 const char* text_of(McCache cache) {
-    return cache == MC_CACHE_AUTO ? "auto" : name_of(static_cast<CacheKind>(cache - 1));
+    return cache == MC_CACHE_AUTO ? "auto" : name_of(CacheKind(cache - 1));
 }
 
 const Field* find_field(std::string_view name) {

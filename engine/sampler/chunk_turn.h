@@ -9,13 +9,13 @@ struct ChunkTurn {
     enum class Kind {
         STEP,   // takes a scheduler step
         PREFIX, // given: only its keys and values are wanted
-        REFRESH, // finished in the row before: likewise
+        REFRESH, // finished in the row before: only its keys and values are wanted, now of the finished frames
         COPY     // evaluated once more, by itself
     } kind;
     int chunk;
     int step;              // STEP: evaluations before this one
-    double sigma;          // STEP: of its frames, KV
-    double next_sigma = 0; // STEP: that of the next one, 0 at the last, KV
+    double sigma;          // STEP, where a model goes chunk by chunk: noise level of this evaluation
+    double next_sigma = 0; // likewise, of the chunk's next one; 0 at the last
 };
 
 } // namespace mc::sampler

@@ -13,17 +13,17 @@ using cache::AnySettings;
 }
 
 // What the request's own settings change.
-static AnySettings known_settings(CacheKind kind, const CacheRequest& r,
+static AnySettings known_settings(CacheKind kind, const CacheFields& r,
                                   const model::Calibration* calibration,
                                   const cache::PublishedCaches* published) {
-    const Preset preset = r.preset.value_or(Preset::BALANCED);
+    const CachePreset preset = r.preset.value_or(CachePreset::BALANCED);
     if (kind == CacheKind::MOTIONCACHE && calibration) {
-        if (preset == Preset::QUALITY) return calibration->quality.settings;
-        if (preset == Preset::BALANCED) return calibration->balanced.settings;
-        if (preset == Preset::FAST) return calibration->fast.settings;
+        if (preset == CachePreset::QUALITY) return calibration->quality.settings;
+        if (preset == CachePreset::BALANCED) return calibration->balanced.settings;
+        if (preset == CachePreset::FAST) return calibration->fast.settings;
     } else if (const auto* known = published ? published->of(kind, preset) : nullptr) {
         return known->settings;
-    } else if (kind == CacheKind::MOTIONCACHE && (r.preset ? preset != Preset::CUSTOM : !r.threshold)) {
+    } else if (kind == CacheKind::MOTIONCACHE && (r.preset ? preset != CachePreset::CUSTOM : !r.threshold)) {
         refuse(
             std::string(
                 "Nothing is known about caching with this model: run motioncache-calibrate on its folder, or ") +
@@ -35,12 +35,12 @@ static AnySettings known_settings(CacheKind kind, const CacheRequest& r,
     return settings;
 }
 
-AnySettings choose_cache(const CacheRequest& r, Attention attention, const model::Calibration* calibration,
+AnySettings choose_cache(const CacheFields& r, Attention attention, const model::Calibration* calibration,
                          const cache::PublishedCaches* published) {
     CacheKind kind = r.kind.value_or(CacheKind::NONE);
     // Without being asked for, a cache runs only where it is known what it does to this model's videos.
     if (!r.kind && attention == Attention::KV &&
-        (calibration || published || r.threshold || r.preset == Preset::CUSTOM))
+        (calibration || published || r.threshold || r.preset == CachePreset::CUSTOM))
         kind = CacheKind::MOTIONCACHE;
     if (kind == CacheKind::NONE) {
         if (const Field* field = cache::foreign_setting(r, kind))

@@ -10,13 +10,10 @@
 
 namespace mc::session {
 
-using Preset = CachePreset;
-using CacheRequest = CacheFields;
-
 // Throws MC_ERROR_SETTINGS: a setting out of its range, one that the chosen cache does not have, a cache that the
 // attention cannot serve, a preset for a model of which nothing is known.
 // calibration, published: of the model, or null.
-cache::AnySettings choose_cache(const CacheRequest& request, Attention attention,
+cache::AnySettings choose_cache(const CacheFields& request, Attention attention,
                                 const model::Calibration* calibration,
                                 const cache::PublishedCaches* published);
 

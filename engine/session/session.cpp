@@ -19,7 +19,7 @@ Session::Session(std::shared_ptr<const Family> family, Request request)
     : family_(std::move(family)), stream_(new_stream(family_->placement.device)), cancel_(request.cancel) {
     check_fields(request, family_->name());
     const InStream in_stream(stream_);
-    // As in next(): what is known of a text is known for so many.
+    // As many threads as in next(): a kept embedding is found under the number that it was made with.
     const LibraryThreads library(family_->placement.device.is_cpu() ? 1 : family_->placement.threads);
     MadeWith asked;
     asked.prompt = request.prompt.value_or("");

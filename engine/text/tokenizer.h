@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
-// SentencePiece unigram tokenizer of UMT5 (docs/algorithms.md#tokenizer).
+// SentencePiece unigram tokenizer of UMT5 and T5 (docs/algorithms.md#tokenizer).
 #include <cstdint>
 #include <memory>
 #include <string>

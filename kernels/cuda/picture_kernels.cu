@@ -8,11 +8,11 @@ namespace mc::kernels::cuda {
 namespace {
 
 // 32 threads along a row, so that a warp reads neighbouring floats.
-constexpr unsigned columns = 32, rows = 8;
+constexpr unsigned COLUMNS = 32, ROWS = 8;
 
 dim3 grid_of(size_t width, size_t height) {
-    return {static_cast<unsigned>((width + columns - 1) / columns),
-            static_cast<unsigned>((height + rows - 1) / rows)};
+    return {static_cast<unsigned>((width + COLUMNS - 1) / COLUMNS),
+            static_cast<unsigned>((height + ROWS - 1) / ROWS)};
 }
 
 pixel::Planes planes_of(const Picture& p) {
@@ -20,17 +20,17 @@ pixel::Planes planes_of(const Picture& p) {
 }
 
 __global__ void rgb_pixels(pixel::Planes in, size_t width, size_t height, pixel::Packed out) {
-    const size_t x = blockIdx.x * columns + threadIdx.x, y = blockIdx.y * rows + threadIdx.y;
+    const size_t x = blockIdx.x * COLUMNS + threadIdx.x, y = blockIdx.y * ROWS + threadIdx.y;
     if (x < width && y < height) pixel::write_rgb(in, x, y, out);
 }
 
 __global__ void yuv_blocks(pixel::Planes in, size_t width, size_t height, pixel::Subsampled out) {
-    const size_t i = blockIdx.x * columns + threadIdx.x, j = blockIdx.y * rows + threadIdx.y;
+    const size_t i = blockIdx.x * COLUMNS + threadIdx.x, j = blockIdx.y * ROWS + threadIdx.y;
     if (i < width / 2 && j < height / 2) pixel::write_block(in, i, j, out);
 }
 
 cudaError_t to_yuv(const Picture& p, const pixel::Subsampled& out, cudaStream_t stream) {
-    MC_LAUNCH(yuv_blocks, grid_of(p.width / 2, p.height / 2), dim3(columns, rows), stream, planes_of(p), p.width, p.height,
+    MC_LAUNCH(yuv_blocks, grid_of(p.width / 2, p.height / 2), dim3(COLUMNS, ROWS), stream, planes_of(p), p.width, p.height,
               out);
     return cudaGetLastError();
 }
@@ -38,7 +38,7 @@ cudaError_t to_yuv(const Picture& p, const pixel::Subsampled& out, cudaStream_t 
 } // namespace
 
 cudaError_t picture_to_rgb(const Picture& p, uint8_t* rgb, size_t stride, cudaStream_t stream) {
-    MC_LAUNCH(rgb_pixels, grid_of(p.width, p.height), dim3(columns, rows), stream, planes_of(p), p.width, p.height,
+    MC_LAUNCH(rgb_pixels, grid_of(p.width, p.height), dim3(COLUMNS, ROWS), stream, planes_of(p), p.width, p.height,
               pixel::Packed{rgb, stride});
     return cudaGetLastError();
 }

@@ -11,17 +11,17 @@ namespace mc::kernels::cuda {
 
 namespace {
 
-constexpr unsigned lanes_of_warp = 32, rows_of_block = 4;
+constexpr unsigned LANES_OF_WARP = 32, ROWS_OF_BLOCK = 4;
 
 struct Warp {
     __device__ float sum(float mine) const {
 #pragma unroll
-        for (unsigned mask = lanes_of_warp / 2; mask; mask /= 2) mine += __shfl_xor_sync(~0u, mine, mask);
+        for (unsigned mask = LANES_OF_WARP / 2; mask; mask /= 2) mine += __shfl_xor_sync(~0u, mine, mask);
         return mine;
     }
     __device__ float most(float mine) const {
 #pragma unroll
-        for (unsigned mask = lanes_of_warp / 2; mask; mask /= 2) {
+        for (unsigned mask = LANES_OF_WARP / 2; mask; mask /= 2) {
             const float other = __shfl_xor_sync(~0u, mine, mask);
             mine = mine != mine || other <= mine ? mine : other;
         }
@@ -39,7 +39,7 @@ struct Holding : Warp {
     __device__ void each(size_t width, const F& body) {
 #pragma unroll
         for (int n = 0; n < N; n++) {
-            const size_t i = (n * lanes_of_warp + threadIdx.x) * rows::EIGHT;
+            const size_t i = (n * LANES_OF_WARP + threadIdx.x) * rows::EIGHT;
             if (i < width) body(i, held + n * rows::EIGHT);
         }
     }
@@ -49,7 +49,7 @@ struct Holding : Warp {
 struct Passing : Warp {
     template <class F>
     __device__ void each(size_t width, const F& body) {
-        for (size_t i = threadIdx.x * rows::EIGHT; i < width; i += lanes_of_warp * rows::EIGHT) {
+        for (size_t i = threadIdx.x * rows::EIGHT; i < width; i += LANES_OF_WARP * rows::EIGHT) {
             float v[rows::EIGHT];
             body(i, v);
         }
@@ -58,38 +58,38 @@ struct Passing : Warp {
 
 template <class T, int N>
 __global__ void residual_norm_rows(rows::ResidualNorm a) {
-    const size_t r = blockIdx.x * rows_of_block + threadIdx.y;
+    const size_t r = blockIdx.x * ROWS_OF_BLOCK + threadIdx.y;
     Holding<N> lanes;
     if (r < a.rows) rows::residual_norm<T>(a, r, lanes);
 }
 template <class T, int N>
 __global__ void project_rows(rows::Projection a) {
-    const size_t r = blockIdx.x * rows_of_block + threadIdx.y;
+    const size_t r = blockIdx.x * ROWS_OF_BLOCK + threadIdx.y;
     Holding<N> lanes;
     if (r < a.rows) rows::rms_rope<T>(a.part[blockIdx.y], r, lanes);
 }
 template <class T>
 __global__ void reuse_rows(Reuse a) {
-    const size_t r = blockIdx.x * rows_of_block + threadIdx.y;
+    const size_t r = blockIdx.x * ROWS_OF_BLOCK + threadIdx.y;
     Passing lanes;
     if (r < a.rows) rows::reuse<T>(a, r, lanes);
 }
 template <class T>
 __global__ void change_rows(rows::Change a) {
-    const size_t r = blockIdx.x * rows_of_block + threadIdx.y;
+    const size_t r = blockIdx.x * ROWS_OF_BLOCK + threadIdx.y;
     Passing lanes;
     if (r < a.rows) rows::change<T>(a, r, lanes);
 }
 
 template <class T>
 __global__ void quantize_groups(rows::Codes a) {
-    const size_t i = blockIdx.x * rows_of_block + threadIdx.y, groups = a.width / a.group;
+    const size_t i = blockIdx.x * ROWS_OF_BLOCK + threadIdx.y, groups = a.width / a.group;
     Holding<1> lanes;
     if (i < a.count * groups) rows::quantize<T>(a, i / groups, i % groups, lanes);
 }
 template <class T>
 __global__ void restore_rows(rows::Codes a) {
-    const size_t r = blockIdx.x * rows_of_block + threadIdx.y;
+    const size_t r = blockIdx.x * ROWS_OF_BLOCK + threadIdx.y;
     Passing lanes;
     if (r < a.count) rows::restore<T>(a, r, lanes);
 }
@@ -116,9 +116,9 @@ cudaError_t for_width(size_t width, Store store, const F& body) {
 }
 
 dim3 blocks_of(size_t rows, size_t parts = 1) {
-    return {static_cast<unsigned>((rows + rows_of_block - 1) / rows_of_block), static_cast<unsigned>(parts)};
+    return {static_cast<unsigned>((rows + ROWS_OF_BLOCK - 1) / ROWS_OF_BLOCK), static_cast<unsigned>(parts)};
 }
-const dim3 block(lanes_of_warp, rows_of_block);
+const dim3 block(LANES_OF_WARP, ROWS_OF_BLOCK);
 
 } // namespace
 

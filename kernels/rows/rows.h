@@ -65,7 +65,7 @@ struct Codes {
     Store store;                // of rows, which have no gaps
 };
 
-// See kernels/launchers.h.
+// The row operations that a kind of device brings: a part of kernels::Launchers (kernels/launchers.h).
 struct Launchers {
     // Whether the device's library ends a product in GELU by tanh where it is asked to (cuBLASLt does).
     bool products_end_in_gelu;

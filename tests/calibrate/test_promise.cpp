@@ -44,7 +44,7 @@ Result measure(const std::shared_ptr<const skyreels_v2::Model>& model, const cac
         r.cache_settings = settings;
         const bench::Video video = bench::make_video(model, r);
         const double n = double(prompts.size());
-        result.psnr += std::min(quality::compare(full.view(), video.view()).mean.rgb.psnr, quality::psnr_cap) / n;
+        result.psnr += std::min(quality::compare(full.view(), video.view()).mean.rgb.psnr, quality::PSNR_CAP) / n;
         const sampler::ChunkCount& c = video.stats.count;
         result.share += double(c.tokens_computed) / double(c.tokens_computed + c.tokens_reused) / n;
     }

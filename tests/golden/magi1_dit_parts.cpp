@@ -3,7 +3,7 @@
 #include <ATen/ATen.h>
 #include <c10/core/InferenceMode.h>
 
-#include "engine/families/magi1/time_table.h"
+#include "engine/families/magi1/flow_times.h"
 #include "engine/networks/magi_dit/pass.h"
 #include "engine/networks/magi_dit/times.h"
 #include "tests/golden/magi1_network.h"
@@ -39,7 +39,7 @@ Produced run_time_embed(const Run& run) {
     std::vector<float> sizes;
     for (const Json& row : run.file.json.at("delta_rows")) {
         const std::string name = row;
-        const magi1::TimeTable table = magi1::time_table(std::stoi(name));
+        const magi1::FlowTimes table = magi1::flow_times(std::stoi(name));
         sizes.push_back(table.step_size[name.ends_with("interval1") ? 1 : 0]);
     }
     const auto embedded = [&](const at::Tensor& sinusoids) {

@@ -83,7 +83,7 @@ SamplerSettings settings_of(const Run& run, int64_t prefix) {
     p.stages.noise2clean = r.at("noise2clean_kvrange").get<std::vector<int>>();
     p.stages.clean_range = r.at("clean_chunk_kvrange");
     p.stages.check();
-    p.times = magi1::time_table(p.stages.steps, engine.at("shortcut_mode") == "16,16,8" ? magi1::Shortcut::LARGE_LAST
+    p.times = magi1::flow_times(p.stages.steps, engine.at("shortcut_mode") == "16,16,8" ? magi1::Shortcut::LARGE_LAST
                                                                                         : magi1::Shortcut::LARGE_FIRST);
     if (r.at("cfg_number") == 3)
         for (size_t i = 0; i < r.at("cfg_t_range").size(); i++)

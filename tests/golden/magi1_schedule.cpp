@@ -3,7 +3,7 @@
 #include <ATen/ops/tensor.h>
 
 #include "engine/families/magi1/stages.h"
-#include "engine/families/magi1/time_table.h"
+#include "engine/families/magi1/flow_times.h"
 #include "tests/golden/runner.h"
 
 namespace mc::golden {
@@ -19,8 +19,8 @@ std::vector<double> doubles(const Json& list) {
 
 void add_times(const Json& table, Produced& produced) {
     const std::string mode = table.at("shortcut_mode");
-    const magi1::TimeTable times =
-        magi1::time_table(table.at("num_steps"),
+    const magi1::FlowTimes times =
+        magi1::flow_times(table.at("num_steps"),
                           mode == "16,16,8" ? magi1::Shortcut::LARGE_LAST : magi1::Shortcut::LARGE_FIRST);
     const std::string name = "steps" + table.at("num_steps").dump() + "." + mode;
     std::vector<float> delta;

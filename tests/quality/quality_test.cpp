@@ -52,8 +52,8 @@ TEST(identical_frames_have_an_ssim_of_1_and_count_as_100_dB) {
         CHECK(std::isinf(c.frames[0].rgb.psnr) && std::isinf(c.frames[0].luma.psnr));
         CHECK_EQ(c.frames[0].rgb.ssim, 1.);
         CHECK_EQ(c.frames[0].luma.ssim, 1.);
-        CHECK_EQ(c.mean.rgb.psnr, psnr_cap);
-        CHECK_EQ(c.mean.luma.psnr, psnr_cap);
+        CHECK_EQ(c.mean.rgb.psnr, PSNR_CAP);
+        CHECK_EQ(c.mean.luma.psnr, PSNR_CAP);
         CHECK_EQ(c.identical, 1u);
     }
 }
@@ -68,7 +68,7 @@ TEST(the_order_of_the_two_does_not_matter) {
 
 TEST(more_noise_is_worse) {
     const Bytes picture = test::frame(160, 96);
-    FrameScores before{{psnr_cap, 1}, {psnr_cap, 1}};
+    FrameScores before{{PSNR_CAP, 1}, {PSNR_CAP, 1}};
     for (int amount : {1, 2, 5, 10, 30, 60, 100}) {
         const FrameScores now = one(picture, test::frame(160, 96, "noise", amount));
         CHECK(now.rgb.psnr < before.rgb.psnr && now.rgb.ssim < before.rgb.ssim);

@@ -43,24 +43,24 @@ model::Calibration calibration() {
     return c;
 }
 
-AnySettings choose(const CacheRequest& request, Attention attention = Attention::KV, bool calibrated = true,
+AnySettings choose(const CacheFields& request, Attention attention = Attention::KV, bool calibrated = true,
                    const model::TransformerConfig& config = unknown_model()) {
     const model::Calibration c = calibration();
     return choose_cache(request, attention, calibrated ? &c : nullptr,
                         model::skyreels_v2::published_caches(config));
 }
-void refused(const CacheRequest& request, const std::string& text, Attention attention = Attention::KV,
+void refused(const CacheFields& request, const std::string& text, Attention attention = Attention::KV,
              bool calibrated = true) {
     CHECK_ERROR(choose(request, attention, calibrated), MC_ERROR_SETTINGS, text);
 }
 
-CacheRequest asking(CacheKind kind) {
-    CacheRequest r;
+CacheFields asking(CacheKind kind) {
+    CacheFields r;
     r.kind = kind;
     return r;
 }
-CacheRequest asking(Preset preset) {
-    CacheRequest r;
+CacheFields asking(CachePreset preset) {
+    CacheFields r;
     r.preset = preset;
     return r;
 }
@@ -69,32 +69,32 @@ CacheRequest asking(Preset preset) {
 struct Knob {
     const char* name;
     bool motioncache_only;
-    std::function<void(CacheRequest&)> set;
+    std::function<void(CacheFields&)> set;
     std::function<void(MotionCacheSettings&)> expected;
 };
 const std::vector<Knob>& knobs() {
     static const std::vector<Knob> list = {
-        {"cache-threshold", false, [](CacheRequest& r) { r.threshold = 0.9; },
+        {"cache-threshold", false, [](CacheFields& r) { r.threshold = 0.9; },
          [](MotionCacheSettings& s) { s.threshold = 0.9; }},
-        {"cache-warmup", false, [](CacheRequest& r) { r.warmup = 7; },
+        {"cache-warmup", false, [](CacheFields& r) { r.warmup = 7; },
          [](MotionCacheSettings& s) { s.warmup = 7; }},
-        {"cache-reuse", false, [](CacheRequest& r) { r.reuse = CacheReuse::REPEAT; },
+        {"cache-reuse", false, [](CacheFields& r) { r.reuse = CacheReuse::REPEAT; },
          [](MotionCacheSettings& s) { s.reuse = CacheReuse::REPEAT; }},
-        {"cache-coarse-updates", true, [](CacheRequest& r) { r.coarse_updates = 9; },
+        {"cache-coarse-updates", true, [](CacheFields& r) { r.coarse_updates = 9; },
          [](MotionCacheSettings& s) { s.coarse_updates = 9; }},
-        {"cache-weights", true, [](CacheRequest& r) { r.weights = CacheWeights::MEAN; },
+        {"cache-weights", true, [](CacheFields& r) { r.weights = CacheWeights::MEAN; },
          [](MotionCacheSettings& s) { s.weights = CacheWeights::MEAN; }},
-        {"cache-weight-floor", true, [](CacheRequest& r) { r.weight_floor = 0.8; },
+        {"cache-weight-floor", true, [](CacheFields& r) { r.weight_floor = 0.8; },
          [](MotionCacheSettings& s) { s.weight_floor = 0.8; }},
-        {"cache-distance", true, [](CacheRequest& r) { r.distance = CacheDistance::GLOBAL; },
+        {"cache-distance", true, [](CacheFields& r) { r.distance = CacheDistance::GLOBAL; },
          [](MotionCacheSettings& s) { s.distance = CacheDistance::GLOBAL; }},
-        {"cache-vote", true, [](CacheRequest& r) { r.vote = 0.75; },
+        {"cache-vote", true, [](CacheFields& r) { r.vote = 0.75; },
          [](MotionCacheSettings& s) { s.vote = 0.75; }},
-        {"cache-min-ratio", true, [](CacheRequest& r) { r.min_ratio = 0; },
+        {"cache-min-ratio", true, [](CacheFields& r) { r.min_ratio = 0; },
          [](MotionCacheSettings& s) { s.min_ratio = 0; }},
-        {"cache-first-share", true, [](CacheRequest& r) { r.first_share = 0.9; },
+        {"cache-first-share", true, [](CacheFields& r) { r.first_share = 0.9; },
          [](MotionCacheSettings& s) { s.first_share = 0.9; }},
-        {"cache-noise-power", true, [](CacheRequest& r) { r.noise_power = 3; },
+        {"cache-noise-power", true, [](CacheFields& r) { r.noise_power = 3; },
          [](MotionCacheSettings& s) { s.noise_power = 3; }},
     };
     return list;
@@ -117,10 +117,10 @@ TEST(auto_caches_where_something_is_known) {
 
 // A setting by itself asks for MotionCache, where the attention allows it.
 TEST(a_threshold_or_custom_begins_with_nothing_known) {
-    CacheRequest r;
+    CacheFields r;
     r.threshold = 0.4;
     MotionCacheSettings expected;
-    CHECK(choose(asking(Preset::CUSTOM), Attention::KV, false) == expected);
+    CHECK(choose(asking(CachePreset::CUSTOM), Attention::KV, false) == expected);
     expected.threshold = 0.4;
     CHECK(choose(r, Attention::KV, false) == expected);
     r.kind = CacheKind::MOTIONCACHE;
@@ -128,22 +128,22 @@ TEST(a_threshold_or_custom_begins_with_nothing_known) {
 }
 
 TEST(presets_are_the_calibrated_ones) {
-    CHECK(choose(asking(Preset::QUALITY)) == calibration().quality.settings);
-    CHECK(choose(asking(Preset::BALANCED)) == calibration().balanced.settings);
-    CHECK(choose(asking(Preset::FAST)) == calibration().fast.settings);
+    CHECK(choose(asking(CachePreset::QUALITY)) == calibration().quality.settings);
+    CHECK(choose(asking(CachePreset::BALANCED)) == calibration().balanced.settings);
+    CHECK(choose(asking(CachePreset::FAST)) == calibration().fast.settings);
     MotionCacheSettings custom; // the published run's settings with the model's polynomial
     custom.polynomial = calibration().polynomial;
-    CHECK(choose(asking(Preset::CUSTOM)) == custom);
+    CHECK(choose(asking(CachePreset::CUSTOM)) == custom);
 }
 
 TEST(published_settings_by_what_the_model_is) {
     const auto* published = model::skyreels_v2::published_caches(published_model());
-    const auto of = [&](const CacheRequest& r, Attention attention = Attention::KV) {
+    const auto of = [&](const CacheFields& r, Attention attention = Attention::KV) {
         return choose(r, attention, false, published_model());
     };
-    for (Preset slow : {Preset::QUALITY, Preset::BALANCED, Preset::CUSTOM})
+    for (CachePreset slow : {CachePreset::QUALITY, CachePreset::BALANCED, CachePreset::CUSTOM})
         CHECK(of(asking(slow)) == published->motioncache_slow.settings);
-    CHECK(of(asking(Preset::FAST)) == published->motioncache_fast.settings);
+    CHECK(of(asking(CachePreset::FAST)) == published->motioncache_fast.settings);
     CHECK(of(asking(CacheKind::FLOWCACHE)) == published->flowcache_slow.settings);
     for (Attention any : {Attention::FULL, Attention::CAUSAL, Attention::KV})
         CHECK(of(asking(CacheKind::TEACACHE), any) == published->teacache_retention.settings);
@@ -154,19 +154,19 @@ TEST(published_settings_by_what_the_model_is) {
 }
 
 TEST(a_setting_changes_the_preset_and_nothing_else) {
-    for (Preset preset : {Preset::QUALITY, Preset::FAST})
+    for (CachePreset preset : {CachePreset::QUALITY, CachePreset::FAST})
         for (const Knob& knob : knobs()) {
-            CacheRequest r = asking(preset);
+            CacheFields r = asking(preset);
             knob.set(r);
             const model::Calibration c = calibration();
-            MotionCacheSettings expected = preset == Preset::FAST ? c.fast.settings : c.quality.settings;
+            MotionCacheSettings expected = preset == CachePreset::FAST ? c.fast.settings : c.quality.settings;
             CHECK(choose(asking(preset)) == expected);
             knob.expected(expected);
             if (!(choose(r) == expected))
                 test::fail(__FILE__, __LINE__, std::string(knob.name) + " changes something else");
             CHECK(!(choose(r) == choose(asking(preset))));
         }
-    CacheRequest r;
+    CacheFields r;
     r.vote = cache::NO_VOTE;
     MotionCacheSettings expected = calibration().balanced.settings;
     expected.vote.reset();
@@ -182,7 +182,7 @@ static void settings_of_a_whole_chunk_cache() {
     CHECK(choose(asking(kind), Attention::KV, false) == expected);
     expected.polynomial = calibration().polynomial;
     CHECK(choose(asking(kind)) == expected);
-    CacheRequest r = asking(kind);
+    CacheFields r = asking(kind);
     r.threshold = expected.threshold = 0.6;
     r.warmup = expected.forced_first = 2; // and not MotionCache's own
     r.reuse = expected.reuse = CacheReuse::TAYLOR;
@@ -195,9 +195,9 @@ TEST(settings_of_the_other_caches) {
 
 TEST(a_cache_setting_without_a_cache_is_refused) {
     auto all = knobs();
-    all.push_back({"cache-preset", true, [](CacheRequest& r) { r.preset = Preset::FAST; }, {}});
+    all.push_back({"cache-preset", true, [](CacheFields& r) { r.preset = CachePreset::FAST; }, {}});
     for (const Knob& knob : all) {
-        CacheRequest r = asking(CacheKind::NONE);
+        CacheFields r = asking(CacheKind::NONE);
         knob.set(r);
         refused(r, std::string(knob.name) +
                        " is set but nothing is cached: drop it, or choose another cache than none.");
@@ -220,7 +220,7 @@ TEST(caches_that_the_attention_cannot_serve_are_refused) {
                 Attention::CAUSAL);
     }
     for (Attention whole : {Attention::FULL, Attention::CAUSAL}) {
-        CacheRequest r = asking(CacheKind::TEACACHE);
+        CacheFields r = asking(CacheKind::TEACACHE);
         for (CacheReuse reuse : {CacheReuse::TAYLOR, CacheReuse::SOLVER}) {
             r.reuse = reuse;
             refused(r, "need attention=kv", whole);
@@ -232,11 +232,11 @@ TEST(caches_that_the_attention_cannot_serve_are_refused) {
 
 TEST(settings_of_motioncache_with_another_cache_are_refused) {
     auto all = knobs();
-    all.push_back({"cache-preset", true, [](CacheRequest& r) { r.preset = Preset::BALANCED; }, {}});
+    all.push_back({"cache-preset", true, [](CacheFields& r) { r.preset = CachePreset::BALANCED; }, {}});
     for (CacheKind kind : CACHE_KINDS)
         for (const Knob& knob : all) {
             if (!knob.motioncache_only || kind == CacheKind::NONE || kind == CacheKind::MOTIONCACHE) continue;
-            CacheRequest r = asking(kind);
+            CacheFields r = asking(kind);
             knob.set(r);
             refused(r, std::string(knob.name) + " belongs to cache=motioncache, not to cache=" +
                            name_of(kind) + ": drop it.");
@@ -245,22 +245,22 @@ TEST(settings_of_motioncache_with_another_cache_are_refused) {
 
 TEST(a_preset_of_an_unknown_model_is_refused) {
     refused(asking(CacheKind::MOTIONCACHE), "run motioncache-calibrate on its folder", Attention::KV, false);
-    for (Preset preset : {Preset::QUALITY, Preset::BALANCED, Preset::FAST}) {
-        CacheRequest r = asking(preset);
+    for (CachePreset preset : {CachePreset::QUALITY, CachePreset::BALANCED, CachePreset::FAST}) {
+        CacheFields r = asking(preset);
         refused(r, "run motioncache-calibrate on its folder", Attention::KV, false);
         r.kind = CacheKind::MOTIONCACHE;
         refused(r, "Nothing is known about caching with this model", Attention::KV, false);
         r.threshold = 0.2; // does not make up for what is not known
         refused(r, "or set cache-preset=custom and a cache-threshold", Attention::KV, false);
     }
-    CacheRequest r;
+    CacheFields r;
     r.threshold = 0.2;
     CHECK(choose_cache(r, Attention::KV, nullptr, model::skyreels_v2::published_caches(unknown_model()))
               .kind() == CacheKind::MOTIONCACHE);
 }
 
 TEST(a_weight_floor_with_other_weights_is_refused) {
-    CacheRequest r;
+    CacheFields r;
     r.weight_floor = 0.5;
     r.weights = CacheWeights::MAX_RESCALE;
     CHECK_EQ(std::get<MotionCacheSettings>(choose(r).policy).weight_floor, 0.5);

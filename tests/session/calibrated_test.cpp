@@ -59,9 +59,9 @@ TEST(a_calibration_is_used) {
     CHECK(m->calibration.has_value() && *m->calibration == calibration());
     // Turns that reuse: of 2 chunks in 2 branches and 4 steps each.
     const struct {
-        std::optional<Preset> preset;
+        std::optional<CachePreset> preset;
         int reused;
-    } cases[] = {{Preset::QUALITY, 0}, {Preset::BALANCED, 4 * 2}, {{}, 4 * 2}, {Preset::FAST, 4 * 3}};
+    } cases[] = {{CachePreset::QUALITY, 0}, {CachePreset::BALANCED, 4 * 2}, {{}, 4 * 2}, {CachePreset::FAST, 4 * 3}};
     for (const auto& c : cases) {
         Request r = small();
         r.steps = 4;
@@ -94,7 +94,7 @@ TEST(without_a_calibration_nothing_is_cached) {
     Request r = small();
     r.attention = Attention::KV;
     CHECK(Session(m, r).stats().cache == CacheKind::NONE);
-    r.cache.preset = Preset::BALANCED;
+    r.cache.preset = CachePreset::BALANCED;
     CHECK_ERROR(Session(m, r), MC_ERROR_SETTINGS, "run motioncache-calibrate");
     r.cache.kind = CacheKind::MOTIONCACHE;
     CHECK_ERROR(Session(m, r), MC_ERROR_SETTINGS, "run motioncache-calibrate");

@@ -44,9 +44,9 @@ std::vector<std::string> lines_of(const std::string& path) {
 
 nlohmann::json score_of(const quality::Comparison& c, const std::vector<int64_t>& window_ends) {
     auto json = [](const quality::FrameScores& s) -> nlohmann::json {
-        return {{"psnr", std::min(s.rgb.psnr, quality::psnr_cap)},
+        return {{"psnr", std::min(s.rgb.psnr, quality::PSNR_CAP)},
                 {"ssim", s.rgb.ssim},
-                {"psnr_luma", std::min(s.luma.psnr, quality::psnr_cap)},
+                {"psnr_luma", std::min(s.luma.psnr, quality::PSNR_CAP)},
                 {"ssim_luma", s.luma.ssim}};
     };
     nlohmann::json score = json(c.mean);
@@ -131,7 +131,7 @@ int main(int argc, char** argv) {
                 if (p == 0 && !dump.empty()) {
                     std::ofstream file(dump + "/" + std::to_string(r) + ".rgb", std::ios::binary);
                     file.write(reinterpret_cast<const char*>(video.rgb.data()),
-                               static_cast<std::streamsize>(video.rgb.size()));
+                               std::streamsize(video.rgb.size()));
                 }
                 std::cerr << "prompt " << p + 1 << " of " << texts.size() << ", " << runs[r].name << ": "
                           << video.denoising() << " s\n";

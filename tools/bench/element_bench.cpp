@@ -124,7 +124,7 @@ int main(int argc, char** argv) {
     gst_bus_set_sync_handler(bus, on_message, &times, nullptr);
     gst_element_set_state(pipeline, GST_STATE_PLAYING);
     GstMessage* message = gst_bus_timed_pop_filtered(
-        bus, GST_CLOCK_TIME_NONE, static_cast<GstMessageType>(GST_MESSAGE_EOS | GST_MESSAGE_ERROR));
+        bus, GST_CLOCK_TIME_NONE, GstMessageType(GST_MESSAGE_EOS | GST_MESSAGE_ERROR));
     const Clock::time_point end = Clock::now();
     const bool failed = GST_MESSAGE_TYPE(message) == GST_MESSAGE_ERROR;
     if (failed) {

@@ -9,9 +9,9 @@
 // weights of the published sizes (width 1536, 12 heads, feed-forward 8960; --layers of the 30, default 4), a chunk of 5
 // latent frames at 256x160 behind 15 others. magi1-4.5B: likewise (width 3072, 24 heads of queries and 8 of keys,
 // feed-forward 12288; --layers of the 34), a chunk of 6 behind 18 others.
-// Whole positions are computed, of SkyReels-V2 in both guidance branches at once as the
-// sampler runs them; rounds go through all shares in turn, and the median is taken. --alone: rounds of the second
-// measurement, on the CPU; default none.
+// Whole positions are computed, of SkyReels-V2 in both guidance branches at once as the sampler runs them; rounds go
+// through all shares in turn, and the median is taken. --alone: rounds of the second measurement, on the CPU; default
+// none.
 #include <ATen/ATen.h>
 #include <c10/core/InferenceMode.h>
 

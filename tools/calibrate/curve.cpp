@@ -12,14 +12,14 @@ namespace {
 
 constexpr int N = 5;
 using Row = std::array<double, N>;
-constexpr double binomial[N] = {1, 4, 6, 4, 1};
+constexpr double BINOMIAL[N] = {1, 4, 6, 4, 1};
 
 // What increment j of the coefficients adds at t: every basis polynomial from the j-th on.
 Row increments_at(double t) {
     Row row;
     double sum = 0;
     for (int i = N - 1; i >= 0; i--) {
-        sum += binomial[i] * std::pow(t, i) * std::pow(1 - t, N - 1 - i);
+        sum += BINOMIAL[i] * std::pow(t, i) * std::pow(1 - t, N - 1 - i);
         row[size_t(i)] = sum;
     }
     return row;
@@ -103,7 +103,7 @@ cache::Polynomial in_powers(const std::array<double, 5>& b, double least, double
     for (size_t k = 0; k < N; k++) {
         double choose = 1; // binomial(k, i)
         for (size_t i = 0; i <= k; i++) {
-            in_t[k] += binomial[k] * choose * b[i] * ((k - i) % 2 ? -1 : 1);
+            in_t[k] += BINOMIAL[k] * choose * b[i] * ((k - i) % 2 ? -1 : 1);
             choose = choose * double(k - i) / double(i + 1);
         }
     }

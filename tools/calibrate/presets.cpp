@@ -19,7 +19,7 @@ std::vector<Trial> rising(std::span<const Trial> trials, bool& rises) {
                      [](const Trial& a, const Trial& b) { return a.share > b.share; });
     for (const Trial& t : all)
         if (kept.empty() || t.speedup > kept.back().speedup) kept.push_back(t);
-    rises = kept.size() >= goals.size();
+    rises = kept.size() >= GOALS.size();
     return rises ? kept : all;
 }
 
@@ -44,8 +44,8 @@ Choice choose_presets(std::span<const Trial> trials) {
             "too small to be timed. Calibrate again for speed-ups that mean something.");
     // From the fastest preset on: each leaves a range for the slower ones.
     size_t end = levels.size();
-    for (size_t g = goals.size(); g-- > 0;) {
-        const Goal& goal = goals[g];
+    for (size_t g = GOALS.size(); g-- > 0;) {
+        const Goal& goal = GOALS[g];
         size_t level = end;
         for (size_t i = g; i < end; i++)
             if (reaches(levels[i], goal)) level = i; // the fastest one

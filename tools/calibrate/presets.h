@@ -17,11 +17,11 @@ struct Goal {
 };
 // Both are asked for: chunks that follow an exact first one and are hardly computed themselves are blurred, which costs
 // little PSNR but shows in SSIM.
-constexpr std::array<Goal, 3> goals = {Goal{"quality", 39, 0.95, 0.35}, Goal{"balanced", 34, 0.92, 0.22},
+constexpr std::array<Goal, 3> GOALS = {Goal{"quality", 39, 0.95, 0.35}, Goal{"balanced", 34, 0.92, 0.22},
                                        Goal{"fast", 29, 0.88, 0.12}};
 
 struct Choice {
-    std::array<Trial, 3> presets;   // in the order of goals
+    std::array<Trial, 3> presets;   // in the order of GOALS
     std::vector<std::string> notes; // for the user: goals that were missed, times that make no sense
 };
 // trials: at least three. For each goal the fastest level that reaches it, each preset at a level of its own

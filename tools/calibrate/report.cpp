@@ -48,9 +48,9 @@ void print_table(std::span<const Trial> trials, const Choice& choice) {
     for (const Trial& t : trials) {
         const char* name = "";
         std::string elsewhere = "-"; // presets alone are looked at elsewhere
-        for (size_t g = 0; g < goals.size(); g++) {
+        for (size_t g = 0; g < GOALS.size(); g++) {
             if (choice.presets[g].settings != t.settings) continue;
-            name = goals[g].name;
+            name = GOALS[g].name;
             char text[32];
             std::snprintf(text, sizeof text, "%.2f", choice.presets[g].elsewhere);
             elsewhere = text;

@@ -15,7 +15,7 @@ class Tally {
   public:
     void add(const bench::Video& reference, const bench::Video& video) {
         const quality::FrameScores score = quality::compare(reference.view(), video.view()).mean;
-        const double psnr = std::min(score.rgb.psnr, quality::psnr_cap);
+        const double psnr = std::min(score.rgb.psnr, quality::PSNR_CAP);
         psnr_ += psnr, squares_ += psnr * psnr;
         ssim_ += score.rgb.ssim;
         const sampler::ChunkCount& c = video.stats.count;

@@ -51,7 +51,7 @@ size_t count(const Video& reference, const Video& video) {
         reference.rgb.size() != video.rgb.size())
         throw std::invalid_argument("The videos differ in size: " + text(reference) + " and " + text(video) +
                                     ".");
-    if (video.width < ssim_window || video.height < ssim_window)
+    if (video.width < SSIM_WINDOW || video.height < SSIM_WINDOW)
         throw std::invalid_argument(
             "Frames need 11 pixels in width and height, for the window of SSIM: " + text(video) + ".");
     const size_t frames = video.rgb.size() / 3 / video.width / video.height;
@@ -76,9 +76,9 @@ FrameScores mean(std::span<const FrameScores> frames) {
     if (frames.empty()) throw std::invalid_argument("There is no mean of no frames.");
     FrameScores sum;
     for (const FrameScores& f : frames) {
-        sum.rgb.psnr += std::min(f.rgb.psnr, psnr_cap);
+        sum.rgb.psnr += std::min(f.rgb.psnr, PSNR_CAP);
         sum.rgb.ssim += f.rgb.ssim;
-        sum.luma.psnr += std::min(f.luma.psnr, psnr_cap);
+        sum.luma.psnr += std::min(f.luma.psnr, PSNR_CAP);
         sum.luma.ssim += f.luma.ssim;
     }
     for (double* value : {&sum.rgb.psnr, &sum.rgb.ssim, &sum.luma.psnr, &sum.luma.ssim})

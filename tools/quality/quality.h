@@ -38,7 +38,7 @@ Comparison compare(const Video& reference, const Video& video);
 
 // What a frame counts for in a mean of PSNRs: at most 100 dB, so that equal frames leave the mean a number.
 // One step in one sample of 160 x 96 pixels is 94.8 dB.
-constexpr double psnr_cap = 100;
+constexpr double PSNR_CAP = 100;
 // The mean of each value over frames, which is not the PSNR of the mean error (what ffmpeg calls "average").
 // Over the first frames and the last it tells the drift of a long video. Throws std::invalid_argument if
 // there are none.

@@ -9,16 +9,16 @@ namespace mc::quality {
 
 namespace {
 
-constexpr size_t radius = ssim_window / 2;
-constexpr double c1 = 0.01 * 255 * 0.01 * 255, c2 = 0.03 * 255 * 0.03 * 255;
+constexpr size_t RADIUS = SSIM_WINDOW / 2;
+constexpr double C1 = 0.01 * 255 * 0.01 * 255, C2 = 0.03 * 255 * 0.03 * 255;
 
 // The window is the product of a column and a row of these: [i] for the two taps at i from the middle.
-using Weights = std::array<double, radius + 1>;
+using Weights = std::array<double, RADIUS + 1>;
 Weights gaussian() {
     constexpr double sigma = 1.5;
     Weights weights;
     double sum = 0;
-    for (size_t i = 0; i <= radius; i++) {
+    for (size_t i = 0; i <= RADIUS; i++) {
         weights[i] = std::exp(-0.5 * double(i * i) / (sigma * sigma));
         sum += i ? 2 * weights[i] : weights[i];
     }
@@ -27,7 +27,7 @@ Weights gaussian() {
 }
 
 // Weighted sums of what the taps point to, and of the `size` - 1 values behind each.
-using Taps = std::array<const double*, ssim_window>;
+using Taps = std::array<const double*, SSIM_WINDOW>;
 void blur(const Taps& taps, const Weights& weights, double* __restrict out, size_t size) {
     const auto [t0, t1, t2, t3, t4, t5, t6, t7, t8, t9, t10] = taps;
     const auto [w0, w1, w2, w3, w4, w5] = weights;
@@ -44,10 +44,10 @@ double ssim(const double* x, const double* y, size_t width, size_t height) {
     // q) where q is 0 for equal planes, and small differences are not what is left of large numbers.
     enum { X, D, XY, DD, MEANS };
     const Weights weights = gaussian();
-    const size_t columns = width - 2 * radius;
-    std::vector<double> row(MEANS * width), lines(ssim_window * MEANS * columns), mean(MEANS * columns);
+    const size_t columns = width - 2 * RADIUS;
+    std::vector<double> row(MEANS * width), lines(SSIM_WINDOW * MEANS * columns), mean(MEANS * columns);
     // The last 11 lines, blurred along the line, are kept; from them comes one line of local means.
-    const auto kept = [&](size_t line) { return lines.data() + line % ssim_window * MEANS * columns; };
+    const auto kept = [&](size_t line) { return lines.data() + line % SSIM_WINDOW * MEANS * columns; };
     Taps taps;
     double sum = 0;
     for (size_t line = 0; line < height; line++, x += width, y += width) {
@@ -59,24 +59,24 @@ double ssim(const double* x, const double* y, size_t width, size_t height) {
             row[DD * width + i] = d * d;
         }
         for (size_t m = X; m < MEANS; m++) {
-            for (size_t t = 0; t < ssim_window; t++) taps[t] = row.data() + m * width + t;
+            for (size_t t = 0; t < SSIM_WINDOW; t++) taps[t] = row.data() + m * width + t;
             blur(taps, weights, kept(line) + m * columns, columns);
         }
-        if (line + 1 < ssim_window) continue;
+        if (line + 1 < SSIM_WINDOW) continue;
 
-        for (size_t t = 0; t < ssim_window; t++) taps[t] = kept(line + 1 + t);
+        for (size_t t = 0; t < SSIM_WINDOW; t++) taps[t] = kept(line + 1 + t);
         blur(taps, weights, mean.data(), MEANS * columns);
         for (size_t i = 0; i < columns; i++) {
             const double mx = mean[X * columns + i], md = mean[D * columns + i],
                          mean_product = mx * (mx - md);
-            const double p1 = 2 * mean_product + c1, q1 = md * md;
-            const double p2 = 2 * (mean[XY * columns + i] - mean_product) + c2,
+            const double p1 = 2 * mean_product + C1, q1 = md * md;
+            const double p2 = 2 * (mean[XY * columns + i] - mean_product) + C2,
                          q2 = mean[DD * columns + i] - q1;
             row[i] = p1 * p2 / ((p1 + q1) * (p2 + q2));
         }
         for (size_t i = 0; i < columns; i++) sum += row[i];
     }
-    return sum / double(columns * (height - 2 * radius));
+    return sum / double(columns * (height - 2 * RADIUS));
 }
 
 } // namespace mc::quality

@@ -8,7 +8,7 @@
 
 namespace mc::quality {
 
-constexpr size_t ssim_window = 11; // no side of a plane may be shorter
+constexpr size_t SSIM_WINDOW = 11; // no side of a plane may be shorter
 
 // Planes of 0 to 255, row after row without gaps. Equal planes give 1, exactly.
 double ssim(const double* x, const double* y, size_t width, size_t height);

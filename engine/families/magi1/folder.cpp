@@ -46,8 +46,8 @@ bool file_describes_magi1(const std::string& file) {
            describes_magi1(JsonObject::parse(text, file));
 }
 
-// A place that the configuration names: as written, from the folder of the
-// configuration, and by its last name in there.
+// A place that the configuration names: as written, from the folder of the configuration, and by its last name in
+// there.
 std::string find_place(const JsonObject& config, const std::string& named, const std::string& below,
                        const std::string& what) {
     const fs::path folder = fs::path(config.file()).parent_path(), written = named;

@@ -25,7 +25,7 @@ static double since(clock::time_point start) {
 // The step at which MotionCache by steps begins to decide by token; with other caches never reached.
 static int token_phase(const cache::AnySettings& settings) {
     const auto* s = std::get_if<cache::MotionCacheByStepsSettings>(&settings.policy);
-    return s ? s->warmup + s->coarse_steps : cache::endless;
+    return s ? s->warmup + s->coarse_steps : cache::UNLIMITED;
 }
 
 static bool is_tea(const cache::AnySettings& settings) {
@@ -43,7 +43,7 @@ Sampler::Sampler(magi_dit::Passes& passes, int chunk_frames, const SamplerSettin
       policy_(policy), noise_(std::move(noise)), prefix_(std::move(prefix)), keys_(passes.key_store()) {
     const Stages& stages = settings_.stages;
     const auto end = [](std::optional<int64_t> count) {
-        return count ? int(std::min<int64_t>(*count, cache::endless)) : cache::endless;
+        return count ? int(std::min<int64_t>(*count, cache::UNLIMITED)) : cache::UNLIMITED;
     };
     if (remembers())
         policy_.begin_window({end(stages.chunks), chunk_frames_, int(passes_.frame_tokens()), 1, stages.steps,

@@ -15,29 +15,29 @@
 #include "engine/families/magi1/compression.h"
 #include "engine/families/magi1/faults.h"
 #include "engine/families/magi1/stages.h"
-#include "engine/families/magi1/time_table.h"
+#include "engine/families/magi1/flow_times.h"
 #include "engine/networks/magi_dit/passes.h"
 #include "engine/sampler/token_map.h"
 #include "engine/sampler/turn.h"
 
 namespace mc::magi1 {
 
-// Of the guidance by three branches: what holds from a flow time on.
+// Of the guidance by three branches: its weights from a flow time on.
 struct Guide {
-    double from, previous, text; // previous: of what was before; text: of the caption
+    double from, previous, text; // from: the time; weights: previous, of the chunks before; text, of the caption
 };
 
 struct SamplerSettings {
     Stages stages;
-    TimeTable times;
+    FlowTimes times;
     std::vector<Guide> guides; // by rising `from`; empty: one branch
     float clean_t = 1;         // what a finished or given chunk is passed at
     bool distilled = false;    // the network is told the size of a step
     // A finished chunk is passed once more before anyone sees it, as the official code does; else it is seen as its
     // last computed step left it, as the caches were published.
     bool passes_finished = true;
-    // The oldest chunk is evaluated a second time, by itself, above this flow time,
-    // and both velocities are mixed; unset: never.
+    // The oldest chunk is evaluated a second time, by itself, above this flow time, and both velocities are mixed;
+    // unset: never.
     std::optional<double> copy_above;
     double copy_share = 0.3; // of the copy's velocity
     cache::AnySettings cache;
@@ -80,7 +80,7 @@ class Sampler {
         sampler::TokenMap map;
     };
     std::optional<Finished> take();
-    // Of all chunks so far; what passed for keys and values alone is in `extra`.
+    // Of all chunks so far; passes for keys and values alone are in `extra`.
     const sampler::ChunkCount& count() const { return count_; }
     int64_t row() const { return row_; }
     const transformer::KeyStore& keys() const { return keys_; }
@@ -92,8 +92,8 @@ class Sampler {
     struct Chunk {
         at::Tensor x;        // as the last row left it
         at::Tensor features; // of the row before
-        // What reuse adds: the change of the latents when they were last computed;
-        // where reuse follows the solver, the velocity.
+        // What reuse adds: the change of the latents when they were last computed; with CacheReuse::SOLVER, the
+        // velocity.
         at::Tensor kept;
         at::Tensor before_last; // of the stage, for a fault
         std::vector<const magi_dit::Text*> text;

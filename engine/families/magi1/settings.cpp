@@ -180,7 +180,7 @@ VideoSettings complete(const session::Request& r, const ModelFacts& model) {
     }
     p.stages.check();
     p.times =
-        time_table(p.stages.steps, d.shortcut == "16,16,8" ? Shortcut::LARGE_LAST : Shortcut::LARGE_FIRST);
+        flow_times(p.stages.steps, d.shortcut == "16,16,8" ? Shortcut::LARGE_LAST : Shortcut::LARGE_FIRST);
     if (d.branches == 1 && r.guidance_scale.value_or(1) > 1)
         refuse(
             "guidance-scale has no effect on this distilled model, which was trained to need no guidance: drop it, or take "

@@ -27,8 +27,8 @@ struct Stages {
     int window = 4; // chunks on their way at once; divides `steps`
     int64_t given = 0;             // chunks that are given whole, in front
     std::optional<int64_t> chunks; // with the given ones; unset: without end
-    // How many chunks a chunk sees, itself included, by equal parts of its steps;
-    // empty: all before it. Its length divides `steps`.
+    // How many chunks a chunk sees, itself included, in each of as many equal parts of its steps; empty: all before it.
+    // Its length divides `steps`.
     std::vector<int> noise2clean;
     int clean_range = -1; // how many a finished or given chunk sees; -1: as at its last step
 

@@ -36,7 +36,7 @@ struct FolderOutline {
     VaeConfig vae;
     GenerationDefaults defaults;
 };
-// What the folder may be as far as they tell; one of these it is. Throws as Folder::open.
+// All that the folder may be as far as the JSON files tell; it is one of these. Throws as Folder::open.
 std::vector<FolderOutline> outlines(const std::string& folder);
 
 class Folder : public FolderOutline {

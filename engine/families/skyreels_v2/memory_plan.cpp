@@ -36,7 +36,7 @@ bool texts_known(session::TextEncoder& encoder, const text::Tokenizer& tokenizer
                  int64_t text_rows, const VideoSettings& settings) {
     if (!encoder.on_demand()) return false;
     const auto known = [&](const std::string& text) {
-        return encoder.knows(tokenizer.encode(text, static_cast<size_t>(text_rows), byte_fallback));
+        return encoder.knows(tokenizer.encode(text, size_t(text_rows), byte_fallback));
     };
     return known(settings.prompt) && (settings.guidance_scale <= 1 || known(settings.negative_prompt));
 }

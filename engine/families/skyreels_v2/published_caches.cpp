@@ -12,11 +12,11 @@ using Origin = PublishedCache::Origin;
 struct Polynomials {
     Polynomial e0, e;
 };
-constexpr Polynomials of_1_3b{
+constexpr Polynomials OF_1_3B{
     {{-5.21862437e+04, 9.23041404e+03, -5.28275948e+02, 1.36987616e+01, -4.99875664e-02}},
     {{2.39676752e+03, -1.31110545e+03, 2.01331979e+02, -8.29855975e+00, 1.37887774e-01}},
 };
-constexpr Polynomials of_14b{
+constexpr Polynomials OF_14B{
     {{-3.03318725e+05, 4.90537029e+04, -2.65530556e+03, 5.87365115e+01, -3.15583525e-01}},
     {{-5784.54975374, 5449.50911966, -1811.16591783, 256.27178429, -13.02252404}},
 };
@@ -75,10 +75,10 @@ bool is(const TransformerConfig& config, int64_t width, int64_t heads, int64_t f
 } // namespace
 
 const PublishedCaches* published_caches(const TransformerConfig& config) {
-    static const PublishedCaches df_1_3b = caches("SkyReels-V2-DF-1.3B", of_1_3b, Origin::PUBLISHED);
+    static const PublishedCaches df_1_3b = caches("SkyReels-V2-DF-1.3B", OF_1_3B, Origin::PUBLISHED);
     // FlowCache and MotionCache were published on 1.3B only; the code of the latter even keeps the polynomial
     // of 1.3B for this model, which must be an oversight.
-    static const PublishedCaches df_14b = caches("SkyReels-V2-DF-14B", of_14b, Origin::CARRIED_OVER);
+    static const PublishedCaches df_14b = caches("SkyReels-V2-DF-14B", OF_14B, Origin::CARRIED_OVER);
     if (is(config, 1536, 12, 8960, 30, true)) return &df_1_3b;
     if (is(config, 5120, 40, 13824, 40, false)) return &df_14b;
     return nullptr;

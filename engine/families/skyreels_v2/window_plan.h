@@ -18,11 +18,11 @@ struct WindowSettings {
     double guidance_scale;
     int addnoise_condition;
     Attention attention = Attention::FULL;
-    // KV, what the chunks after it see of a finished chunk: FROZEN, the keys and values of its last, still noisy step,
-    // as the reference; REFRESHED, those of one more pass at timestep 0, what recomputing it in every row would give.
+    // With Attention::KV, what later chunks see of a finished one: FROZEN, the keys and values of its last, still noisy
+    // step, as the reference; REFRESHED, those of one more pass at timestep 0, as if it were recomputed in every row.
     FinishedChunks finished = FinishedChunks::FROZEN;
-    // KV, a prefix of several chunks: as the reference, only the first is passed once and kept; the others are passed
-    // anew in every row, with that row's noise. Else all are passed once.
+    // With Attention::KV and a prefix of several chunks: as the reference, only the first is passed once and kept; the
+    // others are passed anew in every row, with that row's noise. Else all are passed once.
     bool reference_prefix = false;
     int video_chunks = 0; // generated in all windows of the video; 0: unknown
 };
@@ -50,7 +50,8 @@ struct WindowPlan {
     std::vector<int64_t> timesteps(size_t row) const;
 };
 WindowPlan plan_window(const WindowSettings& settings, const TimeGrid& grid);
-// KV: the same plan until `row`; chunks that would start then or later wait until those under way are done.
+// With Attention::KV: the plan as it is before `row`; chunks that would start in `row` or later wait until those under
+// way are done.
 WindowPlan held_back(const WindowPlan& plan, size_t row);
 // Bytes of memory that the plan takes at most: it grows with the square of a window whose chunks go one by one.
 int64_t plan_bytes(const WindowSettings& settings, int steps);

@@ -10,8 +10,8 @@ namespace mc::magi_dit {
 
 namespace {
 
-// Rows of all work on their way through the network. Activations are
-// float32 tensors that hold numbers of the precision.
+// Rows of all work on their way through the network. Activations are float32 tensors that hold numbers of the
+// precision.
 struct Plain {
     Passes::Impl& p;
     const Network::Impl& m;

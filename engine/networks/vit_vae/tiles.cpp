@@ -21,22 +21,22 @@ void blend(const at::Tensor& before, const at::Tensor& tile, int64_t axis, int64
 
 } // namespace
 
-void join_tiles(const Joint& joint, const std::function<at::Tensor(int64_t, int64_t)>& made,
+void join_tiles(const Blend& how, const std::function<at::Tensor(int64_t, int64_t)>& made,
                 const at::Tensor& into) {
     constexpr int64_t ROWS = 2, COLUMNS = 3;
-    std::vector<at::Tensor> above(static_cast<size_t>(joint.columns.count()));
-    for (int64_t i = 0; i < joint.rows.count(); i++) {
+    std::vector<at::Tensor> above(static_cast<size_t>(how.columns.count()));
+    for (int64_t i = 0; i < how.rows.count(); i++) {
         at::Tensor left;
-        for (int64_t j = 0; j < joint.columns.count(); j++) {
+        for (int64_t j = 0; j < how.columns.count(); j++) {
             const at::Tensor own = made(i, j);
-            const at::Tensor tile = joint.with_blended ? own : own.clone();
-            if (i > 0) blend(above[static_cast<size_t>(j)], tile, ROWS, joint.extent_rows);
-            if (j > 0) blend(left, tile, COLUMNS, joint.extent_columns);
+            const at::Tensor tile = how.with_blended ? own : own.clone();
+            if (i > 0) blend(above[static_cast<size_t>(j)], tile, ROWS, how.extent_rows);
+            if (j > 0) blend(left, tile, COLUMNS, how.extent_columns);
             above[static_cast<size_t>(j)] = left = own;
-            const int64_t rows = std::min(tile.size(ROWS), joint.rows.stride),
-                          columns = std::min(tile.size(COLUMNS), joint.columns.stride);
-            into.narrow(ROWS, joint.rows.begin(i), rows)
-                .narrow(COLUMNS, joint.columns.begin(j), columns)
+            const int64_t rows = std::min(tile.size(ROWS), how.rows.stride),
+                          columns = std::min(tile.size(COLUMNS), how.columns.stride);
+            into.narrow(ROWS, how.rows.begin(i), rows)
+                .narrow(COLUMNS, how.columns.begin(j), columns)
                 .copy_(tile.narrow(ROWS, 0, rows).narrow(COLUMNS, 0, columns));
         }
     }

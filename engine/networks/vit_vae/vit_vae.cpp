@@ -208,7 +208,7 @@ at::Tensor VitVae::encode(const at::Tensor& video, const Tiles& tiles, Cancel ca
     const Axis h = Impl::latent_axis(video.size(2) / rows, tiles.rows / rows, tiles.overlap),
                w = Impl::latent_axis(video.size(3) / columns, tiles.columns / columns, tiles.overlap);
     const Axis y = times(h, rows), x = times(w, columns);
-    const Joint joint{h, w, overlap(h.tile, tiles), overlap(w.tile, tiles), true};
+    const Blend blend{h, w, overlap(h.tile, tiles), overlap(w.tile, tiles), true};
 
     std::vector<at::Tensor> parts;
     for (int64_t begin = 0; begin < video.size(1); begin += tiles.frames) {
@@ -221,7 +221,7 @@ at::Tensor VitVae::encode(const at::Tensor& video, const Tiles& tiles, Cancel ca
         at::Tensor out = at::empty({s.config.latent_channels, latents, h.size, w.size},
                                    at::TensorOptions(at::kFloat).device(s.device));
         join_tiles(
-            joint,
+            blend,
             [&](int64_t i, int64_t j) {
                 return s.encode(part.narrow(2, y.begin(i), y.length(i)).narrow(3, x.begin(j), x.length(j)),
                                 cancel, flop);
@@ -247,7 +247,7 @@ at::Tensor VitVae::decode(const at::Tensor& latents, const Tiles& tiles, Cancel 
     const Axis h = Impl::latent_axis(latents.size(2), tiles.rows / rows, tiles.overlap),
                w = Impl::latent_axis(latents.size(3), tiles.columns / columns, tiles.overlap);
     const Axis y = times(h, rows), x = times(w, columns);
-    const Joint joint{y, x, overlap(tiles.rows, tiles), overlap(tiles.columns, tiles), false};
+    const Blend blend{y, x, overlap(tiles.rows, tiles), overlap(tiles.columns, tiles), false};
 
     const int64_t at_once = std::max<int64_t>(1, tiles.frames / frames);
     at::Tensor video = at::empty({3, latents.size(1) * frames, y.size, x.size},
@@ -256,7 +256,7 @@ at::Tensor VitVae::decode(const at::Tensor& latents, const Tiles& tiles, Cancel 
         const int64_t n = std::min(at_once, latents.size(1) - begin);
         const at::Tensor part = latents.narrow(1, begin, n).to(s.device, at::kFloat);
         join_tiles(
-            joint,
+            blend,
             [&](int64_t i, int64_t j) {
                 return s.decode(part.narrow(2, h.begin(i), h.length(i)).narrow(3, w.begin(j), w.length(j)),
                                 cancel, flop);

@@ -42,7 +42,7 @@ struct StreamModel {
 inline SamplerSettings stream(const StreamModel& model, int steps = 16, int64_t chunks = 13) {
     SamplerSettings s;
     s.stages = {steps, 4, 0, chunks, {5, 4, 3, 2}, 1};
-    s.times = magi1::time_table(steps);
+    s.times = magi1::flow_times(steps);
     s.clean_t = 0.9999f;
     s.distilled = model.config.distilled;
     if (model.config.distilled)

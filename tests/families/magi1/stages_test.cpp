@@ -4,7 +4,7 @@
 
 #include "engine/error.h"
 #include "engine/families/magi1/stages.h"
-#include "engine/families/magi1/time_table.h"
+#include "engine/families/magi1/flow_times.h"
 #include "tests/check.h"
 
 using namespace mc::magi1;
@@ -12,7 +12,7 @@ using namespace mc::magi1;
 // Values of the official code, which the comparisons with the borders of the guidance tables depend on.
 TEST(quarters_lie_on_the_borders_or_above) {
     for (int steps : {8, 12, 16, 32, 64}) {
-        const TimeTable times = time_table(steps);
+        const FlowTimes times = flow_times(steps);
         CHECK_EQ(times.t[0], 0.f);
         CHECK(double(times.t[size_t(steps) * 3 / 4]) > 0.3);
         CHECK_EQ(times.t[size_t(steps) * 3 / 4], 0.30000001192092896f);
@@ -87,7 +87,7 @@ TEST(what_does_not_divide_is_refused) {
     refused({8, 4, 0, 3, {2, 0}, 1}, "noise2clean_kvrange");
     refused({8, 4, 0, 3, {2, 1}, 0}, "clean_chunk_kvrange");
     refused({8, 4, 3, 3, {2, 1}, 1}, "chunk to generate");
-    CHECK_ERROR(time_table(0), MC_ERROR_SETTINGS, "steps is 0");
+    CHECK_ERROR(flow_times(0), MC_ERROR_SETTINGS, "steps is 0");
 }
 
 int main(int argc, char** argv) {

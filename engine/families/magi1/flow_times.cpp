@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-#include "engine/families/magi1/time_table.h"
+#include "engine/families/magi1/flow_times.h"
 
 #include <string>
 
@@ -16,11 +16,11 @@ static float shifted(float tau) {
     return above / below;
 }
 
-TimeTable time_table(int steps, Shortcut shortcut) {
+FlowTimes flow_times(int steps, Shortcut shortcut) {
     if (steps < 1 || steps > 1000)
         throw Error(MC_ERROR_SETTINGS, "steps is " + std::to_string(steps) +
                                            " but must lie between 1 and 1000; 64, 32, 16, 12 or 8 is usual.");
-    TimeTable table;
+    FlowTimes table;
     if (steps != 12) {
         for (int k = 0; k <= steps; k++) table.t.push_back(shifted(float(k) / float(steps)));
         table.step_size.assign(size_t(steps), float(steps) / 4 * 2);
