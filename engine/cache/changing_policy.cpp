@@ -19,7 +19,7 @@ ChangingPolicy::Part ChangingPolicy::begun(int chunk, int row, std::unique_ptr<P
         observer_(told);
     });
     WindowShape shape = shape_;
-    if (shape.rows != endless) shape.rows -= row;
+    if (shape.rows != UNLIMITED) shape.rows -= row;
     policy->begin_window(shape);
     return {chunk, row, std::move(policy)};
 }
@@ -56,7 +56,7 @@ std::vector<Plan> ChangingPolicy::decide(int row, int branch, std::span<const Ch
     next_row_ = row + 1;
     std::vector<Plan> plans;
     for (size_t i = 0; i < parts_.size() && !chunks.empty(); i++) {
-        const int end = i + 1 < parts_.size() ? parts_[i + 1].chunk : endless;
+        const int end = i + 1 < parts_.size() ? parts_[i + 1].chunk : UNLIMITED;
         const auto mine = [&](const ChunkStep& step) { return step.chunk < end; };
         const size_t count = size_t(std::find_if_not(chunks.begin(), chunks.end(), mine) - chunks.begin());
         if (!count) continue;

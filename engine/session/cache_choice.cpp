@@ -62,7 +62,7 @@ AnySettings choose_cache(const CacheFields& r, Attention attention, const model:
     return cache::with_request(known_settings(kind, r, calibration, published), r);
 }
 
-void set_cache(MadeWith& made_with, const CacheRequest& asked, const AnySettings& settings) {
+void set_cache(MadeWith& made_with, const CacheFields& asked, const AnySettings& settings) {
     made_with.cache_asked = asked;
     made_with.cache = settings.kind();
     made_with.cache_threshold = settings.kind() == CacheKind::NONE ? 0 : settings.common().threshold;

@@ -18,6 +18,6 @@ cache::AnySettings choose_cache(const CacheFields& request, Attention attention,
                                 const cache::PublishedCaches* published);
 
 // For what is made with such a cache.
-void set_cache(MadeWith& made_with, const CacheRequest& asked, const cache::AnySettings& settings);
+void set_cache(MadeWith& made_with, const CacheFields& asked, const cache::AnySettings& settings);
 
 } // namespace mc::session

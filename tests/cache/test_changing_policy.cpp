@@ -148,7 +148,7 @@ TEST(the_last_change_before_a_chunk_begins_counts_and_the_next_window_begins_wit
 TEST(parts_whose_chunks_are_finished_go) {
     MotionCacheByStepsSettings s;
     ChangingPolicy policy{AnySettings(s)};
-    policy.begin_window({endless, 1, 1, 1, 4, endless});
+    policy.begin_window({UNLIMITED, 1, 1, 1, 4, UNLIMITED});
     int reported = 0;
     policy.observe([&](const Decision&) { reported++; });
     for (int chunk = 0; chunk < 1000; chunk++) {
