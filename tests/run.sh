@@ -24,5 +24,5 @@ export MOTIONCACHE_AMX=${MOTIONCACHE_AMX-off}
 log=build-tests/meson-logs/testlog.json
 rm -f "$log"
 meson test -C build-tests --print-errorlogs "$@" || true # the summary says what failed
-[ -f "$log" ] || die "No test was run. Names and suites: meson test -C build-tests --list"
+[ -f "$log" ] || die "No test was run: none has such a name or suite (tests/meson.build)."
 python3 tests/summary.py "$log"
