@@ -45,8 +45,8 @@ const GpuFrames::Module& GpuFrames::load() {
     const auto path = find_in_engine_folders(MODULE);
     if (!path)
         throw Error(MC_ERROR_DEVICE, std::string(MODULE) +
-                                         " is not there (this program was built without gstreamer-cuda-1.0, which Debian "
-                                         "has in libgstreamer-plugins-bad1.0-dev)");
+                                         " is not there (this program was built without gstreamer-cuda-1.0, which "
+                                         "Debian has in libgstreamer-plugins-bad1.0-dev)");
     void* library = dlopen(path->c_str(), RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
     if (!library) throw Error(MC_ERROR_DEVICE, std::string("a library is missing (") + dlerror() + ")");
     Module m{};

@@ -45,7 +45,8 @@ GstCudaContext* context_of(int index, std::string& why_not) {
         why_not = std::string(what) + " (" + text_of(result) + ")";
         return true;
     };
-    if (failed(CuInit(0), "NVIDIA's driver offers no GPU") || failed(CuDeviceGet(&device, index), "there is no such GPU") ||
+    if (failed(CuInit(0), "NVIDIA's driver offers no GPU") ||
+        failed(CuDeviceGet(&device, index), "there is no such GPU") ||
         failed(retain_primary(&primary, device), "the GPU cannot be used"))
         return nullptr;
     gst_cuda_memory_init_once();

@@ -212,7 +212,7 @@ NOT_TRIED = [
     NotTried("fetches 2 GB, for GPUs", ("tools/torch/fetch.sh --cuda",)),
     NotTried("fetches the wheel of a torch for GPUs, or needs a GPU", (
         "tests/gpu.sh pack", "tests/gpu.sh run", "tests/gpu/backends.py", "tests/gpu/backends.py [SECONDS]", "tests/gpu/goals.py",
-        "tests/gpu/goals.py FOLDER")),
+        "tests/gpu/goals.py FOLDER", "tests/gpu/encode.sh", "tests/gpu/encode.sh DEVICE MODEL")),
     NotTried("is run by debian/build.sh, which builds everything once more and packs half a GB; tests/packages tries what "
              "debian/ says", ("debian/rules", "debian/libtorch.sh", "debian/libtorch.sh TORCH_DIR FOLDER")),
     NotTried("needs torchrun, a program of Python's torch; the same two processes are tried without", (

@@ -137,7 +137,8 @@ static void fake_pool_init(FakePool*) {}
 // ---- the module's interface ----
 
 GstObject* mc_cuda_frames_open(GstElement*, int device, char* message, size_t size) {
-    static auto* context = static_cast<GstObject*>(gst_object_ref_sink(g_object_new(fake_allocator_get_type(), nullptr)));
+    static auto* context =
+        static_cast<GstObject*>(gst_object_ref_sink(g_object_new(fake_allocator_get_type(), nullptr)));
     counts.opened++;
     counts.device = device;
     if (device > 0) {

@@ -113,9 +113,11 @@ GST_END_TEST
 GST_START_TEST(test_without_a_gpu_the_other_offer_is_taken) {
     use_testpattern();
     const std::string both = std::string(GPU) + ";video/x-raw";
-    fail_unless_equals_string(memory_for(both, "prompt=ball num-frames=2 device=cpu").c_str(), "I420 memory:SystemMemory");
+    const std::string cpu = memory_for(both, "prompt=ball num-frames=2 device=cpu");
+    fail_unless_equals_string(cpu.c_str(), "I420 memory:SystemMemory");
     fail_unless(!module_is_loaded());
-    fail_unless_equals_string(memory_for(both, "prompt=ball num-frames=2 device=cuda:3").c_str(), "I420 memory:SystemMemory");
+    const std::string missing = memory_for(both, "prompt=ball num-frames=2 device=cuda:3");
+    fail_unless_equals_string(missing.c_str(), "I420 memory:SystemMemory");
     fail_unless_equals_int(counts().device, 3);
 }
 GST_END_TEST
@@ -143,7 +145,8 @@ GST_END_TEST
 GST_START_TEST(test_another_format_over_there_is_told) {
     use_testpattern("gpu=1");
     const std::string i420 = std::string(GPU) + ",format=I420";
-    check_error("prompt=ball", i420.c_str(), {"format=I420,", "ask for format=NV12 instead", "put cudaconvert in between"});
+    check_error("prompt=ball", i420.c_str(),
+                {"format=I420,", "ask for format=NV12 instead", "put cudaconvert in between"});
     const std::string size = std::string(GPU) + ",width=854,height=480";
     check_error("prompt=ball", size.c_str(), {"width=854,", "848x480 or 864x480", "put cudascale in between"});
 }
