@@ -79,7 +79,7 @@ std::optional<SamplerSettings::Compression> compression_of(const session::Reques
                    " is set but no keys are compressed: set kv-budget, or drop it.");
         return {};
     }
-    if (cache.kind() == cache::Kind::MOTIONCACHE)
+    if (cache.kind() == CacheKind::MOTIONCACHE)
         refuse("kv-budget is " + std::to_string(*r.kv_budget) +
                ", and cache=motioncache computes tokens for which no compression was made: take cache=flowcache, which it "
                "was published with, or drop kv-budget.");

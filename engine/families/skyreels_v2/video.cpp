@@ -9,6 +9,7 @@
 #include "engine/cache/coarse_schedule.h"
 #include "engine/device.h"
 #include "engine/families/skyreels_v2/diffusion_forcing.h"
+#include "engine/families/skyreels_v2/inputs.h"
 #include "engine/families/skyreels_v2/window_plans.h"
 #include "engine/families/skyreels_v2/windows.h"
 #include "engine/networks/wan_dit/text_context.h"
@@ -111,7 +112,7 @@ SkyReelsVideo::SkyReelsVideo(const Model& m, Request r) : model(m), request(std:
         model.log(2, "without guidance (guidance-scale is 1 or less) the other process has no branch to compute");
     policy = cache::make_policy(settings.cache);
     policy->observe(request.decisions);
-    windows = plan_windows(settings, request.grid, request.cancel);
+    windows = plan_windows(settings, inputs_of(request).grid, request.cancel);
     outline_.forwards = windows.forwards;
     outline_.chunks = windows.chunks;
     outline_.seed = settings.seed;
@@ -316,8 +317,9 @@ void SkyReelsVideo::begin_window(Meter& meter) {
     window->forget(!settings.reference_windows);
     auto prefix_noise = [this, at_window = int(index)](int row) {
         int64_t C = model.transformer_config.out_channels, frames = windows.plan(at_window).prefix_frames;
-        if (!request.prefix_noise) return noise(sampler::Purpose::PREFIX, at_window, frames, row);
-        return request.prefix_noise(at_window, row, {C, frames, h, w}).to(model.placement.device);
+        const auto& given = inputs_of(request).prefix_noise;
+        if (!given) return noise(sampler::Purpose::PREFIX, at_window, frames, row);
+        return given(at_window, row, {C, frames, h, w}).to(model.placement.device);
     };
     sampler = std::make_unique<WindowSampler>(*window, guidance(), plan, *policy, settings.cache,
                                               latents.contiguous(), prefix_noise);

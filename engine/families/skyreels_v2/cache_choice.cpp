@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-#include "engine/session/cache_choice.h"
+#include "engine/families/skyreels_v2/cache_choice.h"
 
 #include "engine/error.h"
 #include "engine/request/field.h"
 
-namespace mc::session {
+namespace mc::skyreels_v2 {
 
 using cache::AnySettings;
 
@@ -62,4 +62,4 @@ AnySettings choose_cache(const CacheRequest& r, Attention attention, const model
     return cache::with_request(known_settings(kind, r, calibration, published), r);
 }
 
-} // namespace mc::session
+} // namespace mc::skyreels_v2

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
-// From what a request says about caching and what is known of the model to the settings of a policy.
+// From what a request says about caching and what is known of a SkyReels-V2 model to the settings of a policy.
 #include <optional>
 
 #include "engine/cache/published.h"
@@ -8,7 +8,7 @@
 #include "engine/model/calibration.h"
 #include "engine/request/fields.h"
 
-namespace mc::session {
+namespace mc::skyreels_v2 {
 
 using Preset = CachePreset;
 using CacheRequest = CacheFields;
@@ -20,4 +20,4 @@ cache::AnySettings choose_cache(const CacheRequest& request, Attention attention
                                 const model::Calibration* calibration,
                                 const cache::PublishedCaches* published);
 
-} // namespace mc::session
+} // namespace mc::skyreels_v2
