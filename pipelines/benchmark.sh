@@ -4,7 +4,7 @@
 #
 #   pipelines/benchmark.sh [--json FILE] [--peer CMD] [--help for the rest]
 #   pipelines/benchmark.sh --caches [--json FILE] [--pictures FOLDER] [--peer CMD] [--quick] [--help for the rest]
-#   pipelines/benchmark.sh --family magi1 --caches [--json FILE] [--quick] [--help for the rest]
+#   pipelines/benchmark.sh --family magi1 --caches [--model PATH] [--json FILE] [--quick] [--help for the rest]
 #   pipelines/benchmark.sh --presets [--json FILE] [--quick] [--help for the rest]
 #   pipelines/benchmark.sh --tokens [--json FILE] [--quick] [--help for the rest]
 #   pipelines/benchmark.sh --beside [--json FILE] [--help for the rest]
@@ -12,7 +12,7 @@
 #
 # --caches: speed-up and video quality of MotionCache and other caches; ten minutes on two cores.
 # --family magi1 --caches: FLOP, seconds and tokens of MAGI-1 with each cache, on random weights of the published
-#   sizes; some minutes.
+#   sizes; some minutes. With --model: what each cache does to videos of that model.
 # --presets: whether presets reach their stated PSNR with other steps, sizes, guidance; half an hour, or with
 #   --quick one minute.
 # --tokens: whether choosing tokens pays over choosing steps, with the spread over the prompts; takes about as
@@ -54,7 +54,7 @@ case $family in
             echo "benchmark: --family magi1 is measured with --caches: add it." >&2
             exit 2
         fi
-        report=magi1.py programs=(tools/bench/motioncache-{magi1,sparse}-bench)
+        report=magi1.py programs=(tools/bench/motioncache-{magi1,cache,sparse}-bench)
         ;;
     *)
         echo "benchmark: --family is \"$family\" but must be skyreels_v2 or magi1." >&2

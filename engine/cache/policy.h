@@ -91,9 +91,10 @@ class Policy {
     // Whether the first chunk that is generated is to be compared with a given one before it, which is then looked at
     // when it is passed for its keys and values.
     virtual bool wants_prefix_motion() const { return false; }
-    // change[token]: mean |x - x'| / (mean |x'| + 1e-8) over channels, x the output of the last layer at the token,
-    // x' at its position one latent frame earlier. The chunk's first frame is compared with the chunk before; where
-    // nothing of that was kept, has_previous is false and the values of the first frame mean nothing.
+    // change[token]: how far the token is from its position one latent frame earlier, as the sampler measures it: of
+    // outputs of the last layer mean |x - x'| / (mean |x'| + 1e-8) over channels, or of latents mean |x - x'|. The
+    // chunk's first frame is compared with the chunk before; where nothing of that was kept, has_previous is false and
+    // the values of the first frame mean nothing.
     virtual void motion(int branch, int chunk, std::span<const float> change, bool has_previous);
     // The weights that motion() made, for the observer of a golden case; empty without.
     virtual std::span<const float> weights(int branch, int chunk) const;

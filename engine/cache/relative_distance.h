@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
-// How far the embeddings of several parts of a chunk moved (FrameDistance), relative to their size.
+// How far the parts of a chunk moved, or several chunks, relative to their size.
 #include <span>
 
 #include "engine/cache/policy.h"

@@ -232,7 +232,7 @@ NOT_TRIED = [
         "motioncache-session-bench MODEL [--dtype float32|bfloat16] [--threads N] [--prompt TEXT] [--frames N]")),
     NotTried("is a test that tests/run.sh starts, and asks git, which knows nothing of these clones",
              ("python3 tests/commands/commands.py list .", "python3 tests/docs/citations.py .")),
-    NotTried("is a test that tests/run.sh starts", ("tests/bench/caches_quick.py BUILD MODEL", "tests/bench/caches_test.py", "tests/bench/magi1_quick.py BUILD", "tests/bench/presets_quick.py BUILD MODEL", "tests/bench/presets_test.py",
+    NotTried("is a test that tests/run.sh starts", ("tests/bench/caches_quick.py BUILD MODEL", "tests/bench/caches_test.py", "tests/bench/magi1_quick.py BUILD RANDOM_WEIGHTS", "tests/bench/presets_quick.py BUILD MODEL", "tests/bench/presets_test.py",
                                                    "tests/bench/tokens_test.py", "tests/bench/tokens_test.py BUILD MODEL", "tests/bench/live_test.py", "tests/bench/live_test.py BUILD MODEL",
                                                    "tests/docs/citations_test.py", "tests/docs/figures_test.py",
                                                    "tests/docs/take_in_test.py", "tests/quality/pictures_test.py", "tests/summary.py", "tests/element/python.py", "tests/pipelines/files_test.py", "tests/pipelines/rtmp_test.py",

@@ -6,6 +6,7 @@
 #include <filesystem>
 
 #include "engine/error.h"
+#include "engine/families/skyreels_v2/inputs.h"
 #include "engine/families/skyreels_v2/model.h"
 #include "engine/session/session.h"
 #include "tests/golden/cache_events.h"
@@ -70,15 +71,17 @@ session::Request request_of(const Run& run) {
     request.shift = setting<double>(settings, "shift");
     request.long_video = long_video_of(settings);
     request.attention = attention_of(settings);
-    request.grid = grid_of(settings);
     if (run.file.inputs.has("image")) request.image = image_of(run.input("image"));
     if (run.file.inputs.has("end_image")) request.end_image = image_of(run.input("end_image"));
     request.initial_noise = [&run](int window, at::IntArrayRef shape) {
         return noise_of(run, "noise.w" + std::to_string(window), shape);
     };
-    request.prefix_noise = [&run](int window, int row, at::IntArrayRef shape) {
+    auto inputs = std::make_shared<skyreels_v2::Inputs>();
+    inputs->grid = grid_of(settings);
+    inputs->prefix_noise = [&run](int window, int row, at::IntArrayRef shape) {
         return noise_of(run, "addnoise.w" + std::to_string(window), shape, row);
     };
+    request.family_inputs = inputs;
     return request;
 }
 

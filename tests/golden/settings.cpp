@@ -5,10 +5,10 @@
 
 namespace mc::golden {
 
-sampler::Grid grid_of(const Json& settings) {
+skyreels_v2::Grid grid_of(const Json& settings) {
     const std::string name = settings.value("grid", "official");
-    if (name == "official") return sampler::Grid::OFFICIAL;
-    if (name == "diffusers_0_37") return sampler::Grid::DIFFUSERS_0_37;
+    if (name == "official") return skyreels_v2::Grid::OFFICIAL;
+    if (name == "diffusers_0_37") return skyreels_v2::Grid::DIFFUSERS_0_37;
     throw NotImplemented{"time grid " + name};
 }
 

@@ -12,7 +12,7 @@
 namespace mc::golden {
 
 // "official" (also when not given), "diffusers_0_37".
-sampler::Grid grid_of(const Json& settings);
+skyreels_v2::Grid grid_of(const Json& settings);
 // "bidirectional" (also when not given), "block_causal"; throws NotImplemented for others.
 Attention attention_of(const Json& settings);
 // "pixel_reencode", "latent_reuse"; empty when not given.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // What chunks see of those before them that are finished: with refreshed ones the kept keys and values give
 // the video that computing everything in every row gives, with frozen ones another.
+#include "engine/families/skyreels_v2/inputs.h"
 #include "tests/session/demo.h"
 
 using namespace mc;
@@ -126,10 +127,12 @@ TEST(a_noised_prefix_is_kept_as_it_was_first) {
     const Run everything = causal(m, r), refreshed = kept(m, r, FinishedChunks::REFRESHED);
     CHECK(farthest(refreshed, everything) > 1e-4);
     // The same noise in every row makes them equal again.
-    r.prefix_noise = [](int window, int, at::IntArrayRef shape) {
+    auto inputs = std::make_shared<skyreels_v2::Inputs>();
+    inputs->prefix_noise = [](int window, int, at::IntArrayRef shape) {
         at::Generator generator = at::make_generator<at::CPUGeneratorImpl>(window);
         return at::randn(shape, generator);
     };
+    r.family_inputs = inputs;
     CHECK(farthest(kept(m, r, FinishedChunks::REFRESHED), causal(m, r)) < 1e-4);
 }
 

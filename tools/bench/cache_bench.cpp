@@ -9,10 +9,11 @@
 // A run's keys are the element's properties without "cache-": attention, cache, preset, threshold, warmup,
 // coarse-updates, weights, weight-floor, distance, vote, min-ratio, first-share, noise-power, reuse, finished-chunks.
 // The first two runs must be those that the others are compared with: attention causal without a cache, and kv without
-// one; a single run is only timed. With --references 1 only the second of these comes first, and nothing is compared
-// with the full window. Seeds count up from --seed (0), one per prompt. --dump writes the frames of the first prompt
-// as raw RGB, a file per run. Both references run once before anything is timed: they come first, and what a process
-// does for the first time would otherwise be their cost and the others' gain.
+// one (of MAGI-1: without a cache, and with one that reuses nothing); a single run is only timed. With --references 1
+// only the second of these comes first, and nothing is compared with the full window. Seeds count up from --seed (0),
+// one per prompt. --dump writes the frames of the first prompt as raw RGB, a file per run. Both references run once
+// before anything is timed: they come first, and what a process does for the first time would otherwise be their cost
+// and the others' gain.
 #include <c10/core/InferenceMode.h>
 
 #include <fstream>
@@ -20,7 +21,6 @@
 #include <nlohmann/json.hpp>
 
 #include "engine/error.h"
-#include "engine/families/skyreels_v2/windows.h"
 #include "tools/bench/arguments.h"
 #include "tools/bench/video.h"
 #include "tools/quality/quality.h"
@@ -80,9 +80,9 @@ int main(int argc, char** argv) {
                                 }}});
         const session::Request& base = given.request;
         if (given.model.empty() || prompts.empty() || runs.empty())
-            throw Error(MC_ERROR_SETTINGS, "A model folder, --prompts and a --run are needed.");
+            throw Error(MC_ERROR_SETTINGS, "A model, --prompts and a --run are needed.");
         c10::InferenceMode guard;
-        const auto model = skyreels_v2::Model::open(given.model, given.options);
+        const std::shared_ptr<const session::Family> model = session::open_family(given.model, given.options);
         const std::vector<std::string> texts = lines_of(prompts);
         for (size_t r = 0; r < runs.size() && r < references_first; r++) {
             session::Request request = base;

@@ -24,6 +24,7 @@
 #include "engine/error.h"
 #include "engine/families/skyreels_v2/model.h"
 #include "engine/families/skyreels_v2/settings.h"
+#include "engine/model/model_folder.h"
 #include "tools/bench/arguments.h"
 #include "tools/bench/video.h"
 
@@ -159,6 +160,9 @@ int main(int argc, char** argv) {
         std::ifstream file(prompts);
         if (!file) throw Error(MC_ERROR_NOT_FOUND, "There is no file " + prompts + ".");
         c10::InferenceMode guard;
+        if (model::find_model(given.model).family != "skyreels-v2")
+            throw Error(MC_ERROR_SETTINGS, given.model + " is not of SkyReels-V2, with whose models alone this is measured: "
+                                                         "pipelines/benchmark.sh --family magi1 --caches compares its caches.");
         const auto model = skyreels_v2::Model::open(given.model, given.options);
         nlohmann::json videos = nlohmann::json::array();
         for (std::string line; std::getline(file, line);) {

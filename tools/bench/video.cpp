@@ -5,22 +5,19 @@
 
 #include <chrono>
 
+#include "engine/families/skyreels_v2/model.h"
 #include "engine/families/skyreels_v2/settings.h"
 #include "kernels/kernels.h"
 
 namespace mc::bench {
 
-Video make_video(const std::shared_ptr<const skyreels_v2::Model>& model, session::Request request) {
+Video make_video(const std::shared_ptr<const session::Family>& model, session::Request request) {
     Video video;
-    const skyreels_v2::VideoSettings settings = skyreels_v2::complete(request, *model);
+    const session::Request asked = request;
+    int64_t decisions = 0, warm = 0;
     request.decisions = [&](const cache::Decision& d) {
-        const bool warm =
-            d.kind == cache::Decision::Kind::WARMUP || d.kind == cache::Decision::Kind::FIRST_AFTER_WARMUP;
-        // One decision for both branches with CacheReuse::SOLVER.
-        video.turns_after_warmup +=
-            warm                                                                          ? 0
-            : settings.cache.reuse() == CacheReuse::SOLVER && settings.guidance_scale > 1 ? 2
-                                                                                          : 1;
+        decisions++;
+        warm += d.kind == cache::Decision::Kind::WARMUP || d.kind == cache::Decision::Kind::FIRST_AFTER_WARMUP;
     };
     const auto start = std::chrono::steady_clock::now();
     session::Session session(model, std::move(request));
@@ -37,6 +34,12 @@ Video make_video(const std::shared_ptr<const skyreels_v2::Model>& model, session
     }
     video.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     video.stats = session.stats();
+    // One decision for each turn, or for both branches with CacheReuse::SOLVER; none where nothing is decided.
+    const int64_t turns = video.stats.count.turns;
+    video.turns_after_warmup = decisions ? turns / decisions * (decisions - warm) : turns;
+    const auto* windows = dynamic_cast<const skyreels_v2::Model*>(model.get());
+    if (!windows) return video;
+    const skyreels_v2::VideoSettings settings = skyreels_v2::complete(asked, *windows);
     int64_t frames = 0;
     for (size_t i = 0; i < settings.length.windows.size(); i++) {
         frames += 4 * settings.length.windows[i] - 3 - (i ? settings.overlap_history : 0);

@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "engine/families/skyreels_v2/model.h"
+#include "engine/session/family.h"
 #include "engine/session/session.h"
 #include "tools/quality/quality.h"
 
@@ -16,12 +16,13 @@ struct Video {
     double seconds = 0; // from the request to the last frame in 8-bit RGB
     session::Stats stats{};
     int64_t turns_after_warmup = 0;   // of MotionCache, else all
-    std::vector<int64_t> window_ends; // frames that the first window gives, the first two, ...
+    std::vector<int64_t> window_ends; // frames that the first window gives, the first two, ...; empty: there are none
     double denoising() const {
         return stats.seconds_transformer + stats.seconds_cache + stats.seconds_schedule;
     }
     quality::Video view() const { return {rgb, width, height}; }
 };
-Video make_video(const std::shared_ptr<const skyreels_v2::Model>& model, session::Request request);
+// Of any family.
+Video make_video(const std::shared_ptr<const session::Family>& model, session::Request request);
 
 } // namespace mc::bench

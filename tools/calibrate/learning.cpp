@@ -8,6 +8,7 @@
 #include <map>
 
 #include "engine/cache/relative_distance.h"
+#include "engine/families/skyreels_v2/inputs.h"
 #include "engine/families/skyreels_v2/settings.h"
 #include "engine/families/skyreels_v2/time_grid.h"
 #include "engine/families/skyreels_v2/unipc.h"
@@ -32,7 +33,7 @@ cache::MotionCacheSettings compute_all() {
 }
 
 std::vector<cache::ScheduledStep> scheduled_steps(const skyreels_v2::Model& model,
-                                                  const skyreels_v2::VideoSettings& s, sampler::Grid kind) {
+                                                  const skyreels_v2::VideoSettings& s, skyreels_v2::Grid kind) {
     const skyreels_v2::TimeGrid grid = skyreels_v2::time_grid(s.steps, s.shift, kind);
     // Distances do not depend on the picture: the smallest window knows them.
     const auto& patch = model.transformer_config.patch;
@@ -145,7 +146,7 @@ Lesson learn(const std::shared_ptr<const skyreels_v2::Model>& model, const sessi
     const skyreels_v2::VideoSettings settings =
         skyreels_v2::complete(request_of(request, prompts, 0), *model);
     Lesson lesson;
-    lesson.recording.steps = scheduled_steps(*model, settings, request.grid);
+    lesson.recording.steps = scheduled_steps(*model, settings, skyreels_v2::inputs_of(request).grid);
     lesson.recording.chunk_frames = settings.causal_block_size;
     lesson.window_chunks = settings.length.windows.front() / settings.causal_block_size;
     const size_t steps = lesson.recording.steps.size();

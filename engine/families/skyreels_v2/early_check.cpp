@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <optional>
 
+#include "engine/families/skyreels_v2/inputs.h"
 #include "engine/families/skyreels_v2/model.h"
 #include "engine/families/skyreels_v2/window_plans.h"
 #include "engine/model/calibration.h"
@@ -24,7 +25,7 @@ struct Checked {
 
 Checked check(const session::Request& request, const ModelFacts& facts) {
     Checked c{complete(request, facts), {}};
-    c.windows = plan_windows(c.settings, request.grid, request.cancel);
+    c.windows = plan_windows(c.settings, inputs_of(request).grid, request.cancel);
     for (const auto& image : {request.image, request.end_image})
         if (image) sampler::crop_to_aspect(*image, c.settings.width, c.settings.height);
     return c;

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "engine/error.h"
+#include "engine/families/skyreels_v2/inputs.h"
 #include "engine/networks/t5/encoder.h"
 #include "engine/session/family.h"
 
@@ -85,7 +86,7 @@ namespace {
 bool fits(const session::Request& request, const Planned& model, int64_t free) {
     try {
         const VideoSettings s = complete(request, model.facts);
-        return plan_memory(s, plan_windows(s, request.grid, request.cancel), model).total() <= free;
+        return plan_memory(s, plan_windows(s, inputs_of(request).grid, request.cancel), model).total() <= free;
     } catch (const Error& e) {
         if (e.status == MC_CANCELLED) throw;
         return false; // such a request would be refused for another reason

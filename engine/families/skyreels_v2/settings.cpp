@@ -6,6 +6,7 @@
 #include <random>
 
 #include "engine/error.h"
+#include "engine/families/skyreels_v2/cache_choice.h"
 #include "engine/families/skyreels_v2/model.h"
 #include "engine/families/skyreels_v2/published_caches.h"
 #include "engine/request/field.h"
@@ -96,7 +97,7 @@ VideoSettings complete(const session::Request& r, const ModelFacts& model) {
         refuse("kv-precision is set but attention is not kv, so that no keys and values are kept: set attention=kv, or "
                "drop it.");
     s.cache = r.cache_settings ? *r.cache_settings
-                               : session::choose_cache(r.cache, s.attention, model.calibration,
+                               : choose_cache(r.cache, s.attention, model.calibration,
                                                        model::skyreels_v2::published_caches(transformer));
 
     if (s.has_end_image && s.num_frames == ENDLESS)

@@ -3,8 +3,10 @@
 // A request completed with the model's defaults and checked: from here on nothing is unset and nothing can clash.
 #include <string>
 
+#include "engine/cache/published.h"
 #include "engine/families/skyreels_v2/folder.h"
 #include "engine/families/skyreels_v2/windows.h"
+#include "engine/model/calibration.h"
 #include "engine/session/request.h"
 
 namespace mc::skyreels_v2 {

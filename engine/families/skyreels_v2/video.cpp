@@ -9,12 +9,15 @@
 #include "engine/cache/changing_policy.h"
 #include "engine/cache/coarse_schedule.h"
 #include "engine/device.h"
+#include "engine/families/skyreels_v2/cache_choice.h"
 #include "engine/families/skyreels_v2/diffusion_forcing.h"
+#include "engine/families/skyreels_v2/inputs.h"
 #include "engine/families/skyreels_v2/published_caches.h"
 #include "engine/families/skyreels_v2/window_plans.h"
 #include "engine/families/skyreels_v2/windows.h"
 #include "engine/networks/wan_dit/text_context.h"
 #include "engine/sampler/noise.h"
+#include "engine/session/made_with.h"
 #include "engine/session/memory.h"
 #include "engine/text/prompt_cleaning.h"
 
@@ -113,7 +116,7 @@ SkyReelsVideo::SkyReelsVideo(const Model& m, Request r) : model(m), request(std:
     w = settings.width / model.vae_config.spatial_factor;
     policy = std::make_unique<cache::ChangingPolicy>(settings.cache);
     policy->observe(request.decisions);
-    windows = plan_windows(settings, request.grid, request.cancel);
+    windows = plan_windows(settings, inputs_of(request).grid, request.cancel);
     outline_.forwards = windows.forwards;
     outline_.chunks = windows.chunks;
     outline_.seed = settings.seed;
@@ -252,7 +255,7 @@ cache::AnySettings SkyReelsVideo::cache_of(const CacheFields& asked) const {
     const cache::AnySettings next =
         request.cache_settings
             ? cache::with_request(*request.cache_settings, asked)
-            : session::choose_cache(asked, settings.attention,
+            : choose_cache(asked, settings.attention,
                                     model.calibration ? &*model.calibration : nullptr,
                                     model::skyreels_v2::published_caches(model.transformer_config));
     cache::check_change(settings.cache, next);
@@ -334,8 +337,9 @@ void SkyReelsVideo::begin_window(Meter& meter) {
     window->forget(!settings.reference_windows);
     auto prefix_noise = [this, at_window = int(index)](int row) {
         int64_t C = model.transformer_config.out_channels, frames = windows.plan(at_window).prefix_frames;
-        if (!request.prefix_noise) return noise(sampler::Purpose::PREFIX, at_window, frames, row);
-        return request.prefix_noise(at_window, row, {C, frames, h, w}).to(model.placement.device);
+        const auto& given = inputs_of(request).prefix_noise;
+        if (!given) return noise(sampler::Purpose::PREFIX, at_window, frames, row);
+        return given(at_window, row, {C, frames, h, w}).to(model.placement.device);
     };
     sampler = std::make_unique<WindowSampler>(*window, guidance(), plan, *policy, settings.cache,
                                               latents.contiguous(), prefix_noise);

@@ -7,7 +7,6 @@
 #include "engine/families/skyreels_v2/timestep_matrix.h"
 #include "engine/families/skyreels_v2/unipc.h"
 #include "engine/request/fields.h"
-#include "engine/sampler/choices.h"
 #include "engine/sampler/chunk_turn.h"
 
 namespace mc::skyreels_v2 {

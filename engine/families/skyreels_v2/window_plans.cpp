@@ -12,7 +12,7 @@ int overlap_latents(const VideoSettings& settings, size_t window) {
     return window ? latent_frames(settings.overlap_history) : 0;
 }
 
-Windows plan_windows(const VideoSettings& settings, sampler::Grid kind, Cancel cancel) {
+Windows plan_windows(const VideoSettings& settings, Grid kind, Cancel cancel) {
     const TimeGrid grid = time_grid(settings.steps, settings.shift, kind);
     const WindowLengths& lengths = settings.length.windows;
     const bool endless = lengths.endless();

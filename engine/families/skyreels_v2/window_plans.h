@@ -24,7 +24,7 @@ struct Windows {
     }
 };
 // Throws MC_ERROR_SETTINGS for what cannot be scheduled, MC_ERROR_MEMORY for a plan too large.
-Windows plan_windows(const VideoSettings& settings, sampler::Grid grid, Cancel cancel);
+Windows plan_windows(const VideoSettings& settings, Grid grid, Cancel cancel);
 
 // Latent frames taken over from the window before.
 int overlap_latents(const VideoSettings& settings, size_t window);

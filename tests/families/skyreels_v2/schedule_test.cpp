@@ -40,7 +40,7 @@ TEST(time_grid_of_published_settings) {
     CHECK_NEAR(grid.sigmas[0], 0.9998748921, 1e-7);
     CHECK_NEAR(grid.sigmas[29], 0.2160408749, 1e-7);
     CHECK_EQ(grid.sigmas[30], 0.0f);
-    const TimeGrid newer = time_grid(30, 8, mc::sampler::Grid::DIFFUSERS_0_37);
+    const TimeGrid newer = time_grid(30, 8, mc::skyreels_v2::Grid::DIFFUSERS_0_37);
     CHECK_EQ(newer.timesteps[29], int64_t(221));
     CHECK_NEAR(newer.sigmas[0], 0.999999, 1e-7);
     CHECK_EQ(time_grid(1, 1).timesteps[0], int64_t(999));
@@ -54,7 +54,7 @@ TEST(time_grid_refuses_what_cannot_work) {
     CHECK_ERROR(time_grid(30, NAN), MC_ERROR_SETTINGS, "shift");
     CHECK_ERROR(time_grid(30, INFINITY), MC_ERROR_SETTINGS, "shift");
     CHECK_ERROR(time_grid(30, 1e9), MC_ERROR_SETTINGS, "nearer to 1");
-    CHECK_ERROR(time_grid(30, 1e9, mc::sampler::Grid::DIFFUSERS_0_37), MC_ERROR_SETTINGS, "nearer to 1");
+    CHECK_ERROR(time_grid(30, 1e9, mc::skyreels_v2::Grid::DIFFUSERS_0_37), MC_ERROR_SETTINGS, "nearer to 1");
     CHECK_ERROR(time_grid(30, 1e-60), MC_ERROR_SETTINGS, "nearer to 1");
 }
 
@@ -63,7 +63,7 @@ TEST(time_grid_refuses_what_cannot_work) {
 TEST(unipc_follows_the_straight_line) {
     for (int steps : {1, 2, 3, 7, 30, 1000})
         for (double shift : {0.5, 1.0, 8.0})
-            for (mc::sampler::Grid which : {mc::sampler::Grid::OFFICIAL, mc::sampler::Grid::DIFFUSERS_0_37}) {
+            for (mc::skyreels_v2::Grid which : {mc::skyreels_v2::Grid::OFFICIAL, mc::skyreels_v2::Grid::DIFFUSERS_0_37}) {
                 const TimeGrid grid = time_grid(steps, shift, which);
                 const auto table = unipc_steps(grid);
                 CHECK_EQ(table.size(), size_t(steps));

@@ -4,12 +4,12 @@
 #include <functional>
 
 #include "engine/error.h"
+#include "engine/families/skyreels_v2/cache_choice.h"
 #include "engine/families/skyreels_v2/published_caches.h"
-#include "engine/session/cache_choice.h"
 #include "tests/check.h"
 
 using namespace mc;
-using namespace mc::session;
+using namespace mc::skyreels_v2;
 using cache::AnySettings;
 using cache::MotionCacheSettings;
 

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-#include "engine/session/cache_choice.h"
+#include "engine/families/skyreels_v2/cache_choice.h"
 
 #include "engine/error.h"
 #include "engine/request/field.h"
 
-namespace mc::session {
+namespace mc::skyreels_v2 {
 
 using cache::AnySettings;
 
@@ -62,10 +62,4 @@ AnySettings choose_cache(const CacheFields& r, Attention attention, const model:
     return cache::with_request(known_settings(kind, r, calibration, published), r);
 }
 
-void set_cache(MadeWith& made_with, const CacheFields& asked, const AnySettings& settings) {
-    made_with.cache_asked = asked;
-    made_with.cache = settings.kind();
-    made_with.cache_threshold = settings.kind() == CacheKind::NONE ? 0 : settings.common().threshold;
-}
-
-} // namespace mc::session
+} // namespace mc::skyreels_v2

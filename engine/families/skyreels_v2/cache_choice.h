@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
-// From what a request says about caching and what is known of the model to the settings of a policy.
+// From what a request says about caching and what is known of a SkyReels-V2 model to the settings of a policy.
 #include <optional>
 
 #include "engine/cache/published.h"
@@ -8,7 +8,7 @@
 #include "engine/model/calibration.h"
 #include "engine/request/changes.h"
 
-namespace mc::session {
+namespace mc::skyreels_v2 {
 
 // Throws MC_ERROR_SETTINGS: a setting out of its range, one that the chosen cache does not have, a cache that the
 // attention cannot serve, a preset for a model of which nothing is known.
@@ -17,7 +17,4 @@ cache::AnySettings choose_cache(const CacheFields& request, Attention attention,
                                 const model::Calibration* calibration,
                                 const cache::PublishedCaches* published);
 
-// For what is made with such a cache.
-void set_cache(MadeWith& made_with, const CacheFields& asked, const cache::AnySettings& settings);
-
-} // namespace mc::session
+} // namespace mc::skyreels_v2
