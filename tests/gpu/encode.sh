@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# Frames go from the model to an encoder on the same GPU without a copy: tests/gpu/encode.sh DEVICE MODEL, with the plugin
-# on GST_PLUGIN_PATH and the engine in MOTIONCACHE_ENGINE_DIR. Ends with 77 where GStreamer has no such encoder.
+# Frames go from the model to an encoder on the same GPU without a copy: tests/gpu/encode.sh DEVICE MODEL, with the
+# plugin on GST_PLUGIN_PATH and the engine in MOTIONCACHE_ENGINE_DIR. Ends with 77 where GStreamer has no such encoder.
 set -uo pipefail
 device=$1 model=$2 frames=21 failed=0 found=0
 folder=$(mktemp -d)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-// The module as it is built (or was left out) on a machine without NVIDIA's driver: it loads, finds all that it needs of
-// GStreamer's library, and says what is missing. On a machine with a driver there is nothing to see here.
+// The module as it is built (or was left out) on a machine without NVIDIA's driver: it loads, finds all that it needs
+// of GStreamer's library, and says what is missing. On a machine with a driver there is nothing to see here.
 #include <dlfcn.h>
 #include <unistd.h>
 
