@@ -98,9 +98,9 @@
  * ## Properties
  *
  * Settings are read when the element goes from READY to PAUSED. prompt, negative-prompt, guidance-scale,
- * cache-threshold and prompt-transition may be changed later: they count from the next chunk that starts. Any other
- * property that is changed while a video is made takes effect at the next start; a WARNING message says so, once per
- * property.
+ * prompt-transition, cache and its settings except cache-reuse may be changed later: they count from the next chunk
+ * that starts. So may qos-cache-max. Any other property that is changed while a video is made takes effect at the next
+ * start; a WARNING message says so, once per property.
  *
  * ## Prompts that change
  *

@@ -18,8 +18,8 @@ say "Testing"
 # Tests run beside each other: LibTorch's own threads, which spin while they wait, would hold each other up at every
 # barrier.
 export OMP_WAIT_POLICY=passive
-# The tests expect what float32 gives, which precision=auto takes only where there are no matrix units. Kernels' own
-# tests use the processor's, where it has them.
+# The tests expect what float32 gives, which precision=auto takes only where there are no matrix units. The tests of
+# kernels use the processor's, where it has them.
 export MOTIONCACHE_AMX=${MOTIONCACHE_AMX-off}
 log=build-tests/meson-logs/testlog.json
 rm -f "$log"

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
 // The interface of libmotioncache-cuda-frames.so, the only part that is linked with GStreamer's library for CUDA. The
-// plugin opens it when another element names memory:CUDAMemory or asks for its context, and never otherwise. That
-// library is declared unstable, so of it the module uses what has stayed the same since 1.22.
+// plugin opens it when another element names memory:CUDAMemory or asks for its context, and never otherwise. GStreamer
+// declares that library unstable, so the module uses only what of it has stayed the same since 1.22.
 #include <gst/video/video.h>
 
 #include <cstddef>

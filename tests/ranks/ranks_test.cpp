@@ -538,7 +538,7 @@ TEST(memory_is_planned_for_the_part_of_rank_0) {
         const auto settings = skyreels_v2::complete(r, *model);
         skyreels_v2::Planned planned = model->planned(settings);
         planned.ranks = ranks;
-        return skyreels_v2::plan_memory(settings, skyreels_v2::plan_windows(settings, r.grid, {}), planned);
+        return skyreels_v2::plan_memory(settings, skyreels_v2::plan_windows(settings, skyreels_v2::inputs_of(r).grid, {}), planned);
     };
     const auto alone = plan({}, 6);
     for (transformer::Ranks ranks : {transformer::Ranks{2}, {2, true}})

@@ -12,6 +12,7 @@
 #include "engine/families/magi1/published_caches.h"
 #include "engine/families/magi1/settings.h"
 #include "engine/sampler/noise.h"
+#include "engine/session/made_with.h"
 #include "engine/session/memory.h"
 
 namespace mc::magi1 {
