@@ -41,6 +41,7 @@ struct State {
     std::optional<PictureFormat> picture; // from the first set_caps to stop
     int num_frames = 0;              // with sizes
     bool started = false;            // from start to stop; that video runs with a copy of the settings
+    std::optional<std::string> device; // of that video
     std::string uri;                 // empty: none was set
     std::set<GParamSpec*> set_by_uri;
     std::set<guint> told_later;      // properties changed meanwhile for which the warning was posted

@@ -343,6 +343,7 @@ static void begin(GstMotionCacheGen* self) {
     {
         ObjectLock lock(self);
         job.settings = state.settings;
+        state.device = state.settings.model.device;
         stream = state.stream;
         state.started = true;
         state.told_later.clear();

@@ -36,7 +36,8 @@ static GstCaps* get_caps(GstBaseSrc* src, GstCaps* filter) {
 
 static std::optional<std::string> device_of(GstBaseSrc* src) {
     ObjectLock lock(src);
-    return state_of(src).settings.model.device;
+    const State& state = state_of(src);
+    return state.started ? state.device : state.settings.model.device;
 }
 
 static PictureFormat preferred_of(GstMotionCacheGen* self) {

@@ -8,7 +8,7 @@
 struct FakeGpuCounts {
     std::atomic<int> opened{0}, pools{0};
     std::atomic<int> device{-1};                             // that was opened last
-    std::atomic<int> written_there{0}, written_here{0};      // buffers that were mapped for it
+    std::atomic<int> written_there{0}, written_here{0};      // planes that were mapped for it
     std::atomic<int> uploads{0}, downloads{0};
 };
 
