@@ -75,7 +75,7 @@
  *
  * Before the model is loaded an element message `motioncache-plan` tells what it and the request will take of the memory,
  * with the fields of McPlan in motioncache.h, among them #gchararray `device`, #gboolean `fits`, #gint64 `bytes-total`,
- * `bytes-free` and #gchararray `would-fit`: where it does not fit, settings that would.
+ * `bytes-free`, `bytes-streamed` and #gchararray `would-fit`: where it does not fit, settings that would.
  *
  * ## URIs
  *

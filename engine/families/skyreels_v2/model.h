@@ -46,6 +46,8 @@ struct Model final : session::Family {
     std::unique_ptr<transformer::Transformer> transformer;
     std::unique_ptr<vae::WanVae> vae;
     bool apart = false; // windows have their second branch in another rank
+    bool weights_in_bytes = false;
+    Streaming streaming(int64_t layers) const; // with so many
     std::function<void(int level, const std::string& text)> log;
 };
 
