@@ -76,7 +76,7 @@
  *
  * Before the model is loaded an element message `motioncache-plan` tells how much memory model and request will take,
  * with the fields of McPlan in motioncache.h, among them #gchararray `device`, #gboolean `fits`, #gint64 `bytes-total`,
- * `bytes-free` and #gchararray `would-fit`: where the request does not fit, settings that would.
+ * `bytes-free`, `bytes-streamed` and #gchararray `would-fit`: where the request does not fit, settings that would.
  *
  * ## URIs
  *

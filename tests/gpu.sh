@@ -40,11 +40,11 @@ pack() {
     # libtorch_cpu.so of a wheel names CUDA's runtime, which stands elsewhere at run time.
     [ -f build-gpu/build.ninja ] || LDFLAGS="-Wl,-rpath-link,/usr/local/cuda/lib64" \
         meson setup build-gpu -Dtorch_dir="$torch" -Dcuda=enabled -Dtests=true >/dev/null
-    ninja -C build-gpu tests/golden/golden tests/gpu/gpu-session tests/gpu/gpu-kernels \
+    ninja -C build-gpu tests/golden/golden tests/gpu/gpu-session tests/gpu/gpu-kernels tests/gpu/gpu-vae \
         tools/bench/motioncache-sparse-bench engine/libmotioncache-cuda.so engine/libmotioncache-sentencepiece.so \
         gst/libgstmotioncache.so
     rm -rf .gpu && mkdir -p .gpu/bin .gpu/lib
-    cp build-gpu/tests/golden/golden build-gpu/tests/gpu/gpu-session build-gpu/tests/gpu/gpu-kernels \
+    cp build-gpu/tests/golden/golden build-gpu/tests/gpu/gpu-{session,kernels,vae} \
         build-gpu/tools/bench/motioncache-sparse-bench build-gpu/engine/libmotioncache-{cuda,sentencepiece}.so .gpu/bin/
     # For an encoder on the GPU, where GStreamer is there: the module is built where its library for CUDA is here.
     if [ -f build-gpu/gst/cuda_frames/libmotioncache-cuda-frames.so ]; then
@@ -83,8 +83,8 @@ run() {
             tee -a "$out/summary"
         tail -n "$lines" "$out/$name.log" | cut -c1-160
     }
-    local gpu=yes layers=30 size=25x68x120
-    [ "$device" != cpu ] || { gpu=no; layers=1; size=10x20x32; }
+    local gpu=yes layers=30 size=25x68x120 vae=68x120
+    [ "$device" != cpu ] || { gpu=no; layers=1; size=10x20x32; vae=6x10; }
     [ $gpu = no ] || part facts 15 5 bash -c 'nvidia-smi -L; nvcc --version | tail -1; ls .gpu/bin'
     [ $gpu = no ] || part kernels 30 5 .gpu/bin/gpu-kernels
     part session 90 40 .gpu/bin/gpu-session "$device" models/demo
@@ -101,6 +101,10 @@ run() {
     else
         echo "encode      left out: no GPU, no GStreamer, or no module for its frames" | tee -a "$out/summary"
     fi
+    # The same with every layer on the host.
+    [ $gpu = no ] || part streamed 120 1 .gpu/bin/motioncache-sparse-bench 1.3B --layers "$layers" --rounds 2 \
+        --device "$device" --size "$size" --dtype bfloat16 --streamed "$layers"
+    part vae 90 2 .gpu/bin/gpu-vae "$device" "$vae"
     [ $gpu = no ] || part sanitizer 60 3 compute-sanitizer --error-exitcode 9 .gpu/bin/gpu-kernels 64
     part golden16 60 5 .gpu/bin/golden --device "$device" --layout diffusers --precision bfloat16 --case 'unit_*' \
         tests/golden/data

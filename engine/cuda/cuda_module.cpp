@@ -12,19 +12,16 @@
 #include <string>
 #include <typeinfo>
 
+#include "engine/cuda/gpu_fault.h"
 #include "kernels/cuda/picture_kernels.h"
 #include "kernels/cuda/row_kernels.h"
 
 namespace {
 
-constexpr int OLDEST_DRIVER = 13000; // as cudaDriverGetVersion writes CUDA 13.0
-
-std::string version(int number) {
-    return std::to_string(number / 1000) + "." + std::to_string(number % 1000 / 10);
-}
-
-std::string list_devices(int count) {
+std::string list_devices() {
     std::string list;
+    int count = 0;
+    if (cudaGetDeviceCount(&count) != cudaSuccess) return list;
     for (int i = 0; i < count; i++) {
         cudaDeviceProp properties;
         if (cudaGetDeviceProperties(&properties, i) != cudaSuccess) continue;
@@ -34,40 +31,36 @@ std::string list_devices(int count) {
     return list;
 }
 
-// Empty: the device is fit for use.
-std::string fault(int device, McStatus& status) {
-    const std::string name = "cuda:" + std::to_string(device);
-    status = MC_ERROR_DEVICE;
-    // LibTorch asks once for its part for CUDA, some operations on the CPU among those that ask, and keeps the answer.
-    const at::CUDAHooksInterface& hooks = at::detail::getCUDAHooks();
-    if (typeid(hooks) == typeid(at::CUDAHooksInterface))
-        return name +
-               ": LibTorch has worked on the CPU in this program and settled that there is no GPU; open the GPU "
-               "before anything else, in a new process";
-    int driver = 0;
-    if (cudaDriverGetVersion(&driver) != cudaSuccess || driver == 0)
-        return name + ": NVIDIA's driver is not installed; install one for CUDA " + version(OLDEST_DRIVER) +
-               " or newer, or use device=cpu";
-    if (driver < OLDEST_DRIVER)
-        return name + ": NVIDIA's driver is for CUDA " + version(driver) + "; update it to one for CUDA " +
-               version(OLDEST_DRIVER) + " or newer, or use device=cpu";
-    int count = 0;
-    if (cudaError_t error = cudaGetDeviceCount(&count); error != cudaSuccess || count == 0)
-        return name + ": NVIDIA's driver offers no GPU (" + cudaGetErrorString(error) +
-               "); check nvidia-smi and CUDA_VISIBLE_DEVICES, or use device=cpu";
-    if (device >= count) {
-        status = MC_ERROR_NOT_FOUND;
-        return "there is no " + name + "; this machine has " + list_devices(count);
-    }
-    try { // a kernel, not only an allocation: LibTorch may have been built without code for this GPU
+mc::GpuAnswers answers() {
+    mc::GpuAnswers ask;
+    ask.torch_has_cuda = [] {
+        const at::CUDAHooksInterface& hooks = at::detail::getCUDAHooks();
+        return typeid(hooks) != typeid(at::CUDAHooksInterface);
+    };
+    ask.driver = [] {
+        int driver = 0;
+        return cudaDriverGetVersion(&driver) == cudaSuccess ? driver : 0;
+    };
+    ask.count = [](std::string& why) {
+        int count = 0;
+        const cudaError_t error = cudaGetDeviceCount(&count);
+        why = cudaGetErrorString(error);
+        return error == cudaSuccess ? count : 0;
+    };
+    ask.list = list_devices;
+    ask.gpu = [](int device) -> mc::GpuAnswers::Gpu {
+        cudaDeviceProp properties;
+        if (cudaGetDeviceProperties(&properties, device) != cudaSuccess) return {"", mc::OLDEST_GPU}; // try_it tells
+        return {properties.name, properties.major * 10 + properties.minor};
+    };
+    ask.try_it = [](int device) {
         at::zeros({1}, at::TensorOptions().device(at::kCUDA, c10::DeviceIndex(device))).item<float>();
-    } catch (const std::exception& e) {
+    };
+    ask.words = [](const std::exception& e) -> std::string {
         const auto* torch_error = dynamic_cast<const c10::Error*>(&e);
-        return name + ": LibTorch cannot use this GPU (" +
-               (torch_error ? torch_error->what_without_backtrace() : e.what()) +
-               "); use another device of " + list_devices(count) + ", or device=cpu";
-    }
-    return {};
+        return torch_error ? torch_error->what_without_backtrace() : e.what();
+    };
+    return ask;
 }
 
 } // namespace
@@ -99,7 +92,7 @@ const mc::kernels::Launchers* mc_cuda_kernels() {
 
 McStatus mc_cuda_open(int device, char* message, size_t size) {
     McStatus status = MC_OK;
-    if (std::string text = fault(device, status); !text.empty()) {
+    if (std::string text = mc::gpu_fault(device, answers(), status); !text.empty()) {
         std::snprintf(message, size, "%s", text.c_str());
         return status;
     }

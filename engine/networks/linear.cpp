@@ -66,6 +66,19 @@ Linear Linear::part(int64_t first_out, int64_t outs) const {
     return l;
 }
 
+std::vector<at::Tensor*> Linear::tensors() {
+    std::vector<at::Tensor*> list;
+    for (at::Tensor* t : {&weight_, &bias_, &stored_bias_, &scale_})
+        if (t->defined()) list.push_back(t);
+    return list;
+}
+
+Linear Linear::on(at::Device device) const {
+    Linear l = *this;
+    for (at::Tensor* t : l.tensors()) *t = t->to(device);
+    return l;
+}
+
 at::Tensor Linear::weight() const {
     if (scale_.defined()) {
         at::Tensor rows = at::empty({out_, in_}, stored_bias_.options());

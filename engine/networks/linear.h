@@ -112,9 +112,14 @@ class Linear {
     int64_t in() const { return in_; }
     kernels::Store store() const { return store_; }
     int64_t bytes() const {
-        return weight_.nbytes() + (bias_.defined() ? bias_.nbytes() : 0) +
-               (scale_.defined() ? scale_.nbytes() : 0);
+        int64_t sum = 0;
+        for (const at::Tensor* t : {&weight_, &bias_, &scale_})
+            if (t->defined()) sum += static_cast<int64_t>(t->nbytes());
+        return sum;
     }
+    // All that it keeps, for those who keep it elsewhere (layer_stream.h).
+    std::vector<at::Tensor*> tensors();
+    Linear on(at::Device device) const; // PLAIN
 
   private:
     at::Tensor weight_, bias_; // PACKED: bytes

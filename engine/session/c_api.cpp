@@ -211,6 +211,7 @@ int mc_plan(const McModelOptions* options, const McRequest* request, McPlan* out
         plan.bytes_total = f.total;
         plan.bytes_free = f.free;
         std::snprintf(plan.would_fit, sizeof plan.would_fit, "%s", f.would_fit.c_str());
+        plan.bytes_streamed = f.streamed;
         std::memcpy(out, &plan, std::min(out->struct_size, sizeof plan));
         return 1;
     });

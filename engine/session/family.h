@@ -79,6 +79,7 @@ struct MemoryForecast {
     Precision precision = Precision::FLOAT32;
     int64_t transformer = 0, text_encoder = 0, vae_weights = 0;   // weights
     int64_t saved = 0; // bytes of weights that weights-precision=int8 would save, where it is not set
+    int64_t streamed = 0; // of the transformer's, which the host keeps: not in `transformer`, not on the device
     int64_t keys_values = 0, cache = 0, activations = 0, vae = 0; // while a video is made
     int64_t text = 0;                                             // while its prompt is encoded, before all that
     int64_t total = 0, free = 0;                                  // total: at the worst moment

@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <fstream>
 
+#include "engine/cuda/gpu_fault.h"
 #include "engine/cuda/load_cuda.h"
 #include "engine/error.h"
 #include "engine/session/device.h"
@@ -98,6 +99,68 @@ static void open_too_late() {
     } catch (const Error& e) {
         std::puts(e.what());
     }
+}
+
+// What the module says, from what CUDA and LibTorch would answer: each fault with its remedy, and nothing is asked behind
+// it.
+TEST(every_fault_of_a_gpu_is_named) {
+    struct Answers {
+        bool torch = true;
+        int driver = 13000, count = 2, capability = 90;
+        bool works = true;
+    };
+    std::string asked;
+    auto said = [&](const Answers& a, int device, McStatus& status) {
+        asked.clear();
+        GpuAnswers ask;
+        ask.torch_has_cuda = [&] { return asked += "torch ", a.torch; };
+        ask.driver = [&] { return asked += "driver ", a.driver; };
+        ask.count = [&](std::string& why) {
+            asked += "count ", why = "no CUDA-capable device is detected";
+            return a.count;
+        };
+        ask.list = [] { return std::string("cuda:0 (A, 8 GiB), cuda:1 (B, 16 GiB)"); };
+        ask.gpu = [&](int) { return asked += "gpu ", GpuAnswers::Gpu{"GeForce GTX 1080", a.capability}; };
+        ask.try_it = [&](int) {
+            asked += "try ";
+            if (!a.works) throw std::runtime_error("no kernel image is available for execution on the device");
+        };
+        ask.words = [](const std::exception& e) { return std::string(e.what()); };
+        return gpu_fault(device, ask, status);
+    };
+    const struct {
+        const char* what;
+        Answers answers;
+        int device;
+        McStatus status;
+        const char *words, *asked;
+    } cases[] = {
+        {"too late", {.torch = false}, 0, MC_ERROR_DEVICE, "open the GPU before anything else", "torch "},
+        {"no driver", {.driver = 0}, 0, MC_ERROR_DEVICE, "NVIDIA's driver is not installed; install one for CUDA 13.0",
+         "torch driver "},
+        {"old driver", {.driver = 12040}, 0, MC_ERROR_DEVICE, "driver is for CUDA 12.4; update it to one for CUDA 13.0",
+         "torch driver "},
+        {"no GPU", {.count = 0}, 0, MC_ERROR_DEVICE,
+         "offers no GPU (no CUDA-capable device is detected); check nvidia-smi",
+         "torch driver count "},
+        {"another number", {}, 2, MC_ERROR_NOT_FOUND, "there is no cuda:2; this machine has cuda:0 (A, 8 GiB)",
+         "torch driver count "},
+        {"old GPU", {.capability = 61}, 0, MC_ERROR_DEVICE,
+         "GeForce GTX 1080 is too old: its compute capability is 6.1 and this program needs 7.5",
+         "torch driver count gpu "},
+        {"other code", {.works = false}, 1, MC_ERROR_DEVICE, "cuda:1: LibTorch cannot use this GPU (no kernel image",
+         "torch driver count gpu try "},
+    };
+    for (const auto& c : cases) {
+        McStatus status = MC_OK;
+        const std::string text = said(c.answers, c.device, status);
+        if (text.find(c.words) == std::string::npos) test::fail(c.what, 0, text);
+        CHECK_EQ(int(status), int(c.status));
+        CHECK_EQ(asked, std::string(c.asked));
+        CHECK(!c.answers.torch || status == MC_ERROR_NOT_FOUND || text.find("device=cpu") != std::string::npos);
+    }
+    McStatus status = MC_OK;
+    CHECK_EQ(said({.capability = 75}, 1, status), std::string());
 }
 
 // What auto says of a GPU that is there, by its driver, and cannot be had: the CPU is taken, once with a warning. A GPU

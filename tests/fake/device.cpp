@@ -73,6 +73,20 @@ struct Guard final : c10::impl::DeviceGuardImplInterface {
         exchange_stream(old);
     }
     bool queryStream(const c10::Stream&) const override { return true; }
+    void record(void** event, const c10::Stream& s, c10::DeviceIndex, c10::EventFlag) const override {
+        Memory::get().check_lost();
+        if (!*event) *event = new Memory::Past;
+        *static_cast<Memory::Past*>(*event) = Memory::get().past_of(s.id());
+        counts.events++;
+    }
+    void block(void* event, const c10::Stream& s) const override {
+        Memory::get().check_lost();
+        if (event) Memory::get().wait_in(s.id(), *static_cast<const Memory::Past*>(event));
+    }
+    bool queryEvent(void*) const override { return true; }
+    void destroyEvent(void* event, c10::DeviceIndex) const noexcept override {
+        delete static_cast<Memory::Past*>(event);
+    }
 };
 
 struct Hooks final : at::PrivateUse1HooksInterface {

@@ -10,7 +10,7 @@
 //  * Freed memory stays with the allocator until it is told to give it back.
 //  * Every wait of the host is counted, and a copy out of ordinary memory is one. A copy out of pinned memory is none,
 //    and what is written there before the next wait is noticed.
-//  * What one stream wrote and another reads without a wait between them is noticed.
+//  * What one stream wrote and another reads without a wait or an event between them is noticed.
 //  * Memory ends where it is told to, any allocation can be made to fail, and the device can be lost.
 // It is blind to speed, CUDA's numerics and alignment.
 #include <atomic>
@@ -19,6 +19,7 @@
 #include <cstdint>
 #include <map>
 #include <string>
+#include <vector>
 
 namespace mc::fake {
 
@@ -29,6 +30,8 @@ inline c10::Device device(c10::DeviceIndex index = 0) {
 struct Counts {
     std::atomic<int64_t> kernels{0}, attention{0};
     std::atomic<int64_t> uploads{0}, downloads{0}; // of these some wait
+    std::atomic<int64_t> upload_bytes{0};
+    std::atomic<int64_t> events{0}; // recorded
     std::atomic<int64_t> waits{0};
     std::atomic<int64_t> races{0}; // each was thrown as well, where that is possible
 };
@@ -49,6 +52,11 @@ void forget_most(); // from now on
 
 constexpr size_t ALL = size_t(64) << 30;
 void set_capacity(size_t bytes); // in place of ALL
+
+// From now on until places(): of each allocation from a place that was not seen before, by its chain of calls, the
+// number of allocations before it. So a test can make every place fail in turn.
+void watch_places();
+std::vector<int64_t> places();
 
 // Makes one allocation fail: the one after `after` others. What CUDA throws depends on who asks for memory.
 enum class Failure { NONE, ALLOCATOR, LIBRARY, LOST };

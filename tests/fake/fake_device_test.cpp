@@ -154,6 +154,41 @@ TEST(races_are_noticed) {
     fake::counts.races = 0;
 }
 
+// In place of a wait of the host: whoever blocks on an event may use what was done before it, and what that had waited
+// for, and nothing later.
+TEST(events_order_streams) {
+    const c10::impl::VirtualGuardImpl guard(device.type());
+    const c10::Stream here = guard.getStream(device), one = guard.getStreamFromGlobalPool(device),
+                      two = guard.getStreamFromGlobalPool(device);
+    fake::counts.races = 0;
+    guard.synchronizeDevice(0);
+    const int64_t waits = fake::counts.waits;
+    at::Tensor a = at::ones({8}, there), b = at::ones({8}, there);
+    c10::Event made(device.type()), changed(device.type());
+    made.record(here);
+    a.add_(1); // behind the event
+    made.block(one);
+    {
+        const c10::StreamGuard stream(one);
+        b.add_(1);
+        CHECK(says(thrown([&] { (void)(a + 1); }), "a race"));
+        changed.record(one);
+    }
+    CHECK(says(thrown([&] { (void)(b + 1); }), "a race"));
+    changed.block(two);
+    {
+        const c10::StreamGuard stream(two);
+        (void)(b + 1);
+    }
+    changed.record(two);
+    changed.block(here); // and with it what stream two had waited for
+    b.add_(1);
+    CHECK_EQ(fake::counts.races.load(), 2);
+    CHECK_EQ(fake::counts.waits - waits, 0);
+    guard.synchronizeDevice(0);
+    fake::counts.races = 0;
+}
+
 int main(int argc, char** argv) {
     const c10::InferenceMode inference;
     at::set_num_threads(1);

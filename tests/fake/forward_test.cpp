@@ -4,6 +4,8 @@
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 #include <c10/core/InferenceMode.h>
+#include <c10/core/StreamGuard.h>
+#include <c10/core/impl/VirtualGuardImpl.h>
 
 #include "engine/networks/wan_dit/wan_dit_files.h"
 #include "engine/networks/wan_dit/text_context.h"
@@ -31,11 +33,12 @@ struct Model {
 
     at::Device device;
 
-    explicit Model(Precision precision, bool in_bytes = false, at::Device on = fake::device()) : device(on) {
+    explicit Model(Precision precision, bool in_bytes = false, at::Device on = fake::device(), int64_t streamed = 0)
+        : device(on) {
         model::TransformerConfig config;
         auto tensors = model::open_transformer(demo, config);
         t = std::make_unique<Transformer>(Weights(*tensors, device), config, precision, std::nullopt,
-                                          in_bytes);
+                                          in_bytes, streamed);
         auto context = [&](int64_t n) {
             return t->text_context(at::randn({n, config.text_width}, generator));
         };
@@ -231,6 +234,93 @@ TEST(eight_bits) {
         if (!way.kernels) CHECK_NEAR(relative(all, both), 0, 0.03);
     }
     fake::use_kernels(true);
+}
+
+// Layers that the host keeps: not a bit of difference, through everything that caches ask for, in a session's stream as
+// in the default one; the bytes of each layer go over once in a forward and the host does not wait for them.
+TEST(streamed_layers_equal_resident) {
+    c10::InferenceMode guard;
+    const Window::Shape shape = shape_of(Attention::KV);
+    const c10::impl::VirtualGuardImpl streams(fake::device().type());
+    for (bool in_bytes : {false, true}) {
+        const size_t at_first = fake::use().used;
+        auto resident = std::make_unique<Model>(Precision::BFLOAT16, in_bytes);
+        const auto all = static_cast<int64_t>(fake::use().used - at_first);
+        const auto of_one = Transformer::layer_bytes(resident->t->config(), Precision::BFLOAT16, in_bytes);
+        for (int64_t layers : {3, 5, 8}) {
+            const size_t before = fake::use().used;
+            const Model loaded(Precision::BFLOAT16, in_bytes, fake::device(), layers);
+            Model moved(Precision::BFLOAT16, in_bytes);
+            moved.t->stream(layers);
+            moved.t->stream(1); // never fewer
+            for (const Model* m : {&loaded, const_cast<const Model*>(&moved)}) {
+                CHECK_EQ(m->t->streamed(), layers);
+                CHECK_NEAR(double(m->t->streamed_bytes()), double(layers * of_one.total()), 0);
+            }
+            const auto held = static_cast<int64_t>(fake::use().used - before);
+            CHECK(held <= 2 * (all - layers * of_one.total() * 98 / 100));
+
+            const History history = history_of(*resident, CacheReuse::REPEAT);
+            streams.synchronizeDevice(0);
+            std::optional<c10::StreamGuard> own;
+            if (layers == 5) own.emplace(streams.getStreamFromGlobalPool(fake::device()));
+            at::Tensor x = resident->latents(shape);
+            Window want(*resident->t, shape), got(*loaded.t, shape), also(*moved.t, shape);
+            for (size_t row = 0; row < history.rows.size(); row++) {
+                x = x * 0.97 + 0.1;
+                const std::vector<int64_t> timesteps = {300, 300, 620, 620, 999, 999};
+                auto run = [&](Window& w, const Model& m, const std::vector<ChunkWork>& work) {
+                    const int64_t bytes = fake::counts.upload_bytes, waits = fake::counts.waits;
+                    w.forward(x, timesteps, m.text, work);
+                    w.wait();
+                    if (row) CHECK_EQ(fake::counts.waits - waits, 1);
+                    return fake::counts.upload_bytes - bytes;
+                };
+                const int64_t base = run(want, *resident, history.rows[row]);
+                for (auto [w, m] : {std::pair(&got, &loaded), {&also, const_cast<const Model*>(&moved)}}) {
+                    std::vector<ChunkWork> work = history.rows[row];
+                    for (ChunkWork& item : work)
+                        if (item.text) item.text = m->other.get();
+                    const int64_t bytes = run(*w, *m, work) - base;
+                    // Plans that reuse everything pass no layer. The first forward finds no buffer filled.
+                    const bool passes = std::any_of(work.begin(), work.end(), [](const ChunkWork& item) {
+                        return !item.plan || item.plan->action != Action::REUSE;
+                    });
+                    CHECK_EQ(bytes, passes ? (layers + (row ? 0 : 2)) * of_one.forward : 0);
+                    for (int b = 0; b < 2; b++) {
+                        CHECK(at::equal(w->velocity(b).cpu(), want.velocity(b).cpu()));
+                        CHECK(at::equal(w->keys_values(b, 7).first, want.keys_values(b, 7).first));
+                    }
+                }
+            }
+        }
+    }
+    CHECK_EQ(fake::counts.races.load(), 0);
+}
+
+// A forward that ends in the middle leaves the buffers with layers of the middle.
+TEST(a_forward_behind_one_that_was_cancelled) {
+    c10::InferenceMode guard;
+    const Window::Shape shape = shape_of(Attention::KV);
+    Model resident(Precision::FLOAT32), streamed(Precision::FLOAT32, false, fake::device(), 6);
+    const at::Tensor x = resident.latents(shape);
+    Window want(*resident.t, shape), got(*streamed.t, shape);
+    const std::vector<int64_t> timesteps = {300, 300, 620, 620, 999, 999};
+    const std::vector<ChunkWork> work = {{0, 0}, {1, 0}};
+    McCancel cancel;
+    int told = 0;
+    CHECK_ERROR(got.forward(x, timesteps, streamed.text, work, &cancel,
+                            [&](const std::string& name, const at::Tensor&) {
+                                told++;
+                                if (name == "block0_out") cancel.set = true;
+                            }),
+                MC_CANCELLED, "Cancelled");
+    CHECK(told > 3);
+    want.forward(x, timesteps, resident.text, work);
+    got.forward(x, timesteps, streamed.text, work);
+    for (int b = 0; b < 2; b++)
+        CHECK(at::equal(got.velocity(b).narrow(1, 0, CHUNK).cpu(), want.velocity(b).narrow(1, 0, CHUNK).cpu()));
+    CHECK_EQ(fake::counts.races.load(), 0);
 }
 
 // Dense rows of both branches, at a size where tables of a chunk do not show.

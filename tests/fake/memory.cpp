@@ -4,6 +4,7 @@
 #include <c10/util/Exception.h>
 #include <cstdlib>
 #include <cstring>
+#include <execinfo.h>
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -74,6 +75,12 @@ void* Memory::take(size_t bytes) {
         }
     }
     std::unique_lock lock(mutex_);
+    if (watching) {
+        std::vector<void*> chain(200);
+        chain.resize(static_cast<size_t>(backtrace(chain.data(), static_cast<int>(chain.size()))));
+        if (chains_.insert(std::move(chain)).second) places_.push_back(watched_);
+        watched_++;
+    }
     auto from = [&](std::multimap<size_t, void*>& list) -> void* {
         for (auto [i, end] = list.equal_range(size); i != end; ++i) {
             void* at = i->second;
@@ -132,7 +139,11 @@ void Memory::give_back() {
 bool Memory::in_use(const Block& block, c10::StreamId here, bool write) const {
     auto busy = [&](c10::StreamId stream, int64_t time) {
         const auto found = waited_.find(stream);
-        return time && stream != here && (found == waited_.end() || found->second < time);
+        if (!time || stream == here || (found != waited_.end() && found->second >= time)) return false;
+        const auto past = pasts_.find(here);
+        if (past == pasts_.end()) return true;
+        const auto seen = past->second.find(stream);
+        return seen == past->second.end() || seen->second < time;
     };
     if (busy(block.wrote.stream, block.wrote.time)) return true;
     for (auto [stream, time] : block.read)
@@ -196,6 +207,18 @@ void Memory::waited(bool for_all_streams) {
         }
 }
 
+Memory::Past Memory::past_of(c10::StreamId stream) {
+    std::lock_guard lock(mutex_);
+    Past past = pasts_[stream];
+    past[stream] = time_;
+    return past;
+}
+void Memory::wait_in(c10::StreamId stream, const Past& past) {
+    std::lock_guard lock(mutex_);
+    Past& mine = pasts_[stream];
+    for (const auto& [other, time] : past) mine[other] = std::max(mine[other], time);
+}
+
 void Memory::under_way(const at::Tensor& pinned) {
     const char* bytes = static_cast<const char*>(pinned.const_data_ptr());
     std::lock_guard lock(mutex_);
@@ -225,6 +248,19 @@ void add_bytes(const std::string& name, int64_t bytes) {
 std::map<std::string, int64_t> take_bytes() {
     std::lock_guard lock(bytes_mutex);
     return std::exchange(bytes_by_name, {});
+}
+
+std::vector<int64_t> Memory::places() {
+    std::lock_guard lock(mutex_);
+    watching = false, watched_ = 0;
+    return std::exchange(places_, {});
+}
+void watch_places() {
+    Memory::get().places();
+    Memory::get().watching = true;
+}
+std::vector<int64_t> places() {
+    return Memory::get().places();
 }
 
 Use use() {

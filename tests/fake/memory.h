@@ -5,6 +5,7 @@
 #include <c10/core/Stream.h>
 #include <map>
 #include <mutex>
+#include <set>
 #include <vector>
 
 #include "tests/fake/fake_device.h"
@@ -34,6 +35,10 @@ class Memory {
     // The same of an address within a block; where the CPU reaches it. nullptr stays.
     void* reach(const void* within, bool write);
     void waited(bool for_all_streams); // for the current one, or for all
+    // What a stream has behind it: of each stream, including itself, up to when.
+    using Past = std::map<c10::StreamId, int64_t>;
+    Past past_of(c10::StreamId stream); // what an event recorded there stands for
+    void wait_in(c10::StreamId stream, const Past& past);
     // A copy out of pinned memory is under way until the next wait.
     void under_way(const at::Tensor& pinned);
     void check_lost() const;
@@ -45,6 +50,8 @@ class Memory {
     std::atomic<Failure> failure{Failure::NONE};
     std::atomic<int64_t> allocations_left{0};
     std::atomic<bool> lost{false};
+    std::atomic<bool> watching{false};
+    std::vector<int64_t> places();
 
   private:
     Memory();
@@ -70,8 +77,12 @@ class Memory {
     int64_t time_ = 0;
     std::map<void*, Block> blocks_;
     std::map<c10::StreamId, int64_t> waited_; // when each stream was last waited for
+    std::map<c10::StreamId, Past> pasts_;     // of each stream, by events
     std::multimap<size_t, void*> kept_, vacant_;
     std::vector<Upload> uploads_;
+    std::set<std::vector<void*>> chains_; // of calls, of the allocations watched
+    std::vector<int64_t> places_;
+    int64_t watched_ = 0;
 };
 
 void add_bytes(const std::string& name, int64_t bytes); // for take_bytes()

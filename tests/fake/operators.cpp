@@ -65,6 +65,7 @@ at::Tensor copy_from(const at::Tensor& from, const at::Tensor& to, bool non_bloc
         return to;
     }
     (ours(to) ? counts.uploads : counts.downloads)++;
+    if (ours(to)) counts.upload_bytes += static_cast<int64_t>(to.nbytes());
     if (ours(to) && non_blocking && is_pinned(from.const_data_ptr())) {
         Memory::get().under_way(from);
         return to;

@@ -191,40 +191,71 @@ TEST(memory_goes_with_the_model) {
     CHECK_EQ(fake::counts.races.load(), 0);
 }
 
-// Each allocation of loading and of a video in turn, as far as tens of thousands go: one error, from any of them, and
-// nothing stays held.
+// Every place in turn that allocates, from loading to the last frame, as it is first come by: one error, nothing stays
+// held, and the model can be used again. Of sessions that between them have everything that takes memory of its own.
 TEST(memory_that_ends_anywhere_is_one_error) {
-    Request r = plain_request();
-    r.num_frames = 9, r.steps = 1, r.ar_step = 0, r.width = r.height = 16;
-    auto make = [&] { video(load(fake::device(), Precision::FLOAT32), r); };
-    fake::forget_most();
-    make();
-    const auto all = static_cast<int64_t>(fake::use().allocations);
-    const size_t held = fake::use().used;
-    int64_t failed = 0;
-    for (int64_t after = 0; after < all; after = after * 2 + 7) {
-        for (fake::Failure how : {fake::Failure::ALLOCATOR, fake::Failure::LIBRARY}) {
-            fake::fail(how, after);
-            CHECK_ERROR(make(), MC_ERROR_MEMORY, "ran out of memory: ");
-            fake::fail(how, after);
-            CHECK_ERROR(make(), MC_ERROR_MEMORY, "'s 64.00 GiB are free; ");
+    const struct {
+        const char *what, *variant; // variant: of tests/session/variants.h
+        Precision precision;
+        bool weights_in_bytes, streamed, keys_in_bytes;
+    } sessions[] = {{"float32", "full", Precision::FLOAT32, false, false, false},
+                    {"eight bits, streamed", "taylor", Precision::BFLOAT16, true, true, true},
+                    {"windows", "windows by pixels", Precision::BFLOAT16, false, true, false}};
+    const auto each_place_fails = [](const char* what, const char* part, const std::function<void()>& make) {
+        make(); // what the process takes once
+        const size_t held = fake::use().used;
+        fake::watch_places();
+        make();
+        const std::vector<int64_t> places = fake::places();
+        for (size_t i = 0; i < places.size(); i++) {
+            // Each way of telling it, in turn.
+            fake::fail(i % 3 ? fake::Failure::ALLOCATOR : fake::Failure::LIBRARY, places[i]);
+            CHECK_ERROR(make(), MC_ERROR_MEMORY, i % 2 ? "ran out of memory: " : "'s 64.00 GiB are free; ");
             CHECK_EQ(fake::use().used, held);
-            failed++;
         }
+        fake::fail(fake::Failure::NONE, 0);
+        make();
+        std::printf("     %s, %s: %zu places that allocate, each made to fail\n", what, part, places.size());
+        std::fflush(stdout);
+        return places.size();
+    };
+    size_t all = 0;
+    for (const auto& session : sessions) {
+        Request r = plain_request();
+        for (const Variant& v : variants())
+            if (v.name == std::string(session.variant)) r = v.request;
+        r.steps = 2, r.ar_step = 0, r.width = r.height = 16;
+        if (*r.num_frames == 21) r.num_frames = 9;
+        if (session.keys_in_bytes) r.kv_precision = StoredPrecision::INT8;
+        Model model;
+        const auto open = [&] {
+            model = load(fake::device(), session.precision, session.weights_in_bytes);
+            if (session.streamed) model->transformer->stream(5);
+        };
+        all += each_place_fails(session.what, "loading", [&] { model.reset(), open(), model.reset(); });
+        open();
+        all += each_place_fails(session.what, "video", [&] { video(model, r); });
     }
-    fake::fail(fake::Failure::NONE, 0);
-    CHECK(failed > 12);
-    std::printf("     %lld allocations, %lld of them made to fail\n", (long long)all, (long long)failed);
+    CHECK(all > 400);
+    CHECK_EQ(fake::counts.races.load(), 0);
 }
 
+// Wherever it is lost, one error that says what to do; also with layers on their way to it. A model that goes then,
+// with its buffers, is no second one.
 TEST(a_lost_device_is_one_error) {
-    const Model model = load(fake::device(), Precision::FLOAT32);
-    for (int64_t after : {0, 100, 1000}) {
-        fake::fail(fake::Failure::LOST, after);
-        CHECK_ERROR(video(model, variants().front().request), MC_ERROR_DEVICE,
-                    "failed in the middle of its work");
+    for (bool streamed : {false, true}) {
+        Model model = load(fake::device(), Precision::FLOAT32);
+        if (streamed) model->transformer->stream(5);
+        for (int64_t after : {0, 20, 100, 400, 1000}) {
+            fake::fail(fake::Failure::LOST, after);
+            CHECK_ERROR(video(model, variants().front().request), MC_ERROR_DEVICE,
+                        "failed in the middle of its work");
+        }
+        model.reset();
+        fake::fail(fake::Failure::LOST, 3);
+        CHECK_ERROR(load(fake::device(), Precision::FLOAT32), MC_ERROR_DEVICE, "device=cpu");
+        fake::fail(fake::Failure::NONE, 0);
     }
-    fake::fail(fake::Failure::NONE, 0);
 }
 
 // What a video takes beside the weights, at several sizes: never more than planned, and not so little that videos which
@@ -317,6 +348,70 @@ TEST(an_encoder_on_demand_is_gone_while_frames_are_made) {
     CHECK_EQ(fake::counts.races.load(), 0);
 }
 
+// Where the device has no room for all of the transformer, the fewest layers that must are kept by the host: by the
+// model when it is opened, or by a video that is large. The same video, bit for bit, in the memory that there is.
+TEST(a_transformer_that_does_not_fit_is_streamed) {
+    const std::string folder = test::root + "/models/demo";
+    Request r = plain_request();
+    r.width = 96, r.height = 64;
+    std::vector<std::string> said;
+    LoadOptions o;
+    o.opened = fake::device(), o.threads = 1;
+    o.log = [&](int level, const std::string& text) {
+        if (level == 2) said.push_back(text);
+    };
+    for (bool in_bytes : {false, true}) {
+        o.weights_in_bytes = in_bytes;
+        const auto whole = skyreels_v2::Model::open(folder, o);
+        const MemoryForecast f = forecast_memory(folder, o, r);
+        CHECK(said.empty() && f.streamed == 0);
+        whole->text_encoder->move_to(at::kCPU, {});
+        const at::Tensor want = video(whole, r);
+        const auto one =
+            transformer::Transformer::layer_bytes(whole->transformer_config, Precision::BFLOAT16, in_bytes);
+        const int64_t begin = static_cast<int64_t>(fake::use().used),
+                      room = f.transformer + f.vae_weights + f.keys_values + f.cache + f.activations + f.vae;
+        const struct {
+            const char* what;
+            int64_t capacity; // beside what is held already
+        } ways[] = {{"a video's need", room - one.total() / 2},
+                    {"half of the layers", room - 2 * one.total()},
+                    {"as many as are worth it at all", room - 8 * one.total() + 2 * one.forward + one.total() / 2}};
+        int64_t before = 0;
+        for (const auto& way : ways) {
+            c10::getDeviceAllocator(fake::device().type())->emptyCache();
+            fake::set_capacity(static_cast<size_t>(begin + way.capacity));
+            const MemoryForecast told = forecast_memory(folder, o, r);
+            CHECK(told.streamed > 0 && told.would_fit.empty() && told.total <= told.free);
+            CHECK(told.text_device == at::kCPU);
+            if (!told.streamed) continue;
+            check_early(folder, o, r);
+            const auto model = skyreels_v2::Model::open(folder, o);
+            Stats stats;
+            fake::forget_most();
+            CHECK(at::equal(video(model, r, &stats), want));
+            const int64_t layers = model->transformer->streamed();
+            std::printf("     %-32s %lld of 8 layers on the host; %.1f MB at most of %.1f planned and %.1f there\n",
+                        way.what, (long long)layers, double(fake::use().most - size_t(begin)) / 1e6, stats.bytes_planned / 1e6,
+                        way.capacity / 1e6);
+            CHECK(layers >= 3 && layers >= before);
+            CHECK(std::abs(model->transformer->streamed_bytes() - told.streamed) <= one.total());
+            CHECK(stats.bytes_planned <= way.capacity);
+            CHECK(static_cast<int64_t>(fake::use().most) - begin <= way.capacity);
+            CHECK(!said.empty() && said.back().find("stay in the computer's memory") != std::string::npos);
+            CHECK_EQ(said.back().find("weights-precision=int8") == std::string::npos, in_bytes);
+            said.clear();
+            before = layers;
+        }
+        CHECK_EQ(before, int64_t(8));
+        fake::set_capacity(static_cast<size_t>(begin + room - 8 * one.total()));
+        const MemoryForecast told = forecast_memory(folder, o, r);
+        CHECK(told.total > told.free && told.would_fit.find("would fit.") != std::string::npos);
+        fake::set_capacity(fake::ALL);
+    }
+    CHECK_EQ(fake::counts.races.load(), 0);
+}
+
 // The same without a weight read, for a folder; and the text encoder goes to the CPU where the device is short.
 TEST(a_forecast_is_what_the_session_plans) {
     const std::string folder = test::root + "/models/demo";
@@ -369,11 +464,15 @@ TEST(a_forecast_is_what_the_session_plans) {
     }
     c10::getDeviceAllocator(fake::device().type())->emptyCache();
     fake::set_capacity(fake::use().used + static_cast<size_t>(f.transformer + f.vae_weights - f.saved / 2));
-    CHECK_ERROR(check_early(folder, o, r), MC_ERROR_MEMORY, "set weights-precision=int8, with which they take ");
-    o.weights_in_bytes = true;
-    load(fake::device(), Precision::BFLOAT16, true); // taken at its word
-    o.weights_in_bytes = false;
-    fake::set_capacity(1 << 20);
+    std::string said;
+    o.log = [&](int, const std::string& text) { said += text; };
+    skyreels_v2::Model::open(folder, o);
+    CHECK(said.find("weights-precision=int8 makes them smaller") != std::string::npos);
+    said.clear(), o.weights_in_bytes = true;
+    skyreels_v2::Model::open(folder, o); // taken at its word
+    CHECK(said.find("layers") == std::string::npos);
+    o.log = {}, o.weights_in_bytes = false;
+    fake::set_capacity(1 << 18);
     CHECK_ERROR(check_early(folder, o, r), MC_ERROR_MEMORY, "The model needs ");
     CHECK_ERROR(load(fake::device(), Precision::BFLOAT16), MC_ERROR_MEMORY, "The model needs ");
     fake::set_capacity(fake::ALL);

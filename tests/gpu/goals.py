@@ -41,6 +41,21 @@ def main(folder):
             rows.append(("dense step, TFLOP/s", f"{rate:.3f}", "", True))
         sparse = step["curve"][1]["ratio"]
         rows.append(("sparse step at 20 % of the tokens, of a dense one", f"{sparse:.2f}", "<= 0.25", sparse <= 0.25))
+        streamed = next(iter(lines(folder, "streamed")), None)
+        if streamed and streamed["layers"] == step["layers"]:
+            times = streamed["curve"][9]["seconds"] / whole["seconds"]
+            rows.append(("dense step, all layers streamed, of a resident one", f"{times:.2f}", "<= 1.10", times <= 1.10))
+    vae = {line["dtype"]: line for line in lines(folder, "vae")}
+    for dtype, line in vae.items():
+        share = line["taken"] / line["planned"]
+        rows.append((f"VAE in {dtype}, memory taken of planned", f"{share:.2f}", "<= 1", share <= 1))
+    if "bfloat16" in vae:
+        half = vae["bfloat16"]
+        rate = half["flop_per_latent"] / half["seconds_per_latent"] / 1e12
+        if peak:
+            rows.append(("VAE in bfloat16, share of that rate", f"{rate / peak:.2f}", ">= 0.25", rate / peak >= 0.25))
+        else:
+            rows.append(("VAE in bfloat16, TFLOP/s", f"{rate:.3f}", "", True))
     for what, got, goal, met in rows:
         print(f"{what:52} {got:>8} {goal:>8} {'' if met else 'MISSED'}")
         missed = missed or not met

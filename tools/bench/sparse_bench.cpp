@@ -4,6 +4,7 @@
 //
 //     motioncache-sparse-bench MODEL|1.3B|magi1-4.5B [--layers N] [--dtype float32|bfloat16] [--threads N] [--rounds N]
 //                              [--alone N] [--device cuda:N] [--size FRAMESxROWSxCOLUMNS, of latent pixels]
+//                              [--streamed N]
 //
 // MODEL: a chunk of 3 latent frames at 160x96 behind 12 others, as in the demo model's default video. 1.3B: random
 // weights of the published sizes (width 1536, 12 heads, feed-forward 8960; --layers of the 30, default 4), a chunk of 5
@@ -11,7 +12,7 @@
 // feed-forward 12288; --layers of the 34), a chunk of 6 behind 18 others.
 // Whole positions are computed, of SkyReels-V2 in both guidance branches at once as the sampler runs them; rounds go
 // through all shares in turn, and the median is taken. --alone: rounds of the second measurement, on the CPU; default
-// none.
+// none. --streamed: layers of SkyReels-V2 whose weights the host keeps, on a device.
 #include <ATen/ATen.h>
 #include <c10/core/InferenceMode.h>
 
@@ -135,7 +136,7 @@ struct Size {
 };
 
 struct Options {
-    int layers = 4, rounds = 9, alone = 0;
+    int layers = 4, rounds = 9, alone = 0, streamed = 0;
     Precision precision = Precision::FLOAT32;
     at::Device device = at::kCPU;
     std::string size; // empty: the model's of this program
@@ -156,6 +157,7 @@ nlohmann::json report(const Options& o, int64_t layers, const Size& size, const 
                        {"dtype", o.precision == Precision::BFLOAT16 ? "bfloat16" : "float32"},
                        {"threads", thread_count()},
                        {"layers", layers},
+                       {"streamed", o.streamed},
                        {"frames", size.frames},
                        {"rows", size.height},
                        {"columns", size.width}};
@@ -167,7 +169,7 @@ nlohmann::json report(const Options& o, int64_t layers, const Size& size, const 
 nlohmann::json measure_wan(const model::Tensors& tensors, const model::TransformerConfig& config,
                            const Options& o, Size size) {
     size = o.size_or(size);
-    const Transformer t(Weights(tensors, o.device), config, o.precision);
+    const Transformer t(Weights(tensors, o.device), config, o.precision, std::nullopt, false, o.streamed);
     Window::Shape shape{size.frames, size.height, size.width, size.chunk, Attention::KV, 24};
     shape.branches = 2;
     shape.chunks_at_once = shape.frames / shape.chunk;
@@ -255,12 +257,15 @@ int main(int argc, char** argv) {
                                {"--rounds", [&](const std::string& value) { o.rounds = bench::whole_number(value); }},
                                {"--alone", [&](const std::string& value) { o.alone = bench::whole_number(value); }},
                                {"--device", [&](const std::string& value) { o.device = device_by_name(value); }},
-                               {"--size", [&](const std::string& value) { o.size = value; }}},
+                               {"--size", [&](const std::string& value) { o.size = value; }},
+                               {"--streamed", [&](const std::string& value) { o.streamed = bench::whole_number(value); }}},
                               false);
         o.precision = given.options.precision.value_or(Precision::FLOAT32);
         if (given.options.threads) set_thread_count(given.options.threads);
         if (given.model.empty())
             throw Error(MC_ERROR_SETTINGS, "Which model? Give its folder, 1.3B or magi1-4.5B.");
+        if (o.streamed && o.device.is_cpu())
+            throw Error(MC_ERROR_SETTINGS, "--streamed needs a device that is not the CPU.");
         if (o.rounds < 1) throw Error(MC_ERROR_SETTINGS, "--rounds must be at least 1.");
         c10::InferenceMode guard;
         nlohmann::json out = measure(given.model, o);

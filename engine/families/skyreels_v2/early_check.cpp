@@ -78,10 +78,10 @@ session::MemoryForecast forecast(const Early& early, const session::LoadOptions&
     f.precision = session::precision_on(device, options);
     const auto vae_tensors = folder.vae_tensors();
     const WeightBytes weights = weight_bytes(*folder.transformer_tensors(), *vae_tensors,
-                                             *folder.text_encoder_tensors(), f.precision,
-                                             options.weights_in_bytes && !device.is_cpu());
+                                             *folder.text_encoder_tensors(), f.precision, device,
+                                             options.weights_in_bytes);
     const bool on_demand = session::TextEncoder::on_demand(weights.text_encoder);
-    const vae::WanVae vae(*vae_tensors, folder.vae, device);
+    const vae::WanVae vae(*vae_tensors, folder.vae, device, f.precision);
     f.free = session::free_memory(device);
     bool known = false;
     if (on_demand) {
@@ -103,19 +103,37 @@ session::MemoryForecast forecast(const Early& early, const session::LoadOptions&
         known,
         ranks_of(options)};
     MemoryPlan plan = plan_memory(early.checked.settings, early.checked.windows, planned);
+    int64_t transformer = weights.transformer;
     auto held = [&] {
-        return weights.total() - (planned.text_device == device && !on_demand ? 0 : weights.text_encoder);
+        return transformer + weights.vae +
+               (planned.text_device == device && !on_demand ? weights.text_encoder : 0);
     };
-    if (held() + plan.total() > f.free && !device.is_cpu()) { // as the session will move it
+    auto plan_again = [&] { plan = plan_memory(early.checked.settings, early.checked.windows, planned); };
+    auto total = [&] { return held() + plan.total(); };
+    if (total() > f.free && !device.is_cpu()) { // as the session will move it
         planned.text_device = at::kCPU;
-        plan = plan_memory(early.checked.settings, early.checked.windows, planned);
+        plan_again();
+    }
+    if (total() > f.free && !device.is_cpu()) { // as the model and the session will
+        Streaming s{0, transformer::Transformer::layer_bytes(folder.transformer, f.precision,
+                                                             options.weights_in_bytes)};
+        auto with = [&](int64_t layers) {
+            s.layers = layers;
+            planned.stream_buffers = s.buffers();
+            transformer = weights.transformer - s.host_bytes();
+            plan_again();
+            return total() <= f.free;
+        };
+        if (!transformer::Transformer::fewest_streamed(folder.transformer, 0, with)) with(folder.transformer.layers);
+        if (s.host_bytes() > session::free_memory()) with(0);
+        f.streamed = s.host_bytes();
     }
     f.text_device = planned.text_device, f.text_on_demand = on_demand;
-    f.saved = device.is_cpu() ? 0 : weights.saved;
-    f.transformer = weights.transformer, f.text_encoder = weights.text_encoder, f.vae_weights = weights.vae;
+    f.saved = device.is_cpu() || f.streamed ? 0 : weights.saved;
+    f.transformer = transformer, f.text_encoder = weights.text_encoder, f.vae_weights = weights.vae;
     f.keys_values = plan.keys_values, f.cache = plan.cache, f.activations = plan.activations;
     f.vae = plan.vae, f.text = plan.text;
-    f.total = held() + plan.total();
+    f.total = total();
     if (f.total > f.free) f.would_fit = what_fits(request, planned, f.free - held());
     return f;
 }

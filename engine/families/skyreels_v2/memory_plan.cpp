@@ -9,11 +9,12 @@
 #include "engine/families/skyreels_v2/inputs.h"
 #include "engine/networks/t5/encoder.h"
 #include "engine/session/family.h"
+#include "engine/session/memory.h"
 
 namespace mc::skyreels_v2 {
 
-WeightBytes weight_bytes(const model::Tensors& transformer, const model::Tensors& vae,
-                         const model::Tensors& text, Precision precision, bool in_bytes) {
+WeightBytes weight_bytes(const model::Tensors& transformer, const model::Tensors& vae, const model::Tensors& text,
+                         Precision precision, at::Device device, bool in_bytes) {
     auto as = [](const model::Tensors& t, int64_t element) {
         int64_t sum = 0;
         for (const auto& [name, view] : t.all())
@@ -21,16 +22,37 @@ WeightBytes weight_bytes(const model::Tensors& transformer, const model::Tensors
         return sum;
     };
     const int64_t element = precision == Precision::FLOAT32 ? 4 : 2;
-    WeightBytes made{as(transformer, element), as(text, element), as(vae, 4), 0};
+    WeightBytes made{as(transformer, element), as(text, element),
+                     as(vae, vae::WanVae::element_bytes(device, precision)), 0};
     for (const auto& [name, view] : transformer.all())
         if (name.starts_with("blocks.") && view.shape.size() == 2) // a code each, and a scale for each row
             made.saved += view.shape[0] * (view.shape[1] * (element - 1) - 4);
-    if (in_bytes) made.transformer -= std::exchange(made.saved, 0);
+    if (in_bytes && !device.is_cpu()) made.transformer -= std::exchange(made.saved, 0);
     return made;
 }
 
 at::Device text_device(const WeightBytes& weights, at::Device device, int64_t free) {
     return weights.total() > free / 2 ? at::Device(at::kCPU) : device;
+}
+
+std::optional<Streaming> stream_to_fit(const model::TransformerConfig& config, Precision precision, bool in_bytes,
+                                       at::Device device, int64_t needed, int64_t free) {
+    if (device.is_cpu()) return {};
+    Streaming s{0, transformer::Transformer::layer_bytes(config, precision, in_bytes)};
+    const auto layers = transformer::Transformer::fewest_streamed(config, 0, [&](int64_t n) {
+        s.layers = n;
+        return needed - s.host_bytes() + s.buffers() <= free;
+    });
+    if (!layers || s.host_bytes() > session::free_memory()) return {};
+    return s;
+}
+
+std::string streaming_text(const Streaming& s, int64_t layers, at::Device device, bool in_bytes) {
+    return "the transformer does not fit into " + device.str() + "'s memory beside the rest: " +
+           std::to_string(s.layers) + " of its " + std::to_string(layers) + " layers, " +
+           session::gibibytes(s.host_bytes()) +
+           ", stay in the computer's memory and are copied for every step, which takes longer" +
+           (in_bytes ? "" : "; weights-precision=int8 makes them smaller");
 }
 
 bool texts_known(session::TextEncoder& encoder, const text::Tokenizer& tokenizer, bool byte_fallback,
@@ -64,7 +86,7 @@ MemoryPlan plan_memory(const VideoSettings& settings, const Windows& windows, co
         plan.activations = std::max(plan.activations, bytes.workspace);
         latents = std::max<int64_t>(latents, s.frames * h * w * c.out_channels * 4);
     }
-    plan.activations += 10 * latents; // with the solver's state
+    plan.activations += 10 * latents + model.stream_buffers; // with the solver's state
 
     const bool by_pixels = windows.count > 1 && settings.long_video == LongVideo::PIXEL;
     const int64_t chunk = std::max(settings.causal_block_size, by_pixels ? overlap_latents(settings, 1) : 1);

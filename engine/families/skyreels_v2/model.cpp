@@ -21,7 +21,7 @@ using session::LoadOptions;
 
 static void read_parts(Model* m, const model::Tensors& transformer, const model::Tensors& vae,
                        const std::shared_ptr<const model::Tensors>& text, at::Device text_device,
-                       const std::string& tokenizer, const LoadOptions& o) {
+                       const std::string& tokenizer, int64_t streamed, const LoadOptions& o) {
     const auto [device, precision, threads] = m->placement;
     m->text_encoder = std::make_unique<session::TextEncoder>(text, m->text_config, precision, text_device, o.log);
     const bool read_text = !m->text_encoder->on_demand();
@@ -31,8 +31,8 @@ static void read_parts(Model* m, const model::Tensors& transformer, const model:
     if (read_text) m->text_encoder->read(progress.part("text encoder", *text, text_device));
     m->transformer = std::make_unique<transformer::Transformer>(
         progress.part("transformer", transformer, device), m->transformer_config, precision, std::nullopt,
-        o.weights_in_bytes);
-    m->vae = std::make_unique<vae::WanVae>(progress.part("vae", vae, device), m->vae_config);
+        o.weights_in_bytes, streamed);
+    m->vae = std::make_unique<vae::WanVae>(progress.part("vae", vae, device), m->vae_config, precision);
     if (m->transformer_config.text_width != m->text_config.width)
         throw Error(MC_ERROR_READ, "The text encoder gives rows of " + std::to_string(m->text_config.width) +
                                        " but the transformer takes " +
@@ -50,24 +50,33 @@ static std::shared_ptr<Model> load(std::shared_ptr<Model> m, const model::Tensor
                                    const std::string& tokenizer, const LoadOptions& o) {
     c10::InferenceMode guard;
     m->log = o.log;
+    m->weights_in_bytes = o.weights_in_bytes;
     const at::Device device = m->placement.device;
     const Precision precision = m->placement.precision;
     const WeightBytes weights =
-        weight_bytes(transformer, vae, *text, precision, o.weights_in_bytes && !device.is_cpu());
+        weight_bytes(transformer, vae, *text, precision, device, o.weights_in_bytes);
     const at::Device text_device =
         device.is_cpu() ? device : skyreels_v2::text_device(weights, device, session::free_memory(device));
     const bool apart = text_device != device;
     const bool on_demand = session::TextEncoder::on_demand(weights.text_encoder); // it is not part of what is read now
-    const int64_t bytes = weights.total() - (apart || on_demand ? weights.text_encoder : 0);
+    int64_t bytes = weights.total() - (apart || on_demand ? weights.text_encoder : 0), streamed = 0;
+    if (const auto s = stream_to_fit(m->transformer_config, precision, o.weights_in_bytes, device, bytes,
+                                     session::free_memory(device));
+        s && s->layers) {
+        streamed = s->layers;
+        bytes += s->buffers() - s->host_bytes();
+        if (o.log) o.log(2, streaming_text(*s, m->transformer_config.layers, device, o.weights_in_bytes));
+    }
     session::check_weights_fit(bytes, precision, device,
-                               device.is_cpu() || !weights.saved ? std::nullopt : std::optional(bytes - weights.saved));
+                               device.is_cpu() || !weights.saved || streamed ? std::nullopt
+                                                                             : std::optional(bytes - weights.saved));
     if (apart) {
         session::check_memory(weights.text_encoder, "The text encoder on the CPU", "use a machine with more memory.");
         if (o.log) o.log(4, "the text encoder is on the CPU, to leave " + device.str() + " for the video");
     }
     session::with_memory_told(device, "The model", bytes, "use a smaller model or another device.", [&] {
         const c10::OptionalDeviceGuard on_device(device.is_cpu() ? std::nullopt : std::optional(device));
-        read_parts(m.get(), transformer, vae, text, text_device, tokenizer, o);
+        read_parts(m.get(), transformer, vae, text, text_device, tokenizer, streamed, o);
         wait_for(device); // sessions read the weights in streams of their own
     });
     return m;
@@ -117,7 +126,7 @@ std::unique_ptr<transformer::Transformer> open_shared(const transformer::SharedM
                                        ": give all ranks the same model.");
     const at::Device device = session::choose_device(options, options.log);
     session::check_weights_fit(weight_bytes(*tensors, *folder->vae_tensors(), *folder->text_encoder_tensors(),
-                                            shared.precision, shared.in_bytes && !device.is_cpu()).transformer,
+                                            shared.precision, device, shared.in_bytes).transformer,
                                shared.precision, device);
     session::LoadProgress progress(options, tensors->bytes());
     auto transformer = std::make_unique<transformer::Transformer>(progress.part("transformer", *tensors, device),
@@ -143,7 +152,11 @@ std::unique_ptr<session::Video> Model::begin(session::Request request) const {
 Planned Model::planned() const {
     return {{transformer_config, vae_config, defaults, calibration ? &*calibration : nullptr},
             text_config, *vae, placement.precision, placement.device, text_encoder->device(),
-            text_encoder->bytes_on_demand(), false, ranks};
+            text_encoder->bytes_on_demand(), false, ranks, streaming(transformer->streamed()).buffers()};
+}
+
+Streaming Model::streaming(int64_t layers) const {
+    return {layers, transformer::Transformer::layer_bytes(transformer_config, placement.precision, weights_in_bytes)};
 }
 
 Planned Model::planned(const VideoSettings& settings) const {

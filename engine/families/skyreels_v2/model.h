@@ -46,6 +46,8 @@ struct Model final : session::Family {
     std::unique_ptr<transformer::Transformer> transformer;
     std::unique_ptr<vae::WanVae> vae;
     transformer::Ranks ranks; // that windows are spread over
+    bool weights_in_bytes = false;
+    Streaming streaming(int64_t layers) const; // with so many
     std::function<void(int level, const std::string& text)> log;
 };
 

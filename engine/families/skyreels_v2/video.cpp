@@ -85,6 +85,7 @@ struct SkyReelsVideo final : session::Video {
     bool pixel_windows() const {
         return settings.length.windows.size() > 1 && settings.long_video == LongVideo::PIXEL;
     }
+    MemoryPlan stream_layers(const MemoryPlan& planned);
     at::Tensor embed(session::TextEncoder::Use& encoder, const std::string& prompt, const char* name,
                      const char* property);
     void encode_text(Meter& meter);
@@ -141,11 +142,34 @@ SkyReelsVideo::SkyReelsVideo(const Model& m, Request r) : model(m), request(std:
         if (model.log) model.log(4, "the text encoder moves to the CPU, to leave " + device.str() + " for the video");
         plan = plan_memory(settings, windows, model.planned(settings));
     }
+    if (!device.is_cpu() && plan.total() > session::free_memory(device)) plan = stream_layers(plan);
     outline_.bytes_keys_values = plan.keys_values;
     outline_.bytes_cache = plan.cache;
     outline_.bytes = plan.total();
     check_memory(outline_.bytes, "This request",
                  [&](int64_t free) { return what_fits(request, model.planned(settings), free); }, device);
+}
+
+// As many more layers of the transformer go to the host as the video needs, where that helps. What was planned, or what
+// is then.
+MemoryPlan SkyReelsVideo::stream_layers(const MemoryPlan& planned) {
+    const at::Device device = model.placement.device;
+    const int64_t already = model.transformer->streamed(), free = session::free_memory(device);
+    Planned with = model.planned(settings);
+    MemoryPlan plan = planned;
+    auto fits = [&](int64_t layers) {
+        const Streaming s = model.streaming(layers);
+        with.stream_buffers = s.buffers();
+        plan = plan_memory(settings, windows, with);
+        return plan.total() <= free + s.host_bytes() - model.streaming(already).host_bytes();
+    };
+    const auto layers = transformer::Transformer::fewest_streamed(model.transformer_config, already, fits);
+    if (!layers) return planned;
+    const Streaming s = model.streaming(*layers);
+    if (s.host_bytes() - model.streaming(already).host_bytes() > session::free_memory()) return planned;
+    if (model.log) model.log(2, streaming_text(s, model.transformer_config.layers, device, model.weights_in_bytes));
+    model.transformer->stream(*layers);
+    return plan;
 }
 
 at::Tensor SkyReelsVideo::embed(session::TextEncoder::Use& encoder, const std::string& prompt, const char* name,

@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
 // The weights of the transformer as its layers use them. Names in comments: docs/algorithms.md#block.
+#include <optional>
+#include <shared_mutex>
 #include <vector>
 
+#include "engine/networks/layer_stream.h"
 #include "engine/networks/linear.h"
 #include "engine/networks/wan_dit/config.h"
 #include "engine/networks/wan_dit/text_context.h"
@@ -22,6 +25,15 @@ struct Layer {
     Linear ffn_in, ffn_out;
 };
 
+// Of a transformer on a device: the layers whose weights the host keeps (layer_stream.h). What only texts need,
+// cross_kv, is in ordinary memory there; modulations stay on the device.
+struct StreamedLayers {
+    mutable std::shared_mutex mutex;    // held exclusively while layers move, shared by who uses layers
+    std::optional<Packing> packing;     // once there are any
+    std::vector<PinnedLayer> pinned;    // of each layer; without pieces: it is on the device
+    int64_t count = 0, bytes = 0;
+};
+
 struct Transformer::Impl : Numerics {
     model::TransformerConfig config;
     bool in_bytes = false; // the matrices of the layers
@@ -34,6 +46,8 @@ struct Transformer::Impl : Numerics {
     at::Tensor fps_embedding; // [2, D] or undefined
     Linear fps_in, fps_out;
     std::vector<Layer> layers;
+    StreamedLayers streamed;
+    void move_out(size_t layer); // of `layers` to `streamed`
     at::Tensor modulations;     // [layers, 6, D] float32: of all layers, which hold views of it
     at::Tensor head_modulation; // [2, D] float32: shift, scale
     Linear head;                // [4C, D]: row, column of the patch slowest, channel fastest
@@ -44,6 +58,9 @@ struct Transformer::Impl : Numerics {
     kernels::KeyValues key_values(const at::Tensor& memory, int64_t capacity, int64_t heads) const;
     int64_t key_value_bytes(int64_t capacity, int64_t heads) const;
 };
+
+// All that a forward reads of a layer's weights, but for the modulation; of a layer that is on the device.
+std::vector<at::Tensor*> tensors_of_forward(Layer& layer);
 
 // [C, f, h, w] -> [f * h/2 * w/2, 4C] and back from [tokens, 4C].
 at::Tensor patchify(const at::Tensor& latents);

@@ -2,9 +2,13 @@
 #include "engine/networks/wan_dit/transformer.h"
 
 #include <ATen/ATen.h>
+#include <algorithm>
+#include <bit>
 #include <c10/core/InferenceMode.h>
 #include <cmath>
+#include <mutex>
 
+#include "engine/device.h"
 #include "engine/networks/wan_dit/layers.h"
 
 namespace mc::transformer {
@@ -65,8 +69,91 @@ static Layer load_layer(const Weights& w, Transformer::Impl& m, int64_t index) {
     return l;
 }
 
+// Layers in the order in which they move to the host: however many have, they are spread evenly, so that the time of
+// those between them is there for the copies.
+static std::vector<size_t> order_of_streaming(int64_t layers) {
+    std::vector<size_t> order;
+    const auto all = std::bit_ceil(static_cast<uint32_t>(layers));
+    for (uint32_t n = 0; n < all; n++) {
+        uint32_t reversed = 0;
+        for (uint32_t bit = 1, mirror = all / 2; mirror; bit *= 2, mirror /= 2)
+            if (n & bit) reversed |= mirror;
+        if (reversed < static_cast<uint32_t>(layers)) order.push_back(reversed);
+    }
+    return order;
+}
+
+std::vector<at::Tensor*> tensors_of_forward(Layer& l) {
+    std::vector<at::Tensor*> list;
+    for (Linear* w : {&l.self_qkv, &l.self_out, &l.cross_q, &l.cross_out, &l.ffn_in, &l.ffn_out})
+        for (at::Tensor* t : w->tensors()) list.push_back(t);
+    for (at::Tensor* t : {&l.self_norm_q, &l.self_norm_k, &l.norm3_weight, &l.norm3_bias, &l.cross_norm_q})
+        list.push_back(t);
+    return list;
+}
+
+static bool on_device(const Transformer::Impl& m, const Layer& l) {
+    return m.streamed.pinned[static_cast<size_t>(&l - m.layers.data())].pieces.empty();
+}
+
+void Transformer::Impl::move_out(size_t index) {
+    Layer& l = layers[index];
+    l.self_q = l.self_k = l.self_v = {};
+    const std::vector<at::Tensor*> tensors = tensors_of_forward(l);
+    if (!streamed.packing) streamed.packing.emplace(tensors);
+    streamed.pinned[index] = PinnedLayer::take(*streamed.packing, tensors);
+    l.cross_kv = l.cross_kv.on(at::kCPU);
+    streamed.count++;
+    streamed.bytes += streamed.packing->bytes();
+    for (const at::Tensor* t : l.cross_kv.tensors()) streamed.bytes += static_cast<int64_t>(t->nbytes());
+}
+
+void Transformer::stream(int64_t layers) {
+    c10::InferenceMode guard;
+    Impl& m = *impl_;
+    if (m.device.is_cpu()) throw Error(MC_ERROR_INTERNAL, "The CPU has no layers to stream; please report this.");
+    const std::unique_lock lock(m.streamed.mutex);
+    if (layers <= m.streamed.count) return;
+    wait_for(m.device); // for who uses them
+    for (size_t i : order_of_streaming(m.config.layers))
+        if (m.streamed.count < layers && m.streamed.pinned[i].pieces.empty()) m.move_out(i);
+    wait_for(m.device);
+    give_back_memory(m.device);
+}
+
+int64_t Transformer::streamed() const {
+    const std::shared_lock lock(impl_->streamed.mutex);
+    return impl_->streamed.count;
+}
+int64_t Transformer::streamed_bytes() const {
+    const std::shared_lock lock(impl_->streamed.mutex);
+    return impl_->streamed.bytes;
+}
+
+Transformer::LayerBytes Transformer::layer_bytes(const model::TransformerConfig& c, Precision precision,
+                                                 bool in_bytes) {
+    const int64_t element = precision == Precision::FLOAT32 ? 4 : 2, D = c.width;
+    // Matrix, bias in float32 and as stored, and a scale for each row.
+    const auto linear = [&](int64_t out, int64_t in, auto place) {
+        return place(out * in * (in_bytes ? 1 : element)) + place(4 * out) + place(element * out) +
+               (in_bytes ? place(4 * out) : 0);
+    };
+    const auto packed = [](int64_t bytes) { return Packing::aligned(bytes); };
+    return {linear(3 * D, D, packed) + 3 * linear(D, D, packed) + linear(c.ffn, D, packed) +
+                linear(D, c.ffn, packed) + 5 * packed(4 * D),
+            linear(2 * D, D, [](int64_t bytes) { return bytes; })};
+}
+
+std::optional<int64_t> Transformer::fewest_streamed(const model::TransformerConfig& c, int64_t already,
+                                                    const std::function<bool(int64_t layers)>& fits) {
+    if (fits(already)) return already;
+    for (int64_t n = std::max(already + 1, LEAST_STREAMED); n <= c.layers; n++)
+        if (fits(n)) return n;
+    return {};
+}
+
 Transformer::Transformer(const Weights& w, const model::TransformerConfig& c, Precision precision,
-                         std::optional<kernels::Store> store, bool in_bytes)
+                         std::optional<kernels::Store> store, bool in_bytes, int64_t streamed)
     : impl_(std::make_unique<Impl>()) {
     c10::InferenceMode guard;
     Impl& m = *impl_;
@@ -96,10 +183,14 @@ Transformer::Transformer(const Weights& w, const model::TransformerConfig& c, Pr
         m.fps_out = plain("fps_projection.net.2", 6 * D, D, precision);
     }
     m.modulations = at::empty({c.layers, 6, D}, at::TensorOptions(m.device).dtype(at::kFloat));
+    m.streamed.pinned.resize(static_cast<size_t>(c.layers));
+    const std::vector<size_t> out = order_of_streaming(c.layers);
+    const auto out_end = out.begin() + std::min(streamed, c.layers);
     for (int64_t i = 0; i < c.layers; i++) {
         m.layers.push_back(load_layer(w, m, i));
         m.modulations[i].copy_(m.layers[i].modulation);
         m.layers[i].modulation = m.modulations[i];
+        if (std::find(out.begin(), out_end, static_cast<size_t>(i)) != out_end) m.move_out(static_cast<size_t>(i));
     }
     m.head_modulation = w.get("scale_shift_table", {1, 2, D}, at::kFloat).view({2, D});
     m.head = Linear::load(w, {"proj_out"}, patch * c.out_channels, D, precision, Linear::Layout::PACKED,
@@ -116,6 +207,7 @@ const model::TransformerConfig& Transformer::config() const {
 
 int64_t Transformer::bytes() const {
     const Impl& m = *impl_;
+    const std::shared_lock lock(m.streamed.mutex);
     int64_t sum = m.head_modulation.nbytes();
     for (const Linear* l :
          {&m.patch, &m.text_in, &m.text_out, &m.time_in, &m.time_out, &m.time_proj, &m.head})
@@ -124,10 +216,10 @@ int64_t Transformer::bytes() const {
     for (const Layer& l : m.layers) {
         for (const Linear* w : {&l.self_q, &l.self_k, &l.self_v, &l.self_out, &l.cross_q, &l.cross_kv,
                                 &l.cross_out, &l.ffn_in, &l.ffn_out})
-            sum += w->bytes();
+            if (w != &l.cross_kv || on_device(m, l)) sum += w->bytes();
         for (const at::Tensor* t : {&l.modulation, &l.self_norm_q, &l.self_norm_k, &l.norm3_weight,
                                     &l.norm3_bias, &l.cross_norm_q, &l.cross_norm_k})
-            sum += t->nbytes();
+            if (t->defined()) sum += static_cast<int64_t>(t->nbytes());
     }
     return sum;
 }
@@ -151,11 +243,12 @@ std::shared_ptr<const TextContext> Transformer::text_context(const at::Tensor& e
     if (trace) trace("text_ctx", c.narrow(0, 0, rows + (padding > 0)));
 
     auto context = std::make_shared<TextContext>();
+    const std::shared_lock lock(m.streamed.mutex);
     if (fold) context->key_bias = at::zeros({c.size(0)}, c.options());
     if (fold && padding) context->key_bias[c.size(0) - 1] = std::log(static_cast<double>(padding));
     for (const Layer& l : m.layers) {
         cancel.check();
-        at::Tensor kv = m.rounded(m.apply(l.cross_kv, c, &count));
+        at::Tensor kv = m.rounded(m.apply(on_device(m, l) ? l.cross_kv : l.cross_kv.on(m.device), c, &count));
         at::Tensor k = kv.narrow(1, 0, D), v = kv.narrow(1, D, D);
         k = k * at::rsqrt(k.square().mean(1, true) + m.config.eps) * l.cross_norm_k;
         TextContext::LayerKeys keys{m.rounded(k).to(m.type()).contiguous(), v.to(m.type()).contiguous(), {}};

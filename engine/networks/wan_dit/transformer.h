@@ -3,6 +3,7 @@
 // Wan's diffusion transformer (docs/algorithms.md#transformer): latents of a window and a
 // timestep per latent frame in, velocity out.
 #include <ATen/core/Tensor.h>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -32,9 +33,9 @@ class Transformer {
   public:
     // Checks every tensor; throws MC_ERROR_READ for one that is missing or of the wrong shape.
     // store: how activations lie in memory; unset: what this processor computes fastest (linear.h). in_bytes: the
-    // matrices of the layers are kept in eight bits.
+    // matrices of the layers are kept in eight bits. streamed: as in stream().
     Transformer(const Weights& weights, const model::TransformerConfig& config, Precision precision,
-                std::optional<kernels::Store> store = {}, bool in_bytes = false);
+                std::optional<kernels::Store> store = {}, bool in_bytes = false, int64_t streamed = 0);
     ~Transformer();
     // embeds: [n, text_width] float32, n <= text_rows; the rows up to text_rows are zero and, all alike, are
     // kept as one key with the logarithm of their number added to its score: the same softmax, fewer keys (on the CPU).
@@ -42,7 +43,23 @@ class Transformer {
     std::shared_ptr<const TextContext> text_context(const at::Tensor& embeds, Cancel cancel = {},
                                                     const Trace& trace = {}) const;
     const model::TransformerConfig& config() const;
-    int64_t bytes() const; // of the weights held
+    int64_t bytes() const; // of the weights held, on the device
+    // On a device: of so many layers in all, at least, the host keeps the weights from now on, in pinned memory, and
+    // every forward copies them, one layer while another computes. The numbers stay the same. From any thread.
+    void stream(int64_t layers);
+    int64_t streamed() const;       // layers
+    int64_t streamed_bytes() const; // of the host, for them
+    // The fewest that are worth it: each window holds two of them on the device for a while.
+    static constexpr int64_t LEAST_STREAMED = 3;
+    // What a device holds for a layer: `forward` is copied for every forward where it is streamed, `text` for a text.
+    struct LayerBytes {
+        int64_t forward, text;
+        int64_t total() const { return forward + text; }
+    };
+    static LayerBytes layer_bytes(const model::TransformerConfig& config, Precision precision, bool in_bytes);
+    // The fewest layers to stream, at least `already`, with which `fits`; empty: not even with all.
+    static std::optional<int64_t> fewest_streamed(const model::TransformerConfig& config, int64_t already,
+                                                  const std::function<bool(int64_t layers)>& fits);
     // The ranks that have opened the same transformer: windows made from now on are spread over them, and texts made
     // from now on are known there.
     void share(std::shared_ptr<Team> team);

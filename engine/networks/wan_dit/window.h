@@ -2,6 +2,8 @@
 #pragma once
 // Inside of transformer::Window: what is sized by the window, shared by the forwards of the CPU, of devices and the
 // plain one.
+#include <array>
+#include <memory>
 #include <span>
 #include <utility>
 
@@ -94,6 +96,14 @@ struct Window::Impl {
     void allocate_for_fast();
     void allocate_for_plain();
     void allocate_for_device();
+    // Devices: the buffers through which the layers go that the host keeps; made by the first forward behind a change.
+    struct LayersAtWork {
+        std::vector<size_t> order; // of each layer that is streamed, in theirs; else NONE
+        std::unique_ptr<LayerStream> stream;
+        std::array<Layer, 2> views; // of the buffers
+        int64_t count = 0;
+    } at_work;
+    void follow_streamed();
     void count_layers(std::span<const TextContext* const> text, std::span<const ChunkWork> work);
     void forward_fast(const at::Tensor& latents, std::span<const TextContext* const> text,
                       std::span<const ChunkWork> work, Cancel cancel, const Trace& trace);

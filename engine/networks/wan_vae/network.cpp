@@ -1,15 +1,14 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "engine/networks/wan_vae/network.h"
 
-#include "engine/networks/wan_vae/fast_ops.h"
-
 namespace mc::vae {
 
 namespace {
 
 class Reader {
   public:
-    Reader(const Weights& weights, bool packed) : weights_(weights), packed_(packed) {}
+    Reader(const Weights& weights, at::ScalarType type, const std::function<Conv(const Conv&)>& prepare)
+        : weights_(weights), type_(type), prepare_(prepare) {}
 
     at::Tensor get(const std::string& name, const std::vector<int64_t>& shape) {
         return weights_.get(name, shape, at::kFloat);
@@ -22,7 +21,7 @@ class Reader {
 
     Conv finish(Kernel kernel, const at::Tensor& weight, const at::Tensor& bias) {
         Conv c{kernel, weight.size(1), weight.size(0), weight, bias};
-        if (packed_ && !c.weight.is_meta()) c.weight = pack(c);
+        if (prepare_ && !c.weight.is_meta()) c = prepare_(c);
         keep(c.weight), keep(c.bias);
         return c;
     }
@@ -39,7 +38,7 @@ class Reader {
     }
 
     at::Tensor gamma(const std::string& name, int64_t channels) {
-        return keep(get(name + ".gamma", {channels, 1, 1, 1}).flatten());
+        return keep(get(name + ".gamma", {channels, 1, 1, 1}).flatten().to(type_));
     }
 
     Residual residual(const std::string& name, int64_t in, int64_t out) {
@@ -56,7 +55,7 @@ class Reader {
         Middle m;
         m.first = residual(name + ".resnets.0", channels, channels);
         const std::string attention = name + ".attentions.0";
-        m.attention.norm = keep(get(attention + ".norm.gamma", {channels, 1, 1}).flatten());
+        m.attention.norm = keep(get(attention + ".norm.gamma", {channels, 1, 1}).flatten().to(type_));
         m.attention.qkv = conv(attention + ".to_qkv", Kernel::POINT, channels, 3 * channels, {1, 1});
         m.attention.proj = conv(attention + ".proj", Kernel::POINT, channels, channels, {1, 1});
         m.second = residual(name + ".resnets.1", channels, channels);
@@ -78,7 +77,8 @@ class Reader {
 
   private:
     const Weights& weights_;
-    bool packed_;
+    const at::ScalarType type_;
+    const std::function<Conv(const Conv&)>& prepare_;
     int64_t bytes_ = 0;
 };
 
@@ -111,9 +111,10 @@ void check(const model::VaeConfig& c) {
 
 } // namespace
 
-Network read_network(const Weights& weights, const model::VaeConfig& config, bool packed) {
+Network read_network(const Weights& weights, const model::VaeConfig& config, at::ScalarType type,
+                     const std::function<Conv(const Conv&)>& prepare) {
     check(config);
-    Reader r(weights, packed);
+    Reader r(weights, type, prepare);
     const int64_t z = config.latent_channels;
     const size_t stages = config.multipliers.size();
     const auto width = [&](size_t i) { return config.base * config.multipliers[i]; };

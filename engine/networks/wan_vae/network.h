@@ -3,6 +3,7 @@
 // The VAE's layers and their weights (docs/algorithms.md#vae-layers). What a layer computes is in ops.h.
 #include <ATen/core/Tensor.h>
 #include <array>
+#include <functional>
 #include <optional>
 #include <vector>
 
@@ -23,7 +24,7 @@ enum class Kernel {
 struct Conv {
     Kernel kernel{};
     int64_t in = 0, out = 0;
-    at::Tensor weight; // [out, in, t, h, w] ([out, in, h, w] for DOUBLE, HALVE), or packed for FastOps
+    at::Tensor weight; // [out, in, t, h, w] ([out, in, h, w] for DOUBLE, HALVE), or as FastOps or DeviceOps take it
     at::Tensor bias;   // [out]
 };
 
@@ -76,8 +77,9 @@ struct Network {
     int64_t bytes = 0;
 };
 
-// `packed`: weights in the order of FastOps, else as stored. Throws MC_ERROR_READ for a tensor that is
-// missing or of the wrong shape, and for a config that describes no such network.
-Network read_network(const Weights& weights, const model::VaeConfig& config, bool packed);
+// prepare: weights as the Ops take them, which a "meta" network never sees; gammas become of `type`. Throws
+// MC_ERROR_READ for a tensor that is missing or of the wrong shape, and for a config that describes no such network.
+Network read_network(const Weights& weights, const model::VaeConfig& config, at::ScalarType type,
+                     const std::function<Conv(const Conv&)>& prepare);
 
 } // namespace mc::vae

@@ -8,6 +8,7 @@
 
 #include "engine/device.h"
 #include "engine/networks/wan_vae/decoding.h"
+#include "engine/networks/wan_vae/device_ops.h"
 #include "engine/networks/wan_vae/encoding.h"
 #include "engine/networks/wan_vae/fast_ops.h"
 #include "engine/networks/wan_vae/plain_ops.h"
@@ -27,28 +28,45 @@ std::string text(at::IntArrayRef sizes) {
 struct WanVae::Impl {
     model::VaeConfig config;
     at::Device device;
-    bool fast;
+    Arithmetic way; // AUTO: FastOps
+    at::ScalarType type;
     Network network;
     at::Tensor mean, inverse; // [z, 1, 1]; the reference divides by the reciprocal, which rounds otherwise
 
-    Impl(const Weights& weights, const model::VaeConfig& c, bool fast)
-        : config(c), device(weights.device()), fast(fast), network(read_network(weights, c, fast)) {
+    Impl(const Weights& weights, const model::VaeConfig& c, Arithmetic a, Precision precision)
+        : config(c), device(weights.device()), way(a),
+          type(way == Arithmetic::DEVICE ? type_of(precision) : at::kFloat),
+          network(read_network(weights, c, type, preparation())) {
         if (device.is_meta()) return;
         mean = upload(at::tensor(c.latents_mean).view({-1, 1, 1}), device);
         inverse = upload(at::tensor(c.latents_std).view({-1, 1, 1}).reciprocal(), device);
     }
 
-    std::unique_ptr<Ops> ops() const {
-        if (fast) return std::make_unique<FastOps>();
-        return std::make_unique<PlainOps>();
+    std::function<Conv(const Conv&)> preparation() const {
+        if (way == Arithmetic::PLAIN) return {};
+        if (way == Arithmetic::DEVICE) return [this](const Conv& c) { return for_device(c, type); };
+        return [](const Conv& c) {
+            Conv packed = c;
+            packed.weight = pack(c);
+            return packed;
+        };
     }
 
-    // `bytes` of FastOps, and 2 % for small tensors. PlainOps holds the same state, joins a window before its
-    // convolution and makes every intermediate anew: on the CPU, with what oneDNN reorders for itself, that
-    // was measured as up to 24 of the widest frames. On CUDA it has not been measured.
-    int64_t with_temporaries(int64_t bytes, int64_t h, int64_t w) const {
-        const int64_t widest = 4 * config.base * h * w * config.spatial_factor * config.spatial_factor;
-        return bytes + bytes / 50 + (fast ? 0 : 25 * widest);
+    std::unique_ptr<Ops> ops() const {
+        if (way == Arithmetic::PLAIN) return std::make_unique<PlainOps>();
+        if (way == Arithmetic::DEVICE) return std::make_unique<DeviceOps>(type);
+        return std::make_unique<FastOps>();
+    }
+
+    // `state` as FastOps takes it, `rest` beside it, and 2 % for small tensors. The others hold the same state, join a
+    // window before its convolution and make every intermediate anew. On the CPU, with what oneDNN reorders for itself,
+    // that was measured as up to 24 of the widest frames where channels stand apart, and where they stand together as
+    // no more than FastOps takes. What cuDNN takes has not been measured.
+    int64_t with_temporaries(int64_t state, int64_t rest, int64_t h, int64_t w) const {
+        const int64_t element = static_cast<int64_t>(c10::elementSize(type)),
+                      widest = element * config.base * h * w * config.spatial_factor * config.spatial_factor,
+                      bytes = state * element / 4 + rest;
+        return bytes + bytes / 50 + widest * (way == Arithmetic::AUTO ? 0 : way == Arithmetic::DEVICE ? 2 : 25);
     }
 };
 
@@ -103,14 +121,20 @@ int64_t DecoderStream::flop() const {
     return impl_->ops->flop;
 }
 
-WanVae::WanVae(const Weights& weights, const model::VaeConfig& config, Arithmetic arithmetic) {
-    c10::InferenceMode inference;
-    impl_ = std::make_unique<Impl>(weights, config,
-                                   weights.device().is_cpu() && arithmetic == Arithmetic::AUTO);
+static Arithmetic way_on(at::Device device, Arithmetic asked) {
+    return asked == Arithmetic::AUTO && !device.is_cpu() ? Arithmetic::DEVICE : asked;
 }
-WanVae::WanVae(const model::Tensors& shapes, const model::VaeConfig& config, at::Device device) {
+
+WanVae::WanVae(const Weights& weights, const model::VaeConfig& config, Precision precision, Arithmetic arithmetic) {
     c10::InferenceMode inference;
-    impl_ = std::make_unique<Impl>(Weights(shapes, at::kMeta), config, device.is_cpu());
+    impl_ = std::make_unique<Impl>(weights, config, way_on(weights.device(), arithmetic), precision);
+}
+WanVae::WanVae(const model::Tensors& shapes, const model::VaeConfig& config, at::Device device, Precision precision) {
+    c10::InferenceMode inference;
+    impl_ = std::make_unique<Impl>(Weights(shapes, at::kMeta), config, way_on(device, Arithmetic::AUTO), precision);
+}
+int64_t WanVae::element_bytes(at::Device device, Precision precision) {
+    return device.is_cpu() || precision == Precision::FLOAT32 ? 4 : 2;
 }
 WanVae::~WanVae() = default;
 
@@ -163,7 +187,7 @@ int64_t WanVae::decode_bytes(int64_t latent_frames, int64_t h, int64_t w) const 
                       [](const Frame&) {}, {});
     const int64_t result = 4 * 3 * latent_frames * c.temporal_factor * h * w * s * s;
     const int64_t latents = 4 * c.latent_channels * h * w * 3;
-    return impl_->with_temporaries(ops.bytes() + result + latents, h, w);
+    return impl_->with_temporaries(ops.bytes(), result + latents, h, w);
 }
 
 int64_t WanVae::encode_bytes(int64_t frames, int64_t h, int64_t w) const {
@@ -176,7 +200,7 @@ int64_t WanVae::encode_bytes(int64_t frames, int64_t h, int64_t w) const {
     for (int64_t i = 0; i < std::min<int64_t>(1 + (latents - 1) * c.temporal_factor, 13); i++)
         encoding.push(picture, [](const Frame&) {});
     const int64_t result = 4 * c.latent_channels * h * w * (latents + 2);
-    return impl_->with_temporaries(ops.bytes() + result, h, w);
+    return impl_->with_temporaries(ops.bytes(), result, h, w);
 }
 
 const model::VaeConfig& WanVae::config() const {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
 // The Wan 2.1 VAE (docs/algorithms.md#vae): pixels to latents, and latents to pixels as a stream whose state is
-// kept between calls. float32 always. One latent frame stands for 8 x 8 pixels and 4 frames, the first for 1 frame.
+// kept between calls. One latent frame stands for 8 x 8 pixels and 4 frames, the first for 1 frame.
 #include <ATen/core/Tensor.h>
 #include <memory>
 
@@ -13,8 +13,9 @@ namespace mc::vae {
 
 class WanVae;
 
-// AUTO: on the CPU the kernels of this program, elsewhere PLAIN. PLAIN: the formulas in ATen.
-enum class Arithmetic { AUTO, PLAIN };
+// AUTO: on the CPU the kernels of this program, in float32; elsewhere DEVICE. DEVICE: ATen's operators in the
+// precision, on frames laid out as GPUs like them. PLAIN: the formulas in ATen, in float32.
+enum class Arithmetic { AUTO, PLAIN, DEVICE };
 
 // A decoder's state from the first latent frame of a video on. Feeding the latents in any chunking gives the
 // frames of decoding them all at once, bit for bit. After an exception a stream is of no use: start a new one.
@@ -41,9 +42,13 @@ class DecoderStream {
 class WanVae {
   public:
     // Checks every tensor; throws MC_ERROR_READ for one that is missing or of the wrong shape.
-    WanVae(const Weights& weights, const model::VaeConfig& config, Arithmetic arithmetic = Arithmetic::AUTO);
+    // precision: what DEVICE keeps frames and weights in.
+    WanVae(const Weights& weights, const model::VaeConfig& config, Precision precision = Precision::FLOAT32,
+           Arithmetic arithmetic = Arithmetic::AUTO);
+    static int64_t element_bytes(at::Device device, Precision precision); // of weights there
     // For decode_bytes and encode_bytes alone, of a VAE on that device: no weight is read.
-    WanVae(const model::Tensors& shapes, const model::VaeConfig& config, at::Device device);
+    WanVae(const model::Tensors& shapes, const model::VaeConfig& config, at::Device device,
+           Precision precision = Precision::FLOAT32);
     ~WanVae();
     // video: [3, F, H, W] in [-1, 1]. Returns [z, 1 + (F-1)/4, H/8, W/8] normalised (posterior mode); frames
     // that do not fill a group of four are dropped. Adds what it computed to `flop`.

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-// The golden cases unit_vae_*, with both file layouts and both arithmetics.
+// The golden cases unit_vae_*, with both file layouts and each arithmetic in float32.
 #include "tests/check.h"
 
 #include "tests/networks/wan_vae/vaes.h"
@@ -34,7 +34,7 @@ void each_way(const char* name, const std::function<void(const CaseFile&, const 
     for (const char* layout : {"original", "diffusers"}) {
         const Opened opened(golden_folder() + "/" +
                             file.json.at("weights").at("vae").at(layout).get<std::string>());
-        for (Arithmetic arithmetic : {Arithmetic::AUTO, Arithmetic::PLAIN})
+        for (Arithmetic arithmetic : {Arithmetic::AUTO, Arithmetic::PLAIN, Arithmetic::DEVICE})
             body(file, *opened.vae(arithmetic));
     }
 }

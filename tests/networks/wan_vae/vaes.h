@@ -17,8 +17,9 @@ struct Opened {
     model::VaeConfig config;
     std::unique_ptr<model::Tensors> tensors;
     explicit Opened(const std::string& path) : tensors(model::open_vae(path, config)) {}
-    std::unique_ptr<WanVae> vae(Arithmetic arithmetic = Arithmetic::AUTO) const {
-        return std::make_unique<WanVae>(Weights(*tensors, at::kCPU), config, arithmetic);
+    std::unique_ptr<WanVae> vae(Arithmetic arithmetic = Arithmetic::AUTO,
+                                Precision precision = Precision::FLOAT32) const {
+        return std::make_unique<WanVae>(Weights(*tensors, at::kCPU), config, precision, arithmetic);
     }
 };
 inline Opened toy() {

@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "engine/networks/layer_stream.h"
+
+#include <ATen/ops/empty.h>
+#include <algorithm>
+#include <bit>
+#include <c10/core/StreamGuard.h>
+#include <c10/core/impl/VirtualGuardImpl.h>
+
+#include "engine/device.h"
+
+namespace mc::transformer {
+
+Packing::Packing(std::span<at::Tensor* const> tensors) {
+    for (const at::Tensor* t : tensors) {
+        const auto bytes = static_cast<int64_t>(t->nbytes());
+        places_.push_back({bytes_, bytes, t->scalar_type(), t->sizes().vec()});
+        bytes_ += aligned(bytes);
+    }
+}
+
+std::vector<at::Tensor> Packing::views(const at::Tensor& buffer) const {
+    std::vector<at::Tensor> views;
+    for (const Place& p : places_) views.push_back(buffer.narrow(0, p.offset, p.bytes).view(p.type).view(p.sizes));
+    return views;
+}
+
+PinnedLayer PinnedLayer::take(const Packing& packing, std::span<at::Tensor* const> tensors) {
+    const at::Tensor all = at::empty({packing.bytes()}, at::kByte);
+    const std::vector<at::Tensor> views = packing.views(all);
+    for (size_t i = 0; i < tensors.size(); i++) {
+        views[i].copy_(*tensors[i]);
+        *tensors[i] = at::empty({0}, tensors[i]->options());
+    }
+    constexpr int64_t LEAST = int64_t(1) << 20; // a piece that is padded, not cut further
+    PinnedLayer layer;
+    for (int64_t begin = 0; begin < packing.bytes();) {
+        const int64_t left = packing.bytes() - begin,
+                      size = std::min(left, std::max(LEAST, int64_t(std::bit_floor(uint64_t(left)))));
+        layer.pieces.push_back(at::empty({size}, at::TensorOptions(at::kByte).pinned_memory(true)));
+        layer.pieces.back().copy_(all.narrow(0, begin, size));
+        begin += size;
+    }
+    return layer;
+}
+
+LayerStream::LayerStream(at::Device device, int64_t bytes, std::vector<const PinnedLayer*> layers)
+    : device_(device), copies_(*new_stream(device)), layers_(std::move(layers)),
+      buffers_{Buffer{{}, c10::Event(device.type()), c10::Event(device.type())},
+               Buffer{{}, c10::Event(device.type()), c10::Event(device.type())}} {
+    for (Buffer& b : buffers_) {
+        b.bytes = at::empty({bytes}, at::TensorOptions(device).dtype(at::kByte));
+        b.read.record(current()); // whoever had this memory before
+    }
+}
+
+LayerStream::~LayerStream() {
+    try { // the memory goes back in the current stream's order
+        for (Buffer& b : buffers_) b.arrived.block(current());
+    } catch (const std::exception&) { // of a device that is lost
+    }
+}
+
+c10::Stream LayerStream::current() const {
+    return c10::impl::VirtualGuardImpl(device_.type()).getStream(device_);
+}
+
+void LayerStream::fetch(Buffer& b, size_t layer) {
+    b.layer = NONE; // until all went well
+    b.read.block(copies_);
+    {
+        const c10::StreamGuard in(copies_);
+        int64_t begin = 0;
+        for (const at::Tensor& piece : layers_[layer]->pieces) {
+            b.bytes.narrow(0, begin, piece.size(0)).copy_(piece, /*non_blocking=*/true);
+            begin += piece.size(0);
+        }
+    }
+    b.arrived.record(copies_);
+    b.layer = layer;
+}
+
+int LayerStream::take(size_t layer) {
+    int i = 0;
+    while (i < 2 && buffers_[static_cast<size_t>(i)].layer != layer) i++;
+    if (i == 2) { // the first of all, or of a forward behind one that was cut off
+        i = 0;
+        fetch(buffers_[0], layer);
+        fetch(buffers_[1], (layer + 1) % layers_.size());
+    }
+    buffers_[static_cast<size_t>(i)].arrived.block(current());
+    return i;
+}
+
+void LayerStream::give(int buffer) {
+    Buffer &b = buffers_[static_cast<size_t>(buffer)], &other = buffers_[static_cast<size_t>(1 - buffer)];
+    try {
+        b.read.record(current());
+        const size_t ahead = other.layer == NONE ? b.layer : other.layer;
+        fetch(b, (ahead + 1) % layers_.size());
+    } catch (const std::exception&) {
+        b.layer = NONE;
+    }
+}
+
+} // namespace mc::transformer
