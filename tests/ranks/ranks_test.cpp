@@ -13,6 +13,7 @@
 #include <thread>
 #include <unistd.h>
 
+#include "engine/families/skyreels_v2/inputs.h"
 #include "engine/networks/wan_dit/traffic.h"
 #include "engine/ranks/group.h"
 #include "engine/session/family.h"
