@@ -231,8 +231,8 @@ static void see(GstElement*, GstBuffer* buffer, GstPad*, gpointer user) {
 
 // With the preset of the demo model: tokens are chosen by their motion, so the map has hills; it adds up to the
 // statistics, and is drawn.
-// Settings of the cache that are set while it plays: statistics and what buffers say of themselves change with the frame
-// that the message names, and not before.
+// Settings of the cache that are set while it plays: statistics and what buffers say of themselves change with the
+// frame that the message names, and not before.
 GST_START_TEST(test_the_cache_changes_while_playing) {
     Player player(red_ball +
                       "seed=11 steps=4 ar-step=4 num-frames=81 queue-chunks=1 attention=kv cache=motioncache "
