@@ -82,8 +82,8 @@ def test_whoever_calls_is_served(folder):
     assert decoded(file) > 0
 
 
-# Waiting for a caller is no reason to wait when it is told to end: a second or two, and on a busy machine not the thirty
-# after which any stream is stopped.
+# Waiting for a caller is no reason to wait when it is told to end: a second or two, and on a busy machine not the
+# thirty after which any stream is stopped.
 def test_a_listener_without_a_caller_ends_when_it_is_told_to(folder):
     for called in (False, True):
         port, file = free_port(socket.SOCK_DGRAM), folder / "a.ts"
