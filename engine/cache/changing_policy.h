@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "engine/cache/policy.h"
+#include "engine/request/changes.h"
 
 namespace mc::cache {
 
@@ -42,5 +43,12 @@ class ChangingPolicy final : public Policy {
     WindowShape shape_{};
     int next_row_ = 0;
 };
+
+// What chunks are made with from such a change on.
+inline void set_cache(MadeWith& made_with, const CacheFields& asked, const AnySettings& settings) {
+    made_with.cache_asked = asked;
+    made_with.cache = settings.kind();
+    made_with.cache_threshold = settings.kind() == CacheKind::NONE ? 0 : settings.common().threshold;
+}
 
 } // namespace mc::cache

@@ -101,8 +101,8 @@ static void open_too_late() {
     }
 }
 
-// What the module says, from what CUDA and LibTorch would answer: each fault with its remedy, and nothing is asked behind
-// it.
+// What the module says, from what CUDA and LibTorch would answer: each fault with its remedy, and nothing is asked
+// behind it.
 TEST(every_fault_of_a_gpu_is_named) {
     struct Answers {
         bool torch = true;

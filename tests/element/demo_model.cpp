@@ -229,8 +229,6 @@ static void see(GstElement*, GstBuffer* buffer, GstPad*, gpointer user) {
     seen->maps.emplace_back(facts.computed, facts.computed + facts.map_width * facts.map_height);
 }
 
-// With the preset of the demo model: tokens are chosen by their motion, so the map has hills; it adds up to the
-// statistics, and is drawn.
 // Settings of the cache that are set while it plays: statistics and what buffers say of themselves change with the
 // frame that the message names, and not before.
 GST_START_TEST(test_the_cache_changes_while_playing) {
@@ -301,6 +299,8 @@ GST_START_TEST(test_colours_follow_the_prompt_of_a_live_stream) {
 }
 GST_END_TEST
 
+// With the preset of the demo model: tokens are chosen by their motion, so the map has hills; it adds up to the
+// statistics, and is drawn.
 GST_START_TEST(test_frames_say_where_they_were_computed) {
     const std::string request = red_ball + "seed=11 num-frames=33 cache-preset=quality"; // which chooses tokens
     Player player(request);

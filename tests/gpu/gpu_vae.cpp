@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // Wan's VAE at its published size on a device, random weights: gpu-vae DEVICE [ROWSxCOLUMNS, of latent pixels]. A line
-// of JSON for each precision: seconds and FLOP of a latent frame, the first call against later ones, memory taken against
-// planned, and how far bfloat16 is from float32. Ends with 1 where more was taken than planned.
+// of JSON for each precision: seconds and FLOP of a latent frame, the first call against later ones, memory taken
+// against planned, and how far bfloat16 is from float32. Ends with 1 where more was taken than planned.
 #include <ATen/ATen.h>
 #include <c10/core/CachingDeviceAllocator.h>
 #include <c10/core/InferenceMode.h>

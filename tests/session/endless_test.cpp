@@ -185,8 +185,7 @@ TEST(the_threshold_of_a_cache_changes_with_a_chunk) {
     CHECK(s.chunk_stats(4)->count.tokens_reused > 0);
 }
 
-// Each setting of the cache, and the cache itself: frames and decisions are as they were up to the chunk that the
-// change begins with, and from it on they are those of a video that was made with the new one from the start.
+// Frames and decisions are as they were up to the chunk that the change begins with, and others from it on.
 TEST(every_setting_of_the_cache_changes_with_a_chunk) {
     auto m = demo();
     Request r = small();

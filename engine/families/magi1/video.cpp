@@ -12,7 +12,6 @@
 #include "engine/families/magi1/published_caches.h"
 #include "engine/families/magi1/settings.h"
 #include "engine/sampler/noise.h"
-#include "engine/session/made_with.h"
 #include "engine/session/memory.h"
 
 namespace mc::magi1 {
@@ -105,7 +104,7 @@ MagiVideo::MagiVideo(const Model& m, Request r)
     outline_.changes = true;
     outline_.guided = branches() > 1 && settings.guidance_scale > 0;
     MadeWith with{0, settings.prompt, "", settings.guidance_scale};
-    session::set_cache(with, request.cache, s.cache);
+    cache::set_cache(with, request.cache, s.cache);
     made_with = std::make_shared<const MadeWith>(with);
     const MemoryPlan plan = plan_memory(settings, model.planned(settings));
     outline_.bytes_keys_values = plan.keys_values;
@@ -180,7 +179,7 @@ void MagiVideo::follow_changes(int64_t chunk, Meter& meter) {
     if (change.cache) {
         const cache::AnySettings next = cache_of(*change.cache);
         policy->change(int(chunk), next);
-        session::set_cache(now, *change.cache, next);
+        cache::set_cache(now, *change.cache, next);
         meter.update([&](Stats& s) { s.cache = now.cache; });
     }
     made_with = std::make_shared<const MadeWith>(now);

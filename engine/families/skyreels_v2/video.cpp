@@ -17,7 +17,6 @@
 #include "engine/families/skyreels_v2/windows.h"
 #include "engine/networks/wan_dit/text_context.h"
 #include "engine/sampler/noise.h"
-#include "engine/session/made_with.h"
 #include "engine/session/memory.h"
 #include "engine/text/prompt_cleaning.h"
 
@@ -131,7 +130,7 @@ SkyReelsVideo::SkyReelsVideo(const Model& m, Request r) : model(m), request(std:
     outline_.changes = true;
     outline_.guided = settings.guidance_scale > 1;
     MadeWith with{0, settings.prompt, settings.negative_prompt, settings.guidance_scale};
-    session::set_cache(with, request.cache, settings.cache);
+    cache::set_cache(with, request.cache, settings.cache);
     made_with = std::make_shared<const MadeWith>(with);
     const at::Device device = model.placement.device;
     MemoryPlan plan = plan_memory(settings, windows, model.planned(settings));
@@ -246,7 +245,7 @@ void SkyReelsVideo::follow_changes(int chunk, Meter& meter) {
         if (change.cache) {
             const cache::AnySettings next = cache_of(*change.cache);
             policy->change(chunk, next);
-            session::set_cache(now, *change.cache, next);
+            cache::set_cache(now, *change.cache, next);
         }
         made_with = std::make_shared<const MadeWith>(now);
         change_words(change);
