@@ -479,7 +479,7 @@ void Sampler::compress(const Now& now, Cancel cancel, const Trace& trace) {
         const std::string name = event + std::to_string(layer);
         trace(name + ".indices", choice.index);
         trace(name + ".score", choice.score);
-        trace(name + ".query", queries);
+        trace(name + ".query", queries.clone()); // the next row writes over it
         trace(name + ".key_in", keys);
         trace(name + ".key_out", at::cat(out));
     }
