@@ -376,7 +376,7 @@ TEST(a_transformer_that_does_not_fit_is_streamed) {
             int64_t capacity; // beside what is held already
         } ways[] = {{"a video's need", room - one.total() / 2},
                     {"half of the layers", room - 2 * one.total()},
-                    {"as many as are worth it at all", room - 8 * one.total() + 2 * one.forward + one.total() / 2}};
+                    {"as many as are worth it at all", room - 7 * one.total() + 2 * one.forward - one.total() / 10}};
         int64_t before = 0;
         for (const auto& way : ways) {
             c10::getDeviceAllocator(fake::device().type())->emptyCache();
@@ -396,7 +396,7 @@ TEST(a_transformer_that_does_not_fit_is_streamed) {
                         way.capacity / 1e6);
             CHECK(layers >= 3 && layers >= before);
             CHECK(std::abs(model->transformer->streamed_bytes() - told.streamed) <= one.total());
-            CHECK(stats.bytes_planned <= way.capacity);
+            CHECK(stats.bytes_planned - model->text_encoder->bytes() <= way.capacity); // which is on the CPU
             CHECK(static_cast<int64_t>(fake::use().most) - begin <= way.capacity);
             CHECK(!said.empty() && said.back().find("stay in the computer's memory") != std::string::npos);
             CHECK_EQ(said.back().find("weights-precision=int8") == std::string::npos, in_bytes);
