@@ -82,7 +82,7 @@ TRIED = [
           shows="rank 0 has ended"),
     Tried("devenv", "./pipelines/devenv.sh motioncache-worker --help && ./pipelines/devenv.sh motioncache-worker --count",
           ("motioncache-worker --help", "motioncache-worker --count", "motioncache-worker",
-           "motioncache-worker [--model FOLDER] [--device NAME] [--threads N] [--wait SECONDS] [--count]"), shows="counted from shapes"),
+           "motioncache-worker [--model FOLDER] [--device NAME] [--threads N] [--wait SECONDS] [--count]"), shows="counted, not measured"),
     Tried("devenv", "./pipelines/devenv.sh motioncache-calibrate --help", ("motioncache-calibrate --help", "motioncache-calibrate"),
           shows="motioncache-calibrate MODEL"),
     Tried("devenv", "./pipelines/devenv.sh sh -c 'cc video.c -o video $(pkg-config --cflags --libs motioncache)'",
