@@ -16,12 +16,16 @@ constexpr double MOST_OF_OWN = 4; // qos-cache-max over the request's own thresh
 } // namespace
 
 void Generator::change(McSession* session, const Update& update) {
+    Fields changed = update.changed;
+    // What may not change while a video is made is as the video began with it, also when it was set since.
+    for (const Field& field : fields())
+        if (field.part == Part::CACHE && !field.while_playing) copy_field(field, job_.settings, changed);
     McCacheOptions cache;
     init_c(&cache, sizeof cache);
-    write_c(update.changed, cache);
+    write_c(changed, cache);
     McUpdate c;
     init_c(&c, sizeof c);
-    write_c(update.changed, c);
+    write_c(changed, c);
     c.queued = update.frames.has_value();
     c.frames = update.frames.value_or(0);
     if (update.all_of_cache) c.cache = &cache;
@@ -29,7 +33,7 @@ void Generator::change(McSession* session, const Update& update) {
     const gint64 number = engine_->session_update(session, &c, &error);
     if (!number) throw Error(error.status, error.message, error.detail);
     if (!update.all_of_cache) return;
-    caches_[number] = update.changed.cache;
+    caches_[number] = changed.cache;
     pace_from_ = number;
     asked_threshold_ = update.changed.cache.threshold;
 }

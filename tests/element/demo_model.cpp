@@ -249,18 +249,18 @@ GST_START_TEST(test_the_cache_changes_while_playing) {
     fail_unless(player.wait_end(LOADING));
     check_video(player, 81);
     fail_unless(player.prompts.size() >= 2); // the next chunk may begin between two settings
-    const gint64 first = player.prompts[1].frame;
-    fail_unless(first >= 9 && first <= 45 && (first - 9) % 12 == 0, "%d", int(first));
+    const gint64 begins = player.prompts[1].frame;
+    fail_unless(begins >= 9 && begins <= 45 && (begins - 9) % 12 == 0, "%d", int(begins));
     for (size_t i = 0; i < seen.facts.size(); i++) {
         // With warm-up two steps and the one after them; a step has two branches.
-        const gint64 whole = gint64(i) < first ? 2 : 2 * 3;
+        const gint64 whole = gint64(i) < begins ? 2 : 2 * 3;
         fail_unless_equals_int64(seen.facts[i].turns_whole, whole);
         fail_unless_equals_int64(seen.facts[i].turns_reused, 2 * 4 - whole);
     }
     GstStructure* stats = stats_of(player);
     for (const GstStructure* chunk : chunks_of(stats))
         fail_unless_equals_int64(number(chunk, "turns-whole"),
-                                 number(chunk, "first-frame") < first ? 2 : 2 * 3);
+                                 number(chunk, "first-frame") < begins ? 2 : 2 * 3);
     gst_structure_free(stats);
     fail_unless_equals_int(int(player.warnings.size()), 2);
     fail_unless(player.warnings[0].message.find("cache-reuse was changed while") == 0);
