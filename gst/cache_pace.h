@@ -14,7 +14,7 @@ class CachePace {
     // Holds from now on; how far the threshold has gone from one to the other stays.
     void limit(double least, double most) { least_ = least, most_ = std::max(least, most), spent_ = 0; }
     double least() const { return least_; }
-    double threshold() const { return least_ * std::pow(most_ / least_, place_); }
+    double threshold() const { return least_ > 0 ? least_ * std::pow(most_ / least_, place_) : 0; }
     double load() const { return load_; } // seconds of generating per second of video, as judged last; 0: not yet
 
     // Whether chunks take longer than they last although the threshold is at its limit, seen more than once.
@@ -23,7 +23,7 @@ class CachePace {
     // A chunk of `video` seconds, made with the threshold `made_with`, took `seconds`. Chunks take different times, but
     // `together` of them in a row always about as long. True: threshold() has changed.
     bool chunk(double seconds, double video, double made_with, int together = 1) {
-        if (!(most_ > least_)) return false;
+        if (!(least_ > 0)) return false;
         if (made_with != threshold()) { // begun before it changed
             skipped_ = seen_ = 0, seconds_ = video_ = 0;
             return false;
@@ -39,7 +39,8 @@ class CachePace {
         load_ = std::max(seconds_ / video_, 1e-3);
         spent_ = place_ >= 1 && load_ > 1 ? spent_ + 1 : 0;
         seen_ = 0, seconds_ = video_ = 0;
-        return judge(load_);
+        const double before = threshold();
+        return judge(load_) && threshold() != before;
     }
 
   private:

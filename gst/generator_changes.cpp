@@ -66,16 +66,17 @@ void Generator::ask_threshold(double own) {
     change_threshold(session_, own); // refuses what cannot be
     asked_threshold_ = own;
     if (!pace_) return;
+    if (!(most_threshold_ > 0)) told_spent_ = false; // the limit follows it
     pace_->limit(own, most_threshold(own));
     change_threshold(session_, pace_->threshold());
 }
 
 // Another cache has begun, with a threshold of its own.
 void Generator::limit_pace(const MadeWith& with) {
-    pace_from_ = 0;
-    const double own = with.cache_threshold;
+    pace_from_ = 0, told_spent_ = false;
+    const double own = with.cache_threshold > 0 ? asked_threshold_.value_or(with.cache_threshold) : 0;
     pace_->limit(own, most_threshold(own));
-    if (own > 0 && pace_->threshold() != own) change_threshold(session_, pace_->threshold());
+    if (own > 0 && pace_->threshold() != with.cache_threshold) change_threshold(session_, pace_->threshold());
 }
 
 double Generator::most_threshold(double own) const {
@@ -113,7 +114,7 @@ void Generator::keep_pace(McSession* session, const McFrames* frames, double sec
     threshold_.now = with;
     if (!job_.qos_cache) return;
     if (!pace_) { // the first chunk, whose time includes the text and, with some schedules, most steps of the others
-        const double own = asked_threshold_.value_or(with);
+        const double own = with > 0 ? asked_threshold_.value_or(with) : 0;
         pace_.emplace(own, most_threshold(own));
         if (own <= 0)
             outbox_.post(
@@ -150,6 +151,7 @@ void Generator::queue_waiting(McSession* session) {
     }
     for (const Update& waiting : std::exchange(waiting_, {})) try {
             change(session, waiting);
+            if (waiting.changed.cache.threshold) asked_threshold_ = waiting.changed.cache.threshold;
         } catch (const Error& e) {
             outbox_.post(message_of(element_, fault_of(e.status, e.what(), e.detail), GST_MESSAGE_WARNING));
         }

@@ -44,9 +44,11 @@ const GpuFrames::Module& GpuFrames::load() {
     if (loaded) return *loaded;
     const auto path = find_in_engine_folders(MODULE);
     if (!path)
-        throw Error(MC_ERROR_DEVICE, std::string(MODULE) +
-                                         " is not there (this program was built without gstreamer-cuda-1.0, which "
-                                         "Debian has in libgstreamer-plugins-bad1.0-dev)");
+        throw Error(MC_ERROR_DEVICE,
+                    std::string(MODULE) +
+                        " is not there (this program was built without it: that takes gstreamer-cuda-1.0, in "
+                        "Debian's libgstreamer-plugins-bad1.0-dev, the CUDA toolkit's headers, and "
+                        "-Dgpu_frames=enabled)");
     void* library = dlopen(path->c_str(), RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
     if (!library) throw Error(MC_ERROR_DEVICE, std::string("a library is missing (") + dlerror() + ")");
     Module m{};
@@ -67,7 +69,8 @@ bool GpuFrames::open(const std::optional<std::string>& device) {
     if (context_ && number == device_) return true;
     close_locked();
     if (!number) {
-        why_not_ = "device=" + *device + " keeps frames in main memory";
+        why_not_ = "device=" + *device +
+                   (*device == "cpu" ? " keeps frames in main memory" : " is no GPU (cuda:N is one)");
         return false;
     }
     try {

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
 // Frames in the memory of an NVIDIA GPU, which encoders there take without a copy. All of it that needs GStreamer's
-// library for CUDA is in a module (gst/cuda_frames), opened when another element asks for such frames.
+// library for CUDA is in a module (gst/cuda_frames), opened when another element asks for such frames or for their
+// context.
 #include <gst/video/video.h>
 
 #include <mutex>

@@ -77,15 +77,13 @@ bool change_while_playing(GstElement* element, guint id) {
         change = change_of(state_of(element).settings, id);
         most = state_of(element).stream.qos_cache_max;
     }
-    if (is_qos_cache_max(id)) try {
-            state_of(element).generator.limit_threshold(most);
-            return true;
-        } catch (const Error& e) {
-            warn(element, e);
-            return true;
-        }
-    if (!change) return false;
-    ask(element, *change);
+    if (change) ask(element, *change);
+    if (!is_qos_cache_max(id)) return change.has_value();
+    try {
+        state_of(element).generator.limit_threshold(most);
+    } catch (const Error& e) {
+        warn(element, e);
+    }
     return true;
 }
 

@@ -18,7 +18,7 @@ struct StreamSettings {
     int underrun = int(Underrun::WAIT);
     int latency = -1; // milliseconds; -1: measured
     gboolean qos_cache = FALSE;
-    double qos_cache_max = 0; // 0: MOST_OF_OWN (generator.cpp) times cache-threshold
+    double qos_cache_max = 0; // 0: MOST_OF_OWN (generator_changes.cpp) times cache-threshold
     int keep_model = int(KeepModel::READY);
     gboolean embed_metadata = TRUE;
     std::string prompts_file; // empty: none

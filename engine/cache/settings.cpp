@@ -50,9 +50,11 @@ void check_change(const AnySettings& begun, const AnySettings& next) {
     const std::string was = name_of(begun.reuse()), is = name_of(next.reuse());
     if (is != was)
         refuse("cache-reuse would be " + is + " with " + cache + ", and memory was laid out for " + was +
-               " when the video began: set cache-reuse=" + was + ", or begin anew.");
+               " when the video began: set cache-reuse=" + was + ", or stop and start the video.");
     if (next.embedding() != begun.embedding())
-        refuse(cache + " measures other distances than the cache that the video was begun with: begin anew.");
+        refuse(
+            cache +
+            " measures other distances than the cache that the video was begun with: stop and start the video to use it.");
 }
 
 const Field* foreign_setting(const CacheFields& request, CacheKind kind) {

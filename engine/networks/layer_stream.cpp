@@ -28,10 +28,7 @@ std::vector<at::Tensor> Packing::views(const at::Tensor& buffer) const {
 PinnedLayer PinnedLayer::take(const Packing& packing, std::span<at::Tensor* const> tensors) {
     const at::Tensor all = at::empty({packing.bytes()}, at::kByte);
     const std::vector<at::Tensor> views = packing.views(all);
-    for (size_t i = 0; i < tensors.size(); i++) {
-        views[i].copy_(*tensors[i]);
-        *tensors[i] = at::empty({0}, tensors[i]->options());
-    }
+    for (size_t i = 0; i < tensors.size(); i++) views[i].copy_(*tensors[i]);
     constexpr int64_t LEAST = int64_t(1) << 20; // a piece that is padded, not cut further
     PinnedLayer layer;
     for (int64_t begin = 0; begin < packing.bytes();) {
@@ -41,6 +38,10 @@ PinnedLayer PinnedLayer::take(const Packing& packing, std::span<at::Tensor* cons
         layer.pieces.back().copy_(all.narrow(0, begin, size));
         begin += size;
     }
+    std::vector<at::Tensor> empty;
+    for (at::Tensor* t : tensors) empty.push_back(at::empty({0}, t->options()));
+    // Last: what fails before leaves the layer where it was.
+    for (size_t i = 0; i < tensors.size(); i++) *tensors[i] = std::move(empty[i]);
     return layer;
 }
 

@@ -40,7 +40,7 @@ struct PinnedLayer {
 
 class LayerStream {
   public:
-    // layers: three or more, in the order in which every forward takes them. They outlive this.
+    // layers: one or more, in the order in which every forward takes them. They outlive this.
     LayerStream(at::Device device, int64_t bytes, std::vector<const PinnedLayer*> layers);
     ~LayerStream();
     LayerStream(const LayerStream&) = delete;

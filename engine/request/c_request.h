@@ -2,11 +2,13 @@
 #pragma once
 // Between the structs of the C API and mc::Fields. read_c and write_c are made by generate.py; pictures, callbacks and
 // the cancel token are not among the fields; the caller handles them.
+#include <algorithm>
 #include <cstddef>
 #include <cstring>
 
 #include "engine/error.h"
 #include "engine/motioncache.h"
+#include "engine/request/changes.h"
 #include "engine/request/field.h"
 
 namespace mc {
@@ -43,6 +45,14 @@ T whole_c(const T* caller, const char* name) {
                                            " first, and install the library that the program was built with.");
     std::memcpy(static_cast<void*>(&whole), caller, caller->struct_size);
     return whole;
+}
+
+// As much of it as the caller's struct has room for. Texts live as long as `from`.
+inline void write_c(const MadeWith& from, McMadeWith* caller) {
+    const McMadeWith whole{caller->struct_size,          from.update,         from.prompt.c_str(),
+                           from.negative_prompt.c_str(), from.guidance_scale, from.cache_threshold,
+                           McCache(int(from.cache) + 1)};
+    std::memcpy(static_cast<void*>(caller), &whole, std::min(caller->struct_size, sizeof whole));
 }
 
 const char* text_of(McCache cache); // "auto" for MC_CACHE_AUTO, the name of the choice otherwise

@@ -49,7 +49,8 @@ class Changes {
         std::optional<Due>& next = change.has_words() ? words_ : numbers_;
         if (!next) next.emplace();
         next->change.merge(change);
-        if (words_ && !change.has_words() && change.cache) words_->change.cache.reset(); // of an earlier one
+        std::optional<Due>& other = change.has_words() ? numbers_ : words_;
+        if (other && change.cache) other->change.cache.reset(); // of an earlier change
         return next->update = ++last_;
     }
     // Begins after those queued before; the one queued after it begins `frames` later, or with the chunk after where
@@ -64,6 +65,18 @@ class Changes {
         std::lock_guard lock(mutex_);
         queue_.clear();
         next_queued_.reset();
+    }
+
+    void begin_with(const CacheFields& cache) { cache_ = cache; } // of the request, before any change
+    // What is asked of the cache once what was added has begun; queued: and what is queued.
+    CacheFields cache_asked(bool queued) const {
+        std::lock_guard lock(mutex_);
+        if (queued)
+            for (auto next = queue_.rbegin(); next != queue_.rend(); ++next)
+                if (next->due.change.cache) return *next->due.change.cache;
+        for (const auto* next : {&words_, &numbers_}) // one of them has it at most
+            if (*next && (*next)->change.cache) return *(*next)->change.cache;
+        return cache_;
     }
 
     // Whether new prompts, or what is queued, wait for a chunk like this one.
@@ -100,6 +113,7 @@ class Changes {
             begin(**next);
             next->reset();
         }
+        if (now && now->change.cache) cache_ = *now->change.cache;
         return now;
     }
 
@@ -112,6 +126,7 @@ class Changes {
     int64_t last_ = 0;
     std::optional<Due> words_, numbers_; // added changes, merged: those with a prompt, and those without
     std::deque<Queued> queue_;
+    CacheFields cache_;                  // asked for by the request and by what has begun
     std::optional<int64_t> next_queued_; // frame at which the first of the queue begins; empty: at once
 };
 

@@ -274,15 +274,7 @@ void mc_session_clear_updates(McSession* session) {
 }
 
 void mc_frames_made_with(const McFrames* frames, McMadeWith* out) {
-    const mc::MadeWith& m = *frames->frames.made_with;
-    const McMadeWith full{out->struct_size,
-                          m.update,
-                          m.prompt.c_str(),
-                          m.negative_prompt.c_str(),
-                          m.guidance_scale,
-                          m.cache_threshold,
-                          static_cast<McCache>(static_cast<int>(m.cache) + 1)};
-    std::memcpy(out, &full, std::min(out->struct_size, sizeof full));
+    mc::write_c(*frames->frames.made_with, out);
 }
 
 void mc_frames_work(const McFrames* f, McFramesWork* out) {

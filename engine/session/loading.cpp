@@ -47,7 +47,7 @@ void check_environment() {
     const std::string value = set ? set : "";
     if (!value.empty() && value != "off" && value != "emulated")
         throw Error(MC_ERROR_SETTINGS, "The environment variable MOTIONCACHE_AMX is \"" + value +
-                                           "\"; it can be off or emulated, or unset it.");
+                                           "\": set it to off or emulated, or unset it.");
 }
 
 void tell_precision(const Placement& p, const LoadOptions& o) {

@@ -26,7 +26,7 @@ Session::Session(std::shared_ptr<const Family> family, Request request)
     asked.negative_prompt = request.negative_prompt.value_or("");
     asked.guidance_scale = request.guidance_scale.value_or(1);
     request_ = std::make_shared<const MadeWith>(asked);
-    cache_asked_ = request.cache;
+    changes_->begin_with(request.cache);
     request.changes = changes_;
     request.reading = [call = on_reading_](double share) {
         if (*call) (*call)(share);
@@ -122,7 +122,7 @@ int64_t Session::update(const Fields& wanted, std::optional<int64_t> frames, boo
     Change change{wanted.prompt, wanted.negative_prompt, wanted.guidance_scale, wanted.prompt_transition, {}};
     if (all_of_cache || wanted.cache != CacheFields{}) {
         Fields all;
-        all.cache = all_of_cache ? CacheFields{} : cache_asked_;
+        all.cache = all_of_cache ? CacheFields{} : changes_->cache_asked(frames.has_value());
         for (const Field& field : fields())
             if (field.part == Part::CACHE && is_set(field, wanted)) copy_field(field, wanted, all);
         video_->check_cache(all.cache);
@@ -130,8 +130,8 @@ int64_t Session::update(const Fields& wanted, std::optional<int64_t> frames, boo
     }
     const int64_t number = frames ? changes_->queue(change, *frames) : changes_->add(change);
     if (!number)
-        refuse(std::to_string(Changes::MOST_QUEUED) + " changes are waiting, and no more can: queue them later.");
-    if (change.cache) cache_asked_ = *change.cache;
+        refuse(std::to_string(Changes::MOST_QUEUED) +
+               " changes are waiting, and no more can: queue them later.");
     return number;
 }
 

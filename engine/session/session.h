@@ -30,8 +30,9 @@ class Session {
     std::optional<Frames> next(bool stay = false);
     // From any thread: what is set of the fields that may change while a video is made (Field::while_playing) counts
     // from the next chunk on that starts; with `frames` behind those queued before (Changes). all_of_cache: what is not
-    // set of the cache's fields gets its default, else it stays as it is. Returns the number of the
-    // change. Throws MC_ERROR_SETTINGS for what cannot be, and nothing changes.
+    // set of the cache's fields gets its default, else it stays as it is, or as what is queued
+    // will have made it. Returns the number of the change. Throws MC_ERROR_SETTINGS for what cannot be, and nothing
+    // changes.
     int64_t update(const Fields& wanted, std::optional<int64_t> frames = {}, bool all_of_cache = false);
     void clear_updates();                                      // queued ones that have not begun; from any thread
     Stats stats() const;                                       // from any thread
@@ -51,8 +52,7 @@ class Session {
     const std::optional<c10::Stream> stream_; // of a device; the same in every calling thread
     Cancel cancel_;
     const std::shared_ptr<Changes> changes_ = std::make_shared<Changes>();
-    std::mutex asking_;
-    CacheFields cache_asked_; // of the cache, by the request and the changes since; with asking_
+    std::mutex asking_;                       // from what is asked of the cache until it is added
     std::shared_ptr<const MadeWith> request_; // for chunks whose made_with is null
     // The video calls it by its request.
     const std::shared_ptr<std::function<void(double)>> on_reading_ = std::make_shared<std::function<void(double)>>();

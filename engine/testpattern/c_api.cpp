@@ -39,7 +39,6 @@ struct McSession {
     void* user = nullptr; // of on_step
     bool guided, cached;
     mc::Changes changes;
-    mc::CacheFields cache_asked; // by the request and the changes since
     // What the chunk that starts is made with.
     mc::MadeWith made_with;
     Rgb from, strip; // colours: at the beginning of the transition, now
@@ -288,7 +287,7 @@ McSession* mc_session_new(McModel* model, const McRequest* caller, McError* erro
         s->made_with = {0, *r.prompt, r.negative_prompt.value_or(""), r.guidance_scale.value_or(4)};
         set_cache(s->made_with, r.cache);
         s->cached = s->made_with.cache != mc::CacheKind::NONE;
-        s->cache_asked = r.cache;
+        s->changes.begin_with(r.cache);
         s->next_transition = r.prompt_transition.value_or(0);
         s->from = s->strip = colour_of(*r.prompt);
         if (c.image.rgb) {
@@ -371,9 +370,10 @@ int64_t mc_session_update(McSession* s, const McUpdate* caller, McError* error) 
         check_update(*s, wanted);
         mc::Change change{
             wanted.prompt, wanted.negative_prompt, wanted.guidance_scale, wanted.prompt_transition, {}};
-        if (c.cache) s->cache_asked = wanted.cache;
-        if (wanted.cache.threshold) s->cache_asked.threshold = wanted.cache.threshold;
-        if (c.cache || wanted.cache.threshold) change.cache = s->cache_asked;
+        if (c.cache || wanted.cache.threshold) {
+            change.cache = c.cache ? wanted.cache : s->changes.cache_asked(c.queued);
+            if (wanted.cache.threshold) change.cache->threshold = wanted.cache.threshold;
+        }
         const int64_t number = c.queued ? s->changes.queue(change, c.frames) : s->changes.add(change);
         if (!number) throw mc::Error(MC_ERROR_SETTINGS, "Too many changes are waiting: queue them later.");
         return number;
@@ -385,15 +385,7 @@ void mc_session_clear_updates(McSession* s) {
 }
 
 void mc_frames_made_with(const McFrames* frames, McMadeWith* out) {
-    const mc::MadeWith& m = frames->made_with;
-    const McMadeWith full{out->struct_size,
-                          m.update,
-                          m.prompt.c_str(),
-                          m.negative_prompt.c_str(),
-                          m.guidance_scale,
-                          m.cache_threshold,
-                          static_cast<McCache>(static_cast<int>(m.cache) + 1)};
-    std::memcpy(out, &full, std::min(out->struct_size, sizeof full));
+    mc::write_c(frames->made_with, out);
 }
 
 void mc_session_on_step(McSession* s, McStep call, void* user) {

@@ -144,6 +144,15 @@ TEST(the_last_change_before_a_chunk_begins_counts_and_the_next_window_begins_wit
     CHECK_EQ(window(), "F..F");
 }
 
+// A prefix is looked at for the first chunk that is generated, whose policy may be newer than the window's.
+TEST(motion_of_a_prefix_is_measured_for_any_part) {
+    ChangingPolicy policy{AnySettings(FlowCacheSettings{})};
+    policy.begin_window(SHAPE);
+    CHECK(!policy.wants_prefix_motion());
+    policy.change(1, AnySettings(MotionCacheSettings{}));
+    CHECK(policy.wants_prefix_motion());
+}
+
 // A stream that slides has one window without end: what is over is forgotten.
 TEST(parts_whose_chunks_are_finished_go) {
     MotionCacheByStepsSettings s;

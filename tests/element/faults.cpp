@@ -27,7 +27,7 @@ static void check_start(const std::string& settings, GQuark domain, int code, co
 static size_t check_worker(const std::string& settings, GQuark domain, int code, const char* text) {
     Player player(settings);
     player.play();
-    fail_unless(player.wait_end() && !player.eos, "no error");
+    fail_unless(player.wait_error(), "no error");
     sleep_ms(50); // for a second one
     player.set_state(GST_STATE_NULL);
     check_error(player, domain, code, text);
@@ -96,7 +96,7 @@ GST_START_TEST(test_it_works_again_after_a_fault) {
     use_testpattern("fail=load");
     Player player("prompt=ball num-frames=3");
     player.play();
-    fail_unless(player.wait_end() && !player.eos);
+    fail_unless(player.wait_error());
     player.set_state(GST_STATE_READY);
     player.forget();
     use_testpattern();
@@ -109,7 +109,7 @@ GST_START_TEST(test_it_works_again_after_a_fault) {
     player.forget();
     use_testpattern("fail=session");
     player.play();
-    fail_unless(player.wait_end() && !player.eos);
+    fail_unless(player.wait_error());
     check_error(player, GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_SETTINGS, "drop fail=session");
 }
 GST_END_TEST
@@ -221,7 +221,7 @@ GST_START_TEST(test_the_engine_library_is_missing) {
     fail_unless(g_file_set_contents(file, "not a library", -1, nullptr));
     Player player;
     player.play();
-    fail_unless(player.wait_end() && !player.eos);
+    fail_unless(player.wait_error());
     check_error(player, GST_LIBRARY_ERROR, GST_LIBRARY_ERROR_INIT, "LibTorch");
     fail_unless(player.errors[0].debug.find("file too short") != std::string::npos ||
                     player.errors[0].debug.find("ELF") != std::string::npos,

@@ -99,6 +99,12 @@ class Player {
     bool wait_end(double seconds = 20) {
         return wait([this] { return eos || !errors.empty(); }, seconds);
     }
+    // It ends by an error. GStreamer's base class ends the stream behind one, and that may have come as well.
+    bool wait_error(double seconds = 20) {
+        if (!wait_end(seconds)) return false;
+        const int error = place("error"), end = place("eos");
+        return error >= 0 && (end < 0 || error < end);
+    }
     bool wait_frames(size_t count, double seconds = 20) {
         return wait([&] { return frames.size() >= count; }, seconds);
     }

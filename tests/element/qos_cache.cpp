@@ -172,11 +172,15 @@ GST_END_TEST
 
 GST_START_TEST(test_without_a_cache_it_says_so) {
     use_testpattern("step-ms=20");
-    Player player("prompt=ball steps=1 num-frames=60 qos-cache=true cache=none", FAST);
-    player.play_to_end();
-    fail_unless(player.thresholds.empty());
-    fail_unless_equals_int(int(player.warnings.size()), 2); // and the test pattern's
-    fail_unless(player.warnings[1].message.find("qos-cache") == 0, "%s", player.warnings[1].message.c_str());
+    for (const char* limit : {"", " qos-cache-max=0.5"}) {
+        Player player("prompt=ball steps=1 num-frames=60 qos-cache=true cache=none" + std::string(limit),
+                      FAST);
+        player.play_to_end();
+        fail_unless(player.thresholds.empty());
+        fail_unless_equals_int(int(player.warnings.size()), 2); // and the test pattern's
+        fail_unless(player.warnings[1].message.find("qos-cache") == 0, "%s",
+                    player.warnings[1].message.c_str());
+    }
 }
 GST_END_TEST
 

@@ -197,6 +197,14 @@ TEST(a_threshold_without_room_stays) {
     CachePace pace(0.1, 0.1);
     for (int i = 0; i < 100; i++) CHECK(!pace.chunk(5, 1, 0.1));
     CHECK(pace.threshold() == 0.1);
+    CHECK(pace.spent()); // and it is told
+}
+
+// Also with a limit: nothing is cached, and there is nothing to change.
+TEST(without_a_threshold_nothing_is_judged) {
+    CachePace pace(0, 0.5);
+    for (int i = 0; i < 100; i++) CHECK(!pace.chunk(5, 1, 0));
+    CHECK(pace.threshold() == 0 && !pace.spent());
 }
 
 // As with windows whose first chunk takes nearly all the time, and which follow a change with the next window only.

@@ -80,6 +80,40 @@ TEST(the_queue_is_bounded) {
     CHECK_EQ(changes.queue({}, 1), 0);
 }
 
+static Change cache(CacheKind kind) {
+    Change change;
+    change.cache.emplace().kind = kind;
+    return change;
+}
+
+TEST(the_cache_that_was_asked_for_last_counts) {
+    Changes changes;
+    changes.add(cache(CacheKind::TEACACHE));
+    Change words = cache(CacheKind::FLOWCACHE);
+    words.prompt = "a";
+    changes.add(words);
+    Change scale;
+    scale.guidance_scale = 3;
+    changes.add(scale);
+    const auto due = changes.due(0);
+    CHECK(due && due->change.cache && due->change.cache->kind == CacheKind::FLOWCACHE);
+}
+
+// What is queued and has not begun is not what the next change goes out from.
+TEST(what_is_asked_of_the_cache_is_what_has_begun_or_begins_next) {
+    Changes changes;
+    changes.begin_with(*cache(CacheKind::MOTIONCACHE).cache);
+    changes.queue(cache(CacheKind::TEACACHE), 100);
+    CHECK(changes.cache_asked(true).kind == CacheKind::TEACACHE);
+    CHECK(changes.cache_asked(false).kind == CacheKind::MOTIONCACHE);
+    changes.clear();
+    CHECK(changes.cache_asked(true).kind == CacheKind::MOTIONCACHE);
+    changes.add(cache(CacheKind::FLOWCACHE));
+    CHECK(changes.cache_asked(false).kind == CacheKind::FLOWCACHE);
+    changes.due(0);
+    CHECK(changes.cache_asked(false).kind == CacheKind::FLOWCACHE);
+}
+
 int main(int argc, char** argv) {
     return mc::test::run_tests(argc, argv);
 }

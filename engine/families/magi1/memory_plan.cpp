@@ -53,9 +53,10 @@ MemoryPlan plan_memory(const VideoSettings& settings, const Planned& model) {
 
     MemoryPlan plan;
     int64_t lasting = s.stages.most_kept(cached);
-    if (s.compression) { // old and new for a moment
-        const int64_t others = cached ? window + (s.passes_finished ? 1 : 0) : 1;
-        lasting = std::min(lasting, 2 * s.compression->kept + others);
+    if (s.compression) { // nothing is forgotten before the first time, whatever the ranges; then old and new for a moment
+        const int64_t kept = s.compression->kept, others = cached ? window + (s.passes_finished ? 1 : 0) : 1,
+                      all = s.stages.chunks ? *s.stages.chunks - (cached ? 0 : 1) : 2 * kept + others;
+        lasting = all <= kept ? all : kept + std::min(all, kept + others);
     }
     const int64_t passing = (cached ? 0 : window) + (s.copy_above ? 1 : 0) + (s.guides.empty() ? 0 : 1);
     plan.keys_values = lasting * KeyStore::bytes_of_page(page, store) +

@@ -71,7 +71,7 @@ int latents_of(const sampler::Clip& clip, const Runtime& model) {
     return int(std::min<int64_t>(frames, SEEN) / LATENT);
 }
 
-// What is kept of finished chunks, where that is compressed.
+// Whether it is the model, with the steps, that MotionCache was published for.
 bool is_published(const ModelFacts& model, int steps) {
     const model::MagiDitConfig& c = model.transformer;
     return c.distilled && c.layers == 34 && c.width == 3072 && steps == 64;

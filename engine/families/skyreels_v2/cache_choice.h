@@ -6,7 +6,7 @@
 #include "engine/cache/published.h"
 #include "engine/cache/settings.h"
 #include "engine/model/calibration.h"
-#include "engine/request/changes.h"
+#include "engine/request/fields.h"
 
 namespace mc::skyreels_v2 {
 

@@ -98,7 +98,7 @@ VideoSettings complete(const session::Request& r, const ModelFacts& model) {
                "drop it.");
     s.cache = r.cache_settings ? *r.cache_settings
                                : choose_cache(r.cache, s.attention, model.calibration,
-                                                       model::skyreels_v2::published_caches(transformer));
+                                              model::skyreels_v2::published_caches(transformer));
 
     if (s.has_end_image && s.num_frames == ENDLESS)
         refuse("end-image is what the video ends with, and num-frames=-1 has no end: set num-frames, or drop end-image.");

@@ -278,9 +278,8 @@ cache::AnySettings SkyReelsVideo::cache_of(const CacheFields& asked) const {
     const cache::AnySettings next =
         request.cache_settings
             ? cache::with_request(*request.cache_settings, asked)
-            : choose_cache(asked, settings.attention,
-                                    model.calibration ? &*model.calibration : nullptr,
-                                    model::skyreels_v2::published_caches(model.transformer_config));
+            : choose_cache(asked, settings.attention, model.calibration ? &*model.calibration : nullptr,
+                           model::skyreels_v2::published_caches(model.transformer_config));
     cache::check_change(settings.cache, next);
     return next;
 }

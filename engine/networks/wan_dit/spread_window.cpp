@@ -71,15 +71,24 @@ ForwardAnswer ForwardAnswer::get(ranks::Message& from) {
 
 SpreadWindow::SpreadWindow(Team& team, const Window::Shape& shape, const Spread& spread)
     : team_(team), window_(next_id()), spread_(spread) {
-    Exchange x(team_.group(), Order::WINDOW);
-    address(x);
-    x.order().put(spread);
-    x.order().put(shape);
-    send(x);
-    x.finish();
+    try {
+        Exchange x(team_.group(), Order::WINDOW);
+        address(x);
+        x.order().put(spread);
+        x.order().put(shape);
+        send(x);
+        x.finish();
+    } catch (const std::exception&) { // where one could not, the others have theirs
+        drop();
+        throw;
+    }
 }
 
 SpreadWindow::~SpreadWindow() {
+    drop();
+}
+
+void SpreadWindow::drop() noexcept {
     try {
         Exchange x(team_.group(), Order::DROP_WINDOW);
         address(x);

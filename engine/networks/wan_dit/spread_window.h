@@ -26,6 +26,7 @@ class SpreadWindow {
   private:
     void address(Exchange& exchange); // model and window
     void send(Exchange& exchange);    // to all others
+    void drop() noexcept;             // what others have of it
     Team& team_;
     const int64_t window_;
     const Spread spread_;

@@ -98,11 +98,12 @@ static bool on_device(const Transformer::Impl& m, const Layer& l) {
 
 void Transformer::Impl::move_out(size_t index) {
     Layer& l = layers[index];
-    l.self_q = l.self_k = l.self_v = {};
     const std::vector<at::Tensor*> tensors = tensors_of_forward(l);
     if (!streamed.packing) streamed.packing.emplace(tensors);
-    streamed.pinned[index] = PinnedLayer::take(*streamed.packing, tensors);
-    l.cross_kv = l.cross_kv.on(at::kCPU);
+    Linear text = l.cross_kv.on(at::kCPU);
+    streamed.pinned[index] = PinnedLayer::take(*streamed.packing, tensors); // the last that can fail
+    l.self_q = l.self_k = l.self_v = {};
+    l.cross_kv = std::move(text);
     streamed.count++;
     streamed.bytes += streamed.packing->bytes();
     for (const at::Tensor* t : l.cross_kv.tensors()) streamed.bytes += static_cast<int64_t>(t->nbytes());

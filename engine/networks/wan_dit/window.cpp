@@ -161,7 +161,8 @@ static Spread spread_of(const Team* team, const Window::Shape& shape, int64_t he
 Window::Window(const Transformer& transformer, const Shape& shape) {
     c10::InferenceMode guard;
     Team* team = transformer.impl_->team.get();
-    const Spread spread = spread_of(team, shape, transformer.impl_->config.heads);
+    Spread spread = spread_of(team, shape, transformer.impl_->config.heads);
+    spread.store = transformer.impl_->store;
     make(transformer, shape, spread, team ? &team->group() : nullptr);
     if (spread.ranks == 1) return;
     if (spread.apart) impl_->velocity.push_back(at::zeros_like(impl_->velocity.front()));
@@ -170,6 +171,10 @@ Window::Window(const Transformer& transformer, const Shape& shape) {
 
 Window::Window(const Transformer& transformer, const Shape& shape, const Spread& spread, ranks::Group& group) {
     c10::InferenceMode guard;
+    if (spread.team() > 1 && spread.store != transformer.impl_->store)
+        throw Error(MC_ERROR_SETTINGS,
+                    "This processor keeps bfloat16 otherwise than rank 0's, and they would divide the "
+                    "tokens of a forward: take processors of one kind, or precision=float32.");
     make(transformer, shape, spread, &group);
 }
 

@@ -98,7 +98,7 @@ struct Window::Impl {
     void allocate_for_device();
     // Devices: the buffers through which the layers go that the host keeps; made by the first forward behind a change.
     struct LayersAtWork {
-        std::vector<size_t> order; // of each layer that is streamed, in theirs; else NONE
+        std::vector<size_t> order; // of each layer: how many streamed ones stand before it
         std::unique_ptr<LayerStream> stream;
         std::array<Layer, 2> views; // of the buffers
         int64_t count = 0;

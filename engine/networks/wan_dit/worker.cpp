@@ -171,6 +171,10 @@ void Worker::run() {
             fail(e.status, e.what(), e.detail);
         } catch (const std::bad_alloc&) {
             fail(MC_ERROR_MEMORY, "Out of memory; ask for a smaller picture, fewer frames or a smaller model.", "");
+        } catch (const c10::OutOfMemoryError& e) {
+            fail(MC_ERROR_MEMORY,
+                 "Out of memory; ask for a smaller picture, fewer frames or a smaller model.",
+                 e.what_without_backtrace());
         } catch (const c10::Error& e) {
             fail(MC_ERROR_INTERNAL, "LibTorch refused an operation; please report this with the detail.",
                  e.what_without_backtrace());

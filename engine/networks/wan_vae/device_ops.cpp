@@ -62,10 +62,6 @@ at::Tensor DeviceOps::view(const Frame& x) const {
     return x.select(0, 0);
 }
 
-Frame DeviceOps::copy(const Frame& x) {
-    return x.clone();
-}
-
 Frame DeviceOps::norm_silu(const at::Tensor& gamma, const Frame& x) {
     at::Tensor y = norm(gamma, x);
     return frame(at::silu_(y));
@@ -93,10 +89,6 @@ Frame DeviceOps::conv(const Conv& c, const FrameTaps& x, const at::Tensor& gamma
     }
     flop += 2 * out.numel() * (c.weight.numel() / c.out);
     return gamma.defined() ? norm_silu(gamma, out) : out;
-}
-
-void DeviceOps::add_conv(const Conv& c, const FrameTaps& x, Frame& onto) {
-    onto = conv(c, x).add_(onto);
 }
 
 void DeviceOps::add_attention(const AttentionWeights& a, Frame& onto) {

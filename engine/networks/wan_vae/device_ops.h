@@ -16,10 +16,8 @@ class DeviceOps final : public Ops {
     using Ops::conv;
     Frame load(const at::Tensor& picture) override;
     at::Tensor view(const Frame& x) const override;
-    Frame copy(const Frame& x) override;
     Frame norm_silu(const at::Tensor& gamma, const Frame& x) override;
     Frame conv(const Conv& c, const FrameTaps& x, const at::Tensor& gamma) override;
-    void add_conv(const Conv& c, const FrameTaps& x, Frame& onto) override;
     void add_attention(const AttentionWeights& a, Frame& onto) override;
 
   private:

@@ -41,10 +41,6 @@ at::Tensor PlainOps::view(const Frame& x) const {
     return x.select(2, 0).select(0, 0);
 }
 
-Frame PlainOps::copy(const Frame& x) {
-    return x.clone();
-}
-
 Frame PlainOps::norm_silu(const at::Tensor& gamma, const Frame& x) {
     return at::silu(norm(gamma, x));
 }
@@ -82,10 +78,6 @@ Frame PlainOps::conv(const Conv& c, const FrameTaps& x, const at::Tensor& gamma)
     }
     flop += 2 * out.numel() * (c.weight.numel() / c.out);
     return gamma.defined() ? norm_silu(gamma, out) : out;
-}
-
-void PlainOps::add_conv(const Conv& c, const FrameTaps& x, Frame& onto) {
-    onto = conv(c, x) + onto;
 }
 
 void PlainOps::add_attention(const AttentionWeights& a, Frame& onto) {

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
-// The layers as the formulas say them, in ATen: for every device that is not the CPU, and what FastOps is
-// tested against.
+// The layers as the formulas say them, in ATen: what FastOps and DeviceOps are tested against.
 #include "engine/networks/wan_vae/ops.h"
 
 namespace mc::vae {
@@ -11,10 +10,8 @@ class PlainOps final : public Ops {
     using Ops::conv;
     Frame load(const at::Tensor& picture) override;
     at::Tensor view(const Frame& x) const override;
-    Frame copy(const Frame& x) override;
     Frame norm_silu(const at::Tensor& gamma, const Frame& x) override;
     Frame conv(const Conv& c, const FrameTaps& x, const at::Tensor& gamma) override;
-    void add_conv(const Conv& c, const FrameTaps& x, Frame& onto) override;
     void add_attention(const AttentionWeights& a, Frame& onto) override;
 };
 

@@ -564,6 +564,22 @@ TEST(a_stream_without_ranges_goes_on_with_a_budget) {
     }
 }
 
+// Ranges forget nothing before the first compression, and old and new lie beside each other in it.
+TEST(pages_of_a_budget_are_planned_also_with_ranges) {
+    const Opened ranges(test::SmallMagi1{}), unbounded({.noise2clean = {}});
+    for (const Opened* opened : {&ranges, &unbounded}) {
+        Request r = small(24 * 5);
+        r.kv_budget = 3, r.cache.kind = CacheKind::NONE;
+        const auto planned = [&](int frames) {
+            r.num_frames = frames;
+            return Session(opened->model, r).stats().bytes_keys_values;
+        };
+        CHECK(planned(24 * 5) > planned(24 * 3)); // 4 finished chunks and the 3 that are kept of them
+        CHECK_EQ(planned(24 * 20), planned(24 * 40));
+        CHECK(planned(24 * 20) >= planned(24 * 5));
+    }
+}
+
 TEST(the_budget_and_its_queries_reach_the_sampler) {
     const Opened unbounded({.noise2clean = {}});
     std::vector<at::Tensor> made;
