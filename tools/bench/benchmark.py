@@ -81,6 +81,10 @@ def report(dtype, ours, element, peer):
             print(f"not equal work: the peer ran its transformer {calls:.0f} times, this program {first['transformer_calls']} times")
     print(f"the transformer's calls alone: GEMM {gemm:.3f} s, attention {attention:.3f} s; the transformer takes "
           f"{figures['transformer_over_alone']:.2f} times as long")
+    library = median(ours, "alone", "library")
+    figures["gemm_over_library"] = gemm / library
+    print(f"LibTorch's library takes {library:.3f} s for the same products, the transformer's kernels "
+          f"{figures['gemm_over_library']:.2f} of that")
     rates = {who: median(ours, "product_rate", who) for who in ("library", "own")}
     most = max(rates.values())
     products = sum(2e-9 * c["m"] * c["n"] * c["k"] * c["count"] for c in first["calls"] if c["kind"] == "gemm")
@@ -121,28 +125,28 @@ def main():
     a = p.parse_args()
     bench = pathlib.Path(a.build) / "tools" / "bench"
     result = {"model": a.model, "threads": a.threads, "prompt": a.prompt, "precisions": {}}
-    for dtype in [a.dtype] if a.dtype else ["float32", "bfloat16"]:
-        ours, element, peer = [], [], []
-        session = [str(bench / "motioncache-session-bench"), a.model, "--dtype", dtype, "--threads", str(a.threads), "--prompt", a.prompt]
-        stream = [str(bench / "motioncache-element-bench"), f"model-path={a.model}", f"precision={dtype}", f"threads={a.threads}",
-                  f"prompt={a.prompt}", "seed=0", "device=cpu"]
-        if a.frames:
-            session += ["--frames", str(a.frames)]
-            stream += [f"num-frames={a.frames}"]
-        if a.steps:
-            session += ["--steps", str(a.steps)]
-            stream += [f"steps={a.steps}"]
-        if a.attention:
-            session += ["--attention", a.attention]
-            stream += [f"attention={a.attention}"]
-        for i in range(a.repeat):
+    dtypes = [a.dtype] if a.dtype else ["float32", "bfloat16"]
+    runs = {dtype: {"session": [], "element": [], "peer": []} for dtype in dtypes}
+    given = {name: str(getattr(a, name)) for name in ("frames", "steps", "attention") if getattr(a, name)}
+    session = [str(bench / "motioncache-session-bench"), a.model, "--threads", str(a.threads), "--prompt", a.prompt]
+    session += [x for name, value in given.items() for x in (f"--{name}", value)]
+    stream = [str(bench / "motioncache-element-bench"), f"model-path={a.model}", f"threads={a.threads}", f"prompt={a.prompt}", "seed=0",
+              "device=cpu"]
+    stream += [f"{'num-frames' if name == 'frames' else name}={value}" for name, value in given.items()]
+    for i in range(a.repeat):
+        for dtype in dtypes:  # in turn, so that what the machine does meanwhile meets both
             print(f"{dtype}: run {i + 1} of {a.repeat}", file=sys.stderr)
-            ours.append(run(session))
+            runs[dtype]["session"].append(run([*session, "--dtype", dtype]))
             if not a.no_element:
-                element.append(run(stream))
+                runs[dtype]["element"].append(run([*stream, f"precision={dtype}"]))
             if a.peer:
-                peer.append(run(f"{a.peer} --dtype {dtype} --threads {a.threads}", shell=True))
-        result["precisions"][dtype] = {"figures": report(dtype, ours, element, peer), "session": ours, "element": element, "peer": peer}
+                runs[dtype]["peer"].append(run(f"{a.peer} --dtype {dtype} --threads {a.threads}", shell=True))
+    for dtype, r in runs.items():
+        result["precisions"][dtype] = {"figures": report(dtype, r["session"], r["element"], r["peer"]), **r}
+    if len(dtypes) == 2:
+        seconds = [median(runs[dtype]["session"], "transformer") for dtype in dtypes]
+        result["transformer_bfloat16_over_float32"] = seconds[1] / seconds[0]
+        print(f"\nthe transformer in bfloat16 takes {seconds[1] / seconds[0]:.2f} of its time in float32")
     if a.json:
         pathlib.Path(a.json).write_text(json.dumps(result, indent=1) + "\n")
 

@@ -30,6 +30,8 @@ struct Prepared {
     kernels::Store store;
     at::Tensor x, y;             // GEMM: [m, k], [m, n]; attention: q and out, [m, width]
     std::vector<Linear> weights; // GEMM: [n, k] each
+    std::vector<at::Tensor> rows; // the same for the library, [n, k] each, and where it writes to, [m, n]
+    at::Tensor out;
     at::Tensor keys, bias;       // attention: packed; [n] float32 or undefined
     HugeArena arena;
     Blocks blocks;
@@ -43,9 +45,12 @@ struct Prepared {
         if (c.kind == Call::GEMM) {
             const at::ScalarType held = transformer::grid_of(store);
             y = at::empty({c.m, c.n}, at::kFloat);
-            for (int64_t i = 0; i < a_round; i++)
-                weights.emplace_back(at::randn({c.n, c.k}).to(held), at::zeros({c.n}), Linear::Layout::PACKED,
-                                     store, arena);
+            out = at::empty({c.m, c.n}, type);
+            for (int64_t i = 0; i < a_round; i++) {
+                const at::Tensor w = at::randn({c.n, c.k}).to(held);
+                weights.emplace_back(w, at::zeros({c.n}), Linear::Layout::PACKED, store, arena);
+                rows.push_back(w.to(type));
+            }
             return;
         }
         y = at::empty({c.m, c.k}, type);
@@ -64,6 +69,7 @@ struct Prepared {
     char* row(const at::Tensor& t, int64_t r) const {
         return static_cast<char*>(const_cast<void*>(t.const_data_ptr())) + r * t.stride(0) * t.element_size();
     }
+    void run_library(int64_t i) { at::mm_out(out, x, rows[i % rows.size()].t()); }
     void run(int64_t i) {
         blocks.each(list, [&](const Block& b, const Blocks::Worker&) {
             if (call.kind == Call::GEMM) {
@@ -91,14 +97,20 @@ Alone run_alone(const transformer::CallCount& calls, kernels::Store store, int64
     std::vector<Prepared> all;
     for (const auto& [call, count] : calls.counts())
         all.emplace_back(call, count, std::clamp<int64_t>((count + forwards - 1) / forwards, 1, 64), store);
-    for (Prepared& p : all) p.run(0); // working memory is there, and libraries have built their kernels
+    for (Prepared& p : all) { // working memory is there, and libraries have built their kernels
+        p.run(0);
+        if (p.call.kind == Call::GEMM) p.run_library(0);
+    }
     Alone seconds;
     for (int64_t round = 0; round < forwards; round++)
         for (Prepared& p : all) {
-            auto start = std::chrono::steady_clock::now();
-            for (int64_t i = round * p.count / forwards; i < (round + 1) * p.count / forwards; i++) p.run(i);
-            (p.call.kind == Call::GEMM ? seconds.gemm : seconds.attention) +=
-                std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+            const auto time = [&](double& spent, void (Prepared::*run)(int64_t)) {
+                const auto start = std::chrono::steady_clock::now();
+                for (int64_t i = round * p.count / forwards; i < (round + 1) * p.count / forwards; i++) (p.*run)(i);
+                spent += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+            };
+            time(p.call.kind == Call::GEMM ? seconds.gemm : seconds.attention, &Prepared::run);
+            if (p.call.kind == Call::GEMM) time(seconds.library, &Prepared::run_library);
         }
     return seconds;
 }

@@ -8,6 +8,7 @@ namespace mc::bench {
 
 struct Alone {
     double gemm = 0, attention = 0; // seconds
+    double library = 0;             // of the same matrix products by LibTorch's library, which packs weights each time
 };
 // `forwards` rounds, each with its share of the calls; each GEMM has a weight of its own, so that the
 // processor's caches see about what they see in a forward of the transformer. Rows are divided among threads as

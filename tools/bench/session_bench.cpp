@@ -115,7 +115,7 @@ nlohmann::json measure(const std::string& path, const session::LoadOptions& opti
         {"frames", s.frames},
         {"transformer_calls", s.forwards},
         {"flop", {{"text", s.flop_text}, {"transformer", s.flop_transformer}, {"vae", s.flop_vae}}},
-        {"alone", {{"gemm", alone.gemm}, {"attention", alone.attention}}},
+        {"alone", {{"gemm", alone.gemm}, {"attention", alone.attention}, {"library", alone.library}}},
         {"product_rate", {{"library", rate.library}, {"own", rate.own}}},
         {"bytes",
          {{"before_loading", empty},

@@ -10,6 +10,7 @@
 // weights of the published sizes (width 1536, 12 heads, feed-forward 8960; --layers of the 30, default 4), a chunk of 5
 // latent frames at 256x160 behind 15 others. magi1-4.5B: likewise (width 3072, 24 heads of queries and 8 of keys,
 // feed-forward 12288; --layers of the 34), a chunk of 6 behind 18 others.
+// In "alone", "library" is the matrix products' time by LibTorch's library.
 // Whole positions are computed, of SkyReels-V2 in both guidance branches at once as the sampler runs them; rounds go
 // through all shares in turn, and the median is taken. --alone: rounds of the second measurement, on the CPU; default
 // none. --streamed: layers of SkyReels-V2 whose weights the host keeps, on a device.
@@ -83,19 +84,20 @@ transformer::CallCount calls_of(const Subject& subject, const cache::Plan& plan)
 // A whole step against its products and attention calls run by themselves.
 nlohmann::json measure_alone(const Subject& subject, int rounds) {
     const transformer::CallCount calls = calls_of(subject, {});
-    std::vector<double> step, gemm, attention, ratio;
+    std::vector<double> step, gemm, library, attention, ratio;
     for (int round = 0; round < rounds; round++) {
         const auto start = std::chrono::steady_clock::now();
         subject.step({});
         const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
         const bench::Alone alone = bench::run_alone(calls, subject.store, 1);
         step.push_back(took.count());
-        gemm.push_back(alone.gemm), attention.push_back(alone.attention);
+        gemm.push_back(alone.gemm), library.push_back(alone.library), attention.push_back(alone.attention);
         ratio.push_back(step.back() / (alone.gemm + alone.attention));
     }
     return {{"flop", calls.flop()},
             {"step", median(step)},
             {"gemm", median(gemm)},
+            {"library", median(library)},
             {"attention", median(attention)},
             {"ratio", median(ratio)}};
 }
