@@ -82,9 +82,19 @@ void step(const void* a, size_t a_stride, const void* panel, size_t panel_stride
     }
 }
 
-// Fewer than 32 ins: neither rows nor panels may be read beyond them, nor what lies there be multiplied.
+// What is left of 32 ins, an even number: with those before them, which are multiplied with zero.
 template <class Amx, bool wide, bool low>
-void last_step(const bf16* a, size_t a_stride, const bf16* panel, size_t rows, size_t ins) {
+void last_step(const Tile& t, size_t rows, size_t panel_stride) {
+    LastIns own;
+    if (!t.last_ins) put_last_ins(t, rows, own);
+    const char* const panel = static_cast<const char*>(t.panel) + (t.in - INS) / 2 * panel_stride;
+    step<Amx, wide, low>(t.last_ins ? t.last_ins : own.of_row, sizeof own.of_row[0], panel, panel_stride);
+}
+
+// Fewer than 32 ins in all, or an odd number: neither rows nor panels may be read beyond them, nor what lies there be
+// multiplied.
+template <class Amx, bool wide, bool low>
+void odd_step(const bf16* a, size_t a_stride, const bf16* panel, size_t rows, size_t ins) {
     constexpr size_t width = (wide ? 2 : 1) * COLUMNS;
     alignas(64) bf16 some[MOST_ROWS][INS] = {}, pairs[INS / 2][2 * width] = {};
     for (size_t r = 0; r < rows; r++) std::memcpy(some[r], a + r * a_stride, ins * sizeof(bf16));
@@ -119,7 +129,10 @@ void tile_of(const Tile& t, size_t rows) {
             __builtin_prefetch(ahead + line, 0, 2);
         step<Amx, wide, low>(a, a_stride, panel, panel_stride);
     }
-    if (left) last_step<Amx, wide, low>(a, t.a_stride, panel, rows, left);
+    if (left && left % 2 == 0 && t.in > INS)
+        last_step<Amx, wide, low>(t, rows, panel_stride);
+    else if (left)
+        odd_step<Amx, wide, low>(a, t.a_stride, panel, rows, left);
     each_sum<wide, low>([&](auto sum, size_t row, size_t column) {
         Amx::template store<sum.value>(t.c + row * t.c_stride + column, c_stride);
     });
@@ -139,6 +152,7 @@ Tiles tiles_of(std::index_sequence<r...>) {
     t.narrow = narrow;
     t.most_rows = MOST_ROWS;
     t.full_first = true;
+    t.ins_at_once = INS;
     t.begin = Shaped<Amx>::begin;
     t.end = Shaped<Amx>::end;
     return t;
@@ -177,6 +191,15 @@ bool amx_agrees() {
 }
 
 } // namespace
+
+void put_last_ins(const Tile& t, size_t rows, LastIns& to) {
+    uint16_t kept[INS];
+    for (size_t i = 0; i < INS; i++) kept[i] = i < INS - t.in % INS ? 0 : 0xffff;
+    for (size_t r = 0; r < rows; r++) {
+        const bf16* const from = static_cast<const bf16*>(t.a) + r * t.a_stride + t.in - INS;
+        for (size_t i = 0; i < INS; i++) to.of_row[r][i] = from[i].bits & kept[i];
+    }
+}
 
 Tiles amx_tiles() {
     return tiles_of<AmxInstructions>(std::make_index_sequence<MOST_ROWS>());

@@ -64,6 +64,8 @@ class Products {
           next_layout(ahead.block->range->kv), store(b.range->kv.store), tiles(tiles) {}
 
     void scores(size_t n, Tile t, const ScoreTile& s, const float* bias) const {
+        LastIns last;
+        prepare(t, s.rows, last);
         for (size_t key = 0; key < s.keys; key += KEY_PANEL) {
             t.panel = memory + layout.key(h, b.begin + key, 0) * element_bytes(store);
             fetch(t, n, next_layout.key(ahead.h, ahead.block->begin + key, 0), ahead.bytes);
@@ -85,6 +87,8 @@ class Products {
         t.in = b.keys;
         t.c_stride = s.sums_width;
         t.add = true;
+        LastIns last;
+        prepare(t, s.rows, last);
         for (size_t column = 0; column < s.sums_width; column += VALUE_PANEL) {
             const bool wide = s.sums_width - column >= VALUE_PANEL;
             t.panel = memory + layout.value(h, b.begin, column) * element_bytes(store);
@@ -96,6 +100,11 @@ class Products {
     }
 
   private:
+    void prepare(Tile& t, size_t rows, LastIns& last) const {
+        if (store != Store::BF16 || !want_last_ins(tiles, t.in)) return;
+        put_last_ins(t, rows, last);
+        t.last_ins = last.of_row;
+    }
     void fetch(Tile& t, size_t n, size_t at, size_t bytes) const {
         t.ahead_step = bytes;
         t.ahead = next + at * element_bytes(store) + n * bytes * (store == Store::BF16 ? t.in / 2 : t.in);

@@ -87,7 +87,6 @@ MC_BF16 inline __m512 exp2(__m512 x) {
 
 MC_BF16 void softmax(const ScoreTile& t) {
     const __m512 scale = _mm512_set1_ps(t.scale);
-    const auto ones = (__m512bh)_mm512_set1_epi32(0x3f803f80);
     for (size_t r = 0; r < t.rows; r++) {
         const float* const s = t.scores + r * t.score_stride;
         __m512 most = _mm512_load_ps(s), most1 = most;
@@ -100,17 +99,19 @@ MC_BF16 void softmax(const ScoreTile& t) {
         const float largest = before < block ? block : before;
         const __m512 shift = _mm512_set1_ps(largest);
         bf16* const w = static_cast<bf16*>(t.weights) + r * t.weight_stride;
-        __m512 sum = _mm512_setzero_ps();
+        __m512 sum = _mm512_setzero_ps(), sum1 = sum;
         for (size_t i = 0; i < t.keys; i += 32) {
             const __m512 a = exp2(_mm512_mul_ps(_mm512_sub_ps(_mm512_load_ps(s + i), shift), scale));
             const __m512 b = exp2(_mm512_mul_ps(_mm512_sub_ps(_mm512_load_ps(s + i + 16), shift), scale));
             const __m512bh both = _mm512_cvtne2ps_pbh(b, a);
             _mm512_store_si512(w + i, (__m512i)both);
-            sum = _mm512_dpbf16_ps(sum, both, ones);
+            // As they were rounded. Two shifts and additions, because a pairwise product has to wait for the one before.
+            sum = _mm512_add_ps(sum, (__m512)_mm512_slli_epi32((__m512i)both, 16));
+            sum1 = _mm512_add_ps(sum1, (__m512)_mm512_and_si512((__m512i)both, _mm512_set1_epi32(-65536)));
         }
         const __m512 correction = exp2(_mm512_set1_ps((before - largest) * t.scale));
         t.largest[r] = largest;
-        t.total[r] = t.total[r] * _mm512_cvtss_f32(correction) + _mm512_reduce_add_ps(sum);
+        t.total[r] = t.total[r] * _mm512_cvtss_f32(correction) + _mm512_reduce_add_ps(_mm512_add_ps(sum, sum1));
         float* const sums = t.sums + r * t.sums_width;
         for (size_t i = 0; i < t.sums_width; i += 16)
             _mm512_storeu_ps(sums + i, _mm512_mul_ps(_mm512_loadu_ps(sums + i), correction));

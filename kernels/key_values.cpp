@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "kernels/key_values.h"
 
-#include <type_traits>
+#include <cstring>
 
 #include "kernels/bf16.h"
 
@@ -15,25 +15,58 @@ size_t key_value_bytes(size_t capacity, size_t heads, size_t head, Store store) 
 namespace {
 
 // Head by head, because the panel that neighbouring keys are scattered over stays in the first-level cache then.
-template <class T, class Round>
-void write(const KeyValues& kv, const int32_t* slot, size_t first, const T* k, size_t k_stride,
-           const float* v, size_t v_stride, size_t rows, Round round) {
+template <class Round>
+void write(const KeyValues& kv, const int32_t* slot, size_t first, const float* k, size_t k_stride, const float* v,
+           size_t v_stride, size_t rows, Round round) {
     const KeyValuesLayout layout(kv);
-    T* const to = static_cast<T*>(kv.memory);
-    constexpr bool pairs = std::is_same_v<T, bf16>;
+    float* const to = static_cast<float*>(kv.memory);
     for (size_t h = 0; h < kv.heads; h++)
         for (size_t r = 0; r < rows; r++) {
             const size_t n = slot ? slot[r] : first + r;
-            const T* const key = k + r * k_stride + h * kv.head;
-            T* const column = to + layout.key(h, n, 0);
-            for (size_t i = 0; i < kv.head; i++) column[in_panel(i, 0, KEY_PANEL, pairs)] = key[i];
+            const float* const key = k + r * k_stride + h * kv.head;
+            float* const column = to + layout.key(h, n, 0);
+            for (size_t i = 0; i < kv.head; i++) column[in_panel(i, 0, KEY_PANEL, false)] = key[i];
             const float* const value = v + r * v_stride + h * kv.head;
             for (size_t c = 0; c < kv.head; c += VALUE_PANEL) {
-                T* const row = to + layout.value(h, n, c);
-                for (size_t i = 0; i < std::min(VALUE_PANEL, kv.head - c); i++)
-                    row[pairs ? 2 * i : i] = round(value[c + i]);
+                float* const row = to + layout.value(h, n, c);
+                for (size_t i = 0; i < std::min(VALUE_PANEL, kv.head - c); i++) row[i] = round(value[c + i]);
             }
         }
+}
+
+// Whole words: a key in pairs of channels, and values in pairs of keys where both neighbours are written.
+void write_pairs(const KeyValues& kv, const int32_t* slot, size_t first, const bf16* k, size_t k_stride, const float* v,
+                 size_t v_stride, size_t rows) {
+    const KeyValuesLayout layout(kv);
+    bf16* const to = static_cast<bf16*>(kv.memory);
+    const auto slot_of = [&](size_t r) { return slot ? static_cast<size_t>(slot[r]) : first + r; };
+    for (size_t h = 0; h < kv.heads; h++) {
+        for (size_t r = 0; r < rows; r++) {
+            const bf16* const key = k + r * k_stride + h * kv.head;
+            bf16* const column = to + layout.key(h, slot_of(r), 0);
+            size_t i = 0;
+            for (; i + 2 <= kv.head; i += 2) std::memcpy(column + i * KEY_PANEL, key + i, 2 * sizeof(bf16));
+            if (i < kv.head) column[i * KEY_PANEL] = key[i];
+        }
+        for (size_t r = 0; r < rows; r++) {
+            const size_t n = slot_of(r);
+            const bool both = n % 2 == 0 && r + 1 < rows && slot_of(r + 1) == n + 1;
+            const float* const value = v + r * v_stride + h * kv.head;
+            for (size_t c = 0; c < kv.head; c += VALUE_PANEL) {
+                const size_t columns = std::min(VALUE_PANEL, kv.head - c);
+                bf16* const row = to + layout.value(h, n, c);
+                bf16 here[VALUE_PANEL], next[VALUE_PANEL];
+                to_bf16(value + c, here, columns);
+                if (!both) {
+                    for (size_t i = 0; i < columns; i++) row[2 * i] = here[i];
+                    continue;
+                }
+                to_bf16(value + v_stride + c, next, columns);
+                for (size_t i = 0; i < columns; i++) row[2 * i] = here[i], row[2 * i + 1] = next[i];
+            }
+            r += both;
+        }
+    }
 }
 
 } // namespace
@@ -45,7 +78,7 @@ void write_keys(const KeyValues& kv, const int32_t* slot, size_t first, const vo
     if (kv.store == Store::F32)
         write(kv, slot, first, static_cast<const float*>(k), k_stride, v, v_stride, rows, same);
     else if (kv.store == Store::BF16)
-        write(kv, slot, first, static_cast<const bf16*>(k), k_stride, v, v_stride, rows, rounded);
+        write_pairs(kv, slot, first, static_cast<const bf16*>(k), k_stride, v, v_stride, rows);
     else
         write(kv, slot, first, static_cast<const float*>(k), k_stride, v, v_stride, rows, on_the_grid);
 }

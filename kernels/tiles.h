@@ -6,6 +6,7 @@
 // of them, from amx_tiles.cpp.
 #include <algorithm>
 #include <cstddef>
+#include <cstdint>
 
 #include "kernels/attention.h"
 #include "kernels/gemm.h"
@@ -44,6 +45,8 @@ struct Tile {
     // each in, or pair of ins (128 at most, the panel's own). Any address will do where it is 0.
     const char* ahead;
     size_t ahead_step;
+    // What put_last_ins() made of these rows, for a kernel that wants it; nullptr: it does so itself.
+    const void* last_ins;
 };
 using TileKernel = void (*)(const Tile&);
 
@@ -77,11 +80,24 @@ struct Tiles {
     void (*softmax)(const ScoreTile&);
     // Whether tiles are of most_rows but for the last one, rather than all about as tall.
     bool full_first = false;
+    // Ins that a kernel takes at once. What is left of more than one such step, an even number, is multiplied together
+    // with those before it, which are zero in Tile::last_ins. 0: any number does.
+    size_t ins_at_once = 0;
     // Before and after a thread's use of them; nullptr: nothing.
     void (*begin)() = nullptr;
     void (*end)() = nullptr;
 };
 constexpr size_t TILE_ROWS = 32; // no kernel takes more
+
+// The last 32 ins of each row, of bfloat16, and zero for those that whole steps of 32 have had: for matrix units, which
+// take a panel's last 32 ins as they lie. Rows that meet many panels are prepared once.
+struct LastIns {
+    alignas(64) uint16_t of_row[TILE_ROWS][32];
+};
+inline bool want_last_ins(const Tiles& tiles, size_t in) {
+    return tiles.ins_at_once && in > tiles.ins_at_once && in % tiles.ins_at_once && in % 2 == 0;
+}
+void put_last_ins(const Tile& t, size_t rows, LastIns& to);
 
 // A thread's use of tiles.
 class TilesInUse {

@@ -43,23 +43,25 @@ int64_t Blocks::workers() {
     return thread_count();
 }
 
-// Rows of half a tile of the matrix kernel.
-int64_t Blocks::half_tile() {
-    return kernels::matrix_units() == kernels::MatrixUnits::NONE ? 6 : 16;
+// Rows that the matrix kernel works on at once: all that tiles of matrix units hold, since those cost nearly as much with
+// half of them, else half a tile.
+int64_t Blocks::tile() const {
+    const bool units = store_ == kernels::Store::BF16 && kernels::matrix_units() != kernels::MatrixUnits::NONE;
+    return units ? 32 : 6;
 }
 
-// Whole half tiles, but for the last block.
-int64_t Blocks::even(int64_t rows, int64_t size) {
-    const int64_t parts = (rows + size - 1) / size;
-    const int64_t half = half_tile();
-    return ((rows + parts - 1) / std::max<int64_t>(1, parts) + half - 1) / half * half;
+int64_t Blocks::even(int64_t rows, int64_t size) const {
+    const int64_t parts = std::max<int64_t>(1, (rows + size - 1) / size), each = (rows + parts - 1) / parts;
+    return size % tile() ? each : (each + tile() - 1) / tile() * tile();
 }
 
-// As many blocks for each thread: with one more than that all others would wait for it.
+// As many blocks for each thread: with one more than that all others would wait for it. One block each is as good as
+// even; several are whole tiles.
 int64_t Blocks::size_for(int64_t rows) const {
-    const int64_t most = most_rows(width_) - half_tile(); // cut() may round up
-    const int64_t share = (rows + thread_count() - 1) / thread_count(), each = (share + most - 1) / most;
-    return std::clamp<int64_t>((share + each - 1) / std::max<int64_t>(1, each), 12, most);
+    const int64_t most = most_rows(width_) / tile() * tile();
+    const int64_t share = (rows + thread_count() - 1) / thread_count();
+    const int64_t count = std::max<int64_t>(1, (share + most - 1) / most), each = (share + count - 1) / count;
+    return count > 1 ? (each + tile() - 1) / tile() * tile() : std::max<int64_t>(each, 12);
 }
 
 int64_t Blocks::bytes(int64_t width, int64_t ffn, int64_t edge, kernels::Store store) {

@@ -35,10 +35,10 @@ class Blocks {
 
     // edge: most ins of the patch embedding and outs of the head, which may be more than the width.
     Blocks(int64_t width, int64_t ffn, int64_t edge, kernels::Store store);
-    // Cuts [begin, end) of number `of` evenly into blocks of at most `size` rows. B: a Block, or what a network makes
-    // of one to say of what its numbers are.
+    // Cuts [begin, end) of number `of` evenly into blocks of at most `size` rows, into whole tiles where `size` is made
+    // of those. B: a Block, or what a network makes of one to say of what its numbers are.
     template <typename B>
-    static void cut(size_t of, int64_t begin, int64_t end, int64_t size, std::vector<B>& blocks) {
+    void cut(size_t of, int64_t begin, int64_t end, int64_t size, std::vector<B>& blocks) const {
         const int64_t rows = even(end - begin, size);
         for (int64_t r = begin; r < end; r += rows) blocks.push_back(B{{of, r, std::min(end, r + rows)}});
     }
@@ -58,9 +58,9 @@ class Blocks {
     }
 
   private:
-    static int64_t even(int64_t rows, int64_t size); // rows of a block of an even cut
-    static int64_t half_tile();
-    int64_t workers();                               // one per thread, grown with the number of threads
+    int64_t even(int64_t rows, int64_t size) const; // rows of a block of an even cut
+    int64_t tile() const;
+    int64_t workers(); // one per thread, grown with the number of threads
     static int64_t most_rows(int64_t width);
     const int64_t width_, ffn_, edge_;
     const kernels::Store store_;

@@ -41,7 +41,7 @@ struct Prepared {
         : call(c), count(count), store(store), blocks(c.k, c.n, 0, store) {
         const at::ScalarType type = transformer::type_of(store);
         x = at::randn({c.m, c.k}).to(type);
-        Blocks::cut(0, 0, c.m, blocks.size_for(c.m), list);
+        blocks.cut(0, 0, c.m, blocks.size_for(c.m), list);
         if (c.kind == Call::GEMM) {
             const at::ScalarType held = transformer::grid_of(store);
             y = at::empty({c.m, c.n}, at::kFloat);

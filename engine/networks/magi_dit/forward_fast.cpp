@@ -270,7 +270,7 @@ void Passes::Impl::forward_fast(std::span<const Work> work, KeyStore& keys, Canc
         f.rotary.push_back(&rotary_of(work[i].position));
         if (work[i].velocity.defined()) work[i].velocity.zero_();
         if (pass.first_row[i + 1] > pass.first_row[i])
-            Blocks::cut(i, pass.first_row[i], pass.first_row[i + 1], blocks.size_for(pass.rows()), list);
+            blocks.cut(i, pass.first_row[i], pass.first_row[i + 1], blocks.size_for(pass.rows()), list);
     }
     if (!pass.rows()) return;
     f.gates.resize(layers());

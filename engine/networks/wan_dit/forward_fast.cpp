@@ -389,7 +389,7 @@ void Window::Impl::forward_fast(const at::Tensor& latents, std::span<const TextC
         if (std::find(embedded.begin(), embedded.end(), item.chunk) != embedded.end()) continue;
         embedded.push_back(item.chunk);
         const int64_t first = item.chunk * chunk_tokens;
-        Blocks::cut(0, first, first + chunk_tokens, blocks.size_for(chunk_tokens), list);
+        blocks.cut(0, first, first + chunk_tokens, blocks.size_for(chunk_tokens), list);
     }
     const at::Tensor plain_latents = latents.contiguous();
     blocks.each(list, [&](const Block& b, const Blocks::Worker& worker) {
@@ -404,12 +404,12 @@ void Window::Impl::forward_fast(const at::Tensor& latents, std::span<const TextC
     for (size_t s = 0; s < pass.spans.size(); s++) {
         const Span& span = pass.spans[s];
         if (!share) {
-            Blocks::cut(s, span.begin, span.end, blocks.size_for(pass.rows), rows);
+            blocks.cut(s, span.begin, span.end, blocks.size_for(pass.rows), rows);
             continue;
         }
         const auto cut = [&](int64_t first, int64_t last, int64_t of, std::vector<RowBlock>& list) {
             first = std::max(first, span.begin), last = std::min(last, span.end);
-            if (first < last) Blocks::cut(s, first, last, blocks.size_for(of), list);
+            if (first < last) blocks.cut(s, first, last, blocks.size_for(of), list);
         };
         cut(share->first(), share->last(), share->last() - share->first(), rows);
         for (int m = 0; m < share->count(); m++)
@@ -452,7 +452,7 @@ void Window::Impl::forward_fast(const at::Tensor& latents, std::span<const TextC
     int64_t put_out = 0;
     for (size_t i = 0; i < work.size(); i++) {
         if (work[i].output || work[i].remember || work[i].motion)
-            Blocks::cut(i, 0, chunk_tokens, blocks.size_for(chunk_tokens * static_cast<int64_t>(work.size())),
+            blocks.cut(i, 0, chunk_tokens, blocks.size_for(chunk_tokens * static_cast<int64_t>(work.size())),
                         tokens_out);
         put_out += work[i].output;
     }
