@@ -4,8 +4,6 @@
 //
 // Up to 32 rows by 32 columns of sums in four tiles, so that each tile of rows and of columns that is loaded serves two
 // products, and four products are under way where one takes the time of three others.
-//
-// Has not run on a processor that has AMX: tests run it with AmxEmulation, and it has run in the emulator Bochs.
 #include <cmath>
 #include <cstdlib>
 #include <cstring>

@@ -105,7 +105,7 @@ MC_BF16 void softmax(const ScoreTile& t) {
             const __m512 b = exp2(_mm512_mul_ps(_mm512_sub_ps(_mm512_load_ps(s + i + 16), shift), scale));
             const __m512bh both = _mm512_cvtne2ps_pbh(b, a);
             _mm512_store_si512(w + i, (__m512i)both);
-            // As they were rounded. Two shifts and additions, because a pairwise product has to wait for the one before.
+            // As they were rounded. Not by a pairwise product, which has to wait for the one before.
             sum = _mm512_add_ps(sum, (__m512)_mm512_slli_epi32((__m512i)both, 16));
             sum1 = _mm512_add_ps(sum1, (__m512)_mm512_and_si512((__m512i)both, _mm512_set1_epi32(-65536)));
         }

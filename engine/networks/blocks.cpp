@@ -43,8 +43,8 @@ int64_t Blocks::workers() {
     return thread_count();
 }
 
-// Rows that the matrix kernel works on at once: all that tiles of matrix units hold, since those cost nearly as much with
-// half of them, else half a tile.
+// Rows that the matrix kernel works on at once: all that tiles of matrix units hold, since with half of them those cost
+// nearly as much; else half a tile.
 int64_t Blocks::tile() const {
     const bool units = store_ == kernels::Store::BF16 && kernels::matrix_units() != kernels::MatrixUnits::NONE;
     return units ? 32 : 6;
