@@ -105,7 +105,8 @@ def report(dtype, ours, element, peer):
 
 def main():
     root = pathlib.Path(__file__).resolve().parents[2]
-    p = argparse.ArgumentParser(prog="benchmark.sh", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p = argparse.ArgumentParser(prog="benchmark.sh", description=__doc__,
+                                formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--model", default=str(root / "models" / "demo"), help="a model folder; default: the demo model")
     p.add_argument("--dtype", choices=("float32", "bfloat16"), help="default: both, one after the other")
     p.add_argument("--threads", type=int, default=os.cpu_count(), help="default: one per processor")
@@ -123,8 +124,10 @@ def main():
     result = {"model": a.model, "threads": a.threads, "prompt": a.prompt, "precisions": {}}
     for dtype in [a.dtype] if a.dtype else ["float32", "bfloat16"]:
         ours, element, peer = [], [], []
-        session = [str(bench / "motioncache-session-bench"), a.model, "--dtype", dtype, "--threads", str(a.threads), "--prompt", a.prompt]
-        stream = [str(bench / "motioncache-element-bench"), f"model-path={a.model}", f"precision={dtype}", f"threads={a.threads}",
+        session = [str(bench / "motioncache-session-bench"), a.model, "--dtype", dtype, "--threads", str(a.threads),
+                   "--prompt", a.prompt]
+        stream = [str(bench / "motioncache-element-bench"), f"model-path={a.model}", f"precision={dtype}",
+                  f"threads={a.threads}",
                   f"prompt={a.prompt}", "seed=0", "device=cpu"]
         if a.frames:
             session += ["--frames", str(a.frames)]
@@ -142,7 +145,8 @@ def main():
                 element.append(run(stream))
             if a.peer:
                 peer.append(run(f"{a.peer} --dtype {dtype} --threads {a.threads}", shell=True))
-        result["precisions"][dtype] = {"figures": report(dtype, ours, element, peer), "session": ours, "element": element, "peer": peer}
+        result["precisions"][dtype] = {"figures": report(dtype, ours, element, peer), "session": ours,
+                                       "element": element, "peer": peer}
     if a.json:
         pathlib.Path(a.json).write_text(json.dumps(result, indent=1) + "\n")
 
