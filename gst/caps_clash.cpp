@@ -163,8 +163,10 @@ Sides sides_of(const Clash& c, const char* field, int step, int smallest, int la
 
 // "960x544 or 960x528"; "width=320 or 304" where only a width is asked for.
 std::string legal_size(const Clash& c, const ModelSizes& sizes) {
-    const Sides w = sides_of(c, "width", sizes.step_width, sizes.least_width, sizes.largest_width, sizes.preferred.width);
-    const Sides h = sides_of(c, "height", sizes.step_height, sizes.least_height, sizes.largest_height, sizes.preferred.height);
+    const Sides w =
+        sides_of(c, "width", sizes.step_width, sizes.least_width, sizes.largest_width, sizes.preferred.width);
+    const Sides h = sides_of(c, "height", sizes.step_height, sizes.least_height, sizes.largest_height,
+                             sizes.preferred.height);
     const bool width_given = gst_structure_has_field(c.theirs, "width");
     const bool height_given = gst_structure_has_field(c.theirs, "height");
     Strings list;

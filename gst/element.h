@@ -53,6 +53,7 @@ struct State {
     GstBuffer* last_frame = nullptr; // to be repeated
     gint64 told_update = -1;         // MadeWith::update that the application was told of last
     MadeWith told;                   // what the application was told with it
+    CacheFields told_cache;          // likewise, of what is asked of the cache
 
     // Since GStreamer 1.24 the base class throws away what create() returns while it is interrupted: it is given again.
     std::atomic<bool> pushed{false}, interrupted{false};

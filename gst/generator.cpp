@@ -314,7 +314,7 @@ MadeWith Generator::made_with(const McFrames* frames) const {
     const CacheKind cache =
         with.cache == MC_CACHE_AUTO ? CacheKind::NONE : CacheKind(with.cache - 1); // AUTO: not told
     return {with.update, with.prompt, with.negative_prompt, with.guidance_scale, with.cache_threshold,
-            cache,       {}};
+            cache};
 }
 
 bool Generator::put(McFrames* frames) {

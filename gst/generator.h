@@ -87,8 +87,8 @@ class Generator {
     gint64 frame_index() const; // after FRAME
     gint64 chunk_first() const; // likewise: the first frame of its chunk
     gint64 update() const;      // likewise: MadeWith::update
-    MadeWith made_with() const; // likewise, without cache_asked
-    CacheFields cache_asked();  // likewise: what is set of the cache; asked of frames in their order
+    MadeWith made_with() const; // likewise
+    CacheFields cache_asked();  // likewise: what was set of the cache; to be called for frames in their order
     // Likewise: what its chunk has cost, and where.
     struct Work {
         McFramesWork facts;
@@ -99,7 +99,7 @@ class Generator {
     const Job& job() const { return job_; }
     std::optional<Fault> prepare(McPixelFormat format) const; // to write frames of its chunk: what a device fails at
     void write(McPixelFormat format, uint8_t* const planes[3], const int strides[3]) const;
-    // The same over there, where on_gpu says that the frame lies on that GPU: addresses of it.
+    // As prepare and write for a frame that lies on that GPU (on_gpu): `planes` are addresses there.
     bool on_gpu(int device) const;
     std::optional<Fault> write_there(McPixelFormat format, uint8_t* const planes[3], const int strides[3]) const;
     void advance();

@@ -29,7 +29,7 @@ class GpuFrames {
 
     // ---- streaming thread, while it is open ----
     int device() const;
-    // (transfer full) For frames over there: `offered` where it suits, which may be null, else a new one.
+    // (transfer full) For frames in that GPU's memory: `offered`, which may be null, where it suits, else a new one.
     GstBufferPool* pool(GstBufferPool* offered) const;
     // Added to GST_MAP_WRITE they map the buffer to addresses of the GPU; 0: it lies elsewhere.
     guint map_flags(GstBuffer* buffer) const;

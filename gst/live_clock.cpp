@@ -94,7 +94,8 @@ LiveClock::Alarm::Alarm(const LiveClock& clock, GstClockTime running_time, std::
             shared->ring();
             return TRUE;
         },
-        new std::shared_ptr<Shared>(shared_), [](gpointer user) { delete static_cast<std::shared_ptr<Shared>*>(user); });
+        new std::shared_ptr<Shared>(shared_),
+        [](gpointer user) { delete static_cast<std::shared_ptr<Shared>*>(user); });
 }
 
 LiveClock::Alarm::~Alarm() {

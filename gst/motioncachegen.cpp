@@ -219,10 +219,10 @@ static void gst_motioncache_gen_get_property(GObject* object, guint id, GValue* 
         GstStructure* stats = structure_of(state_of(object).generator.stats());
         const Pacing::Counts counts = state_of(object).pacing.counts();
         const Generator::Threshold threshold = state_of(object).generator.threshold();
-        gst_structure_set(stats, "chunks-queued", G_TYPE_INT64, counts.queued, "underruns", G_TYPE_INT64, counts.underruns,
-                          "frames-repeated", G_TYPE_INT64, counts.repeated, "real-time-factor", G_TYPE_DOUBLE,
-                          counts.real_time_factor, "cache-threshold", G_TYPE_DOUBLE, threshold.now, "qos-load",
-                          G_TYPE_DOUBLE, threshold.load, nullptr);
+        gst_structure_set(stats, "chunks-queued", G_TYPE_INT64, counts.queued, "underruns", G_TYPE_INT64,
+                          counts.underruns, "frames-repeated", G_TYPE_INT64, counts.repeated,
+                          "real-time-factor", G_TYPE_DOUBLE, counts.real_time_factor, "cache-threshold",
+                          G_TYPE_DOUBLE, threshold.now, "qos-load", G_TYPE_DOUBLE, threshold.load, nullptr);
         g_value_take_boxed(value, stats);
         return;
     }

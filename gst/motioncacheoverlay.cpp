@@ -49,8 +49,8 @@ G_DEFINE_TYPE(GstMotionCacheOverlay, gst_motioncache_overlay, GST_TYPE_VIDEO_FIL
 GST_ELEMENT_REGISTER_DEFINE(motioncacheoverlay, "motioncacheoverlay", GST_RANK_NONE, GST_TYPE_MOTIONCACHE_OVERLAY)
 
 // Of the formats that GStreamer can blend into, those that motioncachegen, converters and sinks prefer.
-#define FORMATS                                                                                                        \
-    "{ I420, NV12, RGB, YV12, NV21, Y42B, Y444, YUY2, UYVY, AYUV, RGBA, BGRA, ARGB, ABGR, RGBx, BGRx, xRGB, xBGR, "      \
+#define FORMATS                                                                                                     \
+    "{ I420, NV12, RGB, YV12, NV21, Y42B, Y444, YUY2, UYVY, AYUV, RGBA, BGRA, ARGB, ABGR, RGBx, BGRx, xRGB, xBGR, " \
     "BGR, GRAY8, I420_10LE, P010_10LE }"
 
 namespace {
@@ -68,7 +68,8 @@ GType map_type() {
     static const GType type = [] {
         static const GEnumValue values[] = {
             {COMPUTED, "In what share of the steps a token was computed", "computed"},
-            {MOTION, "How much a token moved, as the cache weighs it; where it was not measured, as computed", "motion"},
+            {MOTION, "How much a token moved, as the cache weighs it; where it was not measured, as computed",
+             "motion"},
             {0, nullptr, nullptr}};
         const GType made = g_enum_register_static("GstMotionCacheOverlayMap", values);
         gst_type_mark_as_plugin_api(made, GST_PLUGIN_API_FLAG_IGNORE_ENUM_MEMBERS);
@@ -235,11 +236,13 @@ static void gst_motioncache_overlay_class_init(GstMotionCacheOverlayClass* klass
     constexpr auto FLAGS = GParamFlags(G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS | GST_PARAM_MUTABLE_PLAYING);
     g_object_class_install_property(
         object, ENABLED,
-        g_param_spec_boolean("enabled", "Enabled", "Whether to draw; if not, all frames pass through untouched.", DEFAULT_ENABLED,
+        g_param_spec_boolean("enabled", "Enabled",
+                             "Whether to draw; if not, all frames pass through untouched.", DEFAULT_ENABLED,
                              FLAGS));
     g_object_class_install_property(
         object, OPACITY,
-        g_param_spec_double("opacity", "Opacity", "Opacity of the map, from 0 (invisible) to 1 (hides the video).", 0, 1,
+        g_param_spec_double("opacity", "Opacity",
+                            "Opacity of the map, from 0 (invisible) to 1 (hides the video).", 0, 1,
                             DEFAULT_OPACITY, GParamFlags(FLAGS | GST_PARAM_CONTROLLABLE)));
     g_object_class_install_property(
         object, SHOW_LEGEND,

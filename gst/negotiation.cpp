@@ -119,7 +119,8 @@ static gboolean decide_allocation(GstBaseSrc* src, GstQuery* query) {
         gst_clear_object(&pool);
         pool = suited;
         // It has an allocator of its own, and refuses others.
-        if (gst_query_get_n_allocation_params(query) > 0) gst_query_set_nth_allocation_param(query, 0, nullptr, nullptr);
+        if (gst_query_get_n_allocation_params(query) > 0)
+            gst_query_set_nth_allocation_param(query, 0, nullptr, nullptr);
     }
     if (!pool) pool = gst_video_buffer_pool_new();
 

@@ -19,9 +19,10 @@ Remaining remaining_of(const McStats& s) {
 
 GstStructure* progress_of(const McStats& s) {
     const Remaining left = remaining_of(s);
-    return gst_structure_new("motioncache-progress", "chunk", G_TYPE_INT64, gint64(s.chunks), "chunks", G_TYPE_INT64,
-                             gint64(s.chunks_total), "step", G_TYPE_INT, s.step, "steps", G_TYPE_INT, s.steps,
-                             "fraction", G_TYPE_DOUBLE, left.fraction, "seconds-left", G_TYPE_DOUBLE, left.seconds, nullptr);
+    return gst_structure_new("motioncache-progress", "chunk", G_TYPE_INT64, gint64(s.chunks), "chunks",
+                             G_TYPE_INT64, gint64(s.chunks_total), "step", G_TYPE_INT, s.step, "steps",
+                             G_TYPE_INT, s.steps, "fraction", G_TYPE_DOUBLE, left.fraction, "seconds-left",
+                             G_TYPE_DOUBLE, left.seconds, nullptr);
 }
 
 bool Pulse::due() {

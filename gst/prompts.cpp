@@ -48,7 +48,7 @@ void clear_prompts(GstElement* element, gpointer) {
     state_of(element).generator.clear_queued();
 }
 
-void send_tags(GstElement* element, const MadeWith& with) {
+void send_tags(GstElement* element, const MadeWith& with, const CacheFields& cache) {
     State& state = state_of(element);
     Fields values = state.generator.job().settings;
     {
@@ -57,11 +57,12 @@ void send_tags(GstElement* element, const MadeWith& with) {
     }
     if (with.update) {
         values.guidance_scale = with.guidance_scale;
-        values.cache = with.cache_asked;
+        values.cache = cache;
         if (with.cache_threshold > 0) values.cache.threshold = with.cache_threshold;
         if (!with.negative_prompt.empty()) values.negative_prompt = with.negative_prompt;
     }
-    GstTagList* tags = gst_tag_list_new(GST_TAG_TITLE, with.prompt.c_str(), GST_TAG_COMMENT, text_of(values).c_str(), nullptr);
+    GstTagList* tags = gst_tag_list_new(GST_TAG_TITLE, with.prompt.c_str(), GST_TAG_COMMENT,
+                                        text_of(values).c_str(), nullptr);
     gst_tag_list_set_scope(tags, GST_TAG_SCOPE_GLOBAL);
     // The base class sends it behind the segment and before the frame.
     GST_ELEMENT_CLASS(base_class())->send_event(element, gst_event_new_tag(tags));
@@ -90,15 +91,16 @@ bool change_while_playing(GstElement* element, guint id) {
 void tell_settings(GstElement* element, GstBuffer* buffer) {
     State& state = state_of(element);
     if (state.told_update == state.generator.update()) return;
-    MadeWith with = state.generator.made_with();
-    with.cache_asked = state.generator.cache_asked();
+    const MadeWith with = state.generator.made_with();
+    const CacheFields cache = state.generator.cache_asked();
     // The clock may change the threshold often: no reason to write titles.
-    const bool by_clock =
-        state.told_update >= 0 && state.generator.job().qos_cache && with.prompt == state.told.prompt &&
-        with.negative_prompt == state.told.negative_prompt &&
-        with.guidance_scale == state.told.guidance_scale && with.cache_asked == state.told.cache_asked;
+    const bool by_clock = state.told_update >= 0 && state.generator.job().qos_cache &&
+                          with.prompt == state.told.prompt &&
+                          with.negative_prompt == state.told.negative_prompt &&
+                          with.guidance_scale == state.told.guidance_scale && cache == state.told_cache;
     state.told_update = with.update;
     state.told = with;
+    state.told_cache = cache;
     state.outbox.post(gst_message_new_element(
         GST_OBJECT(element),
         gst_structure_new("motioncache-prompt", "prompt", G_TYPE_STRING, with.prompt.c_str(),
@@ -112,7 +114,7 @@ void tell_settings(GstElement* element, GstBuffer* buffer) {
         ObjectLock lock(element);
         tags = state.stream.embed_metadata;
     }
-    if (tags && !by_clock) send_tags(element, with);
+    if (tags && !by_clock) send_tags(element, with, cache);
     state.outbox.await();
 }
 

@@ -34,7 +34,8 @@ TimedPrompt parsed(const std::string& line, const std::string& where) {
         const double value = g_ascii_strtod(number.c_str(), &end);
         if (*end) refuse("\"" + number + "\" is no number: write a duration as 8s: or 48f: before the prompt.");
         if (unit != "s" && unit != "f")
-            refuse("the duration \"" + number + unit + "\" has no unit that is known: write seconds as 8s: or frames as 48f:.");
+            refuse("the duration \"" + number + unit +
+                   "\" has no unit that is known: write seconds as 8s: or frames as 48f:.");
         const bool frames = unit == "f";
         if (!(value > 0 && value <= (frames ? MOST_FRAMES : MOST_SECONDS)) || (frames && value != std::floor(value)))
             refuse("a prompt stays for a whole number of frames from 1 to 1000000000, or for more than 0 and at most "

@@ -10,7 +10,9 @@ guint first = 0; // id of the first row
 GType underrun_type() {
     static const GType type = [] {
         static const GEnumValue values[] = {
-            {int(Underrun::WAIT), "Nothing is sent until the chunk is there; its frames then carry the time at which they leave", "wait"},
+            {int(Underrun::WAIT),
+             "Nothing is sent until the chunk is there; its frames then carry the time at which they leave",
+             "wait"},
             {int(Underrun::REPEAT), "The last frame is sent again, at the rate of the stream", "repeat"},
             {int(Underrun::SLOW), "Frames are shown longer, so that the next chunk comes in time", "slow"},
             {0, nullptr, nullptr}};
@@ -55,9 +57,10 @@ const PropertyMember rows[] = {
      },
      &StreamSettings::live},
     {[] {
-         return g_param_spec_int("queue-chunks", "Chunks in the queue",
-                                 "Number of finished chunks that may wait to be sent; generation pauses while the queue is full.", 1,
-                                 1000, DEFAULTS.queue_chunks, FLAGS);
+         return g_param_spec_int(
+             "queue-chunks", "Chunks in the queue",
+             "Number of finished chunks that may wait to be sent; generation pauses while the queue is full.",
+             1, 1000, DEFAULTS.queue_chunks, FLAGS);
      },
      &StreamSettings::queue_chunks},
     {[] {
@@ -67,10 +70,11 @@ const PropertyMember rows[] = {
      },
      &StreamSettings::underrun},
     {[] {
-         return g_param_spec_int("latency", "Latency",
-                                 "With is-live: how late a frame may be, in milliseconds. It is reported to the pipeline, "
-                                 "whose sinks wait that long. -1: as long as a chunk takes to generate, as measured.",
-                                 -1, 3600000, DEFAULTS.latency, FLAGS);
+         return g_param_spec_int(
+             "latency", "Latency",
+             "With is-live: how late a frame may be, in milliseconds. It is reported to the pipeline, "
+             "whose sinks wait that long. -1: as long as a chunk takes to generate, as measured.",
+             -1, 3600000, DEFAULTS.latency, FLAGS);
      },
      &StreamSettings::latency},
     {[] {
@@ -101,19 +105,21 @@ const PropertyMember rows[] = {
      },
      &StreamSettings::keep_model},
     {[] {
-         return g_param_spec_boolean("embed-metadata", "Embed metadata",
-                                     "Send tags with the prompt (title), and the settings and the seed (comment), which "
-                                     "muxers write into the file; anew with every prompt.",
-                                     DEFAULTS.embed_metadata, FLAGS);
+         return g_param_spec_boolean(
+             "embed-metadata", "Embed metadata",
+             "Send tags with the prompt (title), and the settings and the seed (comment), which "
+             "muxers write into the file; anew with every prompt.",
+             DEFAULTS.embed_metadata, FLAGS);
      },
      &StreamSettings::embed_metadata},
     {[] {
-         return g_param_spec_string("prompts-file", "File of prompts",
-                                    "Text file with one prompt per line; they are shown one after the other, instead of what "
-                                    "prompt says. A line may begin with how long its prompt stays, \"8s:\" (seconds) or "
-                                    "\"48f:\" (frames), else it stays 8 seconds; the last one stays to the end. Lines that "
-                                    "begin with # are skipped.",
-                                    nullptr, FLAGS);
+         return g_param_spec_string(
+             "prompts-file", "File of prompts",
+             "Text file with one prompt per line; they are shown one after the other, instead of what "
+             "prompt says. A line may begin with how long its prompt stays, \"8s:\" (seconds) or "
+             "\"48f:\" (frames), else it stays 8 seconds; the last one stays to the end. Lines that "
+             "begin with # are skipped.",
+             nullptr, FLAGS);
      },
      nullptr, nullptr, &StreamSettings::prompts_file},
 };

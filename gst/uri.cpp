@@ -55,7 +55,8 @@ std::string names_of_all(GObject* gen) {
     guint count = 0;
     GParamSpec** specs = g_object_class_list_properties(G_OBJECT_GET_CLASS(gen), &count);
     for (guint i = 0; i < count; i++)
-        if (is_ours(specs[i]) && !names_a_file(specs[i])) names += (names.empty() ? "" : ", ") + std::string(specs[i]->name);
+        if (is_ours(specs[i]) && !names_a_file(specs[i]))
+            names += (names.empty() ? "" : ", ") + std::string(specs[i]->name);
     g_free(specs);
     return names;
 }
@@ -76,8 +77,10 @@ Setting setting_of(GObject* gen, const std::string& name, const std::string& tex
     if (!spec || spec->name != name || !is_ours(spec))
         refuse("The URI sets " + quoted(name) + ", which no URI can set: take one of " + names_of_all(gen) + ".");
     if (names_a_file(spec))
-        refuse("The URI sets " + name + ", which names a file, and URIs may come from strangers: set it on the element, in "
-               "playbin from the signal source-setup" + (name == "model-path" ? ", or in MOTIONCACHE_MODEL." : "."));
+        refuse("The URI sets " + name +
+               ", which names a file, and URIs may come from strangers: set it on the element, in "
+               "playbin from the signal source-setup" +
+               (name == "model-path" ? ", or in MOTIONCACHE_MODEL." : "."));
     Setting setting(spec);
     if (find_field(name)) {
         Fields values;
@@ -87,9 +90,11 @@ Setting setting_of(GObject* gen, const std::string& name, const std::string& tex
         // NaN compares as equal to everything.
         if (!number || !g_param_value_defaults(spec, &setting.value)) check_ranges(values);
     } else if (!gst_value_deserialize(&setting.value, text.c_str())) {
-        refuse("The URI sets " + name + " to " + quoted(text) + ", which it cannot be: " + g_param_spec_get_blurb(spec));
+        refuse("The URI sets " + name + " to " + quoted(text) +
+               ", which it cannot be: " + g_param_spec_get_blurb(spec));
     } else if (g_param_value_validate(spec, &setting.value)) {
-        refuse("The URI sets " + name + " to " + quoted(text) + ", which is out of its range: " + g_param_spec_get_blurb(spec));
+        refuse("The URI sets " + name + " to " + quoted(text) +
+               ", which is out of its range: " + g_param_spec_get_blurb(spec));
     }
     return setting;
 }
@@ -158,7 +163,8 @@ std::vector<std::pair<std::string, std::string>> parse_uri(const std::string& ur
     if (rest.starts_with("/")) rest.erase(0, 1);
     if (rest.empty()) return {};
     if (rest[0] != '?')
-        refuse("The URI names " + quoted(rest.substr(0, rest.find('?'))) + ", and there are no hosts and paths here: " + form);
+        refuse("The URI names " + quoted(rest.substr(0, rest.find('?'))) +
+               ", and there are no hosts and paths here: " + form);
     std::vector<std::pair<std::string, std::string>> pairs;
     for (size_t begin = 1; begin <= rest.size();) {
         const size_t end = std::min(rest.find('&', begin), rest.size());

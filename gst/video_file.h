@@ -17,7 +17,7 @@ struct VideoFile {
 // Its last frames, `most` at most, resampled to the rate, pixels made square. `property`: name of the property that
 // holds the path, for the error message. Asks give_up now and then, and returns without frames when it says so. Throws
 // mc::Error: MC_ERROR_NOT_FOUND, MC_ERROR_READ.
-VideoFile read_video_file(const std::string& path, const char* property, int frame_rate_n, int frame_rate_d, size_t most,
-                          const std::function<bool()>& give_up);
+VideoFile read_video_file(const std::string& path, const char* property, int frame_rate_n, int frame_rate_d,
+                          size_t most, const std::function<bool()>& give_up);
 
 } // namespace mc::gst

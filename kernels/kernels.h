@@ -26,8 +26,10 @@ enum class Store { F32, BF16, F32_AS_BF16 };
 //     x[r]   = round(x[r] + (gate ? gate[g(r)] : 1) * round(delta[r]))                       if delta
 //     out[r] = round((x[r] - mean) / sqrt(var + eps) * mult[n(r)] + add[n(r)])               if out
 //
-// with g(r) = group[r], n(r) = group_norm[r], 0 where that is nullptr: the row's timestep. `mult` is 1 + scale or the
-// weight of an affine norm, `add` the shift or its bias. delta comes from a linear layer: its float32 sums.
+// with g(r) = group[r], n(r) = group_norm[r], 0 where that is nullptr. Rows of one timestep are a group, which shares a
+// row of `gate` (there are `groups` of them) and one of `mult` and `add` (`groups_norm` of them). The two are numbered
+// by themselves: a gate by timestep may come before a norm that has one affine weight for all rows. `mult` is 1 + scale
+// or that weight, `add` the shift or its bias. delta comes from a linear layer: its float32 sums.
 struct ResidualNorm {
     void* x;                   // [rows, width], type of `store`; updated in place
     const float* delta;        // [rows, width]; nullptr: no residual

@@ -30,7 +30,7 @@ need_packages "${packages_build[@]}" "${packages_play[@]}"
 need_torch
 configure build -Dtests=false
 report=benchmark.py programs=(tools/bench/motioncache-{session,element}-bench) arguments=()
-family=skyreels_v2
+family=skyreels-v2
 while [ $# -gt 0 ]; do
     argument=$1
     shift
@@ -48,7 +48,7 @@ while [ $# -gt 0 ]; do
     esac
 done
 case $family in
-    skyreels_v2) ;;
+    skyreels-v2) ;;
     magi1)
         if [ "$report" != caches.py ]; then
             echo "benchmark: --family magi1 is measured with --caches: add it." >&2
@@ -57,7 +57,7 @@ case $family in
         report=magi1.py programs=(tools/bench/motioncache-{magi1,cache,sparse}-bench)
         ;;
     *)
-        echo "benchmark: --family is \"$family\" but must be skyreels_v2 or magi1." >&2
+        echo "benchmark: --family is \"$family\" but must be skyreels-v2 or magi1." >&2
         exit 2
         ;;
 esac

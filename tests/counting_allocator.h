@@ -16,7 +16,7 @@ class CountingAllocator final : public c10::Allocator {
     c10::DataPtr allocate(size_t n) override {
         auto* block =
             static_cast<Block*>(std::aligned_alloc(sizeof(Block), (n / sizeof(Block) + 2) * sizeof(Block)));
-        *block = {this, static_cast<int64_t>(n)};
+        *block = {this, int64_t(n)};
         const int64_t held = held_ += block->bytes;
         for (int64_t most = peak; held > most && !peak.compare_exchange_weak(most, held);) {
         }

@@ -50,8 +50,7 @@ class ChangingPolicy final : public Policy {
 };
 
 // What chunks are made with from such a change on.
-inline void set_cache(MadeWith& made_with, const CacheFields& asked, const AnySettings& settings) {
-    made_with.cache_asked = asked;
+inline void set_cache(MadeWith& made_with, const AnySettings& settings) {
     made_with.cache = settings.kind();
     made_with.cache_threshold = settings.kind() == CacheKind::NONE ? 0 : settings.common().threshold;
 }

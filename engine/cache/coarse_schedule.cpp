@@ -52,9 +52,9 @@ std::string text_of(const CoarseSchedule& schedule) {
         text += std::string(comma) + " " + name + steps;
         comma = ",";
     };
-    add("computed", Action::ALL);
-    add("computed in part", Action::TOKENS);
-    add("reused", Action::REUSE);
+    add("whole", Action::WHOLE);
+    add("partial", Action::PARTIAL);
+    add("reused", Action::REUSED);
     const int known = int(schedule.actions.size());
     if (known < schedule.steps) {
         text += "; " + std::to_string(known);

@@ -24,7 +24,7 @@ struct ScheduledStep {
 CoarseSchedule coarse_schedule(const AnySettings& settings, std::span<const ScheduledStep> steps,
                                bool first_chunk, int branches = 2, int video_chunks = 1);
 
-// One line: "12 steps: computed 0-2 6, reused 3-5; 7-11 depend on motion".
+// One line: "12 steps: whole 0-2 6, reused 3-5; 7-11 depend on motion".
 std::string text_of(const CoarseSchedule& schedule);
 
 } // namespace mc::cache

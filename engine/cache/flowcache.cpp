@@ -40,7 +40,7 @@ class FlowCache final : public WindowPolicy {
                 compute = !(sum < settings_.threshold); // also when it is NaN
             }
             if (compute && !end) sum = 0;
-            plans.push_back({compute ? Action::ALL : Action::REUSE, {}});
+            plans.push_back({compute ? Action::WHOLE : Action::REUSED, {}});
             report_chunk(row, branch, chunk, compute, forced, distance, accumulated);
         }
         return plans;

@@ -99,16 +99,16 @@ class MotionCache final : public WindowPolicy {
         const std::vector<float> sums = state.sums;
         const std::vector<uint8_t> voted =
             settings_.vote ? vote(due, shape_.chunk_frames, *settings_.vote) : due;
-        std::vector<uint8_t> updated = voted;
+        std::vector<uint8_t> computed = voted;
         const size_t wanted = size_t(std::count(voted.begin(), voted.end(), 1));
         const bool suppressed = wanted > 0 && double(wanted) / double(voted.size()) < settings_.min_ratio;
-        if (suppressed) std::fill(updated.begin(), updated.end(), 0);
+        if (suppressed) std::fill(computed.begin(), computed.end(), 0);
 
-        Plan plan = plan_of(updated, decision);
+        Plan plan = plan_of(computed, decision);
         if (suppressed) decision.kind = Decision::Kind::SUPPRESSED;
-        for (size_t t = 0; t < updated.size(); t++)
-            if (updated[t]) state.sums[t] = 0;
-        if (plan.action != Action::REUSE && !state.fine) {
+        for (size_t t = 0; t < computed.size(); t++)
+            if (computed[t]) state.sums[t] = 0;
+        if (plan.action != Action::REUSED && !state.fine) {
             ++state.coarse_updates;
             enter_fine_phase(state);
         }
@@ -119,7 +119,7 @@ class MotionCache final : public WindowPolicy {
         decision.accumulated_after = state.sums;
         decision.due = due;
         decision.voted = voted;
-        decision.updated = updated;
+        decision.computed = computed;
         decision.coarse_updates = state.coarse_updates;
         decision.fine = state.fine;
         report(decision);
@@ -185,8 +185,9 @@ void read(const CacheFields& request, MotionCacheSettings& settings) {
     if (request.first_share) settings.first_share = *request.first_share;
     if (request.noise_power) settings.noise_power = *request.noise_power;
     if (settings.weights != CacheWeights::MAX_RESCALE && request.weight_floor)
-        throw Error(MC_ERROR_SETTINGS, "cache-weight-floor is the least weight of cache-weights=max-rescale and means nothing "
-                                       "with another: drop one of them.");
+        throw Error(MC_ERROR_SETTINGS,
+                    "cache-weight-floor is the least weight of cache-weights=max-rescale and means nothing "
+                    "with another: drop one of them.");
 }
 
 void check(const MotionCacheSettings& settings) {
@@ -204,8 +205,9 @@ void check(const MotionCacheSettings& settings) {
         refuse_value("The cache's number of first frames", settings.first_frames, "be 1 or more");
     check_count("The cache's number of chunks", settings.chunks, "0");
     if (!is_path(settings.path))
-        throw Error(MC_ERROR_SETTINGS, "The cache's path must go from sigma 1 to sigma 0 with lengths that rise from 0 to 1; "
-                                       "calibrate the model again.");
+        throw Error(MC_ERROR_SETTINGS,
+                    "The cache's path must go from sigma 1 to sigma 0 with lengths that rise from 0 to 1; "
+                    "calibrate the model again.");
 }
 
 std::unique_ptr<Policy> make(const MotionCacheSettings& settings) {

@@ -20,7 +20,7 @@ inline std::optional<double> vote_of(double cache_vote) {
 struct MotionCacheSettings : CommonSettings {
     static constexpr CacheKind KIND = CacheKind::MOTIONCACHE;
 
-    int warmup = 4;         // evaluations of a chunk that are computed wholly at first, and one more; >= 0
+    int warmup = 4; // evaluations of a chunk that are computed as a whole at first, and one more; >= 0
     int coarse_updates = 6; // recomputations with weight 1 after which motion weights begin; >= 0
     CacheWeights weights = CacheWeights::MAX_RESCALE; // NONE: weight 1 to the end
     double weight_floor = 0.6;              // of MAX_RESCALE: weight of a token that does not move; 0..1
@@ -31,7 +31,7 @@ struct MotionCacheSettings : CommonSettings {
     double min_ratio = 0.4; // a smaller share of due tokens is deferred, their sums kept; 0..1
     // Ours, switched off by default. The first frames that a window generates follow none, or given ones only: their
     // errors are what all after them build on. The threshold of chunks that begin before frame `first_frames` of them
-    // is this share of the others', 0..1; at 0 they are computed wholly, however short the steps are.
+    // is this share of the others', 0..1; at 0 they are computed as a whole, however short the steps are.
     double first_share = 1;
     int first_frames = 1; // latent frames; >= 1
     // Ours, switched off by default (0). The threshold holds for videos of up to this many chunks. More chunks, in a

@@ -109,9 +109,9 @@ class MotionCacheBySteps final : public WindowPolicy {
         const bool reuse = sum < settings_.threshold; // not when it is NaN
         begin_anew(state);
         if (reuse) state.sum = sum;
-        if (reuse) decision.kind = Decision::Kind::REUSE;
+        if (reuse) decision.kind = Decision::Kind::REUSED;
         report(decision);
-        return {reuse ? Action::REUSE : Action::ALL, {}};
+        return {reuse ? Action::REUSED : Action::WHOLE, {}};
     }
 
     Plan plan_tokens(ChunkState& state, const ChunkStep& chunk, Decision& decision) {
@@ -139,14 +139,14 @@ class MotionCacheBySteps final : public WindowPolicy {
         decision.accumulated_before = sums;
         decision.accumulated_after = state.sums;
         decision.due = due;
-        decision.voted = decision.updated = state.computed;
+        decision.voted = decision.computed = state.computed;
         return reported(state, decision);
     }
 
     // The plan of what is to be computed of the chunk.
     Plan reported(const ChunkState& state, Decision& decision) const {
         const Plan plan = plan_of(state.computed, decision);
-        decision.updated = state.computed;
+        decision.computed = state.computed;
         report(decision);
         return plan;
     }
@@ -203,8 +203,8 @@ void check(const MotionCacheByStepsSettings& settings) {
     if (!(settings.token_threshold > 0) || !std::isfinite(settings.token_threshold))
         refuse_value("cache-token-threshold", settings.token_threshold, "be a number above 0; 0.0065 is usual");
     check_count("cache-warmup", settings.warmup, "5");
-    check_count("cache-coarse-updates (the number of steps that decide about a chunk as a whole)", settings.coarse_steps,
-                "20");
+    check_count("cache-coarse-updates (the number of steps that decide about a chunk as a whole)",
+                settings.coarse_steps, "20");
     check_share("cache-weight-floor", settings.weight_floor, "0.6");
     if (!(settings.weight_power > 0) || !std::isfinite(settings.weight_power))
         refuse_value("The power of the cache's weights", settings.weight_power, "be a number above 0; 1 is usual");

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
-// The settings of MotionCache in its form by steps, as it was published for MAGI-1: a chunk is computed wholly at
+// The settings of MotionCache in its form by steps, as it was published for MAGI-1: a chunk is computed as a whole at
 // first, then decided about as a whole for a number of steps, then token by token
 // (docs/algorithms.md#motioncache-by-steps).
 #include <memory>
@@ -19,7 +19,7 @@ struct MotionCacheByStepsSettings : CommonSettings {
     MotionCacheByStepsSettings() { threshold = 0.0065; } // of the sum of a whole chunk
 
     double token_threshold = 0.0065; // of the sum of a token; finite, > 0
-    int warmup = 5;                  // steps of a chunk that are computed wholly at first; >= 0
+    int warmup = 5;                  // steps of a chunk that are computed as a whole at first; >= 0
     int coarse_steps = 20;           // steps after them in which the chunk is decided about as a whole; >= 0
     double weight_floor = 0.6;       // of a token that does not move; 0..1
     double weight_power = 1;         // of motion, before the floor; > 0

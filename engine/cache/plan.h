@@ -8,14 +8,14 @@
 namespace mc::cache {
 
 enum class Action {
-    ALL,    // every token goes through the layers
-    TOKENS, // the listed ones do, the others reuse their residual
-    REUSE,  // none does: output = input + residual
+    WHOLE,   // every token goes through the layers
+    PARTIAL, // the listed ones do, the others reuse their residual
+    REUSED,  // none does: output = input + residual
 };
 
 struct Plan {
-    Action action = Action::ALL;
-    // TOKENS: ascending, at least one and not all; numbered by frame, row, column of the chunk. Else empty.
+    Action action = Action::WHOLE;
+    // PARTIAL: ascending, at least one and not all; numbered by frame, row, column of the chunk. Else empty.
     std::vector<int32_t> tokens;
 };
 

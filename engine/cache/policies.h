@@ -34,7 +34,7 @@ class WindowPolicy : public Policy {
     }
     // With nothing decided yet.
     static Decision decision_of(int row, int branch, const ChunkStep& chunk);
-    // What is computed of a chunk, by token; says so in `decision`: FULL, SPARSE or REUSE.
+    // What is computed of a chunk, by token; says so in `decision`: WHOLE, PARTIAL or REUSED.
     static Plan plan_of(std::span<const uint8_t> computed, Decision& decision);
     void check_change(std::span<const float> change) const;
     // Of a policy that knows chunks only, not tokens.

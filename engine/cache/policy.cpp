@@ -46,7 +46,8 @@ std::vector<Plan> WindowPolicy::decide(int row, int branch, std::span<const Chun
                   " beyond its window");
         const size_t parts = chunk.distance.size();
         const bool known = chunk.step > 0 || compares_starting();
-        if (known ? parts != 1 && parts != size_t(shape_.chunk_frames) && parts != chunk_tokens() && (parts || chunk.step)
+        if (known ? parts != 1 && parts != size_t(shape_.chunk_frames) && parts != chunk_tokens() &&
+                        (parts || chunk.step)
                   : parts > 0)
             fault(std::to_string(chunk.distance.size()) + " distances for a chunk of " +
                   std::to_string(shape_.chunk_frames) + " latent frames");
@@ -60,7 +61,7 @@ Decision WindowPolicy::decision_of(int row, int branch, const ChunkStep& chunk) 
     decision.branch = branch;
     decision.chunk = chunk.chunk;
     decision.step = chunk.step;
-    decision.kind = Decision::Kind::FULL;
+    decision.kind = Decision::Kind::WHOLE;
     decision.distance = decision.accumulated = NOT_TAKEN;
     return decision;
 }
@@ -69,13 +70,13 @@ Plan WindowPolicy::plan_of(std::span<const uint8_t> computed, Decision& decision
     const auto count = std::count(computed.begin(), computed.end(), 1);
     Plan plan;
     if (count == std::ssize(computed)) {
-        decision.kind = Decision::Kind::FULL;
+        decision.kind = Decision::Kind::WHOLE;
     } else if (count == 0) {
-        decision.kind = Decision::Kind::REUSE;
-        plan.action = Action::REUSE;
+        decision.kind = Decision::Kind::REUSED;
+        plan.action = Action::REUSED;
     } else {
-        decision.kind = Decision::Kind::SPARSE;
-        plan.action = Action::TOKENS;
+        decision.kind = Decision::Kind::PARTIAL;
+        plan.action = Action::PARTIAL;
         for (size_t t = 0; t < computed.size(); t++)
             if (computed[t]) plan.tokens.push_back(int32_t(t));
     }
@@ -90,7 +91,7 @@ void WindowPolicy::check_change(std::span<const float> change) const {
 void WindowPolicy::report_chunk(int row, int branch, const ChunkStep& chunk, bool computed, bool forced,
                                 double distance, double accumulated) const {
     Decision decision = decision_of(row, branch, chunk);
-    decision.kind = computed ? Decision::Kind::FULL : Decision::Kind::REUSE;
+    decision.kind = computed ? Decision::Kind::WHOLE : Decision::Kind::REUSED;
     decision.forced = forced;
     decision.distance = distance;
     decision.accumulated = accumulated;

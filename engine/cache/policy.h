@@ -1,18 +1,21 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
-// Decides what each chunk computes: a small state machine over numbers, one per session. Per window:
+// Decides what is computed of each chunk: a small state machine over plain numbers. A session has one, and its sampler
+// calls it in this order:
 //
 //     begin_window(shape)
-//     each row, each branch (0 first):
-//         plans = decide(row, branch, the chunks that take a step)      a plan for each, in order
-//         ... the transformer executes the plans ...
-//         for each chunk with wants_motion(branch, chunk), in order:
-//             motion(branch, chunk, change, has_previous)
+//     for each row, in order:
+//         decide(row, branch, chunks)       for branch 0, then for branch 1: a plan for each chunk that takes a step
+//         wants_motion(branch, chunk)       for each of these chunks, in order, once its branch is decided; where true,
+//         motion(branch, chunk, ...)        follows, in the same order, when the plans have been executed
+//         finished(chunk)                   for each chunk that has taken its last step; a sampler may leave this out
+//     begin_window(shape)                   of the next window: what was known of the one before is forgotten
 //
-//         for each chunk that is finished: finished(chunk)
-//
-// A chunk that takes no step in a row (given, not begun, finished) is not passed, and no policy computes it. A stream
-// without end is one window of UNLIMITED chunks and rows.
+// Both branches may be decided before either is executed, or one after the other. With CacheReuse::SOLVER branch 1 is
+// not decided: it takes the plans of branch 0. A chunk that takes no step in a row (given, not begun, finished) is not
+// passed to decide. Between two rows extend_window may make the window longer. wants_token_distances and
+// wants_prefix_motion may be asked at any time, weights after motion. A stream without end is one window of UNLIMITED
+// chunks and rows.
 #include <cstdint>
 #include <functional>
 #include <limits>
@@ -57,8 +60,9 @@ struct ChunkStep {
 
 // Everything about one decision, for tests, logs and golden cases. Spans live during the call.
 struct Decision {
-    // WARMUP, FIRST_AFTER_WARMUP, SPARSE, SUPPRESSED: of MotionCache only. SUPPRESSED reuses.
-    enum class Kind { WARMUP, FIRST_AFTER_WARMUP, FULL, SPARSE, REUSE, SUPPRESSED };
+    // What the plan is, and why where a policy tells more: WARMUP and FIRST_AFTER_WARMUP are whole, SUPPRESSED is
+    // reused (too few tokens were due). These three and PARTIAL are of MotionCache alone.
+    enum class Kind { WARMUP, FIRST_AFTER_WARMUP, WHOLE, PARTIAL, REUSED, SUPPRESSED };
     int row, branch, chunk, step;
     Kind kind;
     bool forced;        // computed regardless of the distance
@@ -68,7 +72,7 @@ struct Decision {
     // MotionCache, past the first step after warm-up; else empty. One value per token. The sums: with this
     // step's distance, and what is left of them after the decision.
     std::span<const float> weights, token_distance, accumulated_before, accumulated_after;
-    std::span<const uint8_t> due, voted, updated; // reached the threshold; after the vote; are computed
+    std::span<const uint8_t> due, voted, computed; // reached the threshold; after the vote; are computed
     int coarse_updates;                           // counted so far, this one included
     bool weighted;                                // motion weights were in use in this step
     bool fine;                                    // motion weights are in use from the next step on
@@ -84,12 +88,12 @@ class Policy {
     virtual void extend_window(int rows) = 0;
     // Called for each row in order; `chunks` in order and at least one.
     virtual std::vector<Plan> decide(int row, int branch, std::span<const ChunkStep> chunks) = 0;
-    // Whether this chunk's distances shall be of each token by itself, from a sampler that can measure them.
-    virtual bool wants_token_distances(int) const { return false; }
+    // Whether ChunkStep::distance of this chunk shall have one for each token, from a sampler that can measure that.
+    virtual bool wants_token_distances([[maybe_unused]] int chunk) const { return false; }
     // Whether motion() shall be called for this chunk after its plan was executed, even if the plan reuses everything.
     virtual bool wants_motion(int branch, int chunk) const;
-    // Whether the first chunk that is generated is to be compared with a given one before it, which is then looked at
-    // when it is passed for its keys and values.
+    // Whether the first chunk that is generated is to be compared with the given one before it. The sampler then keeps
+    // what it needs of that one when it is passed for its keys and values.
     virtual bool wants_prefix_motion() const { return false; }
     // change[token]: how far the token is from its position one latent frame earlier, as the sampler measures it: of
     // outputs of the last layer mean |x - x'| / (mean |x'| + 1e-8) over channels, or of latents mean |x - x'|. The
@@ -98,8 +102,8 @@ class Policy {
     virtual void motion(int branch, int chunk, std::span<const float> change, bool has_previous);
     // The weights that motion() made, for the observer of a golden case; empty without.
     virtual std::span<const float> weights(int branch, int chunk) const;
-    // The chunk takes no further step: what is kept of it may go. Not every sampler says so before the window ends.
-    virtual void finished(int) {}
+    // The chunk takes no further step: what is kept of it may go.
+    virtual void finished([[maybe_unused]] int chunk) {}
     void observe(Observer observer) { observer_ = std::move(observer); }
 
   protected:

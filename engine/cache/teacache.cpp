@@ -47,7 +47,7 @@ class TeaCache final : public WindowPolicy {
         std::vector<Plan> plans;
         for (const ChunkStep& chunk : chunks) {
             const bool starts = chunk.distance.empty();
-            plans.push_back({compute || starts ? Action::ALL : Action::REUSE, {}});
+            plans.push_back({compute || starts ? Action::WHOLE : Action::REUSED, {}});
             report_chunk(row, branch, chunk, compute || starts, forced || starts, starts ? NOT_TAKEN : distance,
                          starts ? NOT_TAKEN : accumulated);
         }

@@ -52,8 +52,8 @@ void check_options(const LoadOptions& options, const Listed& family) {
 
 // Before the others are met, who might not have come.
 void check_alone(const LoadOptions& options, const Listed& family) {
-    const auto place = options.group ? std::nullopt : ranks::place_of_environment();
-    const int processes = options.group ? options.group->size() : place ? place->size : 1;
+    const auto member = options.group ? std::nullopt : ranks::membership_of_environment();
+    const int processes = options.group ? options.group->size() : member ? member->size : 1;
     if (processes > 1 && !family.in_ranks)
         throw Error(MC_ERROR_SETTINGS, "This is one of " + std::to_string(processes) +
                                            " processes (WORLD_SIZE), but a video of this model, of the family " +
@@ -84,16 +84,16 @@ void run_worker(ranks::Group& group, const std::string& path, const LoadOptions&
                                        "set RANK to 1 or more.");
     set_thread_count(thread_count(options));
     const LibraryThreads library(1);
-    transformer::follow_orders(
-        group, {[&](const transformer::SharedModel& shared, Cancel cancel) {
-                    LoadOptions o = options;
-                    o.cancel = cancel;
-                    if (options.log) options.log(4, "opens " + (path.empty() ? shared.path : path));
-                    return skyreels_v2::open_shared(shared, path, o);
-                },
-                [&](const std::string& text) {
-                    if (options.log) options.log(4, text);
-                }});
+    wan_dit::follow_orders(group, {[&](const wan_dit::SharedModel& shared, Cancel cancel) {
+                                       LoadOptions o = options;
+                                       o.cancel = cancel;
+                                       if (options.log)
+                                           options.log(4, "opens " + (path.empty() ? shared.path : path));
+                                       return skyreels_v2::open_shared(shared, path, o);
+                                   },
+                                   [&](const std::string& text) {
+                                       if (options.log) options.log(4, text);
+                                   }});
 }
 
 void check_early(const std::string& path, const LoadOptions& options, const Request& request) {

@@ -6,7 +6,7 @@
 #include "engine/networks/linear.h"
 #include "kernels/gemm.h"
 
-namespace mc::transformer {
+namespace mc::networks {
 
 namespace {
 constexpr int64_t PAD = 64; // bytes behind a row: the next one begins with a cache line
@@ -71,4 +71,4 @@ int64_t Blocks::bytes(int64_t width, int64_t ffn, int64_t edge, kernels::Store s
                                (element == 2 ? 5 : 4) * PAD);
 }
 
-} // namespace mc::transformer
+} // namespace mc::networks

@@ -11,7 +11,7 @@
 #include "engine/processor.h"
 #include "kernels/kernels.h"
 
-namespace mc::transformer {
+namespace mc::networks {
 
 struct Range {
     size_t of; // index of the piece of work that it is cut from
@@ -67,4 +67,4 @@ class Blocks {
     std::vector<Worker> workers_;
 };
 
-} // namespace mc::transformer
+} // namespace mc::networks

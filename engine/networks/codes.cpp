@@ -6,7 +6,7 @@
 
 #include "engine/device_kernels.h"
 
-namespace mc::transformer {
+namespace mc::networks {
 
 namespace rows = kernels::rows;
 
@@ -78,4 +78,4 @@ void restore(const at::Tensor& code, const at::Tensor& scale, const at::Tensor& 
         to.copy_(made);
 }
 
-} // namespace mc::transformer
+} // namespace mc::networks

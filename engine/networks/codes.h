@@ -4,7 +4,7 @@
 // the device's kernels where it has them, else in ATen.
 #include <ATen/core/Tensor.h>
 
-namespace mc::transformer {
+namespace mc::networks {
 
 // quantize reads rows and writes code and scale, restore the other way round.
 // rows: [., width] float32 or bfloat16, code: [., width] int8, scale: [., groups] float32, slot: [count] int32, the
@@ -14,4 +14,4 @@ void quantize(const at::Tensor& rows, const at::Tensor& code, const at::Tensor& 
 void restore(const at::Tensor& code, const at::Tensor& scale, const at::Tensor& rows,
              const at::Tensor& slot = {});
 
-} // namespace mc::transformer
+} // namespace mc::networks

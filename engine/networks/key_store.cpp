@@ -9,7 +9,7 @@
 #include "engine/error.h"
 #include "engine/networks/linear.h"
 
-namespace mc::transformer {
+namespace mc::networks {
 
 static size_t packed_bytes(const KeyStore::Shape& s, kernels::Store store) {
     return kernels::key_value_bytes(s.tokens, s.groups, s.head, store);
@@ -39,7 +39,7 @@ int KeyStore::take(Lasting lasting) {
         if (layout_ == Layout::PACKED) {
             page.keys.push_back(arena_.take(static_cast<int64_t>(packed_bytes(shape_, store_))));
         } else {
-            // Zero, as attention over what a sparse chunk has not written must not meet a NaN.
+            // Zero, as attention over what a chunk that is computed in part has not written must not meet a NaN.
             const at::TensorOptions options = at::TensorOptions(device_).dtype(type_of(store_));
             page.keys.push_back(at::zeros({shape_.tokens, shape_.groups, shape_.head}, options));
             page.values.push_back(at::zeros_like(page.keys.back()));
@@ -152,4 +152,4 @@ void KeyStore::keep(int64_t layer, int64_t group, std::span<const Slot> from, in
         kernels::copy_key(memory(layer, from[i].page), from[i].token, to, i, group);
 }
 
-} // namespace mc::transformer
+} // namespace mc::networks

@@ -10,7 +10,7 @@
 #include "engine/huge_memory.h"
 #include "kernels/attention.h"
 
-namespace mc::transformer {
+namespace mc::networks {
 
 class KeyStore {
   public:
@@ -27,8 +27,8 @@ class KeyStore {
 
     KeyStore(const Shape& shape, kernels::Store store, at::Device device, Layout layout);
 
-    // A page that is not held; what is in it is left over from its last use, and a sparse chunk (Plan::TOKENS) may
-    // not be its first. Memory is allocated when more pages are held than ever before.
+    // A page that is not held; what is in it is left over from its last use, so the first chunk in it must be computed
+    // as a whole. Memory is allocated when more pages are held than ever before.
     int take(Lasting lasting = Lasting::VIDEO);
     void give_back(int page);
     int64_t held() const; // pages
@@ -77,4 +77,4 @@ class KeyStore {
     std::vector<Page> pages_;
 };
 
-} // namespace mc::transformer
+} // namespace mc::networks

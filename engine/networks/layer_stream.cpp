@@ -9,19 +9,20 @@
 
 #include "engine/device.h"
 
-namespace mc::transformer {
+namespace mc::networks {
 
 Packing::Packing(std::span<at::Tensor* const> tensors) {
     for (const at::Tensor* t : tensors) {
         const auto bytes = static_cast<int64_t>(t->nbytes());
-        places_.push_back({bytes_, bytes, t->scalar_type(), t->sizes().vec()});
+        segments_.push_back({bytes_, bytes, t->scalar_type(), t->sizes().vec()});
         bytes_ += aligned(bytes);
     }
 }
 
 std::vector<at::Tensor> Packing::views(const at::Tensor& buffer) const {
     std::vector<at::Tensor> views;
-    for (const Place& p : places_) views.push_back(buffer.narrow(0, p.offset, p.bytes).view(p.type).view(p.sizes));
+    for (const Segment& p : segments_)
+        views.push_back(buffer.narrow(0, p.offset, p.bytes).view(p.type).view(p.sizes));
     return views;
 }
 
@@ -29,11 +30,13 @@ PinnedLayer PinnedLayer::take(const Packing& packing, std::span<at::Tensor* cons
     const at::Tensor all = at::empty({packing.bytes()}, at::kByte);
     const std::vector<at::Tensor> views = packing.views(all);
     for (size_t i = 0; i < tensors.size(); i++) views[i].copy_(*tensors[i]);
-    constexpr int64_t LEAST = int64_t(1) << 20; // a piece that is padded, not cut further
+    constexpr int64_t LEAST = static_cast<int64_t>(1) << 20; // a piece that is padded, not cut further
     PinnedLayer layer;
     for (int64_t begin = 0; begin < packing.bytes();) {
         const int64_t left = packing.bytes() - begin,
-                      size = std::min(left, std::max(LEAST, int64_t(std::bit_floor(uint64_t(left)))));
+                      size = std::min(
+                          left,
+                          std::max(LEAST, static_cast<int64_t>(std::bit_floor(static_cast<uint64_t>(left)))));
         layer.pieces.push_back(at::empty({size}, at::TensorOptions(at::kByte).pinned_memory(true)));
         layer.pieces.back().copy_(all.narrow(0, begin, size));
         begin += size;
@@ -104,4 +107,4 @@ void LayerStream::give(int buffer) {
     }
 }
 
-} // namespace mc::transformer
+} // namespace mc::networks

@@ -9,7 +9,7 @@
 #include <span>
 #include <vector>
 
-namespace mc::transformer {
+namespace mc::networks {
 
 // Where the tensors of a layer lie in its bytes: alike in all layers of a network.
 class Packing {
@@ -22,12 +22,12 @@ class Packing {
 
   private:
     static constexpr int64_t ALIGN = 256; // what libraries of devices like to load
-    struct Place {
+    struct Segment {
         int64_t offset, bytes;
         at::ScalarType type;
         std::vector<int64_t> sizes;
     };
-    std::vector<Place> places_;
+    std::vector<Segment> segments_;
     int64_t bytes_ = 0;
 };
 
@@ -67,4 +67,4 @@ class LayerStream {
     std::array<Buffer, 2> buffers_;
 };
 
-} // namespace mc::transformer
+} // namespace mc::networks

@@ -6,7 +6,7 @@
 #include "engine/networks/codes.h"
 #include "kernels/gemm.h"
 
-namespace mc::transformer {
+namespace mc::networks {
 
 using kernels::Store;
 
@@ -114,4 +114,4 @@ void Linear::rows(const Part& part, const void* x, int64_t x_stride, int64_t row
     kernels::gemm(g);
 }
 
-} // namespace mc::transformer
+} // namespace mc::networks

@@ -12,7 +12,7 @@
 #include "engine/networks/weights.h"
 #include "kernels/kernels.h"
 
-namespace mc::transformer {
+namespace mc::networks {
 
 // What was run, by shape: 2 m n k FLOP for a GEMM [m, k] x [k, n]; 4 m n k for attention of m queries to n keys
 // of k = width channels in `heads` heads.
@@ -113,7 +113,7 @@ class Linear {
     kernels::Store store() const { return store_; }
     int64_t bytes() const {
         int64_t sum = 0;
-        for (const at::Tensor* t : {&weight_, &bias_, &scale_})
+        for (const at::Tensor* t : {&weight_, &bias_, &stored_bias_, &scale_})
             if (t->defined()) sum += static_cast<int64_t>(t->nbytes());
         return sum;
     }
@@ -130,4 +130,4 @@ class Linear {
     kernels::Store store_ = kernels::Store::F32;
 };
 
-} // namespace mc::transformer
+} // namespace mc::networks

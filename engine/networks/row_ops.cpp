@@ -6,7 +6,7 @@
 
 #include "engine/device_kernels.h"
 
-namespace mc::transformer {
+namespace mc::networks {
 
 namespace rows = kernels::rows;
 
@@ -211,4 +211,4 @@ void RowOps::change(const at::Tensor& x, const at::Tensor& y, const at::Tensor& 
                      stride(x), stride(y), store_of(x)});
 }
 
-} // namespace mc::transformer
+} // namespace mc::networks

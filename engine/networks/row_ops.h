@@ -7,7 +7,7 @@
 
 #include "kernels/rows/rows.h"
 
-namespace mc::transformer {
+namespace mc::networks {
 
 class RowOps {
   public:
@@ -70,4 +70,4 @@ class RowOps {
     double eps_;
 };
 
-} // namespace mc::transformer
+} // namespace mc::networks

@@ -70,7 +70,7 @@ std::string what_of(const std::exception& e) {
 } // namespace
 
 struct Group::Impl {
-    Place place;
+    Membership me;
     Limits limits;
     c10::intrusive_ptr<c10d::Store> store;
     c10::intrusive_ptr<c10d::Backend> gloo;
@@ -82,7 +82,7 @@ struct Group::Impl {
     mutable std::mutex mutex;
     std::condition_variable changed;
     bool ending = false;
-    int lost = -1; // rank, or place.size: the store
+    int lost = -1; // rank, or me.size: the store
     std::string lost_why, lost_detail;
     c10::intrusive_ptr<c10d::Work> work; // that somebody waits for
     Cancel waiting;                      // of the thread that waits
@@ -101,27 +101,30 @@ struct Group::Impl {
     void lose(int rank, const std::string& why, const std::string& detail);
     [[noreturn]] void throw_lost() const; // mutex held
     void finish(c10::intrusive_ptr<c10d::Work> work, int other, Cancel cancel);
-    std::string key(const std::string& name) const { return place.prefix + name; }
+    std::string key(const std::string& name) const { return me.prefix + name; }
 };
 
 void Group::Impl::join() {
     c10d::TCPStoreOptions o;
-    o.port = static_cast<uint16_t>(place.port);
-    o.isServer = place.rank == 0 && !place.store_is_there;
+    o.port = uint16_t(me.port);
+    o.isServer = me.rank == 0 && !me.store_is_there;
     o.waitWorkers = false;
     o.timeout = limits.arrive;
-    const std::string where = place.master + " port " + std::to_string(place.port) + " (MASTER_ADDR, MASTER_PORT)";
+    const std::string where = me.master + " port " + std::to_string(me.port) + " (MASTER_ADDR, MASTER_PORT)";
     try {
-        store = c10::make_intrusive<c10d::TCPStore>(place.master, o);
+        store = c10::make_intrusive<c10d::TCPStore>(me.master, o);
         store->setTimeout(STORE);
     } catch (const std::exception& e) {
         if (o.isServer)
             throw Error(MC_ERROR_DEVICE,
                         "Rank 0 cannot listen at " + where + ": take a port that is free and an address of this host.",
                         what_of(e));
-        throw Error(MC_ERROR_DEVICE, "Rank " + std::to_string(place.rank) + " does not find rank 0 at " + where +
-                                         " within " + seconds(limits.arrive) + ": start rank 0, and look whether this "
-                                         "host reaches it.", what_of(e));
+        throw Error(MC_ERROR_DEVICE,
+                    "Rank " + std::to_string(me.rank) + " does not find rank 0 at " + where + " within " +
+                        seconds(limits.arrive) +
+                        ": start rank 0, and look whether this "
+                        "host reaches it.",
+                    what_of(e));
     }
 }
 
@@ -135,8 +138,9 @@ void Group::Impl::meet(const std::string& version, Cancel cancel) {
     } catch (const std::exception& e) { // of the store, which rank 0 or torchrun has
         leave();
         throw Error(MC_ERROR_DEVICE,
-                    "The ranks did not meet: the process that holds their list at " + place.master + " port " +
-                        std::to_string(place.port) + " has ended; see what rank 0 wrote last, then start all ranks again.",
+                    "The ranks did not meet: the process that holds their list at " + me.master + " port " +
+                        std::to_string(me.port) +
+                        " has ended; see what rank 0 wrote last, then start all ranks again.",
                     what_of(e));
     }
 }
@@ -144,12 +148,12 @@ void Group::Impl::meet(const std::string& version, Cancel cancel) {
 // Where the ranks did not meet: this one may come again, and the others read why before rank 0 takes the store away.
 void Group::Impl::leave() noexcept {
     try {
-        store->add(key("claimed/" + std::to_string(place.rank)), -1);
+        store->add(key("claimed/" + std::to_string(me.rank)), -1);
         int64_t left = store->add(key("left"), 1);
-        if (place.rank != 0 || place.store_is_there) return;
+        if (me.rank != 0 || me.store_is_there) return;
         const auto late = clock::now() + STORE;
         int64_t here = 0;
-        for (int r = 0; r < place.size; r++) here += store->check({key("here/" + std::to_string(r))});
+        for (int r = 0; r < me.size; r++) here += store->check({key("here/" + std::to_string(r))});
         for (; left < here && clock::now() < late; left = store->add(key("left"), 0)) std::this_thread::sleep_for(LOOK);
     } catch (const std::exception&) { // it has gone already
     }
@@ -159,16 +163,16 @@ void Group::Impl::greet(const std::string& version, Cancel cancel) {
     char host[256] = "?";
     ::gethostname(host, sizeof host - 1);
     const std::string name = std::string(host) + ", process " + std::to_string(::getpid());
-    const std::string rank = std::to_string(place.rank);
+    const std::string rank = std::to_string(me.rank);
     if (store->add(key("claimed/" + rank), 1) > 1)
-        throw Error(MC_ERROR_SETTINGS,
-                    "Two processes say that they are rank " + rank + ": give each its own RANK, from 0 to " +
-                        std::to_string(place.size - 1) + ".");
+        throw Error(MC_ERROR_SETTINGS, "Two processes say that they are rank " + rank +
+                                           ": give each its own RANK, from 0 to " +
+                                           std::to_string(me.size - 1) + ".");
     store->set(key("here/" + rank), bytes_of(version + "\n" + name));
     const auto late = clock::now() + limits.arrive;
-    names.resize(place.size);
+    names.resize(me.size);
     std::string missing;
-    for (int r = 0; r < place.size; r++) {
+    for (int r = 0; r < me.size; r++) {
         const std::string its = key("here/" + std::to_string(r));
         while (!store->check({its}) && clock::now() < late) {
             cancel.check();
@@ -185,23 +189,24 @@ void Group::Impl::greet(const std::string& version, Cancel cancel) {
                                              ": install the same version everywhere.");
     }
     if (!missing.empty())
-        throw Error(MC_ERROR_DEVICE, "Of " + std::to_string(place.size) + " processes (WORLD_SIZE) rank " + missing +
-                                         " did not come within " + seconds(limits.arrive) +
-                                         ": start motioncache-worker with this RANK and the same MASTER_ADDR and "
-                                         "MASTER_PORT, or unset WORLD_SIZE to work alone.");
+        throw Error(MC_ERROR_DEVICE,
+                    "Of " + std::to_string(me.size) + " processes (WORLD_SIZE) rank " + missing +
+                        " did not come within " + seconds(limits.arrive) +
+                        ": start motioncache-worker with this RANK and the same MASTER_ADDR and "
+                        "MASTER_PORT, or unset WORLD_SIZE to work alone.");
 }
 
 void Group::Impl::connect() {
     const char* interface = std::getenv("GLOO_SOCKET_IFNAME");
-    const bool one_host = place.master == "127.0.0.1" || place.master == "localhost" || place.master == "::1";
+    const bool one_host = me.master == "127.0.0.1" || me.master == "localhost" || me.master == "::1";
     try {
         auto options = c10d::ProcessGroupGloo::Options::create(limits.arrive);
-        options->devices.push_back(interface && *interface
-                                       ? c10d::ProcessGroupGloo::createDeviceForInterface(interface)
-                                   : one_host ? c10d::ProcessGroupGloo::createDeviceForHostname(place.master)
-                                              : c10d::ProcessGroupGloo::createDefaultDevice());
+        options->devices.push_back(
+            interface && *interface ? c10d::ProcessGroupGloo::createDeviceForInterface(interface)
+            : one_host              ? c10d::ProcessGroupGloo::createDeviceForHostname(me.master)
+                                    : c10d::ProcessGroupGloo::createDefaultDevice());
         gloo = c10::make_intrusive<c10d::ProcessGroupGloo>(
-            c10::make_intrusive<c10d::PrefixStore>(key("gloo"), store), place.rank, place.size, options);
+            c10::make_intrusive<c10d::PrefixStore>(key("gloo"), store), me.rank, me.size, options);
         gloo->setTimeout(NEVER);
     } catch (const std::exception& e) {
         throw Error(MC_ERROR_DEVICE,
@@ -222,19 +227,19 @@ void Group::Impl::lose(int rank, const std::string& why, const std::string& deta
 }
 
 void Group::Impl::throw_lost() const {
-    const bool worker = lost > 0 && lost < place.size && place.rank == 0;
+    const bool worker = lost > 0 && lost < me.size && me.rank == 0;
     throw Error(MC_ERROR_DEVICE,
                 names[lost] + " " + lost_why +
-                    (worker            ? ": see what its motioncache-worker wrote last, then start all ranks again."
-                     : place.rank == 0 ? ": start all ranks again."
-                                       : "."),
+                    (worker ? ": see what its motioncache-worker wrote last, then start all ranks again."
+                     : me.rank == 0 ? ": start all ranks again."
+                                    : "."),
                 lost_detail);
 }
 
 // Signs of life and requests to stop go through the store, for a process that computes reads no messages.
 void Group::Impl::watch() {
-    std::vector<std::string> last(place.size);
-    std::vector<clock::time_point> seen(place.size, clock::now());
+    std::vector<std::string> last(me.size);
+    std::vector<clock::time_point> seen(me.size, clock::now());
     clock::time_point answered = clock::now(); // by the store
     clock::time_point next{};
     for (int64_t beat = 0;;) {
@@ -261,20 +266,21 @@ void Group::Impl::watch() {
             }
             if (clock::now() < next) continue;
             next = clock::now() + SIGN_OF_LIFE;
-            store->set(key("alive/" + std::to_string(place.rank)), bytes_of(std::to_string(++beat)));
+            store->set(key("alive/" + std::to_string(me.rank)), bytes_of(std::to_string(++beat)));
             answered = clock::now();
         } catch (const std::exception& e) {
             if (ask) { // once more then
                 std::lock_guard lock(mutex);
                 asked_to_stop = false;
             }
-            if (!place.store_is_there && place.rank > 0) lose(0, "has ended, or is not reached any more", what_of(e));
+            if (!me.store_is_there && me.rank > 0)
+                lose(0, "has ended, or is not reached any more", what_of(e));
             if (clock::now() - answered > limits.silent) // of a rank that is gone nobody would learn
-                lose(place.size, "has given no answer for " + seconds(limits.silent), what_of(e));
+                lose(me.size, "has given no answer for " + seconds(limits.silent), what_of(e));
             continue;
         }
-        for (int r = 0; r < place.size; r++) {
-            if (r == place.rank) continue;
+        for (int r = 0; r < me.size; r++) {
+            if (r == me.rank) continue;
             const std::string its = key("alive/" + std::to_string(r));
             std::string now;
             try {
@@ -313,13 +319,14 @@ void Group::Impl::finish(c10::intrusive_ptr<c10d::Work> w, int other, Cancel can
     if (lost >= 0) throw_lost();
 }
 
-Group::Group(const Place& place, const std::string& version, Limits limits, Cancel cancel)
+Group::Group(const Membership& membership, const std::string& version, Limits limits, Cancel cancel)
     : impl_(std::make_unique<Impl>()) {
     const NoBrokenPipe quiet;
-    impl_->place = place;
+    impl_->me = membership;
     impl_->limits = limits;
     impl_->meet(version, cancel);
-    impl_->names.push_back("torchrun's list of ranks at " + place.master + " port " + std::to_string(place.port));
+    impl_->names.push_back("torchrun's list of ranks at " + membership.master + " port " +
+                           std::to_string(membership.port));
     impl_->connect();
     impl_->watcher = std::thread([this] { impl_->watch(); });
 }
@@ -338,10 +345,10 @@ void Group::stop_watching() {
 }
 
 int Group::rank() const {
-    return impl_->place.rank;
+    return impl_->me.rank;
 }
 int Group::size() const {
-    return impl_->place.size;
+    return impl_->me.size;
 }
 std::string Group::name(int rank) const {
     return impl_->names.at(rank);
@@ -361,10 +368,10 @@ Traffic Group::traffic() const {
 void Group::send(const Message& message, int to) {
     const NoBrokenPipe quiet;
     const auto& bytes = message.bytes();
-    std::vector<at::Tensor> part{at::full({1}, static_cast<int64_t>(bytes.size()), at::kLong)};
+    std::vector<at::Tensor> part{at::full({1}, int64_t(bytes.size()), at::kLong)};
     try {
         impl_->finish(impl_->gloo->send(part, to, 0), to, {});
-        part[0] = at::from_blob(const_cast<char*>(bytes.data()), {static_cast<int64_t>(bytes.size())}, at::kByte);
+        part[0] = at::from_blob(const_cast<char*>(bytes.data()), {int64_t(bytes.size())}, at::kByte);
         impl_->finish(impl_->gloo->send(part, to, 0), to, {});
     } catch (const Error&) {
         throw;
@@ -374,7 +381,7 @@ void Group::send(const Message& message, int to) {
         impl_->throw_lost();
     }
     std::lock_guard lock(impl_->mutex);
-    impl_->traffic.sent += static_cast<int64_t>(bytes.size() + sizeof(int64_t));
+    impl_->traffic.sent += int64_t(bytes.size() + sizeof(int64_t));
 }
 
 Message Group::receive(int from, Cancel cancel) {
@@ -383,8 +390,8 @@ Message Group::receive(int from, Cancel cancel) {
     std::vector<char> bytes;
     try {
         impl_->finish(impl_->gloo->recv(part, from, 0), from, cancel);
-        bytes.resize(static_cast<size_t>(part[0].item<int64_t>()));
-        part[0] = at::from_blob(bytes.data(), {static_cast<int64_t>(bytes.size())}, at::kByte);
+        bytes.resize(size_t(part[0].item<int64_t>()));
+        part[0] = at::from_blob(bytes.data(), {int64_t(bytes.size())}, at::kByte);
         impl_->finish(impl_->gloo->recv(part, from, 0), from, {});
     } catch (const Error&) {
         throw;
@@ -394,7 +401,7 @@ Message Group::receive(int from, Cancel cancel) {
         impl_->throw_lost();
     }
     std::lock_guard lock(impl_->mutex);
-    impl_->traffic.received += static_cast<int64_t>(bytes.size() + sizeof(int64_t));
+    impl_->traffic.received += int64_t(bytes.size() + sizeof(int64_t));
     return Message(std::move(bytes));
 }
 
@@ -416,7 +423,7 @@ void Group::exchange(const std::vector<Piece>& to, const std::vector<Piece>& fro
                 std::vector<at::Tensor> part{p.part.view({-1})};
                 auto& gloo = *impl_->gloo;
                 pending.push_back({list == &to ? gloo.send(part, other, TAG) : gloo.recv(part, other, TAG), other});
-                (list == &to ? moved.sent : moved.received) += static_cast<int64_t>(p.part.nbytes());
+                (list == &to ? moved.sent : moved.received) += int64_t(p.part.nbytes());
             }
     } catch (const std::exception& e) { // Gloo refuses at once what it knows to be broken
         impl_->lose(other, "has ended", what_of(e));
@@ -448,7 +455,7 @@ void Group::ask_to_stop(int64_t order) {
     }
 }
 
-bool Group::left_by_master() const {
+bool Group::rank_0_has_ended() const {
     std::lock_guard lock(impl_->mutex);
     return impl_->lost == 0;
 }
@@ -469,9 +476,9 @@ std::shared_ptr<Group> group_of_process(Cancel cancel) {
     static Kept kept;
     std::lock_guard lock(kept.mutex);
     if (*kept.group) return *kept.group;
-    const auto place = place_of_environment();
-    if (!place) return nullptr;
-    *kept.group = std::make_shared<Group>(*place, version(), Limits{}, cancel);
+    const auto me = membership_of_environment();
+    if (!me) return nullptr;
+    *kept.group = std::make_shared<Group>(*me, version(), Limits{}, cancel);
     return *kept.group;
 }
 

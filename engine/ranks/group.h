@@ -10,8 +10,8 @@
 #include <vector>
 
 #include "engine/cancel.h"
+#include "engine/ranks/membership.h"
 #include "engine/ranks/message.h"
-#include "engine/ranks/place.h"
 
 namespace mc::ranks {
 
@@ -34,7 +34,7 @@ class Group {
   public:
     // Meets all ranks. Throws MC_ERROR_DEVICE when one does not come in time or is of another version, in every rank
     // that is there; MC_ERROR_SETTINGS when two say that they are the same rank.
-    Group(const Place& place, const std::string& version, Limits limits = {}, Cancel cancel = {});
+    Group(const Membership& membership, const std::string& version, Limits limits = {}, Cancel cancel = {});
     ~Group();
     int rank() const;
     int size() const;
@@ -51,7 +51,7 @@ class Group {
     // A worker says which order it works on; its token is set when rank 0 asks to stop this very order.
     Cancel working_on(int64_t order);
     void ask_to_stop(int64_t order);
-    bool left_by_master() const; // of a worker whose receive failed: rank 0 has ended
+    bool rank_0_has_ended() const; // of a worker whose receive failed: rank 0 has ended
 
     int64_t next_order();
     std::timed_mutex& talk(); // held from an order to its answer: several sessions of rank 0 may share the group

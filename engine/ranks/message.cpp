@@ -21,9 +21,9 @@ const char* Message::take(size_t size) {
 
 size_t Message::length(size_t element) {
     const int64_t count = get<int64_t>();
-    if (count < 0 || static_cast<uint64_t>(count) > (bytes_.size() - read_) / element)
+    if (count < 0 || uint64_t(count) > (bytes_.size() - read_) / element)
         throw Error(MC_ERROR_INTERNAL, "A message between ranks ends too early; please report this.");
-    return static_cast<size_t>(count);
+    return size_t(count);
 }
 
 void Message::put(const std::string& text) {
@@ -37,13 +37,13 @@ void Message::get(std::string& text) {
 
 void Message::put(const at::Tensor& t) {
     const at::Tensor here = t.to(at::kCPU).contiguous();
-    put(static_cast<int64_t>(here.scalar_type()));
+    put(int64_t(here.scalar_type()));
     put(here.sizes().vec());
     append(here.const_data_ptr(), here.nbytes());
 }
 
 void Message::get(at::Tensor& t) {
-    const auto type = static_cast<at::ScalarType>(get<int64_t>());
+    const auto type = at::ScalarType(get<int64_t>());
     t = at::empty(get<std::vector<int64_t>>(), at::TensorOptions(at::kCPU).dtype(type));
     if (t.nbytes()) std::memcpy(t.mutable_data_ptr(), take(t.nbytes()), t.nbytes());
 }

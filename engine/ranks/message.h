@@ -25,7 +25,7 @@ class Message {
     template <typename T>
         requires std::is_trivially_copyable_v<T>
     void put(const std::vector<T>& list) {
-        put(static_cast<int64_t>(list.size()));
+        put(int64_t(list.size()));
         append(list.data(), list.size() * sizeof(T));
     }
     void put(const std::string& text);

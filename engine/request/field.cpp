@@ -109,7 +109,8 @@ void check_fields(const Fields& values, ModelFamily family) {
     Fields copy = values;
     for (const Field& field : fields()) {
         const auto* flag = std::get_if<FlagField>(&field.type);
-        if (flag ? !flag->at(copy).value_or(false) : !is_set(field, values)) continue; // a flag that is false asks nothing
+        if (flag ? !flag->at(copy).value_or(false) : !is_set(field, values))
+            continue; // a flag that is false asks nothing
         check_known(field.name, field.known, family);
         if (const auto* f = std::get_if<ChoiceField>(&field.type)) {
             const ChoiceValue& value = f->choice->values[size_t(f->get(values))];
@@ -126,7 +127,8 @@ void set_from_text(Fields& values, std::string_view name, const std::string& tex
         for (const Field& f : fields()) known += (known.empty() ? "" : ", ") + std::string(f.name);
         refuse("There is no setting \"" + std::string(name) + "\": take one of " + known + ".");
     }
-    const bool is_text = std::holds_alternative<TextField>(field->type) || std::holds_alternative<FileField>(field->type);
+    const bool is_text =
+        std::holds_alternative<TextField>(field->type) || std::holds_alternative<FileField>(field->type);
     if (!is_text && (text.empty() || text == "auto")) return unset(*field, values);
     std::visit(
         Overloaded{

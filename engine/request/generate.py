@@ -22,8 +22,9 @@ TYPES = {"text", "file", "picture", "clip", "int", "int64", "number", "flag", "c
 NUMBERS = {"int", "int64", "number"}
 STRUCTS = ("model", "request", "cache")
 ABI = 3  # the version from which on fields are only appended
+UPDATE_CACHE = 7  # the `since` of McUpdate::cache: members with a higher one stand behind it
 FIELD_KEYS = {"name", "type", "choice", "range", "above", "unit", "unset", "none", "default", "struct", "c_name", "families",
-              "instead", "caches", "none_c", "when", "element", "c_default", "nick", "blurb", "short", "since", "alone"}
+              "instead", "caches", "none_c", "when", "element", "c_default", "nick", "blurb", "short", "since", "when_since", "alone"}
 CHOICE_KEYS = {"name", "c", "cpp", "prefix", "auto", "values"}
 VALUE_KEYS = {"families", "instead", "policies"}
 FAMILY_KEYS = {"name", "title"}
@@ -159,6 +160,9 @@ class Field:
         if self.alone and not (self.playing and self.struct == "cache" and self.type != "choice"):
             wrong("alone is for ints and numbers of the cache that change with the next chunk")
         self.since = entry.get("since", ABI)
+        if "when_since" in entry and (not self.playing or entry["when_since"] <= self.since):
+            wrong("when_since is for a field whose when came later than the field: above its since")
+        self.update_since = entry.get("when_since", self.since)
         self.known = Known(f"field {name}", entry, families)
         self.caches = entry.get("caches", [])
         if bool(self.caches) != (self.struct == "cache" and name != "cache"):
@@ -296,11 +300,13 @@ def update_member(field):
 
 
 def update_fields(fields):
-    return sorted((f for f in fields if f.playing and (f.struct == "request" or f.alone)), key=lambda f: f.since)
+    return sorted((f for f in fields if f.playing and (f.struct == "request" or f.alone)), key=lambda f: f.update_since)
 
 
-def update_members(fields):
-    return "\n".join(f"  {C_TYPES[f.type]}{update_member(f)};" for f in update_fields(fields))
+# In front of McUpdate::cache, or behind it.
+def update_members(fields, later):
+    return "\n".join(f"  {C_TYPES[f.type]}{update_member(f)};" for f in update_fields(fields)
+                     if (f.update_since > UPDATE_CACHE) == later)
 
 
 def none_macro(field):
@@ -330,11 +336,11 @@ def header(fields, choices, template, out):
         text = file.read()
     parts = {"CHOICES": c_choices(choices, fields)}
     parts |= {f"{struct.upper()}_MEMBERS": c_members(fields, struct) for struct in STRUCTS}
-    parts["UPDATE_MEMBERS"] = update_members(fields)
+    parts |= {"UPDATE_MEMBERS": update_members(fields, False), "LATER_UPDATE_MEMBERS": update_members(fields, True)}
     for name, part in parts.items():
         if f"@{name}@" not in text:
             raise Mistake(f"{template} has no @{name}@")
-        text = text.replace(f"@{name}@", part)
+        text = text.replace(f"@{name}@\n", part + "\n" if part else "")
     write(out, text)
 
 

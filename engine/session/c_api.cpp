@@ -90,7 +90,8 @@ std::optional<mc::sampler::Clip> copy_clip(const McClip& clip, const char* name)
         throw mc::Error(MC_ERROR_SETTINGS, std::string(name) + " has " + std::to_string(clip.frames) +
                                                " frames: give a video of 1 to 100000 frames.");
     if (clip.frame_rate_n < 1 || clip.frame_rate_d < 1)
-        throw mc::Error(MC_ERROR_SETTINGS, std::string(name) + " has no frame rate: give frame_rate_n and frame_rate_d.");
+        throw mc::Error(MC_ERROR_SETTINGS,
+                        std::string(name) + " has no frame rate: give frame_rate_n and frame_rate_d.");
     mc::sampler::Clip copy{{}, clip.frame_rate_n, clip.frame_rate_d};
     for (int i = 0; i < clip.frames; i++) {
         const uint8_t* rgb = clip.rgb + static_cast<size_t>(i) * clip.frame_stride;
@@ -100,7 +101,7 @@ std::optional<mc::sampler::Clip> copy_clip(const McClip& clip, const char* name)
 }
 
 McWork work_of(const mc::sampler::ChunkCount& c) {
-    return {c.turns, c.whole, c.sparse, c.reused, c.extra, c.tokens_computed, c.tokens_reused};
+    return {c.turns, c.whole, c.partial, c.reused, c.extra, c.tokens_computed, c.tokens_reused};
 }
 
 mc::session::Request translate(const McRequest* caller) {
@@ -346,8 +347,9 @@ int mc_frames_write_device(const McFrames* f, int index, McPixelFormat format, u
                            const int strides[3], McError* error) {
     return guarded(error, [&] {
         if (!f->pictures.device())
-            throw mc::Error(MC_ERROR_SETTINGS,
-                            "The frames are in main memory: write them with mc_frames_write, as mc_frames_device tells.");
+            throw mc::Error(
+                MC_ERROR_SETTINGS,
+                "The frames are in main memory: write them with mc_frames_write, as mc_frames_device tells.");
         f->pictures.write_there(index, format_of(format), planes, Strides(format, strides).of);
         return 1;
     });

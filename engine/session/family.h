@@ -53,7 +53,7 @@ class Video {
     // Empty: take another step. What comes may be more than the outline's frames, at the end.
     virtual std::optional<FinishedFrames> take(Meter& meter) = 0;
     // What the transformer has run so far, by shape.
-    virtual transformer::CallCount calls() const = 0;
+    virtual networks::CallCount calls() const = 0;
     // Of a video that follows changes, from any thread: throws MC_ERROR_SETTINGS where chunks that begin from now on
     // cannot be made with such a cache, all of whose fields these are.
     virtual void check_cache(const CacheFields&) const {}

@@ -62,7 +62,7 @@ void tell_precision(const Placement& p, const LoadOptions& o) {
 
 } // namespace
 
-Placement place(const LoadOptions& o) {
+Placement choose_placement(const LoadOptions& o) {
     check_environment();
     Placement p;
     p.device = choose_device(o, o.log);

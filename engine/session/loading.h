@@ -40,7 +40,7 @@ struct Placement {
 };
 // Chooses what the options leave open and sets the number of threads. Throws
 // MC_ERROR_SETTINGS for a name that is no device.
-Placement place(const LoadOptions& options);
+Placement choose_placement(const LoadOptions& options);
 
 int thread_count(const LoadOptions& options);
 at::Device choose_device(const LoadOptions& options,

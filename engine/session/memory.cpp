@@ -89,8 +89,9 @@ void check_memory(int64_t needed, const std::string& what, const Remedy& remedy,
     const int64_t free = free_memory(device);
     if (needed <= free) return;
     throw Error(MC_ERROR_MEMORY,
-                what + " needs " + gibibytes(needed) + " of " + (device.is_cpu() ? "memory" : device.str() + "'s memory") +
-                    " but " + gibibytes(free) + " are free; " + remedy(free),
+                what + " needs " + gibibytes(needed) + " of " +
+                    (device.is_cpu() ? "memory" : device.str() + "'s memory") + " but " + gibibytes(free) +
+                    " are free; " + remedy(free),
                 "needed " + std::to_string(needed) + " bytes, free " + std::to_string(free) + " bytes");
 }
 

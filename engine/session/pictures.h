@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
-// Frames of a chunk, handed out as 8-bit pixels in whatever format is asked for. Where they lie on a device with
-// kernels of this program, it converts them, all at once for the first that is asked for, and only bytes come over.
+// Frames of a chunk, handed out as 8-bit pixels in the format that is asked for. Where they lie on a device with
+// kernels of this program, these convert all of them when the first is asked for, and only bytes come to the host.
 #include <ATen/core/Tensor.h>
 #include <c10/core/Stream.h>
 #include <map>
@@ -25,9 +25,10 @@ class Pictures {
     // One of them, prepared or not, into planes with rows `strides` bytes apart: three for I420, two for NV12, one for
     // RGB. From any thread.
     void write(int64_t index, Format format, uint8_t* const planes[3], const size_t strides[3]) const;
-    // The device that they lie on, if it has kernels that write them over there.
+    // The device that they lie on, if it has kernels that can write them to its own memory.
     std::optional<at::Device> device() const;
-    // One of them, on a device(), to addresses of that device; done when it returns. Throws what prepare() throws.
+    // As write(), where there is a device(): `planes` are addresses of it. Done when it returns. Throws what prepare()
+    // throws.
     void write_there(int64_t index, Format format, uint8_t* const planes[3], const size_t strides[3]) const;
     // A black frame, in place of one that cannot be had any more.
     void write_black(Format format, uint8_t* const planes[3], const size_t strides[3]) const;

@@ -26,7 +26,7 @@ struct FamilyInputs {
 // What is left unset takes the model's default. Checked and completed when a session is made.
 struct Request : Fields {
     std::optional<sampler::Image> image, end_image;
-    std::optional<sampler::Clip> prefix_video; // what of it is not used need not be there
+    std::optional<sampler::Clip> prefix_video; // its last frames, as many as the family looks at, are enough
     Cancel cancel;
     std::shared_ptr<Changes> changes; // while the video is made; or null
     // Called with the share that is read of a text encoder which is read while the video is made.

@@ -26,7 +26,14 @@ Session::Session(std::shared_ptr<const Family> family, Request request)
     asked.negative_prompt = request.negative_prompt.value_or("");
     asked.guidance_scale = request.guidance_scale.value_or(1);
     request_ = std::make_shared<const MadeWith>(asked);
-    changes_->begin_with(request.cache);
+    changes_->begin_with(request.cache, [this](const CacheFields& cache) {
+        try {
+            video_->check_cache(cache);
+            return true;
+        } catch (const Error&) {
+            return false;
+        }
+    });
     request.changes = changes_;
     request.reading = [call = on_reading_](double share) {
         if (*call) (*call)(share);
@@ -119,15 +126,11 @@ int64_t Session::update(const Fields& wanted, std::optional<int64_t> frames, boo
     if (frames && (*frames < 0 || *frames > INT32_MAX))
         refuse("A queued change must count for 0 or more frames.");
     std::lock_guard lock(asking_);
-    Change change{wanted.prompt, wanted.negative_prompt, wanted.guidance_scale, wanted.prompt_transition, {}};
-    if (all_of_cache || wanted.cache != CacheFields{}) {
-        Fields all;
-        all.cache = all_of_cache ? CacheFields{} : changes_->cache_asked(frames.has_value());
-        for (const Field& field : fields())
-            if (field.part == Part::CACHE && is_set(field, wanted)) copy_field(field, wanted, all);
-        video_->check_cache(all.cache);
-        change.cache = all.cache;
-    }
+    const Change change{wanted.prompt,         wanted.negative_prompt,
+                        wanted.guidance_scale, wanted.prompt_transition,
+                        wanted.cache,          all_of_cache};
+    if (change.has_cache())
+        video_->check_cache(change.cache_after(changes_->cache_asked(frames.has_value())));
     const int64_t number = frames ? changes_->queue(change, *frames) : changes_->add(change);
     if (!number)
         refuse(std::to_string(Changes::MOST_QUEUED) +
@@ -139,7 +142,7 @@ void Session::clear_updates() {
     changes_->clear();
 }
 
-transformer::CallCount Session::calls() const {
+networks::CallCount Session::calls() const {
     return video_->calls();
 }
 

@@ -29,10 +29,9 @@ class Session {
     // Empty: all were delivered. Pixels come on the CPU, or with `stay` where the model's device made them.
     std::optional<Frames> next(bool stay = false);
     // From any thread: what is set of the fields that may change while a video is made (Field::while_playing) counts
-    // from the next chunk on that starts; with `frames` behind those queued before (Changes). all_of_cache: what is not
-    // set of the cache's fields gets its default, else it stays as it is, or as what is queued
-    // will have made it. Returns the number of the change. Throws MC_ERROR_SETTINGS for what cannot be, and nothing
-    // changes.
+    // from the next chunk on that starts; with `frames` behind those queued before (Changes). What is not set stays as
+    // it is when the change begins; all_of_cache: the cache's fields get their defaults instead. Returns the number of
+    // the change. Throws MC_ERROR_SETTINGS for what cannot be, and nothing changes.
     int64_t update(const Fields& wanted, std::optional<int64_t> frames = {}, bool all_of_cache = false);
     void clear_updates();                                      // queued ones that have not begun; from any thread
     Stats stats() const;                                       // from any thread
@@ -43,7 +42,7 @@ class Session {
     void on_reading(std::function<void(double)> call) { *on_reading_ = std::move(call); }
     // What the transformer has run so far, by shape: for a benchmark that runs these calls alone. From the thread of
     // next().
-    transformer::CallCount calls() const;
+    networks::CallCount calls() const;
 
   private:
     std::optional<Frames> make_next(bool stay);
@@ -52,7 +51,7 @@ class Session {
     const std::optional<c10::Stream> stream_; // of a device; the same in every calling thread
     Cancel cancel_;
     const std::shared_ptr<Changes> changes_ = std::make_shared<Changes>();
-    std::mutex asking_;                       // from what is asked of the cache until it is added
+    std::mutex asking_;                       // held from the check of a cache until the change is added
     std::shared_ptr<const MadeWith> request_; // for chunks whose made_with is null
     // The video calls it by its request.
     const std::shared_ptr<std::function<void(double)>> on_reading_ = std::make_shared<std::function<void(double)>>();

@@ -54,34 +54,39 @@ TextEncoder::TextEncoder(std::shared_ptr<const model::Tensors> tensors, const mo
 }
 
 void TextEncoder::read(const Weights& weights) {
-    encoder_ = std::make_unique<text::T5Encoder>(weights, config_, precision_);
+    encoder_ = std::make_unique<t5::Encoder>(weights, config_, precision_);
     held_ = encoder_->bytes();
     if (!on_demand_) tensors_.reset();
 }
 
 void TextEncoder::read_for(int64_t tokens, Cancel cancel, const Reading& reading) {
-    const int64_t needed = weight_bytes_ + text::T5Encoder::encode_bytes(config_, precision_, device_, tokens);
+    const int64_t needed = weight_bytes_ + t5::Encoder::encode_bytes(config_, precision_, device_, tokens);
     // A prompt that changes comes when the video has taken the memory that there is.
     if (!device().is_cpu() && needed > free_memory(device())) {
         if (log_) log_(4, "the text encoder goes to the CPU: the video has taken the memory of " + device().str());
         device_ = at::kCPU;
     }
-    check_memory(needed, "The text encoder",
-                 [](int64_t) { return std::string("use a machine with more memory, or close other programs."); }, device());
+    check_memory(
+        needed, "The text encoder",
+        [](int64_t) { return std::string("use a machine with more memory, or close other programs."); },
+        device());
     if (log_ && on_demand_) log_(4, "reading the text encoder, " + gibibytes(weight_bytes_));
-    with_memory_told(device(), "The text encoder", needed, "use a machine with more memory, or close other programs.", [&] {
-        const c10::OptionalDeviceGuard on_device(device().is_cpu() ? std::nullopt : std::optional(device()));
-        const auto all = static_cast<double>(tensors_->bytes());
-        size_t done = 0;
-        const auto loaded = [&](size_t bytes) {
-            done += bytes;
-            if (reading && static_cast<double>(done) < all) reading(static_cast<double>(done) / all);
-        };
-        if (reading) reading(0);
-        read(Weights(*tensors_, device(), cancel, loaded));
-        wait_for(device());
-        if (reading) reading(1);
-    });
+    with_memory_told(device(), "The text encoder", needed,
+                     "use a machine with more memory, or close other programs.", [&] {
+                         const c10::OptionalDeviceGuard on_device(
+                             device().is_cpu() ? std::nullopt : std::optional(device()));
+                         const auto all = static_cast<double>(tensors_->bytes());
+                         size_t done = 0;
+                         const auto loaded = [&](size_t bytes) {
+                             done += bytes;
+                             if (reading && static_cast<double>(done) < all)
+                                 reading(static_cast<double>(done) / all);
+                         };
+                         if (reading) reading(0);
+                         read(Weights(*tensors_, device(), cancel, loaded));
+                         wait_for(device());
+                         if (reading) reading(1);
+                     });
 }
 
 // The numbers depend on more than the weights: the same request is to give the same bytes whatever was kept, so what
@@ -90,10 +95,11 @@ text::EmbeddingStore::Key TextEncoder::key(const std::vector<int64_t>& ids) {
     if (fingerprint_.empty()) fingerprint_ = model::fingerprint_text(model::fingerprint(*tensors_));
     char eps[32];
     std::snprintf(eps, sizeof eps, "%a", config_.eps);
-    return {fingerprint_ + " heads " + std::to_string(config_.heads) + " buckets " + std::to_string(config_.buckets) +
-                " distance " + std::to_string(config_.max_distance) + " eps " + eps + " " +
-                (precision_ == Precision::FLOAT32 ? "float32" : "bfloat16") + " on " + c10::DeviceTypeName(device().type(), true) +
-                " " + at::get_cpu_capability() + " threads " + std::to_string(at::get_num_threads()),
+    return {fingerprint_ + " heads " + std::to_string(config_.heads) + " buckets " +
+                std::to_string(config_.buckets) + " distance " + std::to_string(config_.max_distance) +
+                " eps " + eps + " " + (precision_ == Precision::FLOAT32 ? "float32" : "bfloat16") + " on " +
+                c10::DeviceTypeName(device().type(), true) + " " + at::get_cpu_capability() + " threads " +
+                std::to_string(at::get_num_threads()),
             ids};
 }
 

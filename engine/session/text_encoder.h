@@ -36,8 +36,8 @@ class TextEncoder {
     static int64_t weight_bytes(const model::Tensors& tensors, Precision precision);
 
     // Reads no weight. device: where they go.
-    TextEncoder(std::shared_ptr<const model::Tensors> tensors, const model::TextEncoderConfig& config, Precision precision,
-                at::Device device, Log log);
+    TextEncoder(std::shared_ptr<const model::Tensors> tensors, const model::TextEncoderConfig& config,
+                Precision precision, at::Device device, Log log);
     bool on_demand() const { return on_demand_; }
     // The weights, now: for one that stays in memory, while the model is loaded. weights: of the same tensors.
     void read(const Weights& weights);
@@ -89,7 +89,7 @@ class TextEncoder {
     std::atomic<int64_t> held_ = 0;
     std::atomic<int> users_ = 0;
     std::timed_mutex mutex_; // of what follows
-    std::unique_ptr<text::T5Encoder> encoder_;
+    std::unique_ptr<t5::Encoder> encoder_;
     std::optional<text::EmbeddingStore> store_;
     std::string fingerprint_; // of the tensors, once it was asked for
 };

@@ -123,7 +123,6 @@ void put(const McFrames& f, int index, int x, int y, uint8_t rgb[3]) {
 
 // For what is made with such a cache, as if one were chosen by itself; the statistics say that it reuses nothing.
 void set_cache(mc::MadeWith& with, const mc::CacheFields& asked) {
-    with.cache_asked = asked;
     with.cache = asked.kind.value_or(mc::CacheKind::MOTIONCACHE);
     with.cache_threshold = with.cache == mc::CacheKind::NONE ? 0 : asked.threshold.value_or(0.1);
 }
@@ -159,7 +158,7 @@ void follow_changes(McSession& s) {
         s.made_with.update = due->update;
         if (change.negative_prompt) s.made_with.negative_prompt = *change.negative_prompt;
         if (change.guidance_scale) s.made_with.guidance_scale = *change.guidance_scale;
-        if (change.cache) set_cache(s.made_with, *change.cache);
+        if (due->cache) set_cache(s.made_with, *due->cache);
         if (change.prompt_transition) s.next_transition = *change.prompt_transition;
         if (change.prompt) {
             s.made_with.prompt = *change.prompt;
@@ -171,7 +170,9 @@ void follow_changes(McSession& s) {
     if (s.passed == s.transition) return;
     s.passed++;
     const Rgb to = colour_of(s.made_with.prompt);
-    const auto blend = [&](int a, int b) { return uint8_t((a * (s.transition - s.passed) + b * s.passed) / s.transition); };
+    const auto blend = [&](int a, int b) {
+        return uint8_t((a * (s.transition - s.passed) + b * s.passed) / s.transition);
+    };
     s.strip = {blend(s.from.r, to.r), blend(s.from.g, to.g), blend(s.from.b, to.b)};
 }
 
@@ -368,12 +369,9 @@ int64_t mc_session_update(McSession* s, const McUpdate* caller, McError* error) 
         if (c.cache) mc::read_c(mc::whole_c(c.cache, "mc_cache_options_init"), wanted);
         mc::read_c(c, wanted);
         check_update(*s, wanted);
-        mc::Change change{
-            wanted.prompt, wanted.negative_prompt, wanted.guidance_scale, wanted.prompt_transition, {}};
-        if (c.cache || wanted.cache.threshold) {
-            change.cache = c.cache ? wanted.cache : s->changes.cache_asked(c.queued);
-            if (wanted.cache.threshold) change.cache->threshold = wanted.cache.threshold;
-        }
+        const mc::Change change{wanted.prompt,         wanted.negative_prompt,
+                                wanted.guidance_scale, wanted.prompt_transition,
+                                wanted.cache,          c.cache != nullptr};
         const int64_t number = c.queued ? s->changes.queue(change, c.frames) : s->changes.add(change);
         if (!number) throw mc::Error(MC_ERROR_SETTINGS, "Too many changes are waiting: queue them later.");
         return number;

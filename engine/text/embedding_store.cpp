@@ -32,8 +32,8 @@ std::string ids_text(const std::vector<int64_t>& ids) {
 }
 
 std::string head(const EmbeddingStore::Key& key, size_t numbers) {
-    return "text by motioncachegen 1 " + std::to_string(G_BYTE_ORDER) + "\n" + key.encoder + "\n" + ids_text(key.ids) + "\n" +
-           std::to_string(numbers) + "\n";
+    return "text by motioncachegen 1 " + std::to_string(G_BYTE_ORDER) + "\n" + key.encoder + "\n" +
+           ids_text(key.ids) + "\n" + std::to_string(numbers) + "\n";
 }
 
 } // namespace
@@ -86,8 +86,8 @@ void EmbeddingStore::keep(const Key& key, const float* values, size_t numbers) {
     // A prompt may be private: for the user alone.
     if (g_mkdir_with_parents(folder_.c_str(), 0700))
         fault = g_strerror(errno);
-    else if (!g_file_set_contents_full(path.c_str(), bytes.data(), gssize(bytes.size()), G_FILE_SET_CONTENTS_CONSISTENT, 0600,
-                                       &error))
+    else if (!g_file_set_contents_full(path.c_str(), bytes.data(), gssize(bytes.size()),
+                                       G_FILE_SET_CONTENTS_CONSISTENT, 0600, &error))
         fault = error->message;
     g_clear_error(&error);
     if (!fault.empty()) {

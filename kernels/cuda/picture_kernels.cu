@@ -30,8 +30,8 @@ __global__ void yuv_blocks(pixel::Planes in, size_t width, size_t height, pixel:
 }
 
 cudaError_t to_yuv(const Picture& p, const pixel::Subsampled& out, cudaStream_t stream) {
-    MC_LAUNCH(yuv_blocks, grid_of(p.width / 2, p.height / 2), dim3(COLUMNS, ROWS), stream, planes_of(p), p.width, p.height,
-              out);
+    MC_LAUNCH(yuv_blocks, grid_of(p.width / 2, p.height / 2), dim3(COLUMNS, ROWS), stream, planes_of(p), p.width,
+              p.height, out);
     return cudaGetLastError();
 }
 

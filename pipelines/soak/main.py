@@ -48,7 +48,8 @@ def arguments():
     parser.add_argument("hours", type=positive, metavar="HOURS", help="how long, for example 0.5")
     parser.add_argument("--pace", type=positive, default=100, metavar="N",
                         help="seconds of stream per second (default: 100)")
-    parser.add_argument("--every", type=positive, default=5, metavar="SECONDS", help="seconds on the wall clock from fault to fault (default: 5)")
+    parser.add_argument("--every", type=positive, default=5, metavar="SECONDS",
+                        help="seconds on the wall clock from fault to fault (default: 5)")
     parser.add_argument("--faults", type=kinds, default=list(Faults.KINDS), metavar="LIST", help="some of: "
                         f"{', '.join(Faults.KINDS)}; or none (default: all)")
     parser.add_argument("--size", default="64x48", metavar="WxH", help="of the pictures (default: 64x48)")
@@ -223,7 +224,8 @@ class Soak:
                                 f"{self.recordings.bytes / 2**20:.0f} MiB"),
             ("lost to flushes", ledger.flushed),
             ("lost while the server was away", self.relay.backlog.dropped),
-            ("lost without a cause", f"{self.lost()} ({ledger.skipped} in the element, {ledger.vanished} before the muxer, "
+            ("lost without a cause",
+             f"{self.lost()} ({ledger.skipped} in the element, {ledger.vanished} before the muxer, "
                                      f"{self.unrecorded()} on the way to the server)"),
             ("underruns, gaps in time", f"{self.stats.get_value('underruns')}, {ledger.gaps}"),
             ("times that do not rise", ledger.backwards),

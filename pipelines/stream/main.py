@@ -37,7 +37,8 @@ def arguments():
                "num-frames=96.\n"
                "Live streams have no end (num-frames=-1) and hold their rate (underrun=repeat) unless told so.\n\n"
                f"KIND, with the pipeline that it plays:\n{kinds}")
-    parser.add_argument("kind", choices=[*recipes.RECIPES, *recipes.ELSEWHERE], metavar="KIND", help="the recipe, see below")
+    parser.add_argument("kind", choices=[*recipes.RECIPES, *recipes.ELSEWHERE], metavar="KIND",
+                        help="the recipe, see below")
     parser.add_argument("words", nargs="*", metavar="TARGET, NAME=VALUE", help="where to, and settings of the element")
     settings.add_picture_options(parser)
     parser.add_argument("--bitrate", type=positive, metavar="KBIT",

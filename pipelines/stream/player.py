@@ -140,7 +140,8 @@ class Player:
         elif kind == Gst.MessageType.ELEMENT:
             told = message.get_structure()
             if told.get_name() == "motioncache-progress":
-                self.told = {name: told.get_value(name) for name in ("chunk", "chunks", "step", "steps", "seconds-left")}
+                self.told = {name: told.get_value(name)
+                             for name in ("chunk", "chunks", "step", "steps", "seconds-left")}
             elif told.get_name() == "motioncache-prompt" and told.get_value("id") > 0:
                 self.line.say(f"From frame {told.get_value('frame')} on: {told.get_value('prompt')}")
         return True

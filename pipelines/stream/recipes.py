@@ -52,7 +52,8 @@ RECIPES = {
                    "videoconvert ! video/x-raw,format=YUY2 ! identity drop-allocation=true", "v4l2sink name=sink",
                    "device={}", "always"),
     "play": Recipe("a window", "SINK", "autovideosink", "videoconvert", "{} name=sink", "", "always"),
-    "playbin": Recipe("a window, by the URI that any player takes", "SINK", "autovideosink", "playbin", "{} name=sink", "",
+    "playbin": Recipe("a window, by the URI that any player takes", "SINK", "autovideosink", "playbin", "{} name=sink",
+                      "",
                       "always"),
 }
 # What somebody may look for here.
@@ -62,7 +63,8 @@ ELSEWHERE = {"webrtc": "WebRTC is negotiated with everybody who watches: ./pipel
 
 def uri(properties):
     """All of them in one, as gst-play-1.0 and others take it."""
-    return "motioncache://?" + "&".join(f"{name}={urllib.parse.quote(value, safe='')}" for name, value in properties.items())
+    return "motioncache://?" + "&".join(f"{name}={urllib.parse.quote(value, safe='')}" 
+                                        for name, value in properties.items())
 
 
 def launch(recipe, caps, live):

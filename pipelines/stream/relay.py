@@ -30,7 +30,7 @@ class Backlog:
         self.keys = collections.deque()     # numbers of those that start at a key frame
         self.first = 0      # number of samples[0]
         self.position = 0   # number of the next one to send
-        self.dropped = 0    # never sent
+        self.dropped = 0.0  # seconds that were never sent
         self.ended = self.closed = False
 
     def seconds(self):
@@ -70,12 +70,12 @@ class Backlog:
                     return
             elif not self.live or self._waiting() <= self.keep:
                 return
+            self.dropped += max(0.0, self._at(following) - self._at(self.position))
             for _ in range(following - self.first):
                 self.samples.popleft()
             while self.keys[0] < following:
                 self.keys.popleft()
             self.first = following
-            self.dropped += max(0, following - self.position)
             self.position = max(self.position, following)
 
     def next(self, timeout):
@@ -215,7 +215,7 @@ class Relay:
         if self.reconnects:
             text += f", {self.reconnects} reconnects"
         if self.backlog.dropped:
-            text += f", {self.backlog.dropped} units dropped"
+            text += f", {self.backlog.dropped:.1f} s of the stream lost"
         return text
 
     def _sample(self, appsink):

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""The layout that docs/architecture.md describes is the one in the tree: every file and folder that it names exists, every
-module is in its table, and includes only go down. Usage: architecture_test.py SOURCE_ROOT"""
+"""The layout that docs/architecture.md describes is the one in the tree: every file and folder that it names exists,
+every module is in its table, and includes only go down; and CONTRIBUTING's rules about the length of lines and files, and
+about casts. Usage: architecture_test.py SOURCE_ROOT"""
 import os
 import re
 import sys
@@ -14,6 +15,10 @@ GSTREAMER = re.compile(r"^<(gst|gdk-pixbuf)/")
 # The interface between the session and the families, which implement it.
 INTERFACE = {"engine/session/" + name for name in
         ("device_errors.h", "family.h", "loading.h", "memory.h", "meter.h", "request.h", "text_encoder.h")}
+# Where numbers are cast with static_cast; elsewhere with int(x).
+STATIC = ("kernels/", "engine/networks/", "engine/session/")
+NUMBER = r"(?:u?int(?:8|16|32|64)_t|int|unsigned|size_t|ptrdiff_t|double|float)"
+MOST_LINES = 620  # of a file: one idea
 # The two lists of families: with their networks, and without Torch.
 LISTS = {"engine/families/families.cpp", "engine/model/model_folder.cpp"}
 
@@ -61,8 +66,8 @@ def read(path):
         return file.read()
 
 
-def sources():
-    for top in ("engine", "gst", "kernels"):
+def sources(tops=("engine", "gst", "kernels")):
+    for top in tops:
         for folder, _, names in os.walk(os.path.join(ROOT, top)):
             for name in names:
                 if name.endswith((".h", ".cpp", ".cu")):
@@ -119,6 +124,27 @@ class Architecture(unittest.TestCase):
                             seen += 1
                             self.assertLessEqual(len(line), 120, f"{path}:{number}")
         self.assertGreater(seen, 3000)
+
+    def test_lines_of_code_run_to_120_columns_unless_a_string_does(self):
+        for path in sources(TOP):
+            for number, line in enumerate(read(path).splitlines(), 1):
+                if not re.search(r'"|//|^ \*', line):
+                    self.assertLessEqual(len(line), 120, f"{path}:{number}")
+
+    def test_a_file_has_one_idea(self):
+        for path in sources(TOP):
+            self.assertLessEqual(len(read(path).splitlines()), MOST_LINES, path)
+
+    def test_numbers_are_cast_as_the_folder_casts_them(self):
+        seen = {True: 0, False: 0}
+        called, static = re.compile(rf"(?<![\w:.>*&]){NUMBER}\((?=[\w(*-])(?!\w+ )"), re.compile(rf"static_cast<{NUMBER}>")
+        for path in sources(TOP):
+            here = path.startswith(STATIC)
+            for number, line in enumerate(read(path).splitlines(), 1):
+                line = re.sub(r'"(\\.|[^"\\])*"|//.*', "", line)
+                seen[here] += bool((static if here else called).search(line))
+                self.assertIsNone((called if here else static).search(line), f"{path}:{number}: {line.strip()}")
+        self.assertGreater(min(seen.values()), 200)
 
     def test_no_family_is_asked_for_by_name(self):
         for path in sources():

@@ -38,7 +38,7 @@ with tempfile.TemporaryDirectory() as folder:
           "and MotionCache less")
     check(all(run["videos"][0]["against_kv"]["psnr"] > 5 for run in result["runs"][2:]), "quality of each")
     check(len(result["long"]["runs"][2]["videos"][0]["against_kv"]["windows"]) == 2, "quality of each window")
-    check(len(result["sparse"]) == 1 and len(result["peer"]["ours"]) == 1, "sparse steps and the peer")
+    check(len(result["sparse"]) == 1 and len(result["peer"]["ours"]) == 1, "partial steps and the peer")
     check(any(v["met"] is False and "peer" in v["what"] for v in result["verdicts"]),
           "a bar that cannot be met")
     check("NOT met  whole seconds of the full window against the peer" in done.stdout,

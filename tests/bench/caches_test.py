@@ -150,7 +150,7 @@ f = result["figures"]["presets quality"]
 check(near(f["faster_than_kv"], 4) and near(f["faster_than_full"], 6), "speed-ups")
 check(near(f["denoising"], 3) and near(f["seconds"], 4) and near(f["colour"], 0.375),
       "seconds, and what is left is colour")
-check(near(f["partial"], 50 / 160) and near(f["partial_of_computed"], 50 / 110), "shares of sparse forwards")
+check(near(f["partial"], 50 / 160) and near(f["partial_of_computed"], 50 / 110), "shares of partial forwards")
 check(near(f["tokens"], (2000 - 250 - 500) / 2000) and near(f["flop_of_kv"], 0.25), "tokens and FLOP")
 check(near(f["against_kv"]["psnr"], 34) and near(f["against_kv"]["worst_psnr"], 33),
       "PSNR, and that of the worst prompt")
@@ -181,7 +181,7 @@ check(of("above FlowCache")["met"] is False and "no FLOP" in of("above FlowCache
 check(of("preset=quality")["met"] is True and of("preset=balanced")["met"] is False
       and of("preset=fast")["met"] is True,
       "a fifth of the forwards: 31, 10 and exactly 20 per cent")
-check(of("the model, float32")["met"] is True and of("1.3B sizes")["met"] is False, "curves of sparse steps")
+check(of("the model, float32")["met"] is True and of("1.3B sizes")["met"] is False, "curves of partial steps")
 check("0.6000 at f = 0.50, where the bar is 0.5800" in of("1.3B sizes")["figure"], "the worst point of a curve")
 check(of("against the peer")["met"] is True and of("against the peer")["figure"].startswith("0.40 of it"),
       "the median of pairs")

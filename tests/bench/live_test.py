@@ -18,9 +18,11 @@ import checks
 from checks import check
 
 
-rounds = [{"alone": 1, "busy": 1.5, "encoder": 1.2}, {"alone": 2, "busy": 3.2, "encoder": 2}, {"alone": 4, "busy": 6, "encoder": 4}]
+rounds = [{"alone": 1, "busy": 1.5, "encoder": 1.2}, {"alone": 2, "busy": 3.2, "encoder": 2},
+          {"alone": 4, "busy": 6, "encoder": 4}]
 made = beside.ratios(rounds)
-check(made["alone"] == {"seconds": 2, "ratio": 1} and made["busy"] == {"seconds": 3.2, "ratio": 1.5}, "ratios of one round")
+check(made["alone"] == {"seconds": 2, "ratio": 1} and made["busy"] == {"seconds": 3.2, "ratio": 1.5},
+      "ratios of one round")
 
 check(live.quarters([0, 3, 7, 7]) == [0, 3, 4, 0], "underruns by quarter")
 check(live.rests([], 100) is None, "no change, no other threshold")
@@ -35,10 +37,13 @@ build, model = sys.argv[1:3]
 env = dict(os.environ, GST_PLUGIN_PATH=f"{build}/gst", MOTIONCACHE_ENGINE_DIR=f"{build}/engine")
 with tempfile.TemporaryDirectory() as folder:
     env["GST_REGISTRY"] = f"{folder}/registry"
-    for program, arguments, shown in (("beside", ["--frames", "9", "--steps", "1", "--rounds", "1"], "beside one busy process"),
-                                      ("live", ["--frames", "96", "--steps", "2", "--busy", "1", "--quick"], "underruns by quarter")):
+    for program, arguments, shown in (("beside", ["--frames", "9", "--steps", "1", "--rounds", "1"],
+                                       "beside one busy process"),
+                                      ("live", ["--frames", "96", "--steps", "2", "--busy", "1", "--quick"],
+                                       "underruns by quarter")):
         file = pathlib.Path(folder) / "out.json"
-        done = subprocess.run([sys.executable, str(root / "tools" / "bench" / f"{program}.py"), "--build", build, "--model", model,
+        done = subprocess.run([sys.executable, str(root / "tools" / "bench" / f"{program}.py"), "--build", build,
+                               "--model", model,
                                "--json", str(file), *arguments], env=env, stdout=subprocess.PIPE, text=True)
         check(done.returncode == 0 and shown in done.stdout, f"{program} runs: {done.stdout}")
         check(json.loads(file.read_text())["model"] == model, f"{program} writes its figures")

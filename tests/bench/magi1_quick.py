@@ -15,7 +15,8 @@ program = pathlib.Path(__file__).resolve().parents[2] / "tools" / "bench" / "mag
 
 with tempfile.TemporaryDirectory() as folder:
     out = pathlib.Path(folder) / "out.json"
-    done = subprocess.run([sys.executable, str(program), "--build", build, "--quick", "--json", str(out), "--dtype", "float32",
+    done = subprocess.run([sys.executable, str(program), "--build", build, "--quick", "--json", str(out), "--dtype",
+                           "float32",
                            "--threads", "1", "--width", "32", "--height", "32", "--frames", "48"],
                           stdout=subprocess.PIPE, text=True)
     print(done.stdout)
@@ -25,8 +26,10 @@ with tempfile.TemporaryDirectory() as folder:
     result = json.loads(out.read_text())
     model = folder + "/model"
     subprocess.run([sys.argv[2], "--model", "magi1-small", model], stdout=subprocess.DEVNULL, check=True)
-    done = subprocess.run([sys.executable, str(program), "--build", build, "--quick", "--json", str(out), "--model", model,
-                           "--threads", "1", "--frames", "48", "--width", "48", "--height", "32", "--steps", "16"], stdout=subprocess.PIPE, text=True)
+    done = subprocess.run([sys.executable, str(program), "--build", build, "--quick", "--json", str(out), "--model",
+                           model,
+                           "--threads", "1", "--frames", "48", "--width", "48", "--height", "32", "--steps", "16"],
+                           stdout=subprocess.PIPE, text=True)
     print(done.stdout)
     check(done.returncode == 0, "with a model: the status")
     quality = json.loads(out.read_text())["quality"]
@@ -43,12 +46,14 @@ check((caches["weights"], caches["layers"], uncached["steps"], uncached["chunks"
 check(uncached["tokens_computed"] == uncached["tokens"] == 2 * 32 * tokens, "uncached, every token is computed")
 check(uncached["passes_extra"] == 1, "and the finished chunk once more")
 for run in cached:
-    check(run["tokens"] == uncached["tokens"] and run["tokens_computed"] < run["tokens"], run["name"] + " computes less")
+    check(run["tokens"] == uncached["tokens"] and run["tokens_computed"] < run["tokens"],
+          run["name"] + " computes less")
     check(run["flop"] < uncached["flop"] * 0.95, run["name"] + " has less to compute")
-    check(run["turns_whole"] + run["turns_partial"] + run["turns_reused"] == run["turns"] == 64, run["name"] + ": turns")
+    check(run["turns_whole"] + run["turns_partial"] + run["turns_reused"] == run["turns"] == 64,
+          run["name"] + ": turns")
     check(run["transformer"] > 0 and run["cache"] > 0, run["name"] + ": seconds")
 sparse = result["sparse"][0]
-check(len(sparse["curve"]) == 11 and sparse["curve"][-1]["tokens"] == 0, "the curve of sparse steps")
+check(len(sparse["curve"]) == 11 and sparse["curve"][-1]["tokens"] == 0, "the curve of partial steps")
 check(sparse["alone"]["gemm"] > 0 and sparse["alone"]["attention"] > 0 and sparse["alone"]["flop"] > 1e9,
       "a step beside its calls alone")
 check(len(result["verdicts"]) == 2 and all(v["met"] in (True, False) for v in result["verdicts"]), "verdicts")
@@ -60,6 +65,7 @@ check(all(video["turns"] == 2 * 16 for video in cached), "turns of a cache")
 for video in cached:
     same = video["turns_reused"] + video["turns_partial"] == 0
     # TeaCache sees other keys than chunks one by one do, in the last bits.
-    check((video["against_kv"]["psnr"] > 60) == same or video["against_kv"]["psnr"] > 60, "what reuses nothing changes nothing")
+    check((video["against_kv"]["psnr"] > 60) == same or video["against_kv"]["psnr"] > 60,
+          "what reuses nothing changes nothing")
     check(0 < video["against_full"]["psnr"] < 99 and -1 <= video["against_full"]["ssim"] <= 1, "quality")
 checks.end()

@@ -30,11 +30,13 @@ with tempfile.TemporaryDirectory() as folder:
     stated = json.loads((pathlib.Path(model) / "motioncache.json").read_text())["presets"]
     check([row["setting"] for row in rows] == ["as calibrated", "6 steps", "no guidance", "chunks of 1"], "settings")
     check(all(row["preset"] == "balanced" and row["stated"] == stated["balanced"]["psnr"] for row in rows), "stated")
-    check(all(0 < row["tokens"] <= 1 and 5 < row["psnr"] <= 100 and row["worst"] <= row["psnr"] for row in rows), "figures")
+    check(all(0 < row["tokens"] <= 1 and 5 < row["psnr"] <= 100 and row["worst"] <= row["psnr"] for row in rows),
+          "figures")
     check(len({row["psnr"] for row in rows}) == 4, "each row is another request")
     check(done.stdout.count("kept") == 4 and "of 4 rows keep the promise" in done.stdout, "verdicts")
 
-    done = run("--model", model, "--setting", "4 steps", "--setting", "three windows", "--preset", "quality", "--preset",
+    done = run("--model", model, "--setting", "4 steps", "--setting", "three windows", "--preset", "quality",
+               "--preset",
                "fast", "--json", str(out), *tiny, "--base-num-frames", "57")
     check(done.returncode == 0, "chosen rows: " + done.stderr)
     rows = json.loads(out.read_text())

@@ -32,7 +32,8 @@ for reuse in tokens.REUSES:
 s = tokens.spread([4, 1, 3, 2, 5])
 check((s["least"], s["low"], s["median"], s["high"], s["most"], s["mean"]) == (1, 2, 3, 4, 5, 3), "quartiles")
 r = tokens.ratios([{"seen": [1, 2, 4], "finished": [2, 2, 2]}, {"seen": [4, 2, 1], "finished": [8, 8, 8]}])
-check(math.isclose(r["seen"]["early"]["mean"], 2.5) and math.isclose(r["seen"]["all"]["most"], 2), "thirds of the steps")
+check(math.isclose(r["seen"]["early"]["mean"], 2.5) and math.isclose(r["seen"]["all"]["most"], 2),
+      "thirds of the steps")
 check(math.isclose(r["finished"]["all"]["median"], 5), "the median of the prompts")
 
 
@@ -52,9 +53,12 @@ check(len({tokens.moving_verdict(tokens.spread([v])) for v in (3, 1.2, 0.5)}) ==
 
 with tempfile.TemporaryDirectory() as folder:
     out = pathlib.Path(folder) / "out.json"
-    done = subprocess.run([sys.executable, root / "tools" / "bench" / "tokens.py", "--build", sys.argv[1], "--model", sys.argv[2],
-                           "--quick", "--steps", "6", "--width", "32", "--height", "32", "--frames", "21", "--threads", "1",
-                           "--json", out], stdout=subprocess.PIPE, text=True, env={**os.environ, "OMP_WAIT_POLICY": "passive"})
+    done = subprocess.run([sys.executable, root / "tools" / "bench" / "tokens.py", "--build", sys.argv[1], "--model",
+                           sys.argv[2],
+                           "--quick", "--steps", "6", "--width", "32", "--height", "32", "--frames", "21", "--threads",
+                           "1",
+                           "--json", out], stdout=subprocess.PIPE, text=True,
+                           env={**os.environ, "OMP_WAIT_POLICY": "passive"})
     print(done.stdout)
     check(done.returncode == 0, "all of it")
     result = json.loads(out.read_text())

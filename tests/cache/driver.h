@@ -29,7 +29,7 @@ struct Recorded {
     bool forced, weighted, fine;
     double distance, accumulated;
     std::vector<float> weights, token_distance, before, after;
-    std::vector<uint8_t> due, voted, updated;
+    std::vector<uint8_t> due, voted, computed;
     int coarse_updates;
 };
 
@@ -51,13 +51,14 @@ inline Recorded recorded(const Decision& d) {
             copy(d.accumulated_after),
             copy(d.due),
             copy(d.voted),
-            copy(d.updated),
+            copy(d.computed),
             d.coarse_updates};
 }
 
-// A letter per decision: w warm-up, 1 first after it, F full, s sparse, . reuse, - suppressed.
+// A letter per decision: w warm-up, 1 first after it (both whole), W whole, p partial, . reused,
+// - suppressed (reused).
 inline char letter(Decision::Kind kind) {
-    return "w1Fs.-"[int(kind)];
+    return "w1Wp.-"[int(kind)];
 }
 
 // Frames that all moved by `distance`; magnitude 1, so that the relative distance is the same number.

@@ -18,12 +18,12 @@ constexpr int LAG = 2;
 
 // Whether a chunk's first step is of a warm-up or of a first row is the same to it.
 std::string text_of(const Recorded& d) {
-    const char kind = letter(d.kind) == 'w' ? 'F' : letter(d.kind);
+    const char kind = letter(d.kind) == 'w' ? 'W' : letter(d.kind);
     std::string text =
         std::to_string(d.row) + "/" + std::to_string(d.branch) + ":" + kind + (d.forced ? "!" : " ");
     text += std::to_string(d.distance) + " " + std::to_string(d.accumulated);
     for (float sum : d.after) text += " " + std::to_string(sum);
-    for (uint8_t due : d.updated) text += due ? "x" : "_";
+    for (uint8_t due : d.computed) text += due ? "x" : "_";
     return text;
 }
 
@@ -111,8 +111,8 @@ TEST(what_decides_about_rows_decides_about_each_part_by_itself) {
                      step ? std::span<const FrameDistance>(distance) : std::span<const FrameDistance>()});
         policy.decide(row, 0, steps);
     }
-    CHECK_EQ(kinds[0], "FF......");
-    CHECK_EQ(kinds[1], "FFFFFFFF");
+    CHECK_EQ(kinds[0], "WW......");
+    CHECK_EQ(kinds[1], "WWWWWWWW");
 }
 
 TEST(the_last_change_before_a_chunk_begins_counts_and_the_next_window_begins_with_it) {
@@ -135,13 +135,13 @@ TEST(the_last_change_before_a_chunk_begins_counts_and_the_next_window_begins_wit
         }
         return kinds;
     };
-    CHECK_EQ(window(), "FFFF");
+    CHECK_EQ(window(), "WWWW");
     policy.change(1, with(1e6)); // behind this window's last chunk
     policy.change(1, NoCache());
     policy.change(1, with(0.25));
-    CHECK_EQ(window(), "F..F");
+    CHECK_EQ(window(), "W..W");
     CHECK_ERROR(policy.change(0, with(-1)), MC_ERROR_SETTINGS, "cache-threshold is -1");
-    CHECK_EQ(window(), "F..F");
+    CHECK_EQ(window(), "W..W");
 }
 
 // A prefix is looked at for the first chunk that is generated, whose policy may be newer than the window's.

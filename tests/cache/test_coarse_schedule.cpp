@@ -32,16 +32,15 @@ TEST(coarse_schedule_ends_where_motion_begins) {
     MotionCacheSettings settings = of<MotionCacheSettings>(0.5);
     settings.warmup = 2;
     settings.coarse_updates = 2;
-    CHECK_EQ(text(settings, every(0.25, 12)),
-             "12 steps: computed 0-2 4 6, reused 3 5; 7-11 depend on motion");
-    CHECK_EQ(text(settings, every(0.25, 8)), "8 steps: computed 0-2 4 6, reused 3 5; 7 depends on motion");
-    CHECK_EQ(text(settings, every(0.25, 7)), "7 steps: computed 0-2 4 6, reused 3 5");
+    CHECK_EQ(text(settings, every(0.25, 12)), "12 steps: whole 0-2 4 6, reused 3 5; 7-11 depend on motion");
+    CHECK_EQ(text(settings, every(0.25, 8)), "8 steps: whole 0-2 4 6, reused 3 5; 7 depends on motion");
+    CHECK_EQ(text(settings, every(0.25, 7)), "7 steps: whole 0-2 4 6, reused 3 5");
     settings.coarse_updates = 0;
-    CHECK_EQ(text(settings, every(0.25, 12)), "12 steps: computed 0-2; 3-11 depend on motion");
+    CHECK_EQ(text(settings, every(0.25, 12)), "12 steps: whole 0-2; 3-11 depend on motion");
     settings.weights = CacheWeights::NONE;
-    CHECK_EQ(text(settings, every(0.25, 9)), "9 steps: computed 0-2 4 6 8, reused 3 5 7");
+    CHECK_EQ(text(settings, every(0.25, 9)), "9 steps: whole 0-2 4 6 8, reused 3 5 7");
     settings.warmup = 99;
-    CHECK_EQ(text(settings, every(0.25, 9)), "9 steps: computed 0-8");
+    CHECK_EQ(text(settings, every(0.25, 9)), "9 steps: whole 0-8");
 }
 
 TEST(coarse_schedule_of_the_first_chunk_and_of_late_steps) {
@@ -50,12 +49,12 @@ TEST(coarse_schedule_of_the_first_chunk_and_of_late_steps) {
     settings.coarse_updates = 99;
     CHECK_EQ(text(settings, every(0.25, 8)), text(settings, every(0.25, 8), false));
     settings.first_share = 0.5;
-    CHECK_EQ(text(settings, every(0.25, 8)), "8 steps: computed 0-7");
-    CHECK_EQ(text(settings, every(0.25, 8), false), "8 steps: computed 0 2 4 6, reused 1 3 5 7");
+    CHECK_EQ(text(settings, every(0.25, 8)), "8 steps: whole 0-7");
+    CHECK_EQ(text(settings, every(0.25, 8), false), "8 steps: whole 0 2 4 6, reused 1 3 5 7");
     settings.noise_power = 2;
     std::vector<ScheduledStep> steps = every(0.25, 11);
     for (size_t i = 3; i < steps.size(); i++) steps[i].sigma = 0.5; // each distance counts a quarter
-    CHECK_EQ(text(settings, steps, false), "11 steps: computed 0 2 10, reused 1 3-9");
+    CHECK_EQ(text(settings, steps, false), "11 steps: whole 0 2 10, reused 1 3-9");
 }
 
 TEST(coarse_schedule_of_frames_on_their_own) {
@@ -70,14 +69,15 @@ TEST(coarse_schedule_of_frames_on_their_own) {
     steps.push_back({{{0.1, 1}, {0.1, 1}, {0.6, 1}}}); // one of three: put off
     steps.push_back({{{0.6, 1}, {0.6, 1}, {0.0, 1}}});
     const CoarseSchedule schedule = coarse_schedule(settings, steps, true);
-    CHECK(schedule.actions == (std::vector<Action>{Action::ALL, Action::TOKENS, Action::REUSE, Action::ALL}));
-    CHECK_EQ(text_of(schedule), "4 steps: computed 0 3, computed in part 1, reused 2");
+    CHECK(schedule.actions ==
+          (std::vector<Action>{Action::WHOLE, Action::PARTIAL, Action::REUSED, Action::WHOLE}));
+    CHECK_EQ(text_of(schedule), "4 steps: whole 0 3, partial 1, reused 2");
 }
 
 TEST(coarse_schedule_of_the_other_policies) {
-    CHECK_EQ(text({}, every(0.25, 5)), "5 steps: computed 0-4");
-    CHECK_EQ(text(of<FlowCacheSettings>(0.5), every(0.25, 9)), "9 steps: computed 0-4 6 8, reused 5 7");
-    CHECK_EQ(text(of<TeaCacheSettings>(0.5), every(0.25, 9)), "9 steps: computed 0-4 6 8, reused 5 7");
-    CHECK_EQ(text(of<TeaCacheSettings>(0.5), every(0.25, 1)), "1 step: computed 0");
+    CHECK_EQ(text({}, every(0.25, 5)), "5 steps: whole 0-4");
+    CHECK_EQ(text(of<FlowCacheSettings>(0.5), every(0.25, 9)), "9 steps: whole 0-4 6 8, reused 5 7");
+    CHECK_EQ(text(of<TeaCacheSettings>(0.5), every(0.25, 9)), "9 steps: whole 0-4 6 8, reused 5 7");
+    CHECK_EQ(text(of<TeaCacheSettings>(0.5), every(0.25, 1)), "1 step: whole 0");
     CHECK_EQ(text(of<TeaCacheSettings>(0.5), {}), "0 steps:");
 }

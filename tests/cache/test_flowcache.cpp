@@ -23,7 +23,7 @@ std::string steps(const AnySettings& settings, const std::vector<double>& distan
     for (double distance : distances) driver.step(distance);
     std::string text;
     for (const Recorded& d : driver.decisions)
-        text += d.forced ? '!' : d.kind == Decision::Kind::FULL ? 'F' : '.';
+        text += d.forced ? '!' : d.kind == Decision::Kind::WHOLE ? 'W' : '.';
     return text;
 }
 
@@ -53,9 +53,9 @@ TEST(flowcache_keeps_chunks_and_branches_apart_and_forgets_a_window) {
         for (int chunk : {0, 1}) driver.step(0.0, branch, chunk);
     driver.step(0.125, 0, 0), driver.step(0.25, 0, 1), driver.step(0.0, 1, 0), driver.step(0.125, 1, 1);
     driver.step(0.125, 0, 0), driver.step(0.125, 0, 1), driver.step(0.125, 1, 0), driver.step(0.125, 1, 1);
-    CHECK_EQ(driver.kinds(), "FFFF.F..F..F");
+    CHECK_EQ(driver.kinds(), "WWWW.W..W..W");
     driver.step(0.125, 0, 0);
     driver.begin_window();
     driver.step(0.0), driver.step(0.125);
-    CHECK_EQ(driver.kinds(), "F.");
+    CHECK_EQ(driver.kinds(), "W.");
 }

@@ -32,9 +32,9 @@ TEST(motioncache_warms_up) {
         Driver driver(motioncache(warmup, 99), two_frames_of_four);
         for (int i = 0; i < warmup + 6; i++) {
             const Plan& plan = driver.step(0.5);
-            CHECK(i > warmup || (plan.action == Action::ALL && plan.tokens.empty()));
+            CHECK(i > warmup || (plan.action == Action::WHOLE && plan.tokens.empty()));
         }
-        CHECK_EQ(driver.kinds(), std::string(size_t(warmup), 'w') + "1.F.F.");
+        CHECK_EQ(driver.kinds(), std::string(size_t(warmup), 'w') + "1.W.W.");
         for (int i = 0; i <= warmup; i++) {
             const Recorded& d = driver.decisions[size_t(i)];
             CHECK(d.forced && d.weights.empty() && d.due.empty() && std::isnan(d.distance) && !d.fine);
@@ -53,7 +53,7 @@ TEST(motioncache_keeps_the_first_chunk_closer) {
     for (int chunk : {0, 1}) {
         Driver driver(settings, {2, 2, 4, 1, 99, 99});
         for (int i = 0; i < 7; i++) driver.step(0.25, 0, chunk);
-        CHECK_EQ(driver.kinds(), chunk == 0 ? "1.F.F.F" : "1...F..");
+        CHECK_EQ(driver.kinds(), chunk == 0 ? "1.W.W.W" : "1...W..");
     }
 }
 
@@ -63,7 +63,7 @@ TEST(motioncache_counts_late_distances_less) {
         settings.noise_power = power;
         Driver driver(settings, two_frames_of_four);
         for (double sigma : {1.0, 1.0, 0.5, 0.5, 0.25}) driver.step(0.5, 0, 0, sigma);
-        CHECK_EQ(driver.kinds(), power == 0 ? "1.F.F" : power == 1 ? "1..F." : "1....");
+        CHECK_EQ(driver.kinds(), power == 0 ? "1.W.W" : power == 1 ? "1..W." : "1....");
         CHECK_NEAR(driver.decisions[4].distance, 0.5 * std::pow(0.25, power), 1e-8); // as rescaled
     }
 }
@@ -75,7 +75,7 @@ TEST(motioncache_begins_the_fine_phase_after_the_coarse_updates) {
         driver.step(0.5);
         wants += driver.policy->wants_motion(0, 0) ? 'm' : '.';
     }
-    CHECK_EQ(driver.kinds(), "1.F.F");
+    CHECK_EQ(driver.kinds(), "1.W.W");
     CHECK_EQ(wants, "....m"); // from the end of the step that reached the count
     CHECK(!driver.decisions[4].weighted && driver.decisions[4].fine);
     CHECK_EQ(driver.decisions[4].coarse_updates, 2);
@@ -83,14 +83,14 @@ TEST(motioncache_begins_the_fine_phase_after_the_coarse_updates) {
     driver.step(1.0);
     CHECK(driver.decisions[5].weighted && driver.decisions[5].fine);
     CHECK(driver.policy->wants_motion(0, 0));
-    CHECK_EQ(driver.kinds(), "1.F.Fs");
+    CHECK_EQ(driver.kinds(), "1.W.Wp");
     CHECK_EQ(joined(driver.plans.back().tokens), "0 1 4 5");
     CHECK_EQ(joined(driver.decisions.back().after),
              "0.000000 0.000000 0.500000 0.500000 0.000000 0.000000 0.500000 0.250000");
     CHECK_EQ(driver.decisions.back().coarse_updates, 2); // counts no more
     // A reused step renews the weights too.
     driver.step(0.25);
-    CHECK_EQ(driver.kinds(), "1.F.Fs.");
+    CHECK_EQ(driver.kinds(), "1.W.Wp.");
     CHECK(driver.policy->wants_motion(0, 0));
 }
 
@@ -140,7 +140,7 @@ TEST(motioncache_without_motion_weights_stays_coarse) {
         driver.step(0.5);
         CHECK(!driver.policy->wants_motion(0, 0));
     }
-    CHECK_EQ(driver.kinds(), "1.F.F");
+    CHECK_EQ(driver.kinds(), "1.W.W");
     CHECK_EQ(driver.decisions.back().coarse_updates, 2);
     CHECK(driver.decisions.back().weights == std::vector<float>(8, 1.0f));
 }
@@ -156,7 +156,7 @@ TEST(motioncache_votes_over_the_frames) {
         const Plan plan = driver.step(1.0);
         const Recorded& d = driver.decisions.back();
         CHECK(d.due == std::vector<uint8_t>({1, 1, 0, 0, 1, 0, 1, 0, 1, 1, 0, 0}));
-        CHECK(d.updated == d.voted);
+        CHECK(d.computed == d.voted);
         ratio = 0;
         for (size_t t = 0; t < d.voted.size(); t++) {
             ratio += d.voted[t] / 12.0;
@@ -186,20 +186,20 @@ TEST(motioncache_puts_few_tokens_off_and_keeps_their_sums) {
     };
     step(1.0, {4, 4, 2, 1, 4, 2, 2, 1}); // 3 of 8 are due
     CHECK(driver.decisions.back().kind == Decision::Kind::SUPPRESSED);
-    CHECK(driver.plans.back().action == Action::REUSE && driver.plans.back().tokens.empty());
+    CHECK(driver.plans.back().action == Action::REUSED && driver.plans.back().tokens.empty());
     CHECK(driver.decisions.back().after == driver.decisions.back().before);
     CHECK(driver.decisions.back().voted == std::vector<uint8_t>({1, 1, 0, 0, 1, 0, 0, 0}));
-    CHECK(driver.decisions.back().updated == std::vector<uint8_t>(8, 0));
+    CHECK(driver.decisions.back().computed == std::vector<uint8_t>(8, 0));
     CHECK(driver.policy->wants_motion(0, 0));
     step(0.0, {4, 4, 4, 4, 4, 4, 4, 4}); // still due
     CHECK_EQ(driver.kinds(), "1--");
     step(0.5, {4, 0, 4, 0, 4, 0, 0, 0}); // one more: half of them, which is not less
-    CHECK_EQ(driver.kinds(), "1--s");
+    CHECK_EQ(driver.kinds(), "1--p");
     CHECK_EQ(joined(driver.plans.back().tokens), "0 1 2 4");
     CHECK_EQ(driver.decisions.back().after[0], 0.0f);
     CHECK_EQ(driver.decisions.back().after[3], 0.25f);
     step(0.25, {4, 4, 4, 4, 4, 4, 4, 4}); // none at all is no suppression
-    CHECK_EQ(driver.kinds(), "1--s.");
+    CHECK_EQ(driver.kinds(), "1--p.");
 }
 
 // The share that a ratio allows is met exactly, in spite of binary rounding.
@@ -213,7 +213,7 @@ TEST(motioncache_compares_shares_exactly) {
         std::fill_n(change.begin(), wanted, 4);
         driver.policy->motion(0, 0, change, true);
         driver.step(1.0);
-        CHECK_EQ(driver.kinds(), wanted == 10 ? "1F" : "1s");
+        CHECK_EQ(driver.kinds(), wanted == 10 ? "1W" : "1p");
     }
 }
 
@@ -245,13 +245,13 @@ TEST(motioncache_computes_when_a_distance_is_no_number) {
     Driver driver(motioncache(0, 99), two_frames_of_four);
     for (double distance : {0.0, not_a_number, 0.25, -std::numeric_limits<double>::infinity()})
         driver.step(distance);
-    CHECK_EQ(driver.kinds(), "1F.F");
+    CHECK_EQ(driver.kinds(), "1W.W");
 
     MotionCacheSettings falling = motioncache(0, 99);
     falling.polynomial.coefficients = {0, 0, -1e300, 1, 0};
     Driver overflow(falling, two_frames_of_four);
     for (double distance : {0.0, 1e10, 0.0}) overflow.step(distance);
-    CHECK_EQ(overflow.kinds(), "1F.");
+    CHECK_EQ(overflow.kinds(), "1W.");
 }
 
 TEST(motioncache_of_one_frame_and_one_token) {
@@ -263,7 +263,7 @@ TEST(motioncache_of_one_frame_and_one_token) {
         driver.step(0.5);
         if (driver.policy->wants_motion(0, 0)) driver.policy->motion(0, 0, std::vector<float>{3}, false);
     }
-    CHECK_EQ(driver.kinds(), "1.F.F.F.F");
+    CHECK_EQ(driver.kinds(), "1.W.W.W.W");
 }
 
 TEST(motioncache_keeps_chunks_and_branches_apart) {
@@ -305,7 +305,7 @@ TEST(motioncache_plans_are_sound) {
         seed = seed * 1664525u + 1013904223u;
         return int(seed >> 16) % below;
     };
-    int sparse = 0;
+    int partial = 0;
     for (int run = 0; run < 400; run++) {
         MotionCacheSettings settings = motioncache(random(3), random(3));
         settings.weights = CacheWeights(random(4));
@@ -323,20 +323,20 @@ TEST(motioncache_plans_are_sound) {
             int next = 0, tokens = 0;
             for (int32_t token : plan.tokens) {
                 CHECK(token >= next && token < frames * positions);
-                CHECK_EQ(int(d.updated[size_t(token)]), 1);
+                CHECK_EQ(int(d.computed[size_t(token)]), 1);
                 next = token + 1;
             }
-            for (uint8_t updated : d.updated) tokens += updated;
-            CHECK_EQ(plan.action == Action::TOKENS, !plan.tokens.empty());
+            for (uint8_t computed : d.computed) tokens += computed;
+            CHECK_EQ(plan.action == Action::PARTIAL, !plan.tokens.empty());
             CHECK(int(plan.tokens.size()) < frames * positions);
-            if (!d.updated.empty()) {
-                const Action action = tokens == 0                    ? Action::REUSE
-                                      : tokens == frames * positions ? Action::ALL
-                                                                     : Action::TOKENS;
+            if (!d.computed.empty()) {
+                const Action action = tokens == 0                    ? Action::REUSED
+                                      : tokens == frames * positions ? Action::WHOLE
+                                                                     : Action::PARTIAL;
                 CHECK(plan.action == action);
-                CHECK(action != Action::TOKENS || tokens == int(plan.tokens.size()));
+                CHECK(action != Action::PARTIAL || tokens == int(plan.tokens.size()));
             }
-            sparse += plan.action == Action::TOKENS;
+            partial += plan.action == Action::PARTIAL;
             CHECK_EQ(driver.policy->wants_motion(0, 0), d.fine);
             if (!d.fine) continue;
             std::vector<float> change;
@@ -344,5 +344,5 @@ TEST(motioncache_plans_are_sound) {
             driver.policy->motion(0, 0, change, random(2));
         }
     }
-    CHECK(sparse > 100);
+    CHECK(partial > 100);
 }

@@ -28,7 +28,7 @@ TEST(a_chunk_is_decided_about_as_a_whole_then_token_by_token) {
         driver.step(0.13);
         driver.policy->motion(0, 0, std::vector<float>{0, 1, 0, 1}, true);
     }
-    CHECK_EQ(driver.kinds(), "Fw.F..s.");
+    CHECK_EQ(driver.kinds(), "Ww.W..p.");
     CHECK_EQ(joined(driver.plans[6].tokens), "1 3");
 }
 

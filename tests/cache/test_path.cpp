@@ -43,8 +43,8 @@ struct Walk {
     std::string kinds;
     double longest = 0;
 };
-Walk walk(const MotionCacheSettings& settings, const std::vector<double>& sigma, const WindowShape& shape = {1, 1, 4, 1, 1000, 1000},
-          int chunk = 0) {
+Walk walk(const MotionCacheSettings& settings, const std::vector<double>& sigma,
+          const WindowShape& shape = {1, 1, 4, 1, 1000, 1000}, int chunk = 0) {
     const std::unique_ptr<Policy> policy = make_policy(settings);
     policy->begin_window(shape);
     Walk w;
@@ -54,8 +54,8 @@ Walk walk(const MotionCacheSettings& settings, const std::vector<double>& sigma,
         const double next = i + 1 < int(sigma.size()) ? sigma[size_t(i) + 1] : 0;
         const ChunkStep at{chunk, i, i ? std::span<const FrameDistance>(unread) : std::span<const FrameDistance>(),
                            sigma[size_t(i)], next};
-        const bool computed = policy->decide(i, 0, {&at, 1}).front().action == Action::ALL;
-        w.kinds += computed ? 'F' : '.';
+        const bool computed = policy->decide(i, 0, {&at, 1}).front().action == Action::WHOLE;
+        w.kinds += computed ? 'W' : '.';
         if (computed) last = settings.path.at(sigma[size_t(i)]);
         w.longest = std::max(w.longest, settings.path.at(next) - last);
     }
@@ -94,7 +94,7 @@ TEST(no_gap_is_longer_than_the_threshold_unless_a_step_is) {
                                                               bent().at(sigma[i]));
                 CHECK(w.longest <= std::max(threshold * (1 + 1e-4), longest_step + 1e-9));
                 if (longest_step < threshold / 8) { // and it is made use of: so many gaps and hardly more
-                    const double computed = double(std::count(w.kinds.begin(), w.kinds.end(), 'F'));
+                    const double computed = double(std::count(w.kinds.begin(), w.kinds.end(), 'W'));
                     CHECK(computed < 1.2 / threshold + 2);
                 }
             }
@@ -102,24 +102,24 @@ TEST(no_gap_is_longer_than_the_threshold_unless_a_step_is) {
 
 TEST(steps_that_are_longer_than_half_the_threshold_are_all_computed) {
     const Path straight{{1, 0}, {0, 1}};
-    CHECK_EQ(walk(along(straight, 0.3), sigmas(6)).kinds, "FFFFFF"); // two steps are 0.33
-    CHECK_EQ(walk(along(straight, 0.25), sigmas(8)).kinds, "F.F.F.F."); // two fill it exactly
-    CHECK_EQ(walk(along(straight, 0.25), sigmas(16)).kinds, "F...F...F...F...");
+    CHECK_EQ(walk(along(straight, 0.3), sigmas(6)).kinds, "WWWWWW");    // two steps are 0.33
+    CHECK_EQ(walk(along(straight, 0.25), sigmas(8)).kinds, "W.W.W.W."); // two fill it exactly
+    CHECK_EQ(walk(along(straight, 0.25), sigmas(16)).kinds, "W...W...W...W...");
 }
 
 TEST(time_embeddings_have_no_say_along_a_path) {
     // walk() gives every step an enormous distance.
-    CHECK_EQ(walk(along(Path{{1, 0}, {0, 1}}, 0.5), sigmas(8)).kinds, "F...F...");
+    CHECK_EQ(walk(along(Path{{1, 0}, {0, 1}}, 0.5), sigmas(8)).kinds, "W...W...");
     MotionCacheSettings late = along(Path{{1, 0}, {0, 1}}, 0.5);
     late.noise_power = 2; // a knob of the user's counts as ever
-    CHECK_EQ(walk(late, sigmas(8)).kinds, "F.......");
+    CHECK_EQ(walk(late, sigmas(8)).kinds, "W.......");
 }
 
 TEST(the_first_frames_are_those_that_a_window_generates) {
     MotionCacheSettings s = along(Path{{1, 0}, {0, 1}}, 0.5);
     s.first_share = 0.01;
     s.first_frames = 3;
-    const std::string all = "FFFFFFFF", few = "F...F...";
+    const std::string all = "WWWWWWWW", few = "W...W...";
     auto kinds = [&](int frames, int chunk, int given) {
         return walk(s, sigmas(8), {9, frames, 4, 1, 999, 999, given}, chunk).kinds;
     };
@@ -132,12 +132,12 @@ TEST(the_first_frames_are_those_that_a_window_generates) {
     for (int chunk = 0; chunk < 4; chunk++) CHECK_EQ(kinds(1, chunk, 0), chunk < 3 ? all : few); // 0.125
     s.first_share = 0.01;
     CHECK_EQ(kinds(5, 1, 0), few);
-    // With a share of 0 they are computed wholly, however short the steps are.
+    // With a share of 0 they are computed as a whole, however short the steps are.
     for (int frames : {1, 2, 3})
         for (int chunk = 0; chunk < 4; chunk++) {
             s.first_share = 0;
             const std::string fine = walk(s, sigmas(900), {9, frames, 4, 1, 999, 999, 0}, chunk).kinds;
-            const auto computed = std::count(fine.begin(), fine.end(), 'F');
+            const auto computed = std::count(fine.begin(), fine.end(), 'W');
             CHECK(chunk * frames < 3 ? computed == 900 : computed < 10);
         }
     s.first_share = 0.01;
@@ -152,13 +152,13 @@ TEST(more_chunks_than_it_holds_for_make_the_threshold_smaller) {
     MotionCacheSettings s = along(Path{{1, 0}, {0, 1}}, 0.5);
     s.chunks = 4;
     auto kinds = [&](int chunks) { return walk(s, sigmas(8), {chunks, 1, 4, 1, 999, 999}, 1).kinds; };
-    CHECK_EQ(kinds(2), "F...F...");
-    CHECK_EQ(kinds(4), "F...F...");
-    CHECK_EQ(kinds(16), "F.F.F.F."); // 0.25
+    CHECK_EQ(kinds(2), "W...W...");
+    CHECK_EQ(kinds(4), "W...W...");
+    CHECK_EQ(kinds(16), "W.W.W.W."); // 0.25
     // Of the whole video, if that is told: windows hand errors on as well.
-    CHECK_EQ(walk(s, sigmas(8), {4, 1, 4, 1, 999, 999, 0, 16}, 1).kinds, "F.F.F.F.");
+    CHECK_EQ(walk(s, sigmas(8), {4, 1, 4, 1, 999, 999, 0, 16}, 1).kinds, "W.W.W.W.");
     s.chunks = 0;
-    CHECK_EQ(kinds(16), "F...F...");
+    CHECK_EQ(kinds(16), "W...W...");
 }
 
 TEST(still_tokens_may_wait_longer_along_a_path_too) {
@@ -176,7 +176,8 @@ TEST(still_tokens_may_wait_longer_along_a_path_too) {
                            sigma[size_t(i)], i < 15 ? sigma[size_t(i) + 1] : 0};
         const Plan plan = policy->decide(i, 0, {&at, 1}).front();
         for (int t = 0; t < 4; t++)
-            computed[size_t(t)] += plan.action == Action::ALL || std::count(plan.tokens.begin(), plan.tokens.end(), t) > 0;
+            computed[size_t(t)] +=
+                plan.action == Action::WHOLE || std::count(plan.tokens.begin(), plan.tokens.end(), t) > 0;
         policy->motion(0, 0, std::vector<float>{0, 0, 1, 1}, true);
     }
     CHECK(computed == (std::vector<int>{2, 2, 4, 4}));

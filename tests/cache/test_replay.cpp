@@ -159,14 +159,14 @@ class Replay {
         check_near(d.after, entry<float>(file_, "upd.accumulated_after", u), 1e-6);
         CHECK(d.due == entry<uint8_t>(file_, "upd.mask_threshold", u));
         CHECK(d.voted == entry<uint8_t>(file_, "upd.mask_vote", u));
-        CHECK(d.updated == entry<uint8_t>(file_, "upd.mask_updated", u));
+        CHECK(d.computed == entry<uint8_t>(file_, "upd.mask_updated", u));
     }
 
     void check_plan(size_t event, const Plan& plan) {
         const int updated = at(event, "updated_tokens"), tokens = at(event, "tokens");
-        CHECK_EQ(plan.action == Action::ALL, updated == tokens);
-        CHECK_EQ(plan.action == Action::REUSE, updated == 0);
-        CHECK_EQ(int(plan.tokens.size()), plan.action == Action::TOKENS ? updated : 0);
+        CHECK_EQ(plan.action == Action::WHOLE, updated == tokens);
+        CHECK_EQ(plan.action == Action::REUSED, updated == 0);
+        CHECK_EQ(int(plan.tokens.size()), plan.action == Action::PARTIAL ? updated : 0);
     }
 
     // Changes that give the weights of the case.
@@ -230,7 +230,7 @@ TEST(replay_teacache) {
             const auto frames = moved(relative.is_null() ? unused : relative.get<double>(), row ? 4 : 0);
             const ChunkStep chunk{0, row, frames};
             const Plan plan = policy->decide(row, call % 2, {&chunk, 1}).front();
-            CHECK_EQ(plan.action == Action::ALL, expected.at("computed").get<bool>());
+            CHECK_EQ(plan.action == Action::WHOLE, expected.at("computed").get<bool>());
             CHECK_EQ(decisions.back().forced, expected.at("forced").get<bool>());
             CHECK_EQ(std::isnan(decisions.back().accumulated), expected.at("accumulated").is_null());
             if (relative.is_null()) continue;
@@ -275,7 +275,7 @@ TEST(replay_coarse_schedules) {
             if (event.at("branch") != "cond" || event.at("group") != 0 || event.at("window") != 0) continue;
             const size_t step = event.at("step");
             if (step) steps[step].distance = moved(event.value("distance", unused), frames);
-            if (!ended) computed.push_back(event.at("updated_tokens") == 0 ? Action::REUSE : Action::ALL);
+            if (!ended) computed.push_back(event.at("updated_tokens") == 0 ? Action::REUSED : Action::WHOLE);
             ended |= event.at("phase2_after").get<bool>();
         }
         CHECK(coarse_schedule(settings, steps, true).actions == computed);

@@ -46,7 +46,8 @@ AnySettings settings_of(const CaseFile& file) {
 // The number of decisions of each kind: all, some, none.
 std::vector<int> replay(const char* name) {
     const char* root = std::getenv("MC_SOURCE_ROOT");
-    const CaseFile file = CaseFile::open(std::string(root ? root : ".") + "/tests/golden/data/magi1/dit_45b_distill", name);
+    const CaseFile file =
+        CaseFile::open(std::string(root ? root : ".") + "/tests/golden/data/magi1/dit_45b_distill", name);
     const auto& steps = file.tables.at("decisions.json").at("steps");
     const size_t rows = steps.size(), chunks = file.settings().at("chunk_num"), frames = 6, tokens = 36;
     const auto action = values<int64_t>(file, "action");
@@ -81,7 +82,10 @@ std::vector<int> replay(const char* name) {
         for (size_t i = 0; i < now.size(); i++) {
             const size_t at = row * chunks + size_t(now[i].chunk);
             const int64_t wanted = action[at];
-            CHECK_EQ(int64_t(plans[i].action == Action::ALL ? 0 : plans[i].action == Action::TOKENS ? 1 : 2), wanted);
+            CHECK_EQ(int64_t(plans[i].action == Action::WHOLE     ? 0
+                             : plans[i].action == Action::PARTIAL ? 1
+                                                                  : 2),
+                     wanted);
             count[size_t(wanted)]++;
             if (wanted == 1) {
                 std::vector<int32_t> computed;

@@ -51,8 +51,10 @@ TEST(settings_out_of_range) {
             "cache-weight-floor is 2 but must lie between 0 and 1; 0.6 is usual.");
     refused(with(&MotionCacheSettings::warmup, -1), "cache-warmup is -1 but must be 0 or more; 4 is usual.");
     refused(with(&MotionCacheSettings::coarse_updates, -1), "cache-coarse-updates is -1");
-    refused(with<TeaCacheSettings>(&TeaCacheSettings::forced_first, -1), "cache-warmup (the number of forced first evaluations) is -1");
-    refused(with<FlowCacheSettings>(&FlowCacheSettings::forced_first, -1), "cache-warmup (the number of forced first evaluations) is -1");
+    refused(with<TeaCacheSettings>(&TeaCacheSettings::forced_first, -1),
+            "cache-warmup (the number of forced first evaluations) is -1");
+    refused(with<FlowCacheSettings>(&FlowCacheSettings::forced_first, -1),
+            "cache-warmup (the number of forced first evaluations) is -1");
     refused(with<TeaCacheSettings>(&TeaCacheSettings::forced_last, -2), "forced last evaluations is -2");
     refused(with<FlowCacheSettings>(&FlowCacheSettings::forced_last, -2), "forced last evaluations is -2");
     refused(with<TeaCacheSettings>(&TeaCacheSettings::counter_period, -1), "period of its counter is -1");
@@ -72,7 +74,7 @@ TEST(settings_at_the_ends_of_their_ranges) {
     const auto usable = [](const AnySettings& least, const AnySettings& most) {
         CHECK(make_policy(least) != nullptr);
         Driver driver(most, {1, 2, 2, 2, 4, 4});
-        for (int i = 0; i < 4; i++) CHECK(driver.step(1e300).action == Action::ALL);
+        for (int i = 0; i < 4; i++) CHECK(driver.step(1e300).action == Action::WHOLE);
     };
     constexpr double smallest = std::numeric_limits<double>::min(), greatest = std::numeric_limits<double>::max();
     constexpr int many = std::numeric_limits<int>::max();
@@ -113,7 +115,8 @@ TEST(each_setting_that_a_cache_has_is_read_and_no_other) {
     int read = 0;
     for (const Field& field : fields()) {
         const std::string name = field.name;
-        if (field.part != Part::CACHE || name == "cache" || name == "cache-preset") continue; // which choose the settings
+        if (field.part != Part::CACHE || name == "cache" || name == "cache-preset")
+            continue; // which choose the settings
         for (const CacheKind kind : CACHE_KINDS) {
             bool changes = false;
             for (const AnySettings& settings : all_policies())
@@ -124,7 +127,8 @@ TEST(each_setting_that_a_cache_has_is_read_and_no_other) {
                     CHECK_EQ(foreign_setting(values.cache, kind) == nullptr, (field.caches & bit(kind)) != 0);
                 }
             if (changes != ((field.caches & bit(kind)) != 0))
-                test::fail(__FILE__, __LINE__, name + (changes ? " is read" : " is not read") + " by cache=" + name_of(kind));
+                test::fail(__FILE__, __LINE__,
+                           name + (changes ? " is read" : " is not read") + " by cache=" + name_of(kind));
             read += changes;
         }
     }
@@ -147,7 +151,8 @@ TEST(a_setting_of_other_caches_is_refused_by_name) {
 
 TEST(motioncache_alone_looks_at_a_prefix) {
     for (const AnySettings& settings : all_policies())
-        CHECK_EQ(make_policy(settings)->wants_prefix_motion(), std::holds_alternative<MotionCacheSettings>(settings.policy));
+        CHECK_EQ(make_policy(settings)->wants_prefix_motion(),
+                 std::holds_alternative<MotionCacheSettings>(settings.policy));
 }
 
 TEST(faults_of_a_sampler_are_told) {

@@ -27,7 +27,7 @@ std::string rows(const AnySettings& settings, const std::vector<double>& distanc
     for (double distance : distances) driver.step(distance, branch);
     std::string text;
     for (const Recorded& d : driver.decisions)
-        text += d.forced ? '!' : d.kind == Decision::Kind::FULL ? 'F' : '.';
+        text += d.forced ? '!' : d.kind == Decision::Kind::WHOLE ? 'W' : '.';
     return text;
 }
 
@@ -49,7 +49,7 @@ TEST(teacache_rescales_the_distance) {
     for (double distance : {0.0, 0.125, 0.25, 0.0}) driver.step(distance);
     CHECK_EQ(driver.decisions[1].distance, 0.3125);
     CHECK_EQ(driver.decisions[2].accumulated, 0.8125);
-    CHECK_EQ(driver.kinds(), "F.F.");
+    CHECK_EQ(driver.kinds(), "W.W.");
     CHECK_EQ(driver.decisions[3].accumulated, 0.25);
 }
 
@@ -59,7 +59,7 @@ TEST(teacache_computes_when_a_distance_is_no_number) {
     CHECK_EQ(rows(teacache(0.25, 1, 0), {0, not_a_number, .125, .125}), "!F.F");
     Driver driver(teacache(0.25, 1, 0), {1, 1, 1, 1, 4, 4});
     for (int i = 0; i < 3; i++) driver.step({{0, 0}});
-    CHECK_EQ(driver.kinds(), "FFF");
+    CHECK_EQ(driver.kinds(), "WWW");
 }
 
 TEST(teacache_counts_forwards_of_both_branches) {
@@ -89,22 +89,22 @@ TEST(teacache_decides_once_for_the_chunks_of_a_row) {
     const auto row = [&](int index, const std::vector<ChunkStep>& chunks) {
         std::string text;
         for (const Plan& plan : policy->decide(index, 0, chunks))
-            text += plan.action == Action::ALL ? 'F' : '.';
+            text += plan.action == Action::WHOLE ? 'W' : '.';
         return text;
     };
-    CHECK_EQ(row(0, {{0, 0, {}}}), "F");
+    CHECK_EQ(row(0, {{0, 0, {}}}), "W");
     // The mean over the frames of both.
     CHECK_EQ(row(1, {{0, 1, a}, {1, 0, {}}}),
-             ".F"); // a chunk that starts is computed and leaves the others alone
+             ".W"); // a chunk that starts is computed and leaves the others alone
     CHECK_EQ(decisions.back().forced, true);
     CHECK(std::isnan(decisions.back().distance));
     CHECK_EQ(decisions[1].accumulated, 0.125);
-    CHECK_EQ(row(2, {{0, 2, c}, {1, 1, b}}), "FF"); // 0.125 + (0 + 0.25) / 2
+    CHECK_EQ(row(2, {{0, 2, c}, {1, 1, b}}), "WW"); // 0.125 + (0 + 0.25) / 2
     CHECK_EQ(decisions.back().accumulated, 0.25);
     CHECK_EQ(decisions[decisions.size() - 2].accumulated, 0.25);
     CHECK_EQ(row(3, {{0, 3, c}, {1, 2, a}}), "..");
     // Chunk 0 has finished: it has no part any more. Nobody but a starting chunk: the sum stays as it is.
-    CHECK_EQ(row(4, {{2, 0, {}}}), "F");
+    CHECK_EQ(row(4, {{2, 0, {}}}), "W");
     CHECK_EQ(row(5, {{1, 3, a}, {2, 1, a}}), "..");
     CHECK_EQ(decisions.back().accumulated, 0.1875);
 }
@@ -114,10 +114,10 @@ TEST(teacache_keeps_branches_apart_and_forgets_a_window) {
     driver.step(0.0, 0), driver.step(0.0, 1);
     driver.step(0.125, 0), driver.step(0.25, 1);
     driver.step(0.125, 0), driver.step(0.125, 1);
-    CHECK_EQ(driver.kinds(), "FF.FF.");
+    CHECK_EQ(driver.kinds(), "WW.WW.");
     driver.step(0.125, 0);
     driver.begin_window();
     driver.step(0.0), driver.step(0.125);
-    CHECK_EQ(driver.kinds(), "F.");
+    CHECK_EQ(driver.kinds(), "W.");
     CHECK_EQ(driver.decisions.back().accumulated, 0.125);
 }

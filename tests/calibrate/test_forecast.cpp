@@ -12,7 +12,7 @@ namespace {
 Recording recording(int steps = 40) {
     Recording r;
     r.chunk_frames = 3, r.frame_tokens = 8;
-    r.steps.resize(static_cast<size_t>(steps));
+    r.steps.resize(size_t(steps));
     for (int i = 0; i < steps; i++) {
         r.steps[i].sigma = 1 - double(i) / steps;
         if (i) r.steps[i].distance.assign(3, {0.1, 1.0});

@@ -47,7 +47,7 @@ TEST(what_is_blurred_is_no_preset) {
     CHECK_EQ(c.presets[2].share, 0.12);
 }
 
-TEST(a_level_that_computes_chunks_wholly_or_not_at_all_is_a_level) {
+TEST(a_level_that_computes_whole_chunks_or_nothing_of_them_is_a_level) {
     std::vector<Trial> list = levels();
     for (Trial& t : list) t.partial = 0;
     CHECK_EQ(choose_presets(list).presets[1].share, 0.15);

@@ -69,8 +69,8 @@ const std::vector<Setting> others = {
     {"chunks of 1", [](session::Request& r) { r.causal_block_size = 1, r.ar_step = 2; }},
 };
 
-void holds(const std::shared_ptr<const skyreels_v2::Model>& model, const cache::MotionCacheSettings& settings, double stated,
-           std::span<const Setting> rows) {
+void holds(const std::shared_ptr<const skyreels_v2::Model>& model, const cache::MotionCacheSettings& settings,
+           double stated, std::span<const Setting> rows) {
     for (const Setting& setting : rows) {
         const Result r = measure(model, settings, setting.change);
         std::printf("%s: %.1f dB at %.0f %% of the tokens, %.1f stated\n", setting.name, r.psnr, 100 * r.share, stated);
@@ -84,8 +84,11 @@ TEST(what_is_stated_holds_for_other_prompts_and_settings) {
     c10::InferenceMode guard;
     const auto model = demo();
     // As the calibrator does it, with prompts of its own.
-    const Stage stage{model, small(), {"a red ball bouncing over green hills at sunset", "a green cube, still, underwater"}};
-    const Lesson lesson = learn(model, stage.request, stage.prompts);
+    const TrialSetup setup{
+        model,
+        small(),
+        {"a red ball bouncing over green hills at sunset", "a green cube, still, underwater"}};
+    const Lesson lesson = learn(model, setup.request, setup.prompts);
     cache::MotionCacheSettings s;
     s.reuse = CacheReuse::SOLVER;
     s.path = lesson.path(0.5, 1);
@@ -96,8 +99,9 @@ TEST(what_is_stated_holds_for_other_prompts_and_settings) {
     const Result measured = measure(model, s, [](session::Request&) {});
     std::printf("as measured: %.1f dB at %.0f %% of the tokens\n", measured.psnr, 100 * measured.share);
     CHECK(measured.share < 0.6); // it leaves out something
-    std::vector<Trial> trials = {run_trial(stage, lesson, s, 0, stage.prompts.size())};
-    look_elsewhere(stage, trials, skyreels_v2::complete(request_of(small(), stage.prompts, 0), *model), false);
+    std::vector<Trial> trials = {run_trial(setup, lesson, s, 0, setup.prompts.size())};
+    look_elsewhere(setup, trials, skyreels_v2::complete(request_of(small(), setup.prompts, 0), *model),
+                   false);
     CHECK(trials[0].elsewhere <= 100 && trials[0].stated() <= trials[0].psnr);
     CHECK(trials[0].stated() > 25); // or it would promise nothing
     holds(model, s, trials[0].stated(), others);

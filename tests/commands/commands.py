@@ -75,7 +75,8 @@ def environment(programs, source, temporary):
         if subprocess.run(["bash", "-c", find], cwd=source).returncode:
             env["TORCH_DIR"] = subprocess.check_output(["tools/torch/find.sh"], cwd=source, text=True).strip()
     # Debian's own programs first, as on the machine that README.md speaks of: its python3 is the one with python3-gi.
-    return {**env, "PATH": f"{programs}:/usr/bin:{env['PATH']}", "CC": str(programs / "cc"), "CXX": str(programs / "c++"),
+    return {**env, "PATH": f"{programs}:/usr/bin:{env['PATH']}", "CC": str(programs / "cc"),
+            "CXX": str(programs / "c++"),
             "OMP_WAIT_POLICY": "passive", "GST_REGISTRY": str(temporary / "gst-registry")}
 
 
@@ -137,7 +138,8 @@ def run(source, build, wanted, code):
 
 if __name__ == "__main__":
     mode, source = sys.argv[1], pathlib.Path(sys.argv[2]).resolve()
-    if subprocess.run(["git", "-c", "safe.directory=*", "-C", str(source), "rev-parse"], stderr=subprocess.DEVNULL).returncode:
+    if subprocess.run(["git", "-c", "safe.directory=*", "-C", str(source), "rev-parse"],
+                      stderr=subprocess.DEVNULL).returncode:
         print("skipped: this is no checkout of git, which knows what a clone has")
         sys.exit(77)
     wrong, code = check(source)

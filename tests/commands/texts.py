@@ -168,7 +168,8 @@ class Reader:
                 continue
             if name.endswith(".md"):
                 self.markdown(name)
-            elif name.endswith((".cpp", ".h", ".cu", ".py", "meson.build", "meson_options.txt")) or name in self.scripts \
+            elif name.endswith((".cpp", ".h", ".cu", ".py", "meson.build",
+                                "meson_options.txt")) or name in self.scripts \
                     or name.endswith(".sh"):
                 self.source(name)
         return self.told

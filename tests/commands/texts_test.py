@@ -38,7 +38,8 @@ FILES = {
     "untracked.md": "`./untracked.sh`\n",
 }
 EXPECTED = {
-    "new.sh --fast", "gst-launch-1.0 a ! b", "tools/gone.py", "SOME_SETTING=1", "tools/other.sh --all", 'new.sh "A B" [OUT]',
+    "new.sh --fast", "gst-launch-1.0 a ! b", "tools/gone.py", "SOME_SETTING=1", "tools/other.sh --all",
+    'new.sh "A B" [OUT]',
     "make all", "tools/other.sh NAME", "README.md: python program", "new.sh FILE...", "tools/other.sh --broken",
     "python3 tools/table.py", "motioncache-thing MODEL", "motioncache-thing MODEL --deep", "motioncache-thing",
 }

@@ -61,7 +61,8 @@ if data["quick"]:
 # One sentence is the first that a stranger sees, wherever it stands.
 first = sheets.first_prompt(texts["README.md"])
 for name in ("gst/motioncachegen.cpp", "pipelines/quickstart.sh", "engine/motioncache.h.in"):
-    check(first in (root / name).read_text(encoding="utf-8"), f"{name} has another first prompt than the README: {first}")
+    check(first in (root / name).read_text(encoding="utf-8"),
+          f"{name} has another first prompt than the README: {first}")
 check(first in sheets.sheet_prompts(False), "it is on the contact sheet")
 check(len(sheets.sheet_prompts(False)) >= 24, "the contact sheet shows at least 24 prompts")
 
@@ -78,7 +79,8 @@ check(any("was measured as 1.5" in fault for fault in pages.faults("x", text, {"
       "a figure that is not the measured one")
 for unit in (" dB", " s", " x", " %", " MiB", "x", "%", " ms", " times"):
     check(len(pages.faults("x", f"It is 3.5{unit}, so.", {}, {})) == 1, f"the unit{unit}")
-check(not pages.faults("x", "544 x 960, 8 layers, 24 frames\n```\n3 dB\n```\n", {}, {}), "sizes, counts and code are none")
+check(not pages.faults("x", "544 x 960, 8 layers, 24 frames\n```\n3 dB\n```\n", {}, {}),
+      "sizes, counts and code are none")
 block = "<!-- measured: t -->\n| 3 dB |\n<!-- /measured -->\n"
 check(not pages.faults("x", block, {}, {"t": "| 3 dB |"}), "a block")
 check(len(pages.faults("x", block, {}, {"t": "| 4 dB |"})) == 1, "another block")

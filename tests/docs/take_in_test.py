@@ -80,7 +80,8 @@ refused("a cut file", "is cut off", bytes_of(VAE, lambda data: data[:-4]))
 refused("no safetensors", "is no safetensors file", bytes_of(VAE, lambda data: data[:4]))
 refused("NaN", "no finite number", bytes_of(VAE, lambda data: data[:-2] + b"\xc0\x7f"))
 refused("another tensor", "tensors are not those", bytes_of(VAE, lambda data: data.replace(b'"F32"', b'"I32"', 1)))
-refused("no table", '"How well" with a table', lambda folder: (folder / "README.md").write_text(README.split("How well")[0]))
+refused("no table", '"How well" with a table',
+        lambda folder: (folder / "README.md").write_text(README.split("How well")[0]))
 refused("a place of a machine", "a place of one machine",
         lambda folder: (folder / "README.md").write_text(README.replace("26 dB", "26 dB, see /home/me/log")))
 

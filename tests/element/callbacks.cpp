@@ -101,11 +101,11 @@ class Application {
     GstBus* bus_;
 };
 
-struct Place {
+struct Occasion {
     const char *name, *knobs, *settings;
 };
 // Everything that the element tells of its own accord, each with a way to bring it about.
-const Place places[] = {
+const Occasion occasions[] = {
     {"start", "load-ms=50", ""},
     {"continue", "load-ms=50", ""},
     {"complete", "load-ms=50", ""},
@@ -115,13 +115,13 @@ const Place places[] = {
     {"error", "fail=load,load-ms=20", ""}, // of the worker
     {"error", "fail=next:1", ""},
     {"progress end", "fail=load", ""},
-    {"error", "", "steps=0"}, // of the state change
+    {"error", "", "steps=0"},                  // of the state change
     {"error", "", "! capsfilter name=filter"}, // of the streaming thread
 };
 
 void everywhere(const std::function<void(Application&)>& what,
                 const std::function<void(Application&)>& afterwards = {}) {
-    for (const Place& p : places) {
+    for (const Occasion& p : occasions) {
         use_testpattern(p.knobs);
         must_end(p.name, [&] {
             Application app(std::string("prompt=ball steps=3 ") + p.settings, p.name, what);
@@ -212,7 +212,7 @@ GST_END_TEST
 // A handler that waits for a lock which the thread that stops the pipeline
 // holds, and one that has another thread stop it.
 GST_START_TEST(test_waiting_for_another_thread) {
-    for (const Place& p : places) {
+    for (const Occasion& p : occasions) {
         use_testpattern(p.knobs);
         must_end(p.name, [&] {
             std::mutex ours;

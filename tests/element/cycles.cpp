@@ -59,7 +59,8 @@ static void cycle(const char* keep, int cycles) {
     fail_unless(after <= before + std::max(SLACK, LEAK * gint64(2 * quarter)), "memory grows");
     // GStreamer's and GLib's pools of threads grow and shrink by themselves: fewest of the last against most before.
     const auto by_threads = [](const Held& a, const Held& b) { return a.threads < b.threads; };
-    const auto most = std::max_element(seen.begin() + ptrdiff_t(quarter), seen.begin() + ptrdiff_t(2 * quarter), by_threads);
+    const auto most = std::max_element(seen.begin() + ptrdiff_t(quarter),
+                                       seen.begin() + ptrdiff_t(2 * quarter), by_threads);
     const auto fewest = std::min_element(seen.begin() + ptrdiff_t(3 * quarter), seen.end(), by_threads);
     fail_unless(fewest->threads <= most->threads + 2, "threads grow");
     fail_unless(last.descriptors <= first.descriptors, "descriptors grow");

@@ -289,7 +289,8 @@ GST_START_TEST(test_colours_follow_the_prompt_of_a_live_stream) {
                                    [&](const Frame& f) { return f.pts == player.prompts.at(1).pts; }) -
                       player.frames.begin());
     };
-    fail_unless(player.wait([&] { return player.prompts.size() > 1 && player.frames.size() >= there() + two_chunks; }, LOADING));
+    fail_unless(player.wait(
+        [&] { return player.prompts.size() > 1 && player.frames.size() >= there() + two_chunks; }, LOADING));
     player.set_state(GST_STATE_NULL);
     fail_unless(player.errors.empty());
     const size_t first = there();

@@ -40,7 +40,8 @@ std::vector<Facts> facts_behind(const std::string& settings, const std::string& 
     gst_object_unref(sink);
     gst_element_set_state(pipeline, GST_STATE_PLAYING);
     GstBus* bus = gst_element_get_bus(pipeline);
-    GstMessage* message = gst_bus_timed_pop_filtered(bus, 20 * GST_SECOND, GstMessageType(GST_MESSAGE_EOS | GST_MESSAGE_ERROR));
+    GstMessage* message =
+        gst_bus_timed_pop_filtered(bus, 20 * GST_SECOND, GstMessageType(GST_MESSAGE_EOS | GST_MESSAGE_ERROR));
     fail_unless(message && GST_MESSAGE_TYPE(message) == GST_MESSAGE_EOS, "%s", line.c_str());
     gst_message_unref(message);
     gst_object_unref(bus);
@@ -135,7 +136,8 @@ GST_START_TEST(test_a_buffer_without_it_says_so) {
         gst_structure_set(s, field, G_TYPE_INT64, G_GINT64_CONSTANT(1), nullptr);
     const guint8 map[4] = {};
     GBytes *four = g_bytes_new(map, 4), *three = g_bytes_new(map, 3);
-    gst_structure_set(s, "map-width", G_TYPE_INT, 2, "map-height", G_TYPE_INT, 2, "computed", G_TYPE_BYTES, three, nullptr);
+    gst_structure_set(s, "map-width", G_TYPE_INT, 2, "map-height", G_TYPE_INT, 2, "computed", G_TYPE_BYTES,
+                      three, nullptr);
     fail_unless(!gst_motion_cache_facts_read(buffer, &facts));
     gst_structure_set(s, "computed", G_TYPE_BYTES, four, nullptr);
     fail_unless(gst_motion_cache_facts_read(buffer, &facts));

@@ -159,7 +159,8 @@ GST_START_TEST(test_what_the_model_lacks_is_refused_by_name) {
                   "steps is 10, which this distilled model was not trained for");
     check_refused("special-tokens=bright", GST_RESOURCE_ERROR_SETTINGS, "special-tokens names \"bright\"");
     check_refused("guidance-scale=6", GST_RESOURCE_ERROR_SETTINGS, "guidance-scale has no effect");
-    check_refused("kv-queries=chunk", GST_RESOURCE_ERROR_SETTINGS, "kv-queries=chunk is set but no keys are compressed");
+    check_refused("kv-queries=chunk", GST_RESOURCE_ERROR_SETTINGS,
+                  "kv-queries=chunk is set but no keys are compressed");
     check_refused("kv-budget=1 cache=motioncache", GST_RESOURCE_ERROR_SETTINGS, "take cache=flowcache");
     fail_unless(!frames_of("num-frames=24 kv-budget=1 kv-queries=tokens cache=flowcache", 24).empty());
 

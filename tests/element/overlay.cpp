@@ -50,7 +50,8 @@ std::vector<Shown> show(const std::string& source, const std::string& filters) {
     gst_object_unref(sink);
     gst_element_set_state(pipeline, GST_STATE_PLAYING);
     GstBus* bus = gst_element_get_bus(pipeline);
-    GstMessage* message = gst_bus_timed_pop_filtered(bus, 20 * GST_SECOND, GstMessageType(GST_MESSAGE_EOS | GST_MESSAGE_ERROR));
+    GstMessage* message =
+        gst_bus_timed_pop_filtered(bus, 20 * GST_SECOND, GstMessageType(GST_MESSAGE_EOS | GST_MESSAGE_ERROR));
     fail_unless(message && GST_MESSAGE_TYPE(message) == GST_MESSAGE_EOS, "%s", line.c_str());
     gst_message_unref(message);
     gst_object_unref(bus);
@@ -93,7 +94,9 @@ GST_END_TEST
 
 GST_START_TEST(test_each_token_has_its_colour) {
     use_testpattern("reuse=1");
-    for (const Shown& frame : show(BALL, "video/x-raw,format=RGB ! motioncacheoverlay opacity=1 scale=whole show-legend=false ! ")) {
+    for (const Shown& frame :
+         show(BALL,
+              "video/x-raw,format=RGB ! motioncacheoverlay opacity=1 scale=whole show-legend=false ! ")) {
         fail_unless_equals_int(int(frame.map.size()), COLUMNS * ROWS);
         for (int y = 0; y < HEIGHT; y++)
             for (int x = 0; x < WIDTH; x++) {
@@ -120,7 +123,8 @@ GST_START_TEST(test_the_scale_is_that_of_the_frame) {
 GST_END_TEST
 
 GST_START_TEST(test_motion_can_be_drawn) {
-    const std::string draw = "video/x-raw,format=RGB ! motioncacheoverlay map=motion scale=whole opacity=1 show-legend=false ! ";
+    const std::string draw =
+        "video/x-raw,format=RGB ! motioncacheoverlay map=motion scale=whole opacity=1 show-legend=false ! ";
     use_testpattern("reuse=1");
     const Shown ball = show(BALL, draw)[0];
     for (int y = 0; y < HEIGHT; y++)
@@ -220,13 +224,16 @@ GST_END_TEST
 GST_START_TEST(test_settings_change_while_it_plays) {
     use_testpattern("step-ms=1");
     GError* error = nullptr;
-    GstElement* pipeline = gst_parse_launch("motioncachegen prompt=ball num-frames=-1 steps=4 ! motioncacheoverlay name=o ! "
-                                            "fakesink name=sink signal-handoffs=true", &error);
+    GstElement* pipeline =
+        gst_parse_launch("motioncachegen prompt=ball num-frames=-1 steps=4 ! motioncacheoverlay name=o ! "
+                         "fakesink name=sink signal-handoffs=true",
+                         &error);
     fail_unless(pipeline && !error);
     GstElement* overlay = gst_bin_get_by_name(GST_BIN(pipeline), "o");
     gst_element_set_state(pipeline, GST_STATE_PLAYING);
     for (int i = 0; i < 200; i++) {
-        g_object_set(overlay, "enabled", i % 3 > 0, "opacity", (i % 10) / 9.0, "show-legend", i % 2, "map", i % 2, "scale", i % 2, nullptr);
+        g_object_set(overlay, "enabled", i % 3 > 0, "opacity", (i % 10) / 9.0, "show-legend", i % 2, "map",
+                     i % 2, "scale", i % 2, nullptr);
         sleep_ms(2);
     }
     GstBus* bus = gst_element_get_bus(pipeline);

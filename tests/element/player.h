@@ -227,15 +227,17 @@ class Player {
             }
             if (gst_structure_has_name(s, "motioncache-progress")) {
                 Progress p{};
-                fail_unless(gst_structure_get(s, "chunk", G_TYPE_INT64, &p.chunk, "chunks", G_TYPE_INT64, &p.chunks, "step",
-                                              G_TYPE_INT, &p.step, "steps", G_TYPE_INT, &p.steps, "fraction", G_TYPE_DOUBLE,
-                                              &p.fraction, "seconds-left", G_TYPE_DOUBLE, &p.seconds_left, nullptr));
+                fail_unless(gst_structure_get(s, "chunk", G_TYPE_INT64, &p.chunk, "chunks", G_TYPE_INT64,
+                                              &p.chunks, "step", G_TYPE_INT, &p.step, "steps", G_TYPE_INT,
+                                              &p.steps, "fraction", G_TYPE_DOUBLE, &p.fraction,
+                                              "seconds-left", G_TYPE_DOUBLE, &p.seconds_left, nullptr));
                 self->progress.push_back(p);
             }
             if (gst_structure_has_name(s, "motioncache-qos")) {
                 Threshold t{};
-                fail_unless(gst_structure_get(s, "cache-threshold", G_TYPE_DOUBLE, &t.now, "before", G_TYPE_DOUBLE, &t.before,
-                                              "load", G_TYPE_DOUBLE, &t.load, "frame", G_TYPE_INT64, &t.frame, nullptr));
+                fail_unless(gst_structure_get(s, "cache-threshold", G_TYPE_DOUBLE, &t.now, "before",
+                                              G_TYPE_DOUBLE, &t.before, "load", G_TYPE_DOUBLE, &t.load,
+                                              "frame", G_TYPE_INT64, &t.frame, nullptr));
                 self->thresholds.push_back(t);
                 self->log.push_back("threshold");
             }

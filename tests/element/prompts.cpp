@@ -81,7 +81,8 @@ GST_START_TEST(test_a_prompt_set_while_playing) {
     Player player("prompt=ball num-frames=-1 steps=5", RGB);
     player.play();
     fail_unless(player.wait_frames(30));
-    g_object_set(player.gen, "prompt", "cube", "guidance-scale", 3.0, "negative-prompt", "rain", "cache-threshold", 0.25, nullptr);
+    g_object_set(player.gen, "prompt", "cube", "guidance-scale", 3.0, "negative-prompt", "rain",
+                 "cache-threshold", 0.25, nullptr);
     fail_unless(player.wait([&] { return player.prompts.size() == 2; }));
     fail_unless(player.wait_frames(size_t(player.prompts[1].frame) + 20));
     player.set_state(GST_STATE_NULL);
@@ -89,7 +90,8 @@ GST_START_TEST(test_a_prompt_set_while_playing) {
     const Prompt& begin = player.prompts[0];
     fail_unless(begin.prompt == "ball" && begin.frame == 0 && begin.pts == 0 && begin.id == 0);
     const Prompt& change = player.prompts[1];
-    fail_unless(change.prompt == "cube" && change.id == 4 && change.guidance_scale == 3 && change.cache_threshold == 0.25);
+    fail_unless(change.prompt == "cube" && change.id == 4 && change.guidance_scale == 3 &&
+                change.cache_threshold == 0.25);
     fail_unless_equals_int(int((change.frame - 9) % 12), 0); // the first of a chunk
     for (size_t i = 0; i < player.frames.size(); i++)
         fail_unless(strip_of(player.frames[i]) == (gint64(i) < change.frame ? ball : cube), "frame %zu", i);
@@ -239,7 +241,8 @@ GST_END_TEST
 
 GST_START_TEST(test_a_file_of_prompts) {
     use_testpattern("step-ms=1");
-    const std::string path = write_file("\xef\xbb\xbf# a story\n\n 2s: one\r\n48f:two: with a colon\nthree\n0.5s : four");
+    const std::string path =
+        write_file("\xef\xbb\xbf# a story\n\n 2s: one\r\n48f:two: with a colon\nthree\n0.5s : four");
     Player player("num-frames=-1 steps=1 prompts-file=" + path, RGB + std::string(",framerate=24/1"));
     player.play();
     // 48 and 48 frames, 8 s, and the last one to the end.
@@ -248,8 +251,10 @@ GST_START_TEST(test_a_file_of_prompts) {
     fail_unless_equals_int(int(player.prompts.size()), 4);
     fail_unless(player.prompts[0].prompt == "one" && player.prompts[0].frame == 0);
     fail_unless(player.prompts[1].prompt == "two: with a colon" && player.prompts[1].frame == 57);
-    fail_unless(player.prompts[2].prompt == "three" && player.prompts[2].frame == 105, "%d", int(player.prompts[2].frame));
-    fail_unless(player.prompts[3].prompt == "four" && player.prompts[3].frame == 297, "%d", int(player.prompts[3].frame));
+    fail_unless(player.prompts[2].prompt == "three" && player.prompts[2].frame == 105, "%d",
+                int(player.prompts[2].frame));
+    fail_unless(player.prompts[3].prompt == "four" && player.prompts[3].frame == 297, "%d",
+                int(player.prompts[3].frame));
     g_unlink(path.c_str());
 }
 GST_END_TEST
@@ -295,7 +300,9 @@ GST_END_TEST
 GST_START_TEST(test_tags_follow_the_prompt) {
     use_testpattern("step-ms=1");
     for (const bool embed : {true, false}) {
-        Player player(std::string("prompt=ball seed=7 steps=2 num-frames=57 embed-metadata=") + (embed ? "true" : "false"), RGB);
+        Player player(std::string("prompt=ball seed=7 steps=2 num-frames=57 embed-metadata=") +
+                          (embed ? "true" : "false"),
+                      RGB);
         queue(player, "cube", 24), queue(player, "star", 0);
         player.play_to_end();
         fail_unless(player.eos && player.errors.empty());

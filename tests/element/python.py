@@ -22,7 +22,8 @@ frames = []  # of each: structure of its metadata as a dictionary
 
 
 def fields_of(structure):
-    return {structure.nth_field_name(i): structure.get_value(structure.nth_field_name(i)) for i in range(structure.n_fields())}
+    return {structure.nth_field_name(i): structure.get_value(structure.nth_field_name(i))
+            for i in range(structure.n_fields())}
 
 
 def note(sink, buffer, pad):

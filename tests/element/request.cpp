@@ -90,7 +90,8 @@ static void change(GstElement* gen, GParamSpec* spec) {
     GValue value = G_VALUE_INIT, other = G_VALUE_INIT;
     g_value_init(&value, spec->value_type);
     g_object_get_property(G_OBJECT(gen), spec->name, &value);
-    for (const char* text : {"0", "1", "3", "none", "full", "pixel", "quality", "repeat", "global", "frozen", "float32", "true"}) {
+    for (const char* text : {"0", "1", "3", "none", "full", "pixel", "quality", "repeat", "global", "frozen",
+                             "float32", "true"}) {
         if (G_VALUE_HOLDS(&other, spec->value_type)) g_value_unset(&other);
         g_value_init(&other, spec->value_type);
         if (gst_value_deserialize(&other, text) && g_param_values_cmp(spec, &value, &other) &&
@@ -131,7 +132,8 @@ GST_START_TEST(test_a_setting_that_comes_too_late_says_so) {
         fail_unless(player.warnings[i].message.starts_with(std::string(specs[i]->name) + " was changed"), "%s",
                     player.warnings[i].message.c_str());
         fail_unless((specs[i]->flags & GST_PARAM_MUTABLE_READY) != 0, "%s", specs[i]->name);
-        fail_unless(!(specs[i]->flags & (GST_PARAM_MUTABLE_PAUSED | GST_PARAM_MUTABLE_PLAYING | GST_PARAM_CONTROLLABLE)));
+        fail_unless(!(specs[i]->flags &
+                      (GST_PARAM_MUTABLE_PAUSED | GST_PARAM_MUTABLE_PLAYING | GST_PARAM_CONTROLLABLE)));
     }
     player.set_state(GST_STATE_READY);
     player.forget();

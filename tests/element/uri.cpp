@@ -74,7 +74,8 @@ Played play(const std::string& player, const std::string& uri) {
     g_signal_connect(sink, "handoff", G_CALLBACK(count), &played);
     gst_element_set_state(pipeline, GST_STATE_PLAYING);
     GstBus* bus = gst_element_get_bus(pipeline);
-    GstMessage* message = gst_bus_timed_pop_filtered(bus, 20 * GST_SECOND, GstMessageType(GST_MESSAGE_EOS | GST_MESSAGE_ERROR));
+    GstMessage* message =
+        gst_bus_timed_pop_filtered(bus, 20 * GST_SECOND, GstMessageType(GST_MESSAGE_EOS | GST_MESSAGE_ERROR));
     fail_unless(message, "%s plays without end", player.c_str());
     if (GST_MESSAGE_TYPE(message) == GST_MESSAGE_ERROR) {
         GError* error = nullptr;
@@ -95,9 +96,10 @@ Played play(const std::string& player, const std::string& uri) {
 GST_START_TEST(test_pairs_are_properties) {
     Element e;
     same(e.get(), "");
-    const std::string uri = "motioncache://?prompt=a%20red%20ball%20%26%20%C3%A9%3D%2525%20a+b&seed=12345678901&steps=7&guidance-scale=2.5"
-                            "&cache=none&reference-windows=true&device=cpu&is-live=true&underrun=repeat&queue-chunks=5"
-                            "&num-frames=-1&attention=auto";
+    const std::string uri =
+        "motioncache://?prompt=a%20red%20ball%20%26%20%C3%A9%3D%2525%20a+b&seed=12345678901&steps=7&guidance-scale=2.5"
+        "&cache=none&reference-windows=true&device=cpu&is-live=true&underrun=repeat&queue-chunks=5"
+        "&num-frames=-1&attention=auto";
     same(e.set(uri), "");
     same(e.get(), uri);
     same(e.text("prompt"), "a red ball & \xc3\xa9=%25 a+b");
@@ -105,9 +107,10 @@ GST_START_TEST(test_pairs_are_properties) {
     double scale = 0;
     gboolean live = FALSE, windows = FALSE;
     int cache = 0, underrun = 0;
-    g_object_get(e.gen, "seed", &seed, "guidance-scale", &scale, "is-live", &live, "reference-windows", &windows, "cache", &cache,
-                 "underrun", &underrun, nullptr);
-    fail_unless(seed == G_GINT64_CONSTANT(12345678901) && scale == 2.5 && live && windows && cache == 1 && underrun == 1);
+    g_object_get(e.gen, "seed", &seed, "guidance-scale", &scale, "is-live", &live, "reference-windows",
+                 &windows, "cache", &cache, "underrun", &underrun, nullptr);
+    fail_unless(seed == G_GINT64_CONSTANT(12345678901) && scale == 2.5 && live && windows && cache == 1 &&
+                underrun == 1);
     fail_unless_equals_int(e.number("steps"), 7);
     fail_unless_equals_int(e.number("queue-chunks"), 5);
     fail_unless_equals_int(e.number("num-frames"), -1);
@@ -125,9 +128,10 @@ GST_START_TEST(test_pairs_are_properties) {
 GST_END_TEST
 
 GST_START_TEST(test_forms_of_a_uri) {
-    for (const char* uri : {"motioncache://", "motioncache:", "motioncache:///", "motioncache://?", "MotionCache://?seed=3",
-                            "motioncache:///?seed=3&", "motioncache://?&&seed=3", "motioncache://?prompt=a red ball, \xc3\xa9?",
-                            "motioncache://?prompt=", "motioncache://?seed=-1", "motioncache://?num-frames=0"}) {
+    for (const char* uri :
+         {"motioncache://", "motioncache:", "motioncache:///", "motioncache://?", "MotionCache://?seed=3",
+          "motioncache:///?seed=3&", "motioncache://?&&seed=3", "motioncache://?prompt=a red ball, \xc3\xa9?",
+          "motioncache://?prompt=", "motioncache://?seed=-1", "motioncache://?num-frames=0"}) {
         Element e;
         same(e.set(uri), "");
     }
@@ -144,7 +148,9 @@ GST_START_TEST(test_forms_of_a_uri) {
         g_value_init(&text, G_TYPE_STRING);
         if (G_IS_PARAM_SPEC_STRING(specs[i])) g_value_set_static_string(&text, "cpu");
         else if (G_IS_PARAM_SPEC_ENUM(specs[i]))
-            g_value_set_string(&text, g_enum_get_value(G_PARAM_SPEC_ENUM(specs[i])->enum_class, G_PARAM_SPEC_ENUM(specs[i])->default_value)->value_nick);
+            g_value_set_string(&text, g_enum_get_value(G_PARAM_SPEC_ENUM(specs[i])->enum_class,
+                                                       G_PARAM_SPEC_ENUM(specs[i])->default_value)
+                                          ->value_nick);
         else {
             GValue number = G_VALUE_INIT;
             g_value_init(&number, specs[i]->value_type);

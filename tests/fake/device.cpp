@@ -29,9 +29,9 @@ struct Allocator final : c10::DeviceAllocator {
     c10::CachingDeviceAllocator::DeviceStats getDeviceStats(c10::DeviceIndex) override {
         const Use use = Memory::get().use();
         c10::CachingDeviceAllocator::DeviceStats stats{};
-        stats.allocated_bytes[0].current = static_cast<int64_t>(use.used);
-        stats.allocated_bytes[0].peak = static_cast<int64_t>(use.most);
-        stats.reserved_bytes[0].current = static_cast<int64_t>(use.reserved);
+        stats.allocated_bytes[0].current = int64_t(use.used);
+        stats.allocated_bytes[0].peak = int64_t(use.most);
+        stats.reserved_bytes[0].current = int64_t(use.reserved);
         return stats;
     }
     void resetAccumulatedStats(c10::DeviceIndex) override {}

@@ -7,6 +7,7 @@
 #include <c10/core/StreamGuard.h>
 #include <c10/core/impl/VirtualGuardImpl.h>
 
+#include "engine/networks/linear.h"
 #include "engine/networks/wan_dit/wan_dit_files.h"
 #include "engine/networks/wan_dit/text_context.h"
 #include "engine/networks/wan_dit/transformer.h"
@@ -16,10 +17,10 @@
 using namespace mc;
 using cache::Action;
 using cache::Plan;
-using transformer::ChunkWork;
-using transformer::TextContext;
-using transformer::Transformer;
-using transformer::Window;
+using wan_dit::ChunkWork;
+using wan_dit::TextContext;
+using wan_dit::Transformer;
+using wan_dit::Window;
 
 static std::string demo;
 
@@ -66,7 +67,7 @@ double relative(const at::Tensor& a, const at::Tensor& b) {
 
 // Of another number for each chunk and branch: nothing is a batch.
 Plan some_tokens(int of) {
-    Plan plan{Action::TOKENS, {}};
+    Plan plan{Action::PARTIAL, {}};
     for (int t = 0; t < TOKENS; t++)
         if ((t + of) % 24 % (3 + of % 2)) plan.tokens.push_back(t);
     return plan;
@@ -87,7 +88,7 @@ History history_of(const Model& m, CacheReuse reuse) {
             const int kind = row < 2 ? 0 : (row + i) % 4;
             if (kind == 1 || row == 3)
                 h.plans.push_back(some_tokens(row == 3 ? 0 : i)), w.plan = &h.plans.back();
-            if (kind == 2 || row == 5) h.plans.push_back({Action::REUSE, {}}), w.plan = &h.plans.back();
+            if (kind == 2 || row == 5) h.plans.push_back({Action::REUSED, {}}), w.plan = &h.plans.back();
             if (kind == 3) w.output = false;
             if (row == 6 && chunk == 1) w.text = m.other.get();
             if (row == 7 && chunk == 0) continue; // finished
@@ -115,7 +116,7 @@ void equals_plain(Precision precision, CacheReuse reuse, double limit) {
     for (size_t row = 0; row < history.rows.size(); row++) {
         x = x * 0.97 + 0.1;
         std::vector<int64_t> timesteps = {300, 300, 620, 620, 999, 999};
-        for (int64_t& t : timesteps) t -= 20 * static_cast<int64_t>(row);
+        for (int64_t& t : timesteps) t -= 20 * int64_t(row);
         const auto& work = history.rows[row];
         plain.forward(x, timesteps, m.text, work);
         for (Window* w : {&kernels, &aten}) {
@@ -245,7 +246,7 @@ TEST(streamed_layers_equal_resident) {
     for (bool in_bytes : {false, true}) {
         const size_t at_first = fake::use().used;
         auto resident = std::make_unique<Model>(Precision::BFLOAT16, in_bytes);
-        const auto all = static_cast<int64_t>(fake::use().used - at_first);
+        const auto all = int64_t(fake::use().used - at_first);
         const auto of_one = Transformer::layer_bytes(resident->t->config(), Precision::BFLOAT16, in_bytes);
         for (int64_t layers : {3, 5, 8}) {
             const size_t before = fake::use().used;
@@ -257,7 +258,7 @@ TEST(streamed_layers_equal_resident) {
                 CHECK_EQ(m->t->streamed(), layers);
                 CHECK_NEAR(double(m->t->streamed_bytes()), double(layers * of_one.total()), 0);
             }
-            const auto held = static_cast<int64_t>(fake::use().used - before);
+            const auto held = int64_t(fake::use().used - before);
             CHECK(held <= 2 * (all - layers * of_one.total() * 98 / 100));
 
             const History history = history_of(*resident, CacheReuse::REPEAT);
@@ -284,7 +285,7 @@ TEST(streamed_layers_equal_resident) {
                     const int64_t bytes = run(*w, *m, work) - base;
                     // Plans that reuse everything pass no layer. The first forward finds no buffer filled.
                     const bool passes = std::any_of(work.begin(), work.end(), [](const ChunkWork& item) {
-                        return !item.plan || item.plan->action != Action::REUSE;
+                        return !item.plan || item.plan->action != Action::REUSED;
                     });
                     CHECK_EQ(bytes, passes ? (layers + (row ? 0 : 2)) * of_one.forward : 0);
                     for (int b = 0; b < 2; b++) {
@@ -332,20 +333,20 @@ TEST(what_moves_between_products) {
     const at::Tensor x = m.latents(shape);
     const std::vector<int64_t> timesteps = {300, 300, 620, 620, 999, 999};
     const double elements = 2. * CHUNKS * CHUNK * 12 * 16 * m.t->config().width * m.t->config().layers;
-    std::vector<ChunkWork> dense, sparse;
+    std::vector<ChunkWork> whole, partial;
     std::vector<Plan> plans;
     for (int b = 0; b < 2; b++) {
-        plans.push_back({Action::TOKENS, {}});
+        plans.push_back({Action::PARTIAL, {}});
         for (int t = b; t < CHUNK * 12 * 16; t += 5) plans.back().tokens.push_back(t);
     }
     for (int b = 0; b < 2; b++)
         for (int c = 0; c < CHUNKS; c++) {
-            dense.push_back({b, c, nullptr, true, true});
-            sparse.push_back({b, c, &plans[b], true, true});
+            whole.push_back({b, c, nullptr, true, true});
+            partial.push_back({b, c, &plans[b], true, true});
         }
     struct {
         const char* name;
-        bool plain, kernels, sparse;
+        bool plain, kernels, partial;
         double most;
     } const ways[] = {{"plain", true, false, false, 1e9},
                       {"ATen's operators", false, false, false, 1e9},
@@ -356,11 +357,11 @@ TEST(what_moves_between_products) {
         fake::use_kernels(way.kernels);
         Window window(*m.t, shape);
         window.use_plain(way.plain);
-        window.forward(x, timesteps, m.text, dense);
+        window.forward(x, timesteps, m.text, whole);
         fake::take_bytes();
-        window.forward(x, timesteps, m.text, way.sparse ? sparse : dense);
+        window.forward(x, timesteps, m.text, way.partial ? partial : whole);
         double all = 0;
-        const double rows = way.sparse ? elements / 5 : elements;
+        const double rows = way.partial ? elements / 5 : elements;
         std::string parts;
         for (const auto& [name, bytes] : fake::take_bytes()) {
             all += double(bytes) / rows;
@@ -371,10 +372,19 @@ TEST(what_moves_between_products) {
         std::printf("     %s: %.1f bytes per element and layer%s\n", way.name, all, parts.c_str());
         CHECK(all > 30);
         CHECK(all < way.most);
-        if (!way.sparse) CHECK(all < before);
+        if (!way.partial) CHECK(all < before);
         before = all;
     }
     fake::use_kernels(true);
+}
+
+TEST(a_linear_layer_counts_all_that_it_keeps) {
+    HugeArena arena;
+    const at::TensorOptions there = at::TensorOptions().device(fake::device());
+    const networks::Linear l(at::zeros({6, 4}, there.dtype(at::kBFloat16)),
+                             at::zeros({6}, there), // bias as float32, too
+                             networks::Linear::Layout::PLAIN, kernels::Store::BF16, arena);
+    CHECK_EQ(l.bytes(), 6 * 4 * 2 + 6 * 4 + 6 * 2);
 }
 
 int main(int argc, char** argv) {

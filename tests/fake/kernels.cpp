@@ -20,7 +20,7 @@ void bring(T*& p, bool write = false) {
     p = static_cast<T*>(Memory::get().reach(p, write));
 }
 int64_t bytes_of(size_t elements, kernels::Store store) {
-    return static_cast<int64_t>(elements * kernels::element_bytes(store));
+    return int64_t(elements * kernels::element_bytes(store));
 }
 
 void residual_norm(const rows::ResidualNorm& given) {
@@ -83,7 +83,7 @@ void quantize(const rows::Codes& given) {
     bring(a.rows), bring(a.code, true), bring(a.scale, true), bring(a.slot);
     rows::quantize(a);
     const size_t n = a.count * a.width;
-    add_bytes("quantize", bytes_of(n, a.store) + static_cast<int64_t>(n + 4 * n / a.group));
+    add_bytes("quantize", bytes_of(n, a.store) + int64_t(n + 4 * n / a.group));
 }
 void restore(const rows::Codes& given) {
     if (!given.count) return;
@@ -92,7 +92,7 @@ void restore(const rows::Codes& given) {
     bring(a.rows, true), bring(a.code), bring(a.scale), bring(a.slot);
     rows::restore(a);
     const size_t n = a.count * a.width;
-    add_bytes("restore", bytes_of(n, a.store) + static_cast<int64_t>(n + 4 * n / a.group));
+    add_bytes("restore", bytes_of(n, a.store) + int64_t(n + 4 * n / a.group));
 }
 
 void picture(const kernels::PictureTo& given) {

@@ -77,7 +77,7 @@ void* Memory::take(size_t bytes) {
     std::unique_lock lock(mutex_);
     if (watching) {
         std::vector<void*> chain(200);
-        chain.resize(static_cast<size_t>(backtrace(chain.data(), static_cast<int>(chain.size()))));
+        chain.resize(size_t(backtrace(chain.data(), int(chain.size()))));
         if (chains_.insert(std::move(chain)).second) places_.push_back(watched_);
         watched_++;
     }

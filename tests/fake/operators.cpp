@@ -65,7 +65,7 @@ at::Tensor copy_from(const at::Tensor& from, const at::Tensor& to, bool non_bloc
         return to;
     }
     (ours(to) ? counts.uploads : counts.downloads)++;
-    if (ours(to)) counts.upload_bytes += static_cast<int64_t>(to.nbytes());
+    if (ours(to)) counts.upload_bytes += int64_t(to.nbytes());
     if (ours(to) && non_blocking && is_pinned(from.const_data_ptr())) {
         Memory::get().under_way(from);
         return to;
@@ -257,7 +257,7 @@ TORCH_LIBRARY_IMPL(_, PrivateUse1, m) {
 namespace at::native {
 static int64_t fake_choice(const Tensor&, const Tensor&, const Tensor&, const std::optional<Tensor>&, double,
                            bool, std::optional<double>, bool) {
-    return static_cast<int64_t>(SDPBackend::overrideable);
+    return int64_t(SDPBackend::overrideable);
 }
 REGISTER_PRIVATEUSE1_DISPATCH(_fused_sdp_choice_stub, &fake_choice)
 } // namespace at::native

@@ -120,7 +120,8 @@ TEST(a_lost_device_is_told_when_it_writes) {
     const size_t strides[3] = {3 * WIDTH};
     fake::fail(fake::Failure::LOST, 0);
     CHECK_ERROR(there.prepare(Format::NV12), MC_ERROR_DEVICE, "failed in the middle of its work");
-    CHECK_ERROR(there.write_there(0, Format::RGB, planes, strides), MC_ERROR_DEVICE, "failed in the middle of its work");
+    CHECK_ERROR(there.write_there(0, Format::RGB, planes, strides), MC_ERROR_DEVICE,
+                "failed in the middle of its work");
     fake::fail(fake::Failure::NONE, 0);
 }
 

@@ -125,8 +125,7 @@ TEST(a_row_waits_once) {
             most_uploads = std::max(most_uploads, fake::counts.uploads - uploads - passed);
             // Where the solver goes past everything nothing is asked of the device.
             const bool idle = waits == 0 && request.cache.reuse == CacheReuse::SOLVER;
-            if (waits != 1 && !idle)
-                test::fail(name, static_cast<int>(rows), std::to_string(waits) + " waits in a row");
+            if (waits != 1 && !idle) test::fail(name, int(rows), std::to_string(waits) + " waits in a row");
         }
         CHECK(rows >= 5 && chunks >= 1);
         // Beside the forward's: the noise of a prefix; the solver's table of each latent frame, where it goes token by
@@ -277,7 +276,7 @@ TEST(what_is_planned_is_what_is_taken) {
             const int64_t planned = s.stats().bytes_planned - s.stats().bytes_weights;
             while (s.next()) {
             }
-            const auto taken = static_cast<int64_t>(fake::use().most - before);
+            const auto taken = int64_t(fake::use().most - before);
             std::printf("     %-20s %s: %6.1f MB planned, %6.1f MB taken\n", name, name_of(precision),
                         planned / 1e6, taken / 1e6);
             if (!(taken <= planned)) test::fail(name, 0, "more was taken than planned");
@@ -299,8 +298,8 @@ TEST(a_video_too_large_is_refused_with_what_fits) {
     // Not even with the layers in the computer's memory.
     const int64_t layers =
         model->transformer_config.layers *
-        transformer::Transformer::layer_bytes(model->transformer_config, Precision::BFLOAT16, false).total();
-    fake::set_capacity(fake::use().used + static_cast<size_t>(planned - layers));
+        wan_dit::Transformer::layer_bytes(model->transformer_config, Precision::BFLOAT16, false).total();
+    fake::set_capacity(fake::use().used + size_t(planned - layers));
     try {
         Session s(model, r);
         test::fail(__FILE__, __LINE__, "it was not refused");
@@ -321,7 +320,7 @@ TEST(a_video_too_large_is_refused_with_what_fits) {
     }
     r.width = 16, r.height = 16, r.num_frames = 9;
     const int64_t resident = layers - model->transformer->streamed_bytes();
-    fake::set_capacity(fake::use().used + (1 << 16) - static_cast<size_t>(resident));
+    fake::set_capacity(fake::use().used + (1 << 16) - size_t(resident));
     CHECK_ERROR(Session(model, r), MC_ERROR_MEMORY, "use a smaller model");
     fake::set_capacity(fake::ALL);
 }
@@ -345,7 +344,7 @@ TEST(an_encoder_on_demand_is_gone_while_frames_are_made) {
         CHECK(at::equal(video(model, r, &stats), want));
         CHECK(model->text_encoder->device() == fake::device() && model->text_encoder->bytes() == 0);
         CHECK_EQ(stats.bytes_planned - stats.bytes_weights, f.total - f.weights());
-        CHECK(static_cast<int64_t>(fake::use().most - before) <= stats.bytes_planned - stats.bytes_weights);
+        CHECK(int64_t(fake::use().most - before) <= stats.bytes_planned - stats.bytes_weights);
         CHECK(fake::use().used <= before);
     }
     ::unsetenv("MOTIONCACHE_TEXT_CACHE");
@@ -373,8 +372,8 @@ TEST(a_transformer_that_does_not_fit_is_streamed) {
         whole->text_encoder->move_to(at::kCPU, {});
         const at::Tensor want = video(whole, r);
         const auto one =
-            transformer::Transformer::layer_bytes(whole->transformer_config, Precision::BFLOAT16, in_bytes);
-        const int64_t begin = static_cast<int64_t>(fake::use().used),
+            wan_dit::Transformer::layer_bytes(whole->transformer_config, Precision::BFLOAT16, in_bytes);
+        const int64_t begin = int64_t(fake::use().used),
                       room = f.transformer + f.vae_weights + f.keys_values + f.cache + f.activations + f.vae;
         const struct {
             const char* what;
@@ -385,7 +384,7 @@ TEST(a_transformer_that_does_not_fit_is_streamed) {
         int64_t before = 0;
         for (const auto& way : ways) {
             c10::getDeviceAllocator(fake::device().type())->emptyCache();
-            fake::set_capacity(static_cast<size_t>(begin + way.capacity));
+            fake::set_capacity(size_t(begin + way.capacity));
             const MemoryForecast told = forecast_memory(folder, o, r);
             CHECK(told.streamed > 0 && told.would_fit.empty() && told.total <= told.free);
             CHECK(told.text_device == at::kCPU);
@@ -396,20 +395,21 @@ TEST(a_transformer_that_does_not_fit_is_streamed) {
             fake::forget_most();
             CHECK(at::equal(video(model, r, &stats), want));
             const int64_t layers = model->transformer->streamed();
-            std::printf("     %-32s %lld of 8 layers on the host; %.1f MB at most of %.1f planned and %.1f there\n",
-                        way.what, (long long)layers, double(fake::use().most - size_t(begin)) / 1e6, stats.bytes_planned / 1e6,
-                        way.capacity / 1e6);
+            std::printf(
+                "     %-32s %lld of 8 layers on the host; %.1f MB at most of %.1f planned and %.1f there\n",
+                way.what, static_cast<long long>(layers), double(fake::use().most - size_t(begin)) / 1e6,
+                stats.bytes_planned / 1e6, way.capacity / 1e6);
             CHECK(layers >= 3 && layers >= before);
             CHECK(std::abs(model->transformer->streamed_bytes() - told.streamed) <= one.total());
             CHECK(stats.bytes_planned - model->text_encoder->bytes() <= way.capacity); // which is on the CPU
-            CHECK(static_cast<int64_t>(fake::use().most) - begin <= way.capacity);
+            CHECK(int64_t(fake::use().most) - begin <= way.capacity);
             CHECK(!said.empty() && said.back().find("stay in the computer's memory") != std::string::npos);
             CHECK_EQ(said.back().find("weights-precision=int8") == std::string::npos, in_bytes);
             said.clear();
             before = layers;
         }
         CHECK_EQ(before, int64_t(8));
-        fake::set_capacity(static_cast<size_t>(begin + room - 8 * one.total()));
+        fake::set_capacity(size_t(begin + room - 8 * one.total()));
         const MemoryForecast told = forecast_memory(folder, o, r);
         CHECK(told.total > told.free && told.would_fit.find("would fit.") != std::string::npos);
         fake::set_capacity(fake::ALL);
@@ -448,9 +448,9 @@ TEST(a_forecast_is_what_the_session_plans) {
     }
 
     // Less than twice the weights: the encoder is read to the CPU.
-    const auto held = static_cast<int64_t>(fake::use().used);
+    const auto held = int64_t(fake::use().used);
     c10::getDeviceAllocator(fake::device().type())->emptyCache();
-    fake::set_capacity(static_cast<size_t>(held + f.total - f.text_encoder / 2));
+    fake::set_capacity(size_t(held + f.total - f.text_encoder / 2));
     const MemoryForecast shorter = forecast_memory(folder, o, r);
     CHECK(shorter.text_device == at::kCPU && shorter.would_fit.empty());
     {
@@ -462,13 +462,13 @@ TEST(a_forecast_is_what_the_session_plans) {
     {
         const Model model = load(fake::device(), Precision::BFLOAT16);
         CHECK(model->text_encoder->device() == fake::device());
-        fake::set_capacity(fake::use().used + static_cast<size_t>(f.total - f.weights()) - (64 << 10));
+        fake::set_capacity(fake::use().used + size_t(f.total - f.weights()) - (64 << 10));
         CHECK(psnr(video(model, r), want) > 40); // moved away
         CHECK(model->text_encoder->device() == at::kCPU);
         fake::set_capacity(fake::ALL);
     }
     c10::getDeviceAllocator(fake::device().type())->emptyCache();
-    fake::set_capacity(fake::use().used + static_cast<size_t>(f.transformer + f.vae_weights - f.saved / 2));
+    fake::set_capacity(fake::use().used + size_t(f.transformer + f.vae_weights - f.saved / 2));
     std::string said;
     o.log = [&](int, const std::string& text) { said += text; };
     skyreels_v2::Model::open(folder, o);

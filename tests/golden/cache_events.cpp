@@ -18,12 +18,12 @@ void CacheEvents::decided(const Decision& d) {
               {d.accumulated_after.begin(), d.accumulated_after.end()},
               {d.due.begin(), d.due.end()},
               {d.voted.begin(), d.voted.end()},
-              {d.updated.begin(), d.updated.end()}};
+              {d.computed.begin(), d.computed.end()}};
     decisions_[{d.row, d.branch, d.chunk}] = std::move(kept);
 }
 
 static double share(const std::vector<uint8_t>& mask) { // in float32, as the reference prints it
-    return static_cast<float>(std::count(mask.begin(), mask.end(), 1)) / static_cast<float>(mask.size());
+    return float(std::count(mask.begin(), mask.end(), 1)) / float(mask.size());
 }
 
 Json CacheEvents::event_of(int window, const sampler::Turn& t, int64_t tokens, const Kept* kept) const {
@@ -41,9 +41,9 @@ Json CacheEvents::event_of(int window, const sampler::Turn& t, int64_t tokens, c
         static const char* const names[] = {"warmup", "first_after_warmup", "full", "sparse",
                                             "reuse",  "suppressed"};
         const Decision& d = kept->decision;
-        event["kind"] = names[static_cast<int>(d.kind)];
-        if (!kept->updated.empty()) {
-            updated = std::count(kept->updated.begin(), kept->updated.end(), 1);
+        event["kind"] = names[int(d.kind)];
+        if (!kept->computed.empty()) {
+            updated = std::count(kept->computed.begin(), kept->computed.end(), 1);
             event["phase"] = d.weighted ? 2 : 1;
             event["distance"] = kept->distance.at(0); // the reference prints the first token's
             event["update_ratio_after_vote"] = share(kept->voted);
@@ -69,7 +69,7 @@ Json CacheEvents::teacache_decision_of(const sampler::Turn& t, const Kept& kept)
             {"forced", d.forced},
             {"relative_distance", number(d.distance)},
             {"accumulated", number(d.accumulated)},
-            {"computed", d.kind == Decision::Kind::FULL}};
+            {"computed", d.kind == Decision::Kind::WHOLE}};
 }
 
 void CacheEvents::took(int window, const sampler::Turn& t) {
@@ -81,9 +81,9 @@ void CacheEvents::took(int window, const sampler::Turn& t) {
         return;
     }
     const int64_t tokens = t.velocity.size(1) * t.velocity.size(2) / 2 * (t.velocity.size(3) / 2);
-    const int64_t index = static_cast<int64_t>(events_.size());
+    const int64_t index = int64_t(events_.size());
     events_.push_back(event_of(window, t, tokens, kept));
-    if (kept && !kept->updated.empty()) {
+    if (kept && !kept->computed.empty()) {
         auto put = [&](const char* name, at::Tensor value) { updates_[name].push_back(std::move(value)); };
         put("upd.event", at::scalar_tensor(index, at::kLong));
         put("upd.weights", at::tensor(kept->weights));
@@ -92,7 +92,7 @@ void CacheEvents::took(int window, const sampler::Turn& t) {
         put("upd.accumulated_after", at::tensor(kept->after));
         put("upd.mask_threshold", at::tensor(kept->due));
         put("upd.mask_vote", at::tensor(kept->voted));
-        put("upd.mask_updated", at::tensor(kept->updated));
+        put("upd.mask_updated", at::tensor(kept->computed));
     }
     if (!t.weights.empty()) {
         new_weights_["new_weights.event"].push_back(at::scalar_tensor(index, at::kLong));

@@ -22,7 +22,7 @@ class CacheEvents {
     struct Kept { // a decision with its own copies
         cache::Decision decision;
         std::vector<float> weights, distance, before, after;
-        std::vector<uint8_t> due, voted, updated;
+        std::vector<uint8_t> due, voted, computed;
     };
     Json event_of(int window, const sampler::Turn& turn, int64_t tokens, const Kept* kept) const;
     Json teacache_decision_of(const sampler::Turn& turn, const Kept& kept) const;

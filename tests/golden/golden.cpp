@@ -79,26 +79,26 @@ Options parse(const std::vector<std::string>& arguments) {
     return options;
 }
 
-struct Place {
+struct CaseSource {
     std::string folder, name;
     std::string group = "";      // a word before the name where the names of several groups are alike
     std::string table_path = ""; // of a JSON file that is a case by itself
     std::string label() const { return group.empty() ? name : group + "/" + name; }
 };
 
-void add_cases(const std::string& folder, const std::string& pattern, std::vector<Place>& places) {
+void add_cases(const std::string& folder, const std::string& pattern, std::vector<CaseSource>& sources) {
     std::vector<std::string> names;
     if (std::filesystem::is_directory(folder + "/cases"))
         for (const auto& entry : std::filesystem::directory_iterator(folder + "/cases"))
             if (std::filesystem::exists(entry.path() / "case.json")) names.push_back(entry.path().filename());
     std::sort(names.begin(), names.end());
     for (const std::string& name : names)
-        if (fnmatch(pattern.c_str(), name.c_str(), 0) == 0) places.push_back({folder, name});
+        if (fnmatch(pattern.c_str(), name.c_str(), 0) == 0) sources.push_back({folder, name});
 }
 
 // What INDEX.json lists besides: cases that are not there, which then fail, and tables. A copy of a part of a golden
 // folder may list no cases.
-void add_listed(const std::string& folder, const std::string& pattern, std::vector<Place>& places) {
+void add_listed(const std::string& folder, const std::string& pattern, std::vector<CaseSource>& sources) {
     std::ifstream stream(folder + "/INDEX.json");
     if (!stream) return;
     const Json index = Json::parse(stream);
@@ -107,36 +107,36 @@ void add_listed(const std::string& folder, const std::string& pattern, std::vect
     };
     for (const Json& entry : index.at("cases")) {
         const std::string name = entry.at("name"), group = entry.at("group");
-        if (wanted(name) && std::none_of(places.begin(), places.end(), [&](const Place& place) {
-                return place.folder == folder + "/" + group && place.name == name;
+        if (wanted(name) && std::none_of(sources.begin(), sources.end(), [&](const CaseSource& source) {
+                return source.folder == folder + "/" + group && source.name == name;
             }))
-            places.push_back({folder + "/" + group, name, group});
+            sources.push_back({folder + "/" + group, name, group});
     }
     for (const auto& [kind, path] : index.at("other").items())
         if (wanted(kind) && path.get<std::string>().ends_with(".json"))
-            places.push_back({folder, kind, "", path});
+            sources.push_back({folder, kind, "", path});
 }
 
-std::vector<Place> find_cases(const Options& options) {
-    std::vector<Place> places;
+std::vector<CaseSource> find_cases(const Options& options) {
+    std::vector<CaseSource> sources;
     for (const std::string& folder : options.folders) {
         if (!std::filesystem::is_directory(folder))
             throw Error(MC_ERROR_NOT_FOUND,
                         "There is no folder " + folder + "; give one that holds golden cases.");
-        add_cases(folder, options.pattern, places);
+        add_cases(folder, options.pattern, sources);
         std::vector<std::string> groups;
         for (const auto& entry : std::filesystem::directory_iterator(folder))
             if (entry.is_directory()) groups.push_back(entry.path());
         std::sort(groups.begin(), groups.end());
         for (const std::string& group : groups) {
-            const size_t before = places.size();
-            add_cases(group, options.pattern, places);
-            for (size_t i = before; i < places.size(); i++)
-                places[i].group = std::filesystem::path(group).filename();
+            const size_t before = sources.size();
+            add_cases(group, options.pattern, sources);
+            for (size_t i = before; i < sources.size(); i++)
+                sources[i].group = std::filesystem::path(group).filename();
         }
-        add_listed(folder, options.pattern, places);
+        add_listed(folder, options.pattern, sources);
     }
-    return places;
+    return sources;
 }
 
 void print_line(const std::string& name, const std::string& layout, const std::string& figure,
@@ -210,12 +210,12 @@ std::string failure_of(const std::exception& error) {
     return std::string("FAIL: ") + (torch ? torch->what_without_backtrace() : error.what());
 }
 
-void run_case(const Place& place, const Options& options, at::Device device, Counts& counts) {
+void run_case(const CaseSource& source, const Options& options, at::Device device, Counts& counts) {
     std::string layout = "-";
     try {
-        const CaseFile file = place.table_path.empty()
-                                  ? CaseFile::open(place.folder, place.name)
-                                  : CaseFile::open_table(place.folder, place.table_path, place.name);
+        const CaseFile file = source.table_path.empty()
+                                  ? CaseFile::open(source.folder, source.name)
+                                  : CaseFile::open_table(source.folder, source.table_path, source.name);
         const Runner runner = runner_of(file);
         if (options.precision == Precision::BFLOAT16 && !runner.has_precision) return;
         for (const std::string& each : layouts_of(file)) {
@@ -223,18 +223,18 @@ void run_case(const Place& place, const Options& options, at::Device device, Cou
             layout = each;
             const Run run{file, layout, options.precision, device};
             try {
-                options.precision == Precision::FLOAT32 ? judge(runner, run, place.label(), options, counts)
+                options.precision == Precision::FLOAT32 ? judge(runner, run, source.label(), options, counts)
                                                         : measure(runner, run, options, counts);
             } catch (const std::exception& error) {
-                print_line(place.label(), layout, "-", "-", failure_of(error));
+                print_line(source.label(), layout, "-", "-", failure_of(error));
                 counts.failed++;
             }
         }
     } catch (const NotImplemented& absent) {
-        print_line(place.label(), "-", "-", "-", "not implemented: " + absent.reason);
+        print_line(source.label(), "-", "-", "-", "not implemented: " + absent.reason);
         counts.absent++;
     } catch (const std::exception& error) {
-        print_line(place.label(), layout, "-", "-", failure_of(error));
+        print_line(source.label(), layout, "-", "-", failure_of(error));
         counts.failed++;
     }
 }
@@ -245,13 +245,13 @@ int main(const std::vector<std::string>& arguments) {
         return 0;
     }
     Options options;
-    std::vector<Place> places;
+    std::vector<CaseSource> sources;
     std::optional<at::Device> device;
     try {
         options = parse(arguments);
         device = device_by_name(options.device); // before any other work
-        places = find_cases(options);
-        if (places.empty())
+        sources = find_cases(options);
+        if (sources.empty())
             throw Error(MC_ERROR_NOT_FOUND, "No case found; give a folder that holds cases/NAME/case.json.");
     } catch (const Error& error) {
         std::fprintf(stderr, "golden: %s\n", error.what());
@@ -266,7 +266,8 @@ int main(const std::vector<std::string>& arguments) {
         print_line("case", "layout", "worst/tol", "tensor", "result");
     else
         print_line("case", "layout", "rel. L2", "tensor", "bfloat16 against float32");
-    for (const Place& place : places) run_case(place, options, *device, place.table_path.empty() ? counts : tables);
+    for (const CaseSource& source : sources)
+        run_case(source, options, *device, source.table_path.empty() ? counts : tables);
     if (options.precision == Precision::FLOAT32)
         std::printf("golden: %d passed, %d failed, %d not implemented\n", counts.passed, counts.failed,
                     counts.absent);

@@ -16,7 +16,7 @@ std::vector<int64_t> numbers(const at::Tensor& tensor) {
 Produced run_dit(const Run& run) {
     model::TransformerConfig config;
     const auto tensors = model::open_transformer(run.weights("dit"), config);
-    const transformer::Transformer net(Weights(*tensors, run.device), config, run.precision);
+    const wan_dit::Transformer net(Weights(*tensors, run.device), config, run.precision);
     const Json& settings = run.file.settings();
 
     Produced produced;
@@ -25,9 +25,9 @@ Produced run_dit(const Run& run) {
     };
     const at::Tensor x = run.input("x")[0]; // [C, T, h, w]
     const auto text = net.text_context(run.input("context")[0], {}, trace);
-    transformer::Window window(net, {int(x.size(1)), int(x.size(2)), int(x.size(3)),
-                                     settings.value("causal_block_size", 1), attention_of(settings),
-                                     settings.at("fps")});
+    wan_dit::Window window(net, {int(x.size(1)), int(x.size(2)), int(x.size(3)),
+                                 settings.value("causal_block_size", 1), attention_of(settings),
+                                 settings.at("fps")});
     produced.tensors["v"] = window.forward(x, numbers(run.input("t")[0]), *text, {}, trace).clone();
     return produced;
 }

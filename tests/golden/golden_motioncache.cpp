@@ -22,26 +22,26 @@ Produced run_by_hand(const Run& run) {
     const Json& s = run.file.settings();
     model::TransformerConfig config;
     const auto tensors = model::open_transformer(run.weights("dit"), config);
-    const transformer::Transformer net(Weights(*tensors, run.device), config, run.precision);
+    const wan_dit::Transformer net(Weights(*tensors, run.device), config, run.precision);
     auto embeds = [&](const std::string& name) {
         return run.file.inputs.has(name) ? run.input(name) : at::zeros({1, config.text_width});
     };
     const auto prompt = net.text_context(embeds("prompt_embeds")),
                negative = net.text_context(embeds("negative_prompt_embeds"));
-    const transformer::TextContext* const text[] = {prompt.get(), negative.get()};
+    const wan_dit::TextContext* const text[] = {prompt.get(), negative.get()};
 
     const int rows = s.at("rows"), chunks = s.at("num_groups"), chunk = s.at("group_size");
     const cache::AnySettings settings = cache_settings_of(s);
-    transformer::Window::Shape shape{chunks * chunk, s.at("latent_height"), s.at("latent_width"),
-                                     chunk,          Attention::KV,  s.at("fps")};
+    wan_dit::Window::Shape shape{chunks * chunk, s.at("latent_height"), s.at("latent_width"),
+                                 chunk,          Attention::KV,         s.at("fps")};
     shape.branches = 2;
     shape.chunks_at_once = chunks;
     shape.remembers = true;
-    transformer::Window window(net, shape);
+    wan_dit::Window window(net, shape);
     CacheEvents events(run.file);
     const auto policy = cache::make_policy(settings);
     policy->observe([&](const cache::Decision& d) { events.decided(d); });
-    policy->begin_window({chunks, chunk, static_cast<int>(window.frame_tokens()), 2, rows, rows});
+    policy->begin_window({chunks, chunk, int(window.frame_tokens()), 2, rows, rows});
 
     const at::Tensor t = run.input("t"),
                      x = run.file.inputs.has("x")
@@ -60,7 +60,7 @@ Produced run_by_hand(const Run& run) {
         }
         for (int branch = 0; branch < 2; branch++) {
             const std::vector<cache::Plan> plans = policy->decide(row, branch, steps);
-            std::vector<transformer::ChunkWork> work;
+            std::vector<wan_dit::ChunkWork> work;
             for (int c = 0; c < chunks; c++)
                 work.push_back({branch, c, &plans[c], true, policy->wants_motion(branch, c)});
             window.forward(x[row], now, text, work);

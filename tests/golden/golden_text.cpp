@@ -40,7 +40,7 @@ Produced run_tokenizer(const Run& run) {
 Produced run_umt5(const Run& run) {
     model::TextEncoderConfig config;
     const auto tensors = model::open_text_encoder(run.weights("text_encoder"), config);
-    const text::T5Encoder encoder(Weights(*tensors, run.device), config, run.precision);
+    const t5::Encoder encoder(Weights(*tensors, run.device), config, run.precision);
     const at::Tensor ids = run.input("ids").to(at::kCPU),
                      mask = run.input("mask").to(at::kCPU); // [prompts, rows]
     Produced produced;
@@ -59,7 +59,7 @@ Produced run_umt5(const Run& run) {
         const int64_t first = table.at("first");
         for (size_t i = 0; i < table.at("values").size(); i++)
             table["values"][i] =
-                text::relative_position_bucket(first + int64_t(i), config.buckets, config.max_distance);
+                t5::relative_position_bucket(first + int64_t(i), config.buckets, config.max_distance);
         produced.values["relative_position_bucket"] = table;
     }
     return produced;

@@ -11,7 +11,7 @@ namespace {
 struct Vae {
     model::VaeConfig config;
     std::unique_ptr<model::Tensors> tensors;
-    vae::WanVae net;
+    wan_vae::WanVae net;
     explicit Vae(const Run& run)
         : tensors(model::open_vae(run.weights("vae"), config)), net(Weights(*tensors, run.device), config) {}
 };

@@ -33,7 +33,7 @@ magi1::CompressionSettings compression_of(const Json& c) {
 namespace {
 
 std::span<const float> floats(const at::Tensor& tensor) {
-    return {tensor.const_data_ptr<float>(), static_cast<size_t>(tensor.numel())};
+    return {tensor.const_data_ptr<float>(), size_t(tensor.numel())};
 }
 
 std::vector<uint8_t> bytes(const at::Tensor& tensor) {
@@ -47,7 +47,7 @@ at::Tensor relative(const Run& run, bool each, bool bfloat16) {
          magi1::distance(run.input("features_now"), run.input("features_before"), each, bfloat16)) {
         cache::RelativeDistance moved;
         moved.add({&part, 1});
-        values.push_back(static_cast<float>(moved.value(1e-8)));
+        values.push_back(float(moved.value(1e-8)));
     }
     return at::tensor(values);
 }
@@ -59,7 +59,7 @@ Produced run_parts(const Run& run) {
     const at::Tensor latents = run.input("latents"), change = magi1::frame_change(latents, {});
     for (const Json& c : s.at("weight_combinations"))
         produced.tensors["weights." + c.at("case").get<std::string>()] =
-            at::tensor(cache::range_weights(floats(change), static_cast<int>(latents.size(1)), false, c.at("floor"),
+            at::tensor(cache::range_weights(floats(change), int(latents.size(1)), false, c.at("floor"),
                                             c.at("power")))
                 .view({latents.size(1), -1});
     const at::Tensor votes = run.input("vote_in");

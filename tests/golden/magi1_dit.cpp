@@ -21,7 +21,7 @@ struct Scene {
     const Run& run;
     const MagiNetwork net;
     const at::Tensor x = run.input("x"); // [C, chunks * 6, h, w]
-    const int chunks = static_cast<int>(x.size(1)) / CHUNK;
+    const int chunks = int(x.size(1)) / CHUNK;
     Passes passes;
     KeyStore keys;
     std::vector<std::shared_ptr<const Text>> texts;
@@ -29,8 +29,7 @@ struct Scene {
     const int first;        // number of the first chunk that is computed
 
     Scene(const Run& run, Precision precision, bool plain, int first)
-        : run(run), net(run, precision),
-          passes(*net, {CHUNK, static_cast<int>(x.size(2)), static_cast<int>(x.size(3)), 4}, plain),
+        : run(run), net(run, precision), passes(*net, {CHUNK, int(x.size(2)), int(x.size(3)), 4}, plain),
           keys(passes.key_store()), first(first) {
         const at::Tensor rows = run.input("caption_emb"), mask = run.input("caption_mask");
         for (int64_t i = 0; i < (rows.dim() == 3 ? rows.size(0) : 1); i++)
@@ -43,7 +42,7 @@ struct Scene {
         for (int64_t layer = 0; layer < net->config().layers; layer++) {
             const at::Tensor all = run.input(name + "." + std::to_string(layer));
             for (int64_t c = 0; c * passes.chunk_tokens() < all.size(0); c++)
-                keys.write(layer, pages[static_cast<size_t>(c)],
+                keys.write(layer, pages[size_t(c)],
                            all.narrow(0, c * passes.chunk_tokens(), passes.chunk_tokens()));
         }
     }
@@ -59,13 +58,13 @@ struct Scene {
             w.x = chunk(c);
             w.t = t[i].item<float>();
             w.step_size = net.step_size(run);
-            w.text = {texts[static_cast<size_t>(i)].get()};
+            w.text = {texts[size_t(i)].get()};
             w.position = c;
-            w.page = pages[static_cast<size_t>(c)];
+            w.page = pages[size_t(c)];
             for (int64_t k = ranged ? ranges[i][0].item<int64_t>() : 0;
                  k < (ranged ? ranges[i][1].item<int64_t>() : passes.chunk_tokens());
                  k += passes.chunk_tokens())
-                w.sees.push_back(pages[static_cast<size_t>(k / passes.chunk_tokens())]);
+                w.sees.push_back(pages[size_t(k / passes.chunk_tokens())]);
             w.velocity = at::full(w.x.sizes(), std::nanf(""));
             list.push_back(w);
         }
@@ -80,8 +79,7 @@ struct Scene {
     void written(Produced& produced, const std::string& name, int from, int count) const {
         const int64_t layer = net->config().layers - 1;
         std::vector<at::Tensor> list;
-        for (int c = from; c < from + count; c++)
-            list.push_back(keys.read(layer, pages[static_cast<size_t>(c)]));
+        for (int c = from; c < from + count; c++) list.push_back(keys.read(layer, pages[size_t(c)]));
         produced.tensors[name + "." + std::to_string(layer)] = at::cat(list);
     }
 };
@@ -185,7 +183,7 @@ Produced sparse_forward(const Run& run) {
         Scene scene(run, Precision::FLOAT32, plain, run.file.settings().at("chunk"));
         scene.remember("kv_memory");
         const at::Tensor tokens = run.input("computed_tokens").to(at::kCPU, at::kInt).contiguous();
-        cache::Plan plan{cache::Action::TOKENS, {}};
+        cache::Plan plan{cache::Action::PARTIAL, {}};
         plan.tokens.assign(tokens.const_data_ptr<int32_t>(),
                            tokens.const_data_ptr<int32_t>() + tokens.numel());
         std::vector<Work> work = scene.work();

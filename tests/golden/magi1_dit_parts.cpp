@@ -65,7 +65,7 @@ Produced run_patch_embed(const Run& run) {
         for (const auto& [name, precision] :
              {std::pair{"tokens", Precision::FLOAT32}, std::pair{"tokens_bf16", Precision::BFLOAT16}}) {
             const MagiNetwork net(run, precision);
-            Passes passes(*net, {CHUNK, static_cast<int>(x.size(2)), static_cast<int>(x.size(3))}, plain);
+            Passes passes(*net, {CHUNK, int(x.size(2)), int(x.size(3))}, plain);
             produced.tensors[name] = passes.features(x);
         }
         return produced;
@@ -90,10 +90,10 @@ std::map<std::string, at::Tensor> layer_of(const Run& run, Precision precision, 
     const auto on_grid = [&](const at::Tensor& t) { return coarse ? t.to(at::kBFloat16).to(at::kFloat) : t; };
     // A latent picture of 4 x 6, as everywhere in these groups.
     const int64_t chunks = run.input("k_range_tokens").size(0);
-    Passes passes(*net, {CHUNK, 4, 6, static_cast<int>(chunks)}, plain);
+    Passes passes(*net, {CHUNK, 4, 6, int(chunks)}, plain);
     KeyStore keys = passes.key_store();
     std::vector<std::shared_ptr<const magi_dit::Text>> texts;
-    std::vector<Work> work(static_cast<size_t>(chunks));
+    std::vector<Work> work(chunks);
     magi_dit::CallCount count;
     int64_t row = 0;
     std::vector<int> pages;
@@ -107,15 +107,15 @@ std::map<std::string, at::Tensor> layer_of(const Run& run, Precision precision, 
         row += rows;
         kx.push_back(texts.back()->layers[0].k.to(at::kFloat));
         vx.push_back(texts.back()->layers[0].v.to(at::kFloat));
-        Work& w = work[static_cast<size_t>(c)];
+        Work& w = work[size_t(c)];
         w.x = at::zeros({net->config().latent_channels(), CHUNK, 4, 6});
         w.step_size = net->config().distilled ? 4 : 0;
         w.text = {texts.back().get()};
-        w.position = static_cast<int>(c);
-        w.page = pages[static_cast<size_t>(c)];
+        w.position = int(c);
+        w.page = pages[size_t(c)];
         const at::Tensor range = run.input("k_range_tokens")[c];
         for (int64_t k = range[0].item<int64_t>(); k < range[1].item<int64_t>(); k += passes.chunk_tokens())
-            w.sees.push_back(pages[static_cast<size_t>(k / passes.chunk_tokens())]);
+            w.sees.push_back(pages[size_t(k / passes.chunk_tokens())]);
     }
     passes.inside().middle = {on_grid(run.input("hs_in")),
                               run.input(coarse ? "condition_bf16" : "condition").to(at::kFloat)};
@@ -161,7 +161,7 @@ Produced run_fp8_linear(const Run& run) {
         HugeArena arena;
         magi_dit::Product product;
         product.linear =
-            transformer::Linear(weight, {}, transformer::Linear::Layout::PLAIN, kernels::Store::BF16, arena);
+            networks::Linear(weight, {}, networks::Linear::Layout::PLAIN, kernels::Store::BF16, arena);
         product.input_scale = name == "smooth" ? run.input("smooth.smooth_scale")[0] : input;
         product.output_scale = input[0].item<float>() * run.input("weight_scale")[0].item<float>();
         magi_dit::Network::Impl m;

@@ -17,7 +17,7 @@ namespace {
 at::Tensor encoded(const Run& run, const std::string& folder) {
     model::TextEncoderConfig config;
     const auto tensors = model::open_t5_text_encoder(folder + "/t5-v1_1-xxl", config);
-    const text::T5Encoder encoder(Weights(*tensors, run.device), config, run.precision);
+    const t5::Encoder encoder(Weights(*tensors, run.device), config, run.precision);
     const at::Tensor ids = run.input("input_ids").to(at::kCPU);
     const int64_t* first = ids.const_data_ptr<int64_t>();
     return encoder.encode({first, first + run.input("attention_mask").sum().item<int64_t>()});

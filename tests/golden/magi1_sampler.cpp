@@ -106,9 +106,9 @@ SamplerSettings settings_of(const Run& run, int64_t prefix) {
         // Theirs counts the chunks on their way too.
         if (c.value("compress_kv_cache", false))
             p.compression = {c.at("total_cache_chunk_nums").get<int>() - p.stages.window, compression_of(c)};
-        p.faults.sparse_sees_oldest = reference;
+        p.faults.partial_sees_oldest = reference;
         p.faults.copy_into_first = variant != "corrected_blend";
-        p.faults.partial_goes_back = p.faults.partial_takes_other = reference;
+        p.faults.others_go_back = p.faults.newest_takes_other = reference;
     }
     return p;
 }
@@ -128,19 +128,23 @@ struct Texts {
         if (!environment.empty())
             tokens = magi1::SpecialTokens::open(run.file.folder + "/../text/special_tokens.npz", width);
         magi1::Caption null{net.null_caption(), at::arange(most) < magi1::NULL_ROWS};
-        if (tokens) caption = with_tokens(caption, choice, *tokens, most), null = null_text(net.null_caption(), choice, *tokens);
+        if (tokens)
+            caption = with_tokens(caption, choice, *tokens, most),
+            null = null_text(net.null_caption(), choice, *tokens);
         null_rows = null.rows, null_mask = null.mask;
         none = net.text(null.counting());
         const auto shared = net.text(caption.counting());
         for (int64_t c = 0; c < *p.stages.chunks; c++) {
             const bool given = c < p.stages.given;
-            const at::Tensor duration = tokens ? duration_token(choice, *tokens, *p.stages.chunks - 1 - c) : at::zeros({0, width});
+            const at::Tensor duration =
+                tokens ? duration_token(choice, *tokens, *p.stages.chunks - 1 - c) : at::zeros({0, width});
             of.emplace_back();
             if (duration.size(0)) of.back().push_back(net.text(duration));
             of.back().push_back(shared);
             rows.push_back(given ? null.rows : at::cat({duration, caption.rows}).narrow(0, 0, most));
-            masks.push_back(given ? at::zeros({most}, at::kBool)
-                                  : at::cat({at::ones({duration.size(0)}, at::kBool), caption.mask}).narrow(0, 0, most));
+            masks.push_back(
+                given ? at::zeros({most}, at::kBool)
+                      : at::cat({at::ones({duration.size(0)}, at::kBool), caption.mask}).narrow(0, 0, most));
         }
     }
 };
@@ -150,17 +154,18 @@ class Recorder {
   public:
     Recorder(int64_t rows, int64_t chunks, int64_t tokens, bool by_chunk)
         : by_chunk_(by_chunk), action_(at::full({rows, chunks}, -1, at::kLong)),
-          mask_(at::zeros({rows, chunks, tokens}, at::kBool)), rel_(at::full({rows, chunks}, -1.0, at::kFloat)),
-          chunk_sum_(at::zeros({rows, chunks})), token_sum_(at::zeros({rows, chunks, tokens})),
-          weights_(at::ones({rows, chunks * tokens})), copy_(at::zeros({rows}, at::kLong)),
-          kept_chunk_(at::zeros({chunks})), kept_token_(at::zeros({chunks, tokens})), kept_weights_(at::ones({chunks * tokens})) {}
+          mask_(at::zeros({rows, chunks, tokens}, at::kBool)),
+          rel_(at::full({rows, chunks}, -1.0, at::kFloat)), chunk_sum_(at::zeros({rows, chunks})),
+          token_sum_(at::zeros({rows, chunks, tokens})), weights_(at::ones({rows, chunks * tokens})),
+          copy_(at::zeros({rows}, at::kLong)), kept_chunk_(at::zeros({chunks})),
+          kept_token_(at::zeros({chunks, tokens})), kept_weights_(at::ones({chunks * tokens})) {}
 
     void decided(const Decision& d) {
-        const bool computes = d.kind == Decision::Kind::WARMUP || d.kind == Decision::Kind::FULL;
-        const bool sparse = d.kind == Decision::Kind::SPARSE;
-        action_[d.row][d.chunk] = computes ? 0 : sparse ? 1 : 2;
-        if (sparse)
-            mask_[d.row][d.chunk] = as_tensor(d.updated) == 0;
+        const bool computes = d.kind == Decision::Kind::WARMUP || d.kind == Decision::Kind::WHOLE;
+        const bool partial = d.kind == Decision::Kind::PARTIAL;
+        action_[d.row][d.chunk] = computes ? 0 : partial ? 1 : 2;
+        if (partial)
+            mask_[d.row][d.chunk] = as_tensor(d.computed) == 0;
         else
             mask_[d.row][d.chunk] = !computes;
         if (!std::isnan(d.distance)) rel_[d.row][d.chunk] = d.distance;
@@ -181,7 +186,7 @@ class Recorder {
     }
     // The row is over. Sums are listed of the chunks on their way alone.
     void end_row(int64_t row) {
-        for (int chunk : seen_[static_cast<int>(row)]) {
+        for (int chunk : seen_[int(row)]) {
             chunk_sum_[row][chunk] = kept_chunk_[chunk];
             token_sum_[row][chunk] = kept_token_[chunk];
         }
@@ -201,7 +206,8 @@ class Recorder {
     void fill_tea(const at::Tensor& accumulator, const at::Tensor& rel, Produced& produced) const {
         const at::Tensor computed = (action_ == 0).sum(1), reused = (action_ == 2).sum(1);
         produced.tensors["action"] =
-            at::where(reused == 0, at::zeros_like(reused), at::where(computed > 0, at::ones_like(reused), at::full_like(reused, 2)));
+            at::where(reused == 0, at::zeros_like(reused),
+                      at::where(computed > 0, at::ones_like(reused), at::full_like(reused, 2)));
         produced.tensors["rel_l1"] = rel;
         produced.tensors["accumulator"] = accumulator;
     }
@@ -226,8 +232,7 @@ Produced sample_magi1(const Run& run, bool plain, const magi1::Caption& caption)
     const at::Tensor noise = run.input("noise");
     const at::Tensor prefix = run.file.inputs.has("prefix") ? run.input("prefix") : at::Tensor();
     const SamplerSettings p = settings_of(run, prefix.defined() ? prefix.size(1) : 0);
-    magi_dit::Passes passes(*net, {CHUNK, static_cast<int>(noise.size(2)), static_cast<int>(noise.size(3)),
-                                   Sampler::at_once(p)},
+    magi_dit::Passes passes(*net, {CHUNK, int(noise.size(2)), int(noise.size(3)), Sampler::at_once(p)},
                             plain);
     const Texts texts(run, *net, p, caption);
     const int64_t chunks = *p.stages.chunks, rows = *p.stages.rows();
@@ -239,7 +244,7 @@ Produced sample_magi1(const Run& run, bool plain, const magi1::Caption& caption)
     policy->observe([&](const Decision& d) {
         recorder.decided(d);
         if (!std::isnan(d.distance)) tea_rel[d.row] = d.distance;
-        if (!std::isnan(d.accumulated)) sum = d.kind == Decision::Kind::FULL ? 0 : d.accumulated;
+        if (!std::isnan(d.accumulated)) sum = d.kind == Decision::Kind::WHOLE ? 0 : d.accumulated;
         if (std::isnan(d.accumulated) && d.step > 0) sum = 0; // forced
         tea_sum[d.row] = sum;
     });
@@ -247,7 +252,7 @@ Produced sample_magi1(const Run& run, bool plain, const magi1::Caption& caption)
         passes, CHUNK, p,
         {[&](int64_t chunk) {
              std::vector<const magi_dit::Text*> list;
-             for (const auto& text : texts.of[static_cast<size_t>(chunk)]) list.push_back(text.get());
+             for (const auto& text : texts.of[size_t(chunk)]) list.push_back(text.get());
              return list;
          },
          texts.none.get()},
@@ -262,7 +267,7 @@ Produced sample_magi1(const Run& run, bool plain, const magi1::Caption& caption)
             {},
             [&](const std::string& what, const at::Tensor& value) {
                 char name[64];
-                std::snprintf(name, sizeof name, "active_latents_after_step.%03d", static_cast<int>(row));
+                std::snprintf(name, sizeof name, "active_latents_after_step.%03d", int(row));
                 if (what != "steps.latents") std::snprintf(name, sizeof name, "%s", what.c_str());
                 if (run.file.expected.has(name)) produced.tensors[name] = value;
             },
@@ -273,8 +278,8 @@ Produced sample_magi1(const Run& run, bool plain, const magi1::Caption& caption)
     produced.tensors["latents"] = at::cat(latents, 1);
     if (run.file.expected.has("timesteps")) produced.tensors["timesteps"] = at::tensor(p.times.t);
     if (run.file.expected.has("text_rows")) {
-        std::vector<at::Tensor> null_rows(static_cast<size_t>(chunks), texts.null_rows),
-            null_masks(static_cast<size_t>(chunks), texts.null_mask);
+        std::vector<at::Tensor> null_rows(size_t(chunks), texts.null_rows),
+            null_masks(size_t(chunks), texts.null_mask);
         const at::Tensor all = at::stack({at::stack(texts.rows), at::stack(null_rows)}),
                          mask = at::stack({at::stack(texts.masks), at::stack(null_masks)}).to(at::kLong);
         produced.tensors["text_rows"] = all.narrow(2, 0, run.file.expected.tensors.at("text_rows").shape[2]);
@@ -296,8 +301,11 @@ Produced run_sampler(const Run& run) {
     return by_both_ways(run, [&](bool plain) { return sample_magi1(run, plain, caption); });
 }
 
-const AddedKinds added{
-    {"sampler", run_sampler}, {"kv_compression", run_sampler}, {"motioncache", run_sampler}, {"flowcache", run_sampler}, {"teacache", run_sampler}};
+const AddedKinds added{{"sampler", run_sampler},
+                       {"kv_compression", run_sampler},
+                       {"motioncache", run_sampler},
+                       {"flowcache", run_sampler},
+                       {"teacache", run_sampler}};
 
 } // namespace
 } // namespace mc::golden

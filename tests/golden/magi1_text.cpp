@@ -20,7 +20,7 @@ namespace mc::golden {
 magi1::TokenChoice token_choice_of(const Json& environment) {
     const auto on = [&](const char* name) {
         std::string value = environment.value(name, "");
-        for (char& c : value) c = static_cast<char>(std::tolower(c));
+        for (char& c : value) c = char(std::tolower(c));
         return std::set<std::string>{"true", "1", "yes", "y", "on", "enabled"}.count(value) != 0;
     };
     return {.high_quality = on("PAD_HQ"),
@@ -46,7 +46,7 @@ constexpr const char* T5 = "/t5-v1_1-xxl"; // in the folder that a configuration
 Produced run_t5(const Run& run) {
     model::TextEncoderConfig config;
     const auto tensors = model::open_t5_text_encoder(run.group_weights() + T5, config);
-    const text::T5Encoder encoder(Weights(*tensors, run.device), config, run.precision);
+    const t5::Encoder encoder(Weights(*tensors, run.device), config, run.precision);
     const at::Tensor ids = run.input("input_ids").to(at::kCPU);
     const int64_t tokens = run.input("attention_mask").sum().item<int64_t>();
     const int64_t* data = ids.const_data_ptr<int64_t>();
@@ -61,7 +61,7 @@ Produced run_buckets(const Run& run) {
     at::Tensor bucket = run.input("key_minus_query").to(at::kCPU).clone();
     for (int64_t i = 0; i < bucket.numel(); i++) {
         int64_t& value = bucket.mutable_data_ptr<int64_t>()[i];
-        value = text::relative_position_bucket(value, config.buckets, config.max_distance);
+        value = t5::relative_position_bucket(value, config.buckets, config.max_distance);
     }
     return {.tensors = {{"bucket", bucket}}};
 }
@@ -130,8 +130,10 @@ Produced run_caption_cleaning(const Run& run) {
     return produced;
 }
 
-const AddedKinds added{
-    {"t5", run_t5}, {"caption_cleaning", run_caption_cleaning}, {"unit_buckets", run_buckets}, {"unit_text_conditioning", run_text_conditioning}};
+const AddedKinds added{{"t5", run_t5},
+                       {"caption_cleaning", run_caption_cleaning},
+                       {"unit_buckets", run_buckets},
+                       {"unit_text_conditioning", run_text_conditioning}};
 
 } // namespace
 } // namespace mc::golden

@@ -25,10 +25,12 @@ for m in (20400, 10200, 4080, 2040, 510):
     x = torch.randn(m, D, device=dev, dtype=bf16)
     for n, gelu in ((3 * D, False), (D, False), (F, True)):
         w, bias = torch.randn(n, D, device=dev, dtype=bf16) / 40, torch.randn(n, device=dev, dtype=bf16)
-        f = (lambda: torch._addmm_activation(bias, x, w.t(), use_gelu=True)) if gelu else (lambda: torch.addmm(bias, x, w.t()))
+        f = ((lambda: torch._addmm_activation(bias, x, w.t(), use_gelu=True)) if gelu else
+             (lambda: torch.addmm(bias, x, w.t())))
         say(part="linear", m=m, n=n, k=D, gelu=gelu, tflops=round(2 * m * n * D / clock(f) / 1e9))
 keys = torch.randn(1, 51000, H, 128, device=dev, dtype=bf16)
-kinds = {"cudnn": SDPBackend.CUDNN_ATTENTION, "flash": SDPBackend.FLASH_ATTENTION, "efficient": SDPBackend.EFFICIENT_ATTENTION}
+kinds = {"cudnn": SDPBackend.CUDNN_ATTENTION, "flash": SDPBackend.FLASH_ATTENTION,
+         "efficient": SDPBackend.EFFICIENT_ATTENTION}
 for m in (10200, 2040, 2041, 1000, 510):
     q = torch.randn(1, m, H, 128, device=dev, dtype=bf16).transpose(1, 2)
     for n in (51000, 30600, 10200, 512):
@@ -56,7 +58,8 @@ for name, kind in kinds.items(): # what attend() in engine/networks/wan_dit/tran
 for dtype, tf32 in ((torch.float32, False), (torch.float32, True), (bf16, True)): # VAE: its widest layers
     torch.backends.cudnn.allow_tf32 = tf32
     for c, h, w in ((96, 544, 960), (192, 272, 480), (384, 136, 240)):
-        for shape, layout in (("3d", torch.contiguous_format), ("3d", torch.channels_last_3d), ("2d of 3c", torch.channels_last)):
+        for shape, layout in (("3d", torch.contiguous_format), ("3d", torch.channels_last_3d),
+                              ("2d of 3c", torch.channels_last)):
             if time.time() - begin > budget: sys.exit(0)
             if shape == "3d":
                 x = torch.randn(1, c, 3, h, w, device=dev, dtype=dtype).to(memory_format=layout)
@@ -69,4 +72,5 @@ for dtype, tf32 in ((torch.float32, False), (torch.float32, True), (bf16, True))
             torch.cuda.reset_peak_memory_stats(); held = torch.cuda.memory_allocated()
             ms = clock(f, 3)
             say(part="conv", dtype=str(dtype), tf32=tf32, c=c, shape=shape, layout=str(layout), ms=round(ms, 3),
-                tflops=round(2 * 27 * c * c * h * w / ms / 1e9), extra_mb=(torch.cuda.max_memory_allocated() - held) >> 20)
+                tflops=round(2 * 27 * c * c * h * w / ms / 1e9),
+                extra_mb=(torch.cuda.max_memory_allocated() - held) >> 20)

@@ -30,7 +30,7 @@ struct Made {
 
 Made make(const Model& model, const Request& r) {
     const at::Device device = model->placement.device;
-    constexpr auto all = static_cast<size_t>(c10::CachingAllocator::StatType::AGGREGATE);
+    constexpr auto all = size_t(c10::CachingAllocator::StatType::AGGREGATE);
     c10::DeviceAllocator* allocator = device.is_cpu() ? nullptr : c10::getDeviceAllocator(device.type());
     int64_t before = 0;
     if (allocator) {

@@ -33,12 +33,12 @@ int run(const char* name, int64_t h, int64_t w) {
     const model::VaeConfig config = published();
     const auto tensors = bench::random_weights(model::vae_tensors(config), config.base);
     const at::Tensor latents = at::randn({16, CHUNK * CHUNKS, h, w});
-    constexpr auto all = static_cast<size_t>(c10::CachingAllocator::StatType::AGGREGATE);
+    constexpr auto all = size_t(c10::CachingAllocator::StatType::AGGREGATE);
     c10::DeviceAllocator* allocator = device.is_cpu() ? nullptr : c10::getDeviceAllocator(device.type());
     at::Tensor exact;
     int bad = 0;
     for (Precision precision : {Precision::FLOAT32, Precision::BFLOAT16}) {
-        const vae::WanVae vae(Weights(*tensors, device), config, precision, vae::Arithmetic::DEVICE);
+        const wan_vae::WanVae vae(Weights(*tensors, device), config, precision, wan_vae::Arithmetic::DEVICE);
         wait_for(device);
         int64_t before = 0, taken = 0;
         if (allocator) {
@@ -64,11 +64,12 @@ int run(const char* name, int64_t h, int64_t w) {
         video = video.cpu();
         if (!exact.defined()) exact = video;
         const double off = ((video - exact).norm() / exact.norm()).item<double>();
-        std::printf("{\"part\": \"vae\", \"dtype\": \"%s\", \"rows\": %lld, \"columns\": %lld, \"first_call\": %.4f, "
-                    "\"seconds_per_latent\": %.4f, \"flop_per_latent\": %.4g, \"taken\": %lld, \"planned\": %lld, "
-                    "\"from_float32\": %.4g}\n",
-                    name_of(precision), (long long)h, (long long)w, first, last / CHUNK, double(flop) / CHUNK,
-                    (long long)taken, (long long)planned, off);
+        std::printf(
+            "{\"part\": \"vae\", \"dtype\": \"%s\", \"rows\": %lld, \"columns\": %lld, \"first_call\": %.4f, "
+            "\"seconds_per_latent\": %.4f, \"flop_per_latent\": %.4g, \"taken\": %lld, \"planned\": %lld, "
+            "\"from_float32\": %.4g}\n",
+            name_of(precision), static_cast<long long>(h), static_cast<long long>(w), first, last / CHUNK,
+            double(flop) / CHUNK, static_cast<long long>(taken), static_cast<long long>(planned), off);
         std::fflush(stdout);
         bad += taken > planned;
     }

@@ -21,8 +21,8 @@ namespace {
 // Sums of tile 0, one row by one column; a: a row of tile 1; b: a column of tile 2.
 AmxShapes one_by_one(size_t pairs) {
     AmxShapes s;
-    const uint16_t row_bytes[3] = {4, static_cast<uint16_t>(4 * pairs), 4};
-    const uint8_t rows[3] = {1, 1, static_cast<uint8_t>(pairs)};
+    const uint16_t row_bytes[3] = {4, uint16_t(4 * pairs), 4};
+    const uint8_t rows[3] = {1, 1, uint8_t(pairs)};
     for (int t = 0; t < 3; t++) {
         s.row_bytes[t] = row_bytes[t];
         s.rows[t] = rows[t];

@@ -114,7 +114,7 @@ std::vector<double> tolerances(const AttentionCase& c) {
                     size += std::fabs(c.q.at(r * c.q_stride + h * s.head + i) * keys[at]);
                     value = std::max<double>(value, std::fabs(values[at]));
                 }
-                size /= std::sqrt(static_cast<double>(s.head));
+                size /= std::sqrt(double(s.head));
                 if (c.args.key_bias && std::isfinite(c.args.key_bias[n]))
                     size += std::fabs(c.args.key_bias[n]);
                 exponent = std::max(exponent, size);
@@ -390,12 +390,12 @@ void timings() {
                 return best_seconds([&] {
                            for (size_t h = 0; h < s.heads; h++) kernel(c.args, h, 0, rows);
                        }) /
-                       static_cast<double>(rows);
+                       double(rows);
             };
             const auto fast_one = [](auto&&... a) { attention(a...); };
             const double fast = seconds_of_a_row(fast_one, s.rows),
                          slow = seconds_of_a_row(plain::attention, 1);
-            const double gflop = 4e-9 * static_cast<double>(s.keys * c.width);
+            const double gflop = 4e-9 * double(s.keys * c.width);
             std::snprintf(what, sizeof what, "%zu to %zu, %zux%zu %s", s.rows, s.keys, s.heads, s.head,
                           name(store));
             std::printf("%-44s %9.2f %9.2f %8.1f  ", what, gflop / slow, gflop / fast, slow / fast);
@@ -418,7 +418,7 @@ void timings() {
             };
             const double own = seconds(amx_tiles()),
                          pairs = seconds(bf16_dot() ? bf16_dot_tiles() : highway_tiles(Store::BF16)),
-                         all = gflop * static_cast<double>(s.rows);
+                         all = gflop * double(s.rows);
             std::printf("%-44s %9.2f %9.2f %8.1f\n", what, all / pairs, all / own, pairs / own);
         }
     timing_header();

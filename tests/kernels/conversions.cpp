@@ -57,11 +57,11 @@ TEST(bf16_is_the_nearest) {
             continue;
         }
         if (std::fabs(x) >= 3.39e38f) continue; // the upper neighbour is infinity: no distance to it
-        const double distance = std::fabs(static_cast<double>(widened(r)) - x);
+        const double distance = std::fabs(double(widened(r)) - x);
         for (int step : {-1, 1}) {
-            const bf16 other{static_cast<uint16_t>(r.bits + step)};
+            const bf16 other{uint16_t(r.bits + step)};
             if ((r.bits & 0x7fff) == 0 && step < 0) continue; // of zero: the other sign's largest
-            const double there = std::fabs(static_cast<double>(widened(other)) - x);
+            const double there = std::fabs(double(widened(other)) - x);
             CHECK(distance < there || (distance == there && r.bits % 2 == 0));
         }
     }
@@ -186,7 +186,7 @@ TEST(chroma_is_sited_left) {
         uint8_t* planes[3] = {luma, cb, cr};
         const size_t strides[3] = {6, 3, 3};
         plain::picture_to_i420({rgb.data(), 12, 6, 2}, planes, strides);
-        return static_cast<int>(cb[sample]) - 128;
+        return int(cb[sample]) - 128;
     };
     CHECK_EQ(cb_of(2, 1), 56); // half of 112
     CHECK_EQ(cb_of(2, 0), 0);

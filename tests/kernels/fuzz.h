@@ -27,7 +27,7 @@ class Random {
     explicit Random(uint64_t seed) : engine(seed) {}
     size_t size(size_t low, size_t high) { return low + engine() % (high - low + 1); }
     bool coin() { return engine() & 1; }
-    uint32_t bits() { return static_cast<uint32_t>(engine()); }
+    uint32_t bits() { return uint32_t(engine()); }
     float normal(float scale = 1.f) { return scale * gauss(engine); }
     std::vector<float> normals(size_t n, float scale = 1.f, float mean = 0.f) {
         std::vector<float> v(n);
@@ -99,7 +99,7 @@ void compare(const char* what, size_t n, Fast fast, Plain plain, Tolerance toler
                       what, i, n, f, p, allowed);
         return mc::test::fail(__FILE__, __LINE__, text);
     }
-    if (rounded && differing > 2 + static_cast<size_t>(flips_allowed * n))
+    if (rounded && differing > 2 + size_t(flips_allowed * n))
         mc::test::fail(__FILE__, __LINE__,
                        std::string(what) + ": " + std::to_string(differing) + " of " + std::to_string(n) +
                            " bfloat16 results rounded the other way");

@@ -28,7 +28,7 @@ TEST(head_norm) {
                                      cosine = random.normals(12 * a.angles),
                                      sine = random.normals(12 * a.angles);
             std::vector<int32_t> position(rows);
-            for (int32_t& place : position) place = static_cast<int32_t>(random.size(0, 11));
+            for (int32_t& place : position) place = int32_t(random.size(0, 11));
             a.in = in.data(), a.gain = gain.data(), a.bias = bias.data();
             if (random.coin()) a.cosine = cosine.data(), a.sine = sine.data(), a.position = position.data();
             const Activations before(random.normals((rows - 1) * a.out_stride + a.width), store);
@@ -86,7 +86,7 @@ TEST(gated_norm) {
                                      post_bias = random.normals(a.width),
                                      gain = random.normals(a.width, 1.f, 1.f), bias = random.normals(a.width);
             std::vector<int32_t> group(a.rows);
-            for (int32_t& g : group) g = static_cast<int32_t>(random.size(0, 2));
+            for (int32_t& g : group) g = int32_t(random.size(0, 2));
             a.delta = delta.data(), a.gate = gate.data(), a.group = group.data();
             a.post_gain = post_gain.data(), a.post_bias = post_bias.data();
             a.gain = gain.data(), a.bias = bias.data();

@@ -74,8 +74,8 @@ struct GemmCase {
         double sum = (args.accumulate ? before : 0.) + (args.bias ? bias[o] : 0.), sizes = 3 * std::fabs(sum);
         double tile[2] = {0, 0};
         for (size_t i = 0; i < shape.in; i++) {
-            const double product = static_cast<double>(a.at(r * a_stride + i)) *
-                                   weight.at((first_out + o) * weight_in + first_in + i);
+            const double product =
+                double(a.at(r * a_stride + i)) * weight.at((first_out + o) * weight_in + first_in + i);
             sum += product;
             if (!by_tiles) {
                 sizes += std::fabs(sum) + std::fabs(product);
@@ -263,7 +263,7 @@ void time_amx(const std::vector<Shape>& shapes) {
         const double fast = best_seconds([&] { gemm(c.args, amx_tiles()); }),
                      slow = best_seconds(
                          [&] { gemm(c.args, bf16_dot() ? bf16_dot_tiles() : highway_tiles(Store::BF16)); }),
-                     gflop = 2e-9 * static_cast<double>(s.rows * s.out * s.in);
+                     gflop = 2e-9 * double(s.rows * s.out * s.in);
         char what[80];
         std::snprintf(what, sizeof what, "%zux%zux%zu AMX, beside pairs", s.rows, s.out, s.in);
         std::printf("%-44s %9.2f %9.2f %8.1f\n", what, gflop / slow, gflop / fast, slow / fast);
@@ -281,10 +281,10 @@ void timings() {
             GemmCase c(1, store, s, false);
             const auto seconds_of_a_row = [&](void (*kernel)(const Gemm&), size_t rows) {
                 c.args.rows = rows;
-                return best_seconds([&] { kernel(c.args); }) / static_cast<double>(rows);
+                return best_seconds([&] { kernel(c.args); }) / double(rows);
             };
             const double fast = seconds_of_a_row(gemm, s.rows), slow = seconds_of_a_row(plain::gemm, 1);
-            const double gflop = 2e-9 * static_cast<double>(s.out * s.in);
+            const double gflop = 2e-9 * double(s.out * s.in);
             char what[80];
             std::snprintf(what, sizeof what, "%zux%zux%zu %s", s.rows, s.out, s.in, name(store));
             std::printf("%-44s %9.2f %9.2f %8.1f  ", what, gflop / slow, gflop / fast, slow / fast);

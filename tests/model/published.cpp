@@ -201,7 +201,8 @@ void write_diffusers_folder(const std::string& folder, const PublishedTransforme
               {"relative_attention_num_buckets", 32},
               {"relative_attention_max_distance", 128}};
     write_file(folder + "/text_encoder/config.json", text.dump());
-    write_shards(folder + "/text_encoder", "model", stored(published_text_encoder(text_layers), false, "BF16"), 3, true);
+    write_shards(folder + "/text_encoder", "model",
+                 stored(published_text_encoder(text_layers), false, "BF16"), 3, true);
     write_file(folder + "/tokenizer/spiece.model", "stands for the tokenizer");
 }
 

@@ -25,7 +25,7 @@ Writes a model of random weights into FOLDER, which must not exist.
   --layout L       diffusers (default) or original
   --layers N       of the transformer, fewer than published
   --text-layers N  of the text encoder, fewer than the 24 published
-  --sparse         random numbers at the head of each tensor only, the rest are holes of the file: zeros that take no space
+  --sparse         random numbers at the head of each tensor only, the rest are holes of the file, zeros without space
 )";
 
 // Unit normals to take from, wherever one begins.

@@ -166,7 +166,8 @@ TEST(a_model_is_known_by_what_its_files_say) {
     CHECK_EQ(find_model(folder.path).family, "magi1");
     write_file(folder / "note/note.json", "{\"model_config\": 1}");
     CHECK_ERROR(find_model(folder / "note"), MC_ERROR_NOT_FOUND, "no other file that describes a model");
-    CHECK_ERROR(find_model(folder / "note/note.json"), MC_ERROR_NOT_FOUND, "not one that describes a model; set the model path to a SkyReels-V2 folder");
+    CHECK_ERROR(find_model(folder / "note/note.json"), MC_ERROR_NOT_FOUND,
+                "not one that describes a model; set the model path to a SkyReels-V2 folder");
 }
 
 TEST(a_spoiled_configuration_is_named_and_no_other_family_taken) {
@@ -177,9 +178,10 @@ TEST(a_spoiled_configuration_is_named_and_no_other_family_taken) {
         CHECK_ERROR(find_model(model / "magi.json"), MC_ERROR_READ, "magi.json");
         write_file(model / "magi.json", MAGI);
         CHECK_ERROR(find_model(model.path), MC_ERROR_READ,
-                    std::string("two families of models: '") + (name[0] == 'o' ? "config.json" : "model_index.json") +
-                        "' is of SkyReels-V2 and 'magi.json' of MAGI-1; set the model path to " + (model / "magi.json") +
-                        " for MAGI-1");
+                    std::string("two families of models: '") +
+                        (name[0] == 'o' ? "config.json" : "model_index.json") +
+                        "' is of SkyReels-V2 and 'magi.json' of MAGI-1; set the model path to " +
+                        (model / "magi.json") + " for MAGI-1");
         CHECK_EQ(find_model(model / "magi.json").family, "magi1");
         write_file(model / "magi_2.json", MAGI);
         CHECK_ERROR(find_model(model.path), MC_ERROR_READ, "several configurations of MAGI-1");

@@ -76,7 +76,8 @@ class Packages(unittest.TestCase):
     def test_building_needs_what_the_build_needs(self):
         script = f'source "{ROOT}/tools/packages.sh"; echo "${{packages_build[@]}}"; echo "${{packages_play[@]}}"'
         build, play = (set(line.split()) for line in
-                       subprocess.run(["bash", "-c", script], stdout=subprocess.PIPE, text=True, check=True).stdout.splitlines())
+                       subprocess.run(["bash", "-c", script], stdout=subprocess.PIPE, text=True,
+                                      check=True).stdout.splitlines())
         fetch = {"unzip", "python3-pip"}  # for tools/torch/fetch.sh, which comes first
         self.assertLessEqual(build - fetch, names(control()[0]["Build-Depends"]))
         plugin = next(part for part in control() if part.get("Package") == "gstreamer1.0-motioncache")

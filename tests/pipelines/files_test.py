@@ -107,7 +107,8 @@ def test_the_window_and_the_camera_take_frames(folder):
         assert "12 frames" in stream.end()
     with Stream("playbin", "fakevideosink", "num-frames=12", "prompt=what, 100 % & more?") as stream:
         assert "12 frames" in stream.end()
-    subprocess.run(shlex.split(printed("playbin", "fakevideosink", "num-frames=5", "prompt=it's")), check=True, timeout=300,
+    subprocess.run(shlex.split(printed("playbin", "fakevideosink", "num-frames=5", "prompt=it's")), check=True,
+                   timeout=300,
                    stdout=subprocess.DEVNULL)
     # There is no virtual camera in a container: the same pipeline, with the camera's place taken.
     words = [word if not word.startswith("device=") else "sync=false"

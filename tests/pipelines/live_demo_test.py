@@ -51,4 +51,5 @@ def test_the_demo_model_on_the_page(folder):
         live.end()
 
 
-main([test_the_demo_model_on_the_page], Browser.missing(), missing_elements("x264enc", "webrtcbin", "nicesink", "hlssink2"))
+main([test_the_demo_model_on_the_page], Browser.missing(),
+     missing_elements("x264enc", "webrtcbin", "nicesink", "hlssink2"))

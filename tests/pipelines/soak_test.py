@@ -106,13 +106,15 @@ def test_growth_is_found(_):
 
 def test_recordings_are_read_as_they_grow(folder):
     def tag(kind, body, stamp):
-        head = bytes([kind]) + len(body).to_bytes(3, "big") + (stamp & 0xffffff).to_bytes(3, "big") + bytes([stamp >> 24, 0, 0, 0])
+        size, low = len(body).to_bytes(3, "big"), (stamp & 0xffffff).to_bytes(3, "big")
+        head = bytes([kind]) + size + low + bytes([stamp >> 24, 0, 0, 0])
         return head + body + (11 + len(body)).to_bytes(4, "big")
     file = folder / "a.flv"
     seen = []
     recordings = Recordings(lambda: sorted(folder.glob("*.flv")), seen.append)
     late = 0x1234567  # milliseconds that take more than 24 bits
-    data = bytes(13) + tag(9, b"\x17\x00head", 0) + tag(9, b"\x17\x01key", 0) + tag(8, b"sound", 5) + tag(9, b"\x27\x01", late)
+    data = bytes(13) + tag(9, b"\x17\x00head", 0) + tag(9, b"\x17\x01key", 0) + tag(8, b"sound", 5)
+    data += tag(9, b"\x27\x01", late)
     assert stamp_of(tag(9, b"\x27\x01", late)) == late
     for end in range(13, len(data) + 1):
         file.write_bytes(data[:end])

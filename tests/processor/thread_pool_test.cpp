@@ -27,8 +27,8 @@ TEST(each_piece_is_done_once) {
         CHECK(pool.threads() == threads);
         for (int round = 0; round < 3000; round++) {
             const int pieces = round % 23;
-            std::vector<std::atomic<int>> done(static_cast<size_t>(pieces));
-            run(pool, pieces, [&](int64_t piece) { done[static_cast<size_t>(piece)]++; });
+            std::vector<std::atomic<int>> done(pieces);
+            run(pool, pieces, [&](int64_t piece) { done[size_t(piece)]++; });
             for (const auto& d : done) CHECK(d == 1);
         }
     }
@@ -50,8 +50,8 @@ TEST(a_body_sees_what_was_written_before_and_is_seen_after) {
     std::vector<int64_t> values(64); // plain memory: what ThreadSanitizer looks at
     for (int round = 0; round < 2000; round++) {
         std::iota(values.begin(), values.end(), round);
-        run(pool, 64, [&](int64_t piece) { values[static_cast<size_t>(piece)] *= 2; });
-        for (int64_t i = 0; i < 64; i++) CHECK(values[static_cast<size_t>(i)] == 2 * (round + i));
+        run(pool, 64, [&](int64_t piece) { values[size_t(piece)] *= 2; });
+        for (int64_t i = 0; i < 64; i++) CHECK(values[size_t(i)] == 2 * (round + i));
     }
 }
 

@@ -39,7 +39,8 @@ def read_png(path):
     while at < len(data):
         length, kind = struct.unpack(">I4s", data[at:at + 8])
         body = data[at + 8:at + 8 + length]
-        check(struct.unpack(">I", data[at + 8 + length:at + 12 + length])[0] == zlib.crc32(kind + body), f"CRC of {kind}")
+        check(struct.unpack(">I", data[at + 8 + length:at + 12 + length])[0] == zlib.crc32(kind + body),
+              f"CRC of {kind}")
         kinds.append(kind)
         if kind == b"IHDR":
             width, height, *rest = struct.unpack(">IIBBBBB", body)
@@ -123,7 +124,8 @@ def test_contact_sheet(folder):
     refused("no columns", "no frames", pictures.contact_sheet, sheet, rows, [], width, height)
     refused("a frame too many", "none numbered 5", pictures.contact_sheet, sheet, rows, [5], width, height)
     refused("frame -1", "none numbered -1", pictures.contact_sheet, sheet, rows, [-1], width, height)
-    refused("a part of a frame", "not whole frames", pictures.contact_sheet, sheet, [("", videos[0][1:])], [0], width, height)
+    refused("a part of a frame", "not whole frames", pictures.contact_sheet, sheet, [("", videos[0][1:])], [0], width,
+            height)
     refused("an empty video", "not whole frames", pictures.contact_sheet, sheet, [("", b"")], [0], width, height)
     check(not sheet.exists(), "what is refused writes no file")
 
@@ -143,7 +145,8 @@ def read_svg(path):
     root = xml.etree.ElementTree.fromstring(path.read_bytes())
     check(root.tag == SVG + "svg" and root.get("viewBox") == f"0 0 {root.get('width')} {root.get('height')}", "svg")
     texts = ["".join(t.itertext()) for t in root.iter(SVG + "text")]
-    circles = [(float(c.get("cx")), float(c.get("cy"))) for c in root.iter(SVG + "circle") if c.find(SVG + "title") is not None]
+    circles = [(float(c.get("cx")), float(c.get("cy"))) for c in root.iter(SVG + "circle")
+               if c.find(SVG + "title") is not None]
     return root, texts, circles
 
 
@@ -182,7 +185,8 @@ def test_trade_off(folder):
     refused("no lines", "no points", pictures.trade_off, chart, [], title="t", x_title="x")
     refused("no points", "no points", pictures.trade_off, chart, [("a", [])], title="t", x_title="x")
     for x, y in ((math.nan, 1), (math.inf, 1), (1, math.nan), (1, -math.inf)):
-        refused(f"{x}, {y}", "the point 'p' is at", pictures.trade_off, chart, [("a", [(x, y, "p")])], title="t", x_title="x")
+        refused(f"{x}, {y}", "the point 'p' is at", pictures.trade_off, chart, [("a", [(x, y, "p")])], title="t",
+                x_title="x")
 
 
 def test_ticks():

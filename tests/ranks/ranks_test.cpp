@@ -7,6 +7,7 @@
 #include <arpa/inet.h>
 #include <chrono>
 #include <csignal>
+#include <filesystem>
 #include <fstream>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -43,8 +44,8 @@ int free_port() {
     return ntohs(at.sin_port);
 }
 
-ranks::Place place(int rank, int port, int size = 2) {
-    ranks::Place p;
+ranks::Membership member(int rank, int port, int size = 2) {
+    ranks::Membership p;
     p.rank = rank, p.size = size, p.master = "127.0.0.1", p.port = port, p.prefix = "test/";
     return p;
 }
@@ -96,7 +97,7 @@ std::vector<Worker> workers(int port, int size) {
 }
 
 std::shared_ptr<ranks::Group> meet(int port, ranks::Limits limits = {}, int size = 2) {
-    ranks::Place p = place(0, port, size);
+    ranks::Membership p = member(0, port, size);
     p.prefix = "motioncache/0/"; // as the worker reads it of its environment
     return std::make_shared<ranks::Group>(p, ranks::version(), limits);
 }
@@ -157,10 +158,10 @@ TEST(two_processes_make_the_bytes_of_one) {
             if (precision == Precision::FLOAT32)
                 std::printf("     %-20s %lld bytes sent per step\n", v.name, static_cast<long long>(sent / rows));
             if (v.name == std::string("full")) { // every row is about all six latent frames
-                transformer::Window::Shape shape{};
+                wan_dit::Window::Shape shape{};
                 shape.width = 48 / 8, shape.height = 32 / 8;
                 const int64_t counted =
-                    transformer::branch_bytes(together->transformer_config, shape, 6, false).to_worker;
+                    wan_dit::branch_bytes(together->transformer_config, shape, 6, false).to_worker;
                 CHECK(counted <= sent / rows && sent / rows < counted + 1000);
             }
             CHECK(at::equal(expected, made));
@@ -202,11 +203,12 @@ TEST(tokens_divided_among_processes_make_the_bytes_of_one) {
                 CHECK_EQ(one.count.tokens_reused, several.count.tokens_reused);
                 if (v.name != std::string("full") || !way.tokens_only || precision != Precision::FLOAT32) continue;
                 // Every forward is about all tokens: six latent frames of 3 x 2.
-                transformer::Window::Shape shape{};
+                wan_dit::Window::Shape shape{};
                 shape.width = 48 / 8, shape.height = 32 / 8;
                 const auto& config = together->transformer_config;
-                const int64_t counted = transformer::token_bytes(config, 36, way.size, 4).by_leader +
-                                        transformer::branch_bytes(config, shape, 6, false).to_worker * (way.size - 1);
+                const int64_t counted =
+                    wan_dit::token_bytes(config, 36, way.size, 4).by_leader +
+                    wan_dit::branch_bytes(config, shape, 6, false).to_worker * (way.size - 1);
                 CHECK(counted <= sent / forwards && sent / forwards < counted + 1000 * (way.size - 1));
             }
         }
@@ -227,7 +229,7 @@ TEST(fewer_tokens_than_processes) {
 
 TEST(processes_that_do_not_divide_the_heads_are_refused) {
     const auto said = [](int size, int branches, int64_t heads) {
-        return error_of([&] { transformer::spread_over({size}, branches, heads); });
+        return error_of([&] { wan_dit::spread_over({size}, branches, heads); });
     };
     CHECK(has(said(3, 2, 4), "WORLD_SIZE=3 does not fit: each process takes as many of the model's 4 attention heads; "
                              "start 2, 4, 8 of them or one."));
@@ -235,7 +237,7 @@ TEST(processes_that_do_not_divide_the_heads_are_refused) {
     CHECK(has(said(8, 1, 4), "and without guidance there is one branch alone; start 2, 4 of them or one."));
     CHECK(has(said(2, 1, 1), "; start one."));
     CHECK_EQ(said(2, 2, 3) + said(3, 2, 12) + said(3, 1, 12) + said(8, 2, 12) + said(8, 2, 40), "");
-    transformer::check_ranks({8}, 4); // with guidance it can
+    wan_dit::check_ranks({8}, 4); // with guidance it can
     const int port = free_port();
     const std::vector<Worker> others = workers(port, 3);
     McStatus status{};
@@ -293,8 +295,8 @@ TEST(one_that_cannot_go_on_is_noticed) {
     ranks::Limits limits;
     limits.silent = 2s;
     std::unique_ptr<ranks::Group> one;
-    std::thread meets([&] { one = std::make_unique<ranks::Group>(place(1, port), "test", limits); });
-    ranks::Group zero(place(0, port), "test", limits);
+    std::thread meets([&] { one = std::make_unique<ranks::Group>(member(1, port), "test", limits); });
+    ranks::Group zero(member(0, port), "test", limits);
     meets.join();
     at::Tensor from_zero = at::arange(6), to_one = at::zeros_like(from_zero);
     at::Tensor from_one = at::zeros({4}), to_zero = at::ones({4});
@@ -323,7 +325,7 @@ TEST(without_torchruns_list_nobody_works_on_unwatched) {
     ::setenv("TORCHELASTIC_USE_AGENT_STORE", "True", 1);
     Worker worker(port, {"--threads", "1"});
     ::unsetenv("TORCHELASTIC_USE_AGENT_STORE");
-    ranks::Place p = place(0, port);
+    ranks::Membership p = member(0, port);
     p.prefix = "motioncache/0/", p.store_is_there = true;
     ranks::Limits limits;
     limits.silent = 2s;
@@ -449,7 +451,7 @@ TEST(a_worker_without_rank_0_says_so) {
 TEST(a_worker_of_another_version_is_refused_on_both_sides) {
     const int port = free_port();
     Worker worker(port);
-    ranks::Place p = place(0, port);
+    ranks::Membership p = member(0, port);
     p.prefix = "motioncache/0/";
     McStatus status{};
     const std::string said = error_of([&] { ranks::Group(p, "motioncache 99", {}); }, &status);
@@ -457,7 +459,8 @@ TEST(a_worker_of_another_version_is_refused_on_both_sides) {
     CHECK(has(said, "This is motioncache 99 and rank 1 ("));
     CHECK(has(said, ": install the same version everywhere."));
     CHECK_EQ(worker.wait(), 1);
-    CHECK(has(worker.said(), " and rank 0 (") && has(worker.said(), " is motioncache 99: install the same version everywhere."));
+    CHECK(has(worker.said(), " and rank 0 (") &&
+          has(worker.said(), " is motioncache 99: install the same version everywhere."));
 }
 
 TEST(other_weights_are_refused_by_the_worker) {
@@ -534,15 +537,16 @@ TEST(a_family_of_one_process_is_refused_before_the_others_are_met) {
 TEST(memory_is_planned_for_the_part_of_rank_0) {
     const Model model = demo(nullptr);
     Request r = test::small();
-    const auto plan = [&](transformer::Ranks ranks, double guidance) {
+    const auto plan = [&](wan_dit::Ranks ranks, double guidance) {
         r.guidance_scale = guidance;
         const auto settings = skyreels_v2::complete(r, *model);
         skyreels_v2::Planned planned = model->planned(settings);
         planned.ranks = ranks;
-        return skyreels_v2::plan_memory(settings, skyreels_v2::plan_windows(settings, skyreels_v2::inputs_of(r).grid, {}), planned);
+        return skyreels_v2::plan_memory(
+            settings, skyreels_v2::plan_windows(settings, skyreels_v2::inputs_of(r).grid, {}), planned);
     };
     const auto alone = plan({}, 6);
-    for (transformer::Ranks ranks : {transformer::Ranks{2}, {2, true}})
+    for (wan_dit::Ranks ranks : {wan_dit::Ranks{2}, {2, true}})
         CHECK_EQ(plan(ranks, 6).keys_values, alone.keys_values / 2);
     CHECK_EQ(plan({4}, 6).keys_values, alone.keys_values / 4);
     CHECK_EQ(plan({4}, 1).keys_values, alone.keys_values / 8);
@@ -565,35 +569,6 @@ TEST(the_table_of_what_is_sent_is_what_the_worker_counts) {
     CHECK(table.size() > 200 && has(text, table));
 }
 
-TEST(the_environment_says_where_the_ranks_are) {
-    std::map<std::string, std::string> set;
-    const auto read = [&] {
-        return ranks::place_of_environment([&](const char* name) {
-            const auto at = set.find(name);
-            return at == set.end() ? nullptr : at->second.c_str();
-        });
-    };
-    CHECK(!read());
-    set["WORLD_SIZE"] = "1";
-    CHECK(!read());
-    set = {{"WORLD_SIZE", "2"}, {"RANK", "1"}, {"MASTER_ADDR", "head"}, {"MASTER_PORT", "29500"}};
-    CHECK(read() && read()->rank == 1 && read()->size == 2 && read()->master == "head" && read()->port == 29500);
-    CHECK(!read()->store_is_there);
-    set["TORCHELASTIC_USE_AGENT_STORE"] = "True", set["TORCHELASTIC_RESTART_COUNT"] = "3";
-    CHECK(read()->store_is_there && read()->prefix == "motioncache/3/");
-    set = {{"OMPI_COMM_WORLD_SIZE", "4"}, {"OMPI_COMM_WORLD_RANK", "3"}, {"OMPI_COMM_WORLD_LOCAL_RANK", "1"},
-           {"MASTER_ADDR", "head"}, {"MASTER_PORT", "1"}};
-    CHECK(read()->rank == 3 && read()->size == 4 && read()->local_rank == 1);
-    set.erase("MASTER_PORT");
-    CHECK(has(error_of(read), "set MASTER_ADDR to the host of rank 0"));
-    set = {{"WORLD_SIZE", "2"}};
-    CHECK(has(error_of(read), "set RANK, 0 for the one with the pipeline"));
-    set["RANK"] = "2", set["MASTER_ADDR"] = "head", set["MASTER_PORT"] = "1";
-    CHECK(has(error_of(read), "this one is RANK=2: ranks go from 0 to 1"));
-    set["WORLD_SIZE"] = "two";
-    CHECK(has(error_of(read), "WORLD_SIZE=two, which must be a number"));
-}
-
 int main(int argc, char** argv) {
     test::root = argv[1];
     worker_program = argv[2];
@@ -606,7 +581,7 @@ int main(int argc, char** argv) {
         return s.next() ? 0 : 1;
     }
     if (argc > 4 && std::string(argv[3]) == "--hold") {
-        const ranks::Group group(place(0, std::atoi(argv[4]), 1), "test");
+        const ranks::Group group(member(0, std::atoi(argv[4]), 1), "test");
         for (;;) ::pause();
     }
     return test::run_tests(argc - 2, argv + 2);

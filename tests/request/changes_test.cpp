@@ -82,7 +82,14 @@ TEST(the_queue_is_bounded) {
 
 static Change cache(CacheKind kind) {
     Change change;
-    change.cache.emplace().kind = kind;
+    change.cache.kind = kind;
+    change.all_of_cache = true;
+    return change;
+}
+
+static Change threshold(double value) {
+    Change change;
+    change.cache.threshold = value;
     return change;
 }
 
@@ -95,14 +102,34 @@ TEST(the_cache_that_was_asked_for_last_counts) {
     Change scale;
     scale.guidance_scale = 3;
     changes.add(scale);
+    CHECK(changes.cache_asked(false).kind == CacheKind::FLOWCACHE);
     const auto due = changes.due(0);
-    CHECK(due && due->change.cache && due->change.cache->kind == CacheKind::FLOWCACHE);
+    CHECK(due && due->cache && due->cache->kind == CacheKind::FLOWCACHE);
+}
+
+// Words wait for the chunks under way; a cache that was asked for after them does not, and is not undone by theirs.
+TEST(words_that_wait_do_not_bring_back_an_older_cache) {
+    for (const bool all : {false, true}) {
+        Changes changes;
+        Change words = all ? cache(CacheKind::FLOWCACHE) : threshold(0.1);
+        words.prompt = "a";
+        words.cache.warmup = 7;
+        changes.add(words);
+        changes.add(threshold(0.2));
+        const auto first = changes.due(0, false);
+        CHECK(first && !first->change.prompt && *first->cache->threshold == 0.2);
+        CHECK_EQ(first->cache->kind == CacheKind::FLOWCACHE, all);
+        const auto second = changes.due(12);
+        CHECK(second && *second->change.prompt == "a" && *changes.cache_asked(false).threshold == 0.2);
+        CHECK_EQ(*changes.cache_asked(false).warmup, 7);
+        CHECK_EQ(second->cache.has_value(), !all);
+    }
 }
 
 // What is queued and has not begun is not what the next change goes out from.
 TEST(what_is_asked_of_the_cache_is_what_has_begun_or_begins_next) {
     Changes changes;
-    changes.begin_with(*cache(CacheKind::MOTIONCACHE).cache);
+    changes.begin_with(cache(CacheKind::MOTIONCACHE).cache);
     changes.queue(cache(CacheKind::TEACACHE), 100);
     CHECK(changes.cache_asked(true).kind == CacheKind::TEACACHE);
     CHECK(changes.cache_asked(false).kind == CacheKind::MOTIONCACHE);
@@ -112,6 +139,40 @@ TEST(what_is_asked_of_the_cache_is_what_has_begun_or_begins_next) {
     CHECK(changes.cache_asked(false).kind == CacheKind::FLOWCACHE);
     changes.due(0);
     CHECK(changes.cache_asked(false).kind == CacheKind::FLOWCACHE);
+}
+
+TEST(a_queued_threshold_leaves_the_rest_as_it_is_when_it_begins) {
+    Changes changes;
+    Change begun = cache(CacheKind::MOTIONCACHE);
+    begun.cache.warmup = 3;
+    changes.begin_with(begun.cache);
+    changes.queue({}, 24); // holds the next one back
+    changes.queue(threshold(0.5), 0);
+    CHECK(!changes.due(0)->cache);
+    Change later = cache(CacheKind::TEACACHE);
+    later.cache.warmup = 9;
+    changes.add(later);
+    changes.due(12);
+    const auto due = changes.due(24);
+    CHECK(due && due->cache && *due->cache->threshold == 0.5);
+    CHECK(due->cache->kind == CacheKind::TEACACHE && *due->cache->warmup == 9);
+}
+
+TEST(a_queued_setting_that_has_become_impossible_is_left_out) {
+    Changes changes;
+    changes.begin_with(cache(CacheKind::MOTIONCACHE).cache, [](const CacheFields& asked) {
+        return asked.kind != CacheKind::NONE || !asked.threshold;
+    });
+    Change queued = threshold(0.5);
+    queued.prompt = "a";
+    changes.queue({}, 24);
+    changes.queue(queued, 0);
+    changes.due(0);
+    changes.add(cache(CacheKind::NONE));
+    CHECK(changes.due(12)->cache->kind == CacheKind::NONE);
+    const auto due = changes.due(24);
+    CHECK(due && *due->change.prompt == "a" && !due->cache);
+    CHECK(!changes.cache_asked(true).threshold);
 }
 
 int main(int argc, char** argv) {

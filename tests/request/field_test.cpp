@@ -103,16 +103,17 @@ TEST(what_a_family_does_not_know_is_refused_with_what_does_it_instead) {
         const auto family = static_cast<ModelFamily>(i);
         check_fields({}, family);
         const auto sentence = [&](const std::string& what, const Known& known) {
-            return known.families & bit(family) ? ""
-                                                : what + " is for " + known.titles + ", not for " + families()[i].title +
-                                                      ": drop it; " + known.instead(family) + ".";
+            return known.families & bit(family)
+                       ? ""
+                       : what + " is for " + known.titles + ", not for " + families()[i].title +
+                             ": drop it; " + known.instead(family) + ".";
         };
         for (const Field& field : fields()) {
             const std::string name = field.name;
             if (const auto* f = std::get_if<ChoiceField>(&field.type)) {
                 for (const ChoiceValue& value : f->choice->values) {
-                    const std::string of_field = sentence(name, field.known), of_value =
-                                                                                  sentence(name + "=" + value.name, value.known);
+                    const std::string of_field = sentence(name, field.known),
+                                      of_value = sentence(name + "=" + value.name, value.known);
                     CHECK_EQ(refused(name, value.name, family), of_field.empty() ? of_value : of_field);
                     values_refused += of_field.empty() && !of_value.empty();
                 }

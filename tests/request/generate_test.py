@@ -113,11 +113,14 @@ class Generate(unittest.TestCase):
         wrong = {
             ('policies = {teacache = "TeaCacheSettings"}', "policies = {}"): ("teacache", "lacks policies"),
             ('["pixel", "Decode the overlap and encode it again"]',
-             '["pixel", "Decode the overlap and encode it again", {policies = {pixel = "Pixel"}}]'): ("pixel", "has policies"),
-            ('name = "cache-vote"\nstruct = "cache"\ncaches = ["motioncache"]\n', 'name = "cache-vote"\nstruct = "cache"\n'):
+             '["pixel", "Decode the overlap and encode it again", {policies = {pixel = "Pixel"}}]'):
+                ("pixel", "has policies"),
+            ('name = "cache-vote"\nstruct = "cache"\ncaches = ["motioncache"]\n',
+             'name = "cache-vote"\nstruct = "cache"\n'):
                 ("cache-vote", "caches"),
             ('name = "steps"\n', 'name = "steps"\ncaches = ["motioncache"]\n'): ("steps", "caches"),
-            ('name = "cache-vote"\nstruct = "cache"\ncaches = ["motioncache"]', 'name = "cache-vote"\nstruct = "cache"\ncaches = ["notion"]'):
+            ('name = "cache-vote"\nstruct = "cache"\ncaches = ["motioncache"]',
+             'name = "cache-vote"\nstruct = "cache"\ncaches = ["notion"]'):
                 ("cache-vote", "notion", "motioncache"),
         }
         for (old, new), words in wrong.items():
@@ -140,8 +143,10 @@ class Generate(unittest.TestCase):
     def test_what_does_it_instead_may_differ_by_family(self):
         with tempfile.TemporaryDirectory() as folder:
             table, made = pathlib.Path(folder) / "fields.toml", pathlib.Path(folder) / "table.cpp"
-            table.write_text(GOOD.replace('[[choice]]', '[[family]]\nname = "hills"\ntitle = "Hills"\n\n[[choice]]', 1).replace(
-                'instead = "seas are blue"', 'instead = {seas = "seas are blue", hills = "hills are green"}'), encoding="utf-8")
+            table.write_text(GOOD.replace('[[choice]]', '[[family]]\nname = "hills"\ntitle = "Hills"\n\n[[choice]]',
+                                          1).replace(
+                'instead = "seas are blue"', 'instead = {seas = "seas are blue", hills = "hills are green"}'),
+                encoding="utf-8")
             self.assertEqual(run("table", table, made).returncode, 0)
             self.assertIn('[](ModelFamily other) -> const char* { return other == ModelFamily::SEAS ? "seas are blue" : "hills are green"', made.read_text())
 
@@ -158,10 +163,12 @@ class Generate(unittest.TestCase):
             table.write_text(TABLE.read_text(encoding="utf-8") + '\n[[field]]\nname = "test-smear"\ntype = "number"\nrange = [0, 2]\n'
                              'unit = "frames"\ndefault = "model"\nnick = "Smear"\nblurb = "How far a picture is smeared."\n'
                              'short = "how far a picture is smeared"\n', encoding="utf-8")
-            self.assertEqual(run("header", table, ROOT / "engine/motioncache.h.in", folder / "motioncache.h").returncode, 0)
+            self.assertEqual(run("header", table, ROOT / "engine/motioncache.h.in",
+                                 folder / "motioncache.h").returncode, 0)
             self.assertEqual(run("fields", table, folder / "fields.h").returncode, 0)
             self.assertEqual(run("table", table, folder / "table.cpp").returncode, 0)
-            self.assertRegex((folder / "motioncache.h").read_text(), r"smeared\. Range: 0 to 2 frames\. Default: the model's\. \*/\n  double test_smear;")
+            self.assertRegex((folder / "motioncache.h").read_text(),
+                             r"smeared\. Range: 0 to 2 frames\. Default: the model's\. \*/\n  double test_smear;")
             self.assertIn("std::optional<double> test_smear;", (folder / "fields.h").read_text())
             made = (folder / "table.cpp").read_text()
             self.assertIn('"test-smear"', made)
@@ -169,6 +176,26 @@ class Generate(unittest.TestCase):
             old = run("readme", table, ROOT / "README.md")
             self.assertEqual(old.returncode, 1)
             self.assertIn("test-smear", old.stderr)
+
+    def test_what_is_added_comes_last_in_an_update(self):
+        real = TABLE.read_text(encoding="utf-8")
+        highest = max(field.get("since", 3) for field in tomllib.loads(real)["field"])
+        entry = ('\n[[field]]\nname = "test-smear"\ntype = "number"\nrange = [0, 2]\nunit = ""\ndefault = "model"\n'
+                 f'since = {highest + 1}\nwhen = "next chunk"\nnick = "Smear"\nblurb = "How far."\nshort = "how far"\n')
+        steps = 'name = "steps"\ntype = "int"\n'  # a field of old that may now change
+        self.assertIn(steps, real)
+        changed = real.replace(steps, f'{steps}when = "next chunk"\nwhen_since = {highest + 1}\n')
+        for text, member in ((entry + real, "double test_smear"), (real + entry, "double test_smear"),
+                             (changed, "int32_t steps")):
+            with tempfile.TemporaryDirectory() as folder:
+                table, made = pathlib.Path(folder) / "fields.toml", pathlib.Path(folder) / "motioncache.h"
+                table.write_text(text, encoding="utf-8")
+                self.assertEqual(run("header", table, ROOT / "engine/motioncache.h.in", made).returncode, 0)
+                update = made.read_text().split("} McUpdate;")[0].split("typedef struct {")[-1]
+                members = [line.split(";")[0].strip() for line in update.splitlines() if ";" in line.split("/*")[0]]
+                self.assertEqual(members[-2:], ["const McCacheOptions *cache", member])
+        self.check(changed.replace(f"when_since = {highest + 1}", "when_since = 3"), "steps", "when_since")
+        self.check(real.replace(steps, f"{steps}when_since = {highest + 1}\n"), "steps", "when_since")
 
     def test_the_readme_is_what_the_table_says(self):
         result = run("readme", TABLE, ROOT / "README.md")

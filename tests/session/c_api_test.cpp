@@ -140,7 +140,7 @@ Result run(CRequest r) {
         result.frames.push_back(mc_frames_count(frames));
         if (chunks) check_maps(frames, int64_t(result.first.size()) - 1, cached);
         mc_frames_free(frames);
-        const int64_t delivered = static_cast<int64_t>(result.first.size());
+        const int64_t delivered = int64_t(result.first.size());
         for (int64_t beyond : {int64_t(-1), delivered, delivered + 1, std::numeric_limits<int64_t>::max()})
             CHECK_EQ(mc_session_chunk_stats(session, beyond, &chunk), 0);
         CHECK_EQ(chunk.frames, -1); // not touched

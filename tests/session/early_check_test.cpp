@@ -73,7 +73,11 @@ const std::vector<Case> cases = {
     {[](Asked& a) { a.request.prompt = "ball \xff"; }, "UTF-8"},
     {[](Asked& a) { a.request.seed = -7; }, "seed is -7"},
     {[](Asked& a) { a.request.width = 100; }, "width 100 is not a multiple of 16"},
-    {[](Asked& a) { a.request.width = 16384; a.request.height = 16400; }, "height"},
+    {[](Asked& a) {
+         a.request.width = 16384;
+         a.request.height = 16400;
+     },
+     "height"},
     {[](Asked& a) { a.request.frame_rate_n = 0; }, "frame-rate-n is 0"},
     {[](Asked& a) { a.request.num_frames = 0; }, "num-frames is 0"},
     {[](Asked& a) { a.request.steps = 1001; }, "steps is 1001"},
@@ -82,9 +86,20 @@ const std::vector<Case> cases = {
     {[](Asked& a) { a.request.guidance_scale = INFINITY; }, "guidance-scale"},
     {[](Asked& a) { a.request.addnoise_condition = 1000; }, "addnoise-condition is 1000"},
     {[](Asked& a) { a.request.causal_block_size = 0; }, "causal-block-size is 0"},
-    {[](Asked& a) { a.request.image = {rgb, 4, 4, 12}; a.request.causal_block_size = 3; }, "causal-block-size=1"},
-    {[](Asked& a) { a.request.image = {rgb, 4, 4, 12}; }, "causal-block-size=1"}, // the model's is 3
-    {[](Asked& a) { a.request.end_image = {rgb, 4, 4, 12}; a.request.causal_block_size = 1; }, "end-image needs image"},
+    {[](Asked& a) {
+         a.request.image = {rgb, 4, 4, 12};
+         a.request.causal_block_size = 3;
+     },
+     "causal-block-size=1"},
+    {[](Asked& a) {
+         a.request.image = {rgb, 4, 4, 12};
+     },
+     "causal-block-size=1"}, // the model's is 3
+    {[](Asked& a) {
+         a.request.end_image = {rgb, 4, 4, 12};
+         a.request.causal_block_size = 1;
+     },
+     "end-image needs image"},
     {[](Asked& a) {
          a.request.image = a.request.end_image = {rgb, 4, 4, 12};
          a.request.causal_block_size = 1;
@@ -96,14 +111,31 @@ const std::vector<Case> cases = {
          a.request.width = 16, a.request.height = 4096;
      },
      "too"},
-    {[](Asked& a) { a.request.attention = MC_ATTENTION_FULL; a.request.finished_chunks = MC_FINISHED_REFRESHED; },
+    {[](Asked& a) {
+         a.request.attention = MC_ATTENTION_FULL;
+         a.request.finished_chunks = MC_FINISHED_REFRESHED;
+     },
      "finished-chunks"},
-    {[](Asked& a) { a.request.attention = MC_ATTENTION_FULL; a.request.caching.kind = MC_CACHE_MOTIONCACHE; },
+    {[](Asked& a) {
+         a.request.attention = MC_ATTENTION_FULL;
+         a.request.caching.kind = MC_CACHE_MOTIONCACHE;
+     },
      "needs attention=kv"},
-    {[](Asked& a) { a.request.attention = MC_ATTENTION_CAUSAL; a.request.caching.kind = MC_CACHE_FLOWCACHE; },
+    {[](Asked& a) {
+         a.request.attention = MC_ATTENTION_CAUSAL;
+         a.request.caching.kind = MC_CACHE_FLOWCACHE;
+     },
      "needs attention=kv"},
-    {[](Asked& a) { a.request.caching.kind = MC_CACHE_NONE; a.request.caching.threshold = 0.1; }, "cache-threshold is set"},
-    {[](Asked& a) { a.request.caching.kind = MC_CACHE_FLOWCACHE; a.request.caching.vote = 0.5; }, "belongs to cache=motioncache"},
+    {[](Asked& a) {
+         a.request.caching.kind = MC_CACHE_NONE;
+         a.request.caching.threshold = 0.1;
+     },
+     "cache-threshold is set"},
+    {[](Asked& a) {
+         a.request.caching.kind = MC_CACHE_FLOWCACHE;
+         a.request.caching.vote = 0.5;
+     },
+     "belongs to cache=motioncache"},
     {[](Asked& a) {
          a.request.attention = MC_ATTENTION_FULL;
          a.request.caching.kind = MC_CACHE_TEACACHE;
@@ -119,8 +151,16 @@ const std::vector<Case> cases = {
     {[](Asked& a) { a.request.caching.preset = McCachePreset(77); }, "number 77"},
     {[](Asked& a) { a.request.attention = McAttention(9); }, "number 9"},
     {[](Asked& a) { a.request.caching.threshold = -1; }, "cache-threshold is -1"},
-    {[](Asked& a) { a.request.num_frames = 200; a.request.overlap_history = 57; }, "overlap-history"},
-    {[](Asked& a) { a.request.num_frames = 200; a.request.base_num_frames = 41; }, "base-num-frames"},
+    {[](Asked& a) {
+         a.request.num_frames = 200;
+         a.request.overlap_history = 57;
+     },
+     "overlap-history"},
+    {[](Asked& a) {
+         a.request.num_frames = 200;
+         a.request.base_num_frames = 41;
+     },
+     "base-num-frames"},
     {[](Asked& a) { a.request.num_frames = a.request.base_num_frames = 8997; }, "lower base-num-frames"},
     {[](Asked& a) { a.request.ar_step = -1; }, "ar-step is -1"},
     {[](Asked& a) { a.options.device = "gpu"; }, "device is \"gpu\""},

@@ -226,7 +226,7 @@ TEST(every_setting_of_the_cache_changes_with_a_chunk) {
             text += std::to_string(int(d.kind)) + " ";
             for (float weight : d.weights) text += std::to_string(weight) + " ";
             for (float distance : d.token_distance) text += std::to_string(distance) + " ";
-            for (uint8_t updated : d.updated) text += updated ? "x" : ".";
+            for (uint8_t computed : d.computed) text += computed ? "x" : ".";
         };
         Session s(m, observed);
         while (auto frames = s.next()) {
@@ -296,6 +296,35 @@ TEST(the_cache_itself_changes_with_a_chunk) {
         CHECK(kinds[9] == *flow.kind && reused[9] > 0);
         CHECK(kinds.back() == CacheKind::TEACACHE && reused.back() > reused[9]);
         CHECK(s.stats().cache == CacheKind::TEACACHE);
+    }
+}
+
+// A queued threshold is one of the cache that is in use when it begins; where none is, it is left out.
+TEST(a_queued_threshold_goes_with_the_cache_of_its_time) {
+    auto m = demo();
+    for (const CacheKind kind : {CacheKind::FLOWCACHE, CacheKind::NONE}) {
+        Request r = windows(141);
+        r.attention = Attention::KV;
+        r.cache.kind = CacheKind::TEACACHE;
+        r.cache.threshold = 0.1, r.cache.reuse = CacheReuse::REPEAT;
+        Session s(m, r);
+        CHECK(s.next().has_value());
+        Fields threshold, now;
+        threshold.cache.threshold = 0.5;
+        now.cache.kind = kind;
+        if (kind != CacheKind::NONE) now.cache.threshold = 0.3, now.cache.reuse = CacheReuse::REPEAT;
+        s.update(prompt("a blue car moving left"), 48);
+        s.update(threshold, 0);
+        s.update(now, {}, true);
+        std::vector<double> thresholds; // each once
+        CacheKind last = CacheKind::TEACACHE;
+        while (auto frames = s.next()) {
+            last = frames->made_with->cache;
+            const double used = frames->made_with->cache_threshold;
+            if (thresholds.empty() || thresholds.back() != used) thresholds.push_back(used);
+        }
+        CHECK(last == kind);
+        CHECK(thresholds == (kind == CacheKind::NONE ? std::vector{0.1, 0.} : std::vector{0.1, 0.3, 0.5}));
     }
 }
 
@@ -412,8 +441,9 @@ TEST(colours_follow_the_prompt) {
             CHECK(frames && chunk < 12);
             const at::Tensor last = frames->pixels.slice(1, -4);
             const double to_old = far(colour(last), old), to_new = far(colour(last), wanted);
-            std::printf("     changed after %d rows: chunk %d, change %d: %.2f from the old colours, %.2f from the new ones\n",
-                        c.rows, chunk, int(frames->made_with->update), to_old, to_new);
+            std::printf(
+                "     changed after %d rows: chunk %d, change %d: %.2f from the old colours, %.2f from the new ones\n",
+                c.rows, chunk, int(frames->made_with->update), to_old, to_new);
             CHECK_EQ(frames->made_with->update, int64_t(chunk >= c.chunk));
             if (frames->made_with->update == 0)
                 CHECK(to_old < 0.5 * to_new);

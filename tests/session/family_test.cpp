@@ -38,7 +38,7 @@ struct Counting final : Video {
         count.turns = 2;
         return session::FinishedFrames{at::full({3, 3, 2, 2}, value), count};
     }
-    transformer::CallCount calls() const override { return {}; }
+    networks::CallCount calls() const override { return {}; }
 };
 
 struct Counters final : Family {

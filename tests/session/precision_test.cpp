@@ -25,7 +25,7 @@ Placed placed(std::optional<Precision> wish) {
     o.threads = 1;
     o.precision = wish;
     o.log = [&](int, const std::string& text) { p.said += text + "\n"; };
-    p.precision = session::place(o).precision;
+    p.precision = session::choose_placement(o).precision;
     return p;
 }
 
@@ -52,7 +52,7 @@ TEST(matrix_units_take_bfloat16_from_memory) {
         return;
     }
     CHECK(kernels::matrix_units() == kernels::MatrixUnits::EMULATED);
-    CHECK(transformer::store_for(Precision::BFLOAT16, at::kCPU) == kernels::Store::BF16);
+    CHECK(networks::store_for(Precision::BFLOAT16, at::kCPU) == kernels::Store::BF16);
     CHECK(placed({}).said.find("emulation of matrix units") != std::string::npos);
 }
 

@@ -100,7 +100,9 @@ TEST(the_oldest_files_make_room) {
     EmbeddingStore store(folder.path, {}, 4 * each);
     const auto key = [](int64_t i) { return EmbeddingStore::Key{KEY.encoder, {i, 7, 1}}; }; // each as long as KEY
     const auto now = fs::file_time_type::clock::now();
-    const auto aged = [&](int64_t i, int hours) { fs::last_write_time(store.file(key(i)), now - std::chrono::hours(hours)); };
+    const auto aged = [&](int64_t i, int hours) {
+        fs::last_write_time(store.file(key(i)), now - std::chrono::hours(hours));
+    };
     mc::test::write_file(folder / "somebody else's", std::string(100 * each, 'x'));
     for (int64_t i = 1; i <= 4; i++) {
         store.keep(key(i), ROWS.data(), ROWS.size());

@@ -109,7 +109,8 @@ def report(dtype, ours, element, peer):
 
 def main():
     root = pathlib.Path(__file__).resolve().parents[2]
-    p = argparse.ArgumentParser(prog="benchmark.sh", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p = argparse.ArgumentParser(prog="benchmark.sh", description=__doc__,
+                                formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--model", default=str(root / "models" / "demo"), help="a model folder; default: the demo model")
     p.add_argument("--dtype", choices=("float32", "bfloat16"), help="default: both, one after the other")
     p.add_argument("--threads", type=int, default=os.cpu_count(), help="default: one per processor")
@@ -130,8 +131,8 @@ def main():
     given = {name: str(getattr(a, name)) for name in ("frames", "steps", "attention") if getattr(a, name)}
     session = [str(bench / "motioncache-session-bench"), a.model, "--threads", str(a.threads), "--prompt", a.prompt]
     session += [x for name, value in given.items() for x in (f"--{name}", value)]
-    stream = [str(bench / "motioncache-element-bench"), f"model-path={a.model}", f"threads={a.threads}", f"prompt={a.prompt}", "seed=0",
-              "device=cpu"]
+    stream = [str(bench / "motioncache-element-bench"), f"model-path={a.model}", f"threads={a.threads}",
+              f"prompt={a.prompt}", "seed=0", "device=cpu"]
     stream += [f"{'num-frames' if name == 'frames' else name}={value}" for name, value in given.items()]
     for i in range(a.repeat):
         for dtype in dtypes:  # in turn, so that what the machine does meanwhile meets both

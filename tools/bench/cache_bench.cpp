@@ -115,7 +115,7 @@ int main(int argc, char** argv) {
                                       {"bytes_cache", s.bytes_cache},
                                       {"turns", s.count.turns},
                                       {"turns_whole", s.count.whole},
-                                      {"turns_partial", s.count.sparse},
+                                      {"turns_partial", s.count.partial},
                                       {"turns_reused", s.count.reused},
                                       {"turns_after_warmup", video.turns_after_warmup},
                                       {"tokens_computed", s.count.tokens_computed},

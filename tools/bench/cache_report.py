@@ -193,7 +193,7 @@ def sparse_verdicts(sparse):
     for bench in sparse or []:
         worst = max(bench["curve"], key=lambda row: row["ratio"] - row["bar"])
         text = f"{worst['ratio']:.4f} at f = {worst['share']:.2f}, where the bar is {worst['bar']:.4f}"
-        verdicts.append(verdict(f"time of a sparse step, {sparse_name(bench)}", text, "<= 1.10 f + 0.03",
+        verdicts.append(verdict(f"time of a partial step, {sparse_name(bench)}", text, "<= 1.10 f + 0.03",
                                 all(row["ratio"] <= row["bar"] for row in bench["curve"])))
     return verdicts
 

@@ -3,7 +3,7 @@
 
 Run by pipelines/benchmark.sh --caches, which builds first. Runs the full window (attention=causal) and attention=kv
 without a cache, then TeaCache, FlowCache and MotionCache at several settings each; prints tables of
-work, seconds and quality, the curve of sparse steps, and each bar with its figure. The status is 0 whether
+work, seconds and quality, the curve of partial steps, and each bar with its figure. The status is 0 whether
 bars are met or not.
 
 A peer is a command as --help without --caches describes it, which must understand --steps N too; it is run in
@@ -99,7 +99,8 @@ class Bench:
         for i, prompt in enumerate(prompts):
             say(f"moving and still tokens: prompt {i + 1} of {len(prompts)}")
             with prompt_file([prompt]) as name:
-                videos += run([str(self.folder / "motioncache-token-bench"), self.model, "--prompts", name, "--seed", str(i),
+                videos += run([str(self.folder / "motioncache-token-bench"), self.model, "--prompts", name, "--seed",
+                               str(i),
                                *self.common, *self.sizes, *(["--frames", str(frames)] if frames else [])])["videos"]
         return videos
 
@@ -112,7 +113,7 @@ class Bench:
             for dtype in ("float32", "bfloat16"):
                 if quick and (model == "1.3B" or dtype == "bfloat16"):
                     continue
-                say(f"sparse steps: {model}, {dtype}")
+                say(f"partial steps: {model}, {dtype}")
                 benches.append(run([program, model, "--dtype", dtype, "--threads", str(threads), *more]))
         return benches
 
@@ -150,7 +151,7 @@ def arguments():
     p.add_argument("--peer-bar", metavar="X", type=float, default=0.6,
                    help="the full window should take at most X times the seconds of the peer; default 0.6")
     p.add_argument("--repeat", type=int, default=3, help="runs of the peer; default 3")
-    p.add_argument("--no-sparse", action="store_true", help="leave the curve of sparse steps out")
+    p.add_argument("--no-sparse", action="store_true", help="leave the curve of partial steps out")
     p.add_argument("--quick", action="store_true",
                    help="two prompts, two settings each, few steps: a smoke test")
     p.add_argument("--build", required=True, help=argparse.SUPPRESS)

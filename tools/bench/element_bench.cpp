@@ -89,7 +89,9 @@ int main(int argc, char** argv) {
         std::cerr << "no element x264enc: install gstreamer1.0-plugins-ugly\n";
         return 1;
     }
-    const auto set = [&](const char* name, const char* value) { gst_util_set_object_arg(G_OBJECT(encoder), name, value); };
+    const auto set = [&](const char* name, const char* value) {
+        gst_util_set_object_arg(G_OBJECT(encoder), name, value);
+    };
     if (encode) set("speed-preset", how == "--encode" ? "medium" : "veryfast");
     if (how == "--stream") set("tune", "zerolatency"), set("key-int-max", "48");
     if (!source || !filter || !sink) {

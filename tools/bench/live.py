@@ -27,7 +27,8 @@ RATE = 24  # frames per second: of the demo model, and asked of the others
 class Stream:
     def __init__(self, a):
         self.program = str(pathlib.Path(a.build) / "tools" / "bench" / "motioncache-element-bench")
-        self.settings = [f"model-path={a.model}", f"threads={a.threads}", f"num-frames={a.frames}", "is-live=true", "seed=0",
+        self.settings = [f"model-path={a.model}", f"threads={a.threads}", f"num-frames={a.frames}", "is-live=true",
+                         "seed=0",
                          "device=cpu", "prompt=a white boat moving left on the sea"]
         if a.steps:
             self.settings.append(f"steps={a.steps}")
@@ -54,7 +55,8 @@ def report(result):
     if alone["busy"] == "0":
         print(f"Alone with its encoder it plays with {alone['stats']['underruns'] or 'no'} underruns, at "
               f"{number(alone['stats']['real-time-factor'], 2)} times real time.\n")
-    rows = [("busy processes", "threshold", "underruns by quarter", "tokens computed", "threshold at the end", "changes",
+    rows = [("busy processes", "threshold", "underruns by quarter", "tokens computed", "threshold at the end",
+             "changes",
              "last one at")]
     for r in result["streams"]:
         stats = r["stats"]
@@ -82,7 +84,8 @@ def quality(a, own, thresholds):
     wanted = [own, *sorted(thresholds)]
     for threshold in wanted:
         runs.append(cache_runs.Run(f"{threshold:.6g}", "ours", "", {"attention": "kv", "cache": "motioncache",
-                                                                   "preset": "balanced", "threshold": f"{threshold:.6g}"}))
+                                                                   "preset": "balanced",
+                                                                   "threshold": f"{threshold:.6g}"}))
     a.width = a.height = a.base_num_frames = None
     a.dtype = "float32"
     bench = caches.Bench(a)
@@ -97,11 +100,13 @@ def quality(a, own, thresholds):
 def main():
     p = argparse.ArgumentParser(prog="benchmark.sh --live", description=__doc__,
                                 formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("--model", default=str(caches.ROOT / "models" / "demo"), help="a model folder; default: the demo model")
+    p.add_argument("--model", default=str(caches.ROOT / "models" / "demo"),
+                   help="a model folder; default: the demo model")
     p.add_argument("--threads", type=int, default=os.cpu_count(), help="default: one per processor")
     p.add_argument("--frames", type=int, default=960, help="of each stream; default 960, 40 seconds")
     p.add_argument("--steps", type=int, help="default: the model's")
-    p.add_argument("--busy", type=int, help="only beside this number of busy processes; default: none, one, ..., as many as it takes")
+    p.add_argument("--busy", type=int,
+                   help="only beside this number of busy processes; default: none, one, ..., as many as it takes")
     p.add_argument("--prompts", metavar="FILE", default=str(caches.ROOT / "tools" / "bench" / "prompts.txt"))
     p.add_argument("--json", metavar="FILE", help="write every run here")
     p.add_argument("--quick", action="store_true", help="one prompt: a smoke test")

@@ -76,12 +76,15 @@ def alone_verdicts(benches):
 
 def caches_table(caches):
     first = caches["runs"][0]
-    rows = [("run", "GFLOP", "% of uncached", "seconds", "x uncached", "transformer s", "cache s", "tokens computed", "%",
+    rows = [("run", "GFLOP", "% of uncached", "seconds", "x uncached", "transformer s", "cache s", "tokens computed",
+             "%",
              "turns: whole", "partial", "reused", "extra passes")]
     for r in caches["runs"]:
-        rows.append((r["name"], number(r["flop"] / 1e9, 0), number(100 * r["flop"] / first["flop"], 1), number(r["seconds"]),
+        rows.append((r["name"], number(r["flop"] / 1e9, 0), number(100 * r["flop"] / first["flop"], 1),
+                     number(r["seconds"]),
                      number(first["seconds"] / r["seconds"], 2), number(r["transformer"]), number(r["cache"]),
-                     str(r["tokens_computed"]), number(100 * r["tokens_computed"] / r["tokens"], 1), str(r["turns_whole"]),
+                     str(r["tokens_computed"]), number(100 * r["tokens_computed"] / r["tokens"], 1),
+                     str(r["turns_whole"]),
                      str(r["turns_partial"]), str(r["turns_reused"]), str(r["passes_extra"])))
     table(rows)
 
@@ -136,7 +139,8 @@ def main():
         finish(a, measure_quality(a, measure))
         return
     steps = min(a.steps or 64, 32) if a.quick else a.steps or 64  # with fewer, FlowCache reuses nothing
-    command = ["--layers", str(a.layers), "--steps", str(steps), "--frames", str(a.frames or 72), "--width", str(a.width or 96),
+    command = ["--layers", str(a.layers), "--steps", str(steps), "--frames", str(a.frames or 72), "--width",
+               str(a.width or 96),
                "--height", str(a.height or 64), "--dtype", a.dtype or "float32"]
     for name, settings in RUNS:
         command += ["--run", f"{name}:{settings}"]

@@ -73,7 +73,7 @@ struct Bench {
                 {"scheduler", timing.schedule},
                 {"turns", count.turns},
                 {"turns_whole", count.whole},
-                {"turns_partial", count.sparse},
+                {"turns_partial", count.partial},
                 {"turns_reused", count.reused},
                 {"passes_extra", count.extra},
                 {"tokens_computed", count.tokens_computed},

@@ -18,10 +18,10 @@
 namespace mc::bench {
 namespace {
 
-using transformer::Block;
-using transformer::Blocks;
-using transformer::Call;
-using transformer::Linear;
+using networks::Block;
+using networks::Blocks;
+using networks::Call;
+using networks::Linear;
 
 // Buffers of one call, laid out as the transformer lays them out.
 struct Prepared {
@@ -39,11 +39,11 @@ struct Prepared {
 
     Prepared(const Call& c, int64_t count, int64_t a_round, kernels::Store store)
         : call(c), count(count), store(store), blocks(c.k, c.n, 0, store) {
-        const at::ScalarType type = transformer::type_of(store);
+        const at::ScalarType type = networks::type_of(store);
         x = at::randn({c.m, c.k}).to(type);
         blocks.cut(0, 0, c.m, blocks.size_for(c.m), list);
         if (c.kind == Call::GEMM) {
-            const at::ScalarType held = transformer::grid_of(store);
+            const at::ScalarType held = networks::grid_of(store);
             y = at::empty({c.m, c.n}, at::kFloat);
             out = at::empty({c.m, c.n}, type);
             for (int64_t i = 0; i < a_round; i++) {
@@ -93,7 +93,7 @@ struct Prepared {
 
 } // namespace
 
-Alone run_alone(const transformer::CallCount& calls, kernels::Store store, int64_t forwards) {
+Alone run_alone(const networks::CallCount& calls, kernels::Store store, int64_t forwards) {
     std::vector<Prepared> all;
     for (const auto& [call, count] : calls.counts())
         all.emplace_back(call, count, std::clamp<int64_t>((count + forwards - 1) / forwards, 1, 64), store);
@@ -132,7 +132,7 @@ ProductRate product_rate(kernels::Store store) {
         }
         return gflop / seconds;
     };
-    const at::Tensor a = at::randn({side, side}).to(transformer::type_of(store)),
+    const at::Tensor a = at::randn({side, side}).to(networks::type_of(store)),
                      b = at::randn({side, side}).to(a.scalar_type());
     at::Tensor c = at::empty_like(a);
     Prepared own({Call::GEMM, side, side, side, 0}, 1, 1, store);

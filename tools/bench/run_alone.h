@@ -13,7 +13,7 @@ struct Alone {
 // `forwards` rounds, each with its share of the calls; each GEMM has a weight of its own, so that the
 // processor's caches see about what they see in a forward of the transformer. Rows are divided among threads as
 // the transformer divides them.
-Alone run_alone(const transformer::CallCount& calls, kernels::Store store, int64_t forwards);
+Alone run_alone(const networks::CallCount& calls, kernels::Store store, int64_t forwards);
 
 // What this machine multiplies at most: GFLOP/s of a product of 2048 x 2048 matrices in a store's type by all threads,
 // by LibTorch's library and by kernels::gemm.

@@ -87,13 +87,13 @@ nlohmann::json measure(const std::string& path, const session::LoadOptions& opti
     const int64_t peak = peak_bytes();
     const session::Stats s = run.stats();
 
-    const transformer::CallCount run_calls = run.calls();
-    auto store = transformer::store_for(model->placement.precision, model->placement.device);
+    const networks::CallCount run_calls = run.calls();
+    auto store = networks::store_for(model->placement.precision, model->placement.device);
     bench::Alone alone = bench::run_alone(run_calls, store, s.forwards);
     const bench::ProductRate rate = bench::product_rate(store);
     nlohmann::json calls = nlohmann::json::array();
     for (const auto& [call, count] : run_calls.counts())
-        calls.push_back({{"kind", call.kind == transformer::Call::GEMM ? "gemm" : "attention"},
+        calls.push_back({{"kind", call.kind == networks::Call::GEMM ? "gemm" : "attention"},
                          {"m", call.m},
                          {"n", call.n},
                          {"k", call.k},

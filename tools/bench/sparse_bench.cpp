@@ -37,9 +37,9 @@
 #include "tools/bench/run_alone.h"
 
 using namespace mc;
-using transformer::ChunkWork;
-using transformer::Transformer;
-using transformer::Window;
+using wan_dit::ChunkWork;
+using wan_dit::Transformer;
+using wan_dit::Window;
 
 namespace {
 
@@ -47,7 +47,7 @@ namespace {
 cache::Plan plan_of(double share, int frames, int64_t frame_tokens) {
     const int64_t positions = std::llround(share * double(frame_tokens));
     if (positions == frame_tokens) return {};
-    cache::Plan plan{cache::Action::TOKENS, {}};
+    cache::Plan plan{cache::Action::PARTIAL, {}};
     for (int f = 0; f < frames; f++)
         for (int64_t p = 0; p < positions; p++)
             plan.tokens.push_back(
@@ -61,7 +61,7 @@ struct Subject {
     int64_t frame_tokens;
     kernels::Store store;
     std::function<void(const cache::Plan&)> step; // until it is done
-    std::function<transformer::CallCount()> calls; // so far
+    std::function<networks::CallCount()> calls;   // so far
 };
 
 double median(std::vector<double> v) {
@@ -69,11 +69,11 @@ double median(std::vector<double> v) {
     return v[v.size() / 2];
 }
 
-transformer::CallCount calls_of(const Subject& subject, const cache::Plan& plan) {
-    const transformer::CallCount before = subject.calls();
+networks::CallCount calls_of(const Subject& subject, const cache::Plan& plan) {
+    const networks::CallCount before = subject.calls();
     subject.step(plan);
-    const transformer::CallCount after = subject.calls();
-    transformer::CallCount made;
+    const networks::CallCount after = subject.calls();
+    networks::CallCount made;
     for (const auto& [call, count] : after.counts()) {
         const auto was = before.counts().find(call);
         made.add(call, count - (was == before.counts().end() ? 0 : was->second));
@@ -83,7 +83,7 @@ transformer::CallCount calls_of(const Subject& subject, const cache::Plan& plan)
 
 // A whole step against its products and attention calls run by themselves.
 nlohmann::json measure_alone(const Subject& subject, int rounds) {
-    const transformer::CallCount calls = calls_of(subject, {});
+    const networks::CallCount calls = calls_of(subject, {});
     std::vector<double> step, gemm, library, attention, ratio;
     for (int round = 0; round < rounds; round++) {
         const auto start = std::chrono::steady_clock::now();
@@ -108,7 +108,7 @@ nlohmann::json measure_shares(const Subject& subject, int rounds) {
     std::vector<cache::Plan> plans;
     for (double share : shares) plans.push_back(plan_of(share, subject.chunk_frames, subject.frame_tokens));
     shares.push_back(0);
-    plans.push_back({cache::Action::REUSE, {}});
+    plans.push_back({cache::Action::REUSED, {}});
     std::vector<std::vector<double>> seconds(shares.size());
     for (int round = -1; round < rounds; round++) // the first is for warming up
         for (size_t i = 0; i < shares.size(); i++) {
@@ -121,7 +121,8 @@ nlohmann::json measure_shares(const Subject& subject, int rounds) {
     const double whole = median(seconds[9]);
     const int64_t all = subject.chunk_frames * subject.frame_tokens;
     for (size_t i = 0; i < shares.size(); i++) {
-        const int64_t tokens = plans[i].action == cache::Action::ALL ? all : int64_t(plans[i].tokens.size());
+        const int64_t tokens =
+            plans[i].action == cache::Action::WHOLE ? all : int64_t(plans[i].tokens.size());
         const double share = double(tokens) / double(all);
         rows.push_back({{"share", share},
                         {"tokens", tokens},
@@ -180,7 +181,7 @@ nlohmann::json measure_wan(const model::Tensors& tensors, const model::Transform
     const at::Tensor x =
         at::randn({config.in_channels, shape.frames, shape.height, shape.width}).to(o.device);
     const auto text = t.text_context(at::randn({20, config.text_width}));
-    const transformer::TextContext* const texts[] = {text.get(), text.get()};
+    const wan_dit::TextContext* const texts[] = {text.get(), text.get()};
     const std::vector<int64_t> timesteps(size_t(shape.frames), 500);
 
     std::vector<ChunkWork> all;
@@ -194,7 +195,7 @@ nlohmann::json measure_wan(const model::Tensors& tensors, const model::Transform
         window.wait();
     };
     return report(o, config.layers, size,
-                  {size.chunk, window.frame_tokens(), transformer::store_for(o.precision, o.device), step,
+                  {size.chunk, window.frame_tokens(), networks::store_for(o.precision, o.device), step,
                    [&] { return window.calls(); }});
 }
 
@@ -205,7 +206,7 @@ nlohmann::json measure_magi(const Options& o) {
     const magi_dit::Network network(Weights(*tensors, o.device), config, o.precision);
     const int chunks = size.frames / size.chunk;
     magi_dit::Passes passes(network, {size.chunk, size.height, size.width, 1});
-    transformer::KeyStore keys = passes.key_store();
+    networks::KeyStore keys = passes.key_store();
     const auto text = network.text(at::randn({20, config.text_width}));
     const std::vector<int64_t> sides{config.latent_channels(), size.chunk, size.height, size.width};
     const at::Tensor x = at::randn(sides).to(o.device), velocity = at::empty(sides).to(o.device);
@@ -224,7 +225,7 @@ nlohmann::json measure_magi(const Options& o) {
     work.velocity = velocity;
     const at::Tensor before = passes.features(at::randn(sides).to(o.device));
     const auto step = [&](const cache::Plan& plan) {
-        if (plan.action == cache::Action::REUSE) { // which does not get as far as the transformer
+        if (plan.action == cache::Action::REUSED) { // which does not get as far as the transformer
             magi1::distance(passes.features(x), before, false, false);
             return;
         }
@@ -254,14 +255,15 @@ int main(int argc, char** argv) {
     bench::Arguments given;
     Options o;
     try {
-        bench::read_arguments(argc, argv, given,
-                              {{"--layers", [&](const std::string& value) { o.layers = bench::whole_number(value); }},
-                               {"--rounds", [&](const std::string& value) { o.rounds = bench::whole_number(value); }},
-                               {"--alone", [&](const std::string& value) { o.alone = bench::whole_number(value); }},
-                               {"--device", [&](const std::string& value) { o.device = device_by_name(value); }},
-                               {"--size", [&](const std::string& value) { o.size = value; }},
-                               {"--streamed", [&](const std::string& value) { o.streamed = bench::whole_number(value); }}},
-                              false);
+        bench::read_arguments(
+            argc, argv, given,
+            {{"--layers", [&](const std::string& value) { o.layers = bench::whole_number(value); }},
+             {"--rounds", [&](const std::string& value) { o.rounds = bench::whole_number(value); }},
+             {"--alone", [&](const std::string& value) { o.alone = bench::whole_number(value); }},
+             {"--device", [&](const std::string& value) { o.device = device_by_name(value); }},
+             {"--size", [&](const std::string& value) { o.size = value; }},
+             {"--streamed", [&](const std::string& value) { o.streamed = bench::whole_number(value); }}},
+            false);
         o.precision = given.options.precision.value_or(Precision::FLOAT32);
         if (given.options.threads) set_thread_count(given.options.threads);
         if (given.model.empty())

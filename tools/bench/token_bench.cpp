@@ -161,8 +161,9 @@ int main(int argc, char** argv) {
         if (!file) throw Error(MC_ERROR_NOT_FOUND, "There is no file " + prompts + ".");
         c10::InferenceMode guard;
         if (model::find_model(given.model).family != "skyreels-v2")
-            throw Error(MC_ERROR_SETTINGS, given.model + " is not of SkyReels-V2, with whose models alone this is measured: "
-                                                         "pipelines/benchmark.sh --family magi1 --caches compares its caches.");
+            throw Error(MC_ERROR_SETTINGS,
+                        given.model + " is not of SkyReels-V2, with whose models alone this is measured: "
+                                      "pipelines/benchmark.sh --family magi1 --caches compares its caches.");
         const auto model = skyreels_v2::Model::open(given.model, given.options);
         nlohmann::json videos = nlohmann::json::array();
         for (std::string line; std::getline(file, line);) {

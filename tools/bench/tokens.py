@@ -43,7 +43,8 @@ def choose(balanced, quick=False):
     if balanced is None:
         ours, thresholds = cache_runs.UNCALIBRATED, cache_runs.UNCALIBRATED_THRESHOLDS
     pick = cache_runs.quick_settings if quick else tuple
-    runs = [Run("uncached", "kv", "", {**kv, "cache": "none"}), Run("uncached again", "kv", "", {**kv, "cache": "none"})]
+    runs = [Run("uncached", "kv", "", {**kv, "cache": "none"}),
+            Run("uncached again", "kv", "", {**kv, "cache": "none"})]
     for reuse in REUSES:
         for family, settings, values in (("ours", ours, thresholds),
                                          ("steps", {**ours, "weights": "none"}, thresholds),
@@ -143,7 +144,8 @@ def report(result):
 def arguments():
     p = argparse.ArgumentParser(prog="benchmark.sh --tokens", description=__doc__,
                                 formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("--model", default=str(caches.ROOT / "models" / "demo"), help="a model folder; default: the demo model")
+    p.add_argument("--model", default=str(caches.ROOT / "models" / "demo"),
+                   help="a model folder; default: the demo model")
     p.add_argument("--dtype", choices=("float32", "bfloat16"), default="float32")
     p.add_argument("--threads", type=int, default=os.cpu_count(), help="default: one per processor")
     p.add_argument("--steps", type=int, help="default: 50 as published, 12 with --quick")

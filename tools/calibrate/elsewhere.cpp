@@ -37,8 +37,9 @@ Mean mean_of(std::span<const double> values) {
 
 std::vector<Elsewhere> elsewhere(const skyreels_v2::VideoSettings& s) {
     std::vector<Elsewhere> list;
-    const auto add = [&, w = side(s.width), h = side(s.height)](const char* name, std::function<void(session::Request&)> change,
-                                                          size_t prompts = 0) {
+    const auto add = [&, w = side(s.width), h = side(s.height)](const char* name,
+                                                                std::function<void(session::Request&)> change,
+                                                                size_t prompts = 0) {
         list.push_back({name, [=](session::Request& r) { r.width = w, r.height = h, change(r); }, prompts});
     };
     add("a smaller size", [](session::Request&) {});
@@ -63,18 +64,22 @@ double stated_from(std::span<const double> base, std::span<const double> there) 
     std::vector<double> gains, known;
     for (size_t i = 0; i < there.size(); i++) gains.push_back(std::min(there[i] - base[i], MOST_GAIN));
     for (size_t i = 0; i < there.size(); i++) known.push_back(base[i] + gains[i]);
-    const Mean gain = mean_of(gains), all = mean_of(there.size() == base.size() ? std::span<const double>(known) : base);
-    return there.size() == base.size() ? all.mean - all.error : all.mean + gain.mean - std::hypot(all.error, gain.error);
+    const Mean gain = mean_of(gains),
+               all = mean_of(there.size() == base.size() ? std::span<const double>(known) : base);
+    return there.size() == base.size() ? all.mean - all.error
+                                       : all.mean + gain.mean - std::hypot(all.error, gain.error);
 }
 
-void look_elsewhere(const Stage& stage, std::span<Trial> trials, const skyreels_v2::VideoSettings& calibrated,
-                    bool quick) {
+void look_elsewhere(const TrialSetup& setup, std::span<Trial> trials,
+                    const skyreels_v2::VideoSettings& calibrated, bool quick) {
     std::vector<cache::MotionCacheSettings> levels;
     for (const Trial& t : trials) levels.push_back(t.settings);
     std::vector<std::vector<double>> base; // of the first: the smaller picture alone
     for (const Elsewhere& e : elsewhere(calibrated)) {
-        Stage there = stage;
-        there.prompts.resize(std::min(stage.prompts.size(), quick ? 1 : e.prompts ? e.prompts : stage.prompts.size()));
+        TrialSetup there = setup;
+        there.prompts.resize(std::min(setup.prompts.size(), quick       ? 1
+                                                            : e.prompts ? e.prompts
+                                                                        : setup.prompts.size()));
         e.change(there.request);
         const std::vector<std::vector<double>> psnr = psnr_of_levels(there, levels);
         if (base.empty()) base = psnr;

@@ -27,7 +27,7 @@ std::vector<Elsewhere> elsewhere(const skyreels_v2::VideoSettings& calibrated);
 double stated_from(std::span<const double> base, std::span<const double> there);
 
 // Fills in Trial::elsewhere. quick: one prompt, and only the smaller picture.
-void look_elsewhere(const Stage& stage, std::span<Trial> trials, const skyreels_v2::VideoSettings& calibrated,
-                    bool quick);
+void look_elsewhere(const TrialSetup& setup, std::span<Trial> trials,
+                    const skyreels_v2::VideoSettings& calibrated, bool quick);
 
 } // namespace mc::calibrate

@@ -25,14 +25,14 @@ Forecast forecast(const cache::MotionCacheSettings& settings, const Recording& r
                                       r.steps[size_t(step)].sigma,
                                       step + 1 < steps ? r.steps[size_t(step) + 1].sigma : 0};
             const cache::Plan plan = policy->decide(step, 0, {&at, 1}).front();
-            computed += plan.action == cache::Action::ALL      ? tokens
-                        : plan.action == cache::Action::TOKENS ? int64_t(plan.tokens.size())
-                                                               : 0;
+            computed += plan.action == cache::Action::WHOLE     ? tokens
+                        : plan.action == cache::Action::PARTIAL ? int64_t(plan.tokens.size())
+                                                                : 0;
             turns++;
             turns_after_warmup += !warm;
-            partial += plan.action == cache::Action::TOKENS;
+            partial += plan.action == cache::Action::PARTIAL;
             // The solver's rule leaves a reused chunk alone, so its motion stays as it was last seen.
-            const bool seen = settings.reuse != CacheReuse::SOLVER || plan.action != cache::Action::REUSE;
+            const bool seen = settings.reuse != CacheReuse::SOLVER || plan.action != cache::Action::REUSED;
             const bool known = size_t(step) < motion.change.size() && !motion.change[size_t(step)].empty();
             if (seen && known && policy->wants_motion(0, chunk))
                 policy->motion(0, chunk, motion.change[size_t(step)], true);

@@ -37,8 +37,8 @@ std::vector<cache::ScheduledStep> scheduled_steps(const skyreels_v2::Model& mode
     const skyreels_v2::TimeGrid grid = skyreels_v2::time_grid(s.steps, s.shift, kind);
     // Distances do not depend on the picture: the smallest window knows them.
     const auto& patch = model.transformer_config.patch;
-    transformer::Window window(*model.transformer, {s.causal_block_size, int(2 * patch[1]), int(2 * patch[2]),
-                                                    s.causal_block_size, Attention::KV, s.fps});
+    wan_dit::Window window(*model.transformer, {s.causal_block_size, int(2 * patch[1]), int(2 * patch[2]),
+                                                s.causal_block_size, Attention::KV, s.fps});
     window.prepare(grid.timesteps);
     std::vector<cache::ScheduledStep> steps(grid.timesteps.size());
     for (size_t i = 0; i < steps.size(); i++) {

@@ -60,9 +60,9 @@ void calibrate_model(const Options& o) {
     const auto folder = model::skyreels_v2::Folder::open(o.model);
     const std::string output = o.output.empty() ? model::calibration_file(o.model) : o.output;
     check_writable(output);
-    Stage stage;
-    stage.prompts = o.prompts.empty() ? built_in_prompts() : read_prompts(o.prompts);
-    if (o.quick && stage.prompts.size() > 2) stage.prompts.resize(2);
+    TrialSetup setup;
+    setup.prompts = o.prompts.empty() ? built_in_prompts() : read_prompts(o.prompts);
+    if (o.quick && setup.prompts.size() > 2) setup.prompts.resize(2);
     model::Calibration calibration;
     calibration.fingerprint = model::fingerprint(*folder->transformer_tensors());
 
@@ -71,20 +71,20 @@ void calibrate_model(const Options& o) {
     load.threads = o.threads;
     load.precision = o.precision;
     load.calibration = false; // it is to be made anew
-    stage.model = skyreels_v2::Model::open(o.model, load);
-    stage.request = base_request(o);
+    setup.model = skyreels_v2::Model::open(o.model, load);
+    setup.request = base_request(o);
     const skyreels_v2::VideoSettings s =
-        skyreels_v2::complete(request_of(stage.request, stage.prompts, 0), *stage.model);
+        skyreels_v2::complete(request_of(setup.request, setup.prompts, 0), *setup.model);
     progress("%s: %zu prompts, %d x %d, %d frames, %d steps, %d threads", o.model.c_str(),
-             stage.prompts.size(), s.width, s.height, s.num_frames, s.steps, stage.model->placement.threads);
+             setup.prompts.size(), s.width, s.height, s.num_frames, s.steps, setup.model->placement.threads);
 
     c10::InferenceMode guard;
     SearchOptions options;
     options.quick = o.quick;
     // The first prompts are learnt from and searched on; the others tell how the settings do on prompts not seen.
-    std::vector<std::string> first = stage.prompts;
+    std::vector<std::string> first = setup.prompts;
     first.resize(std::min(first.size(), options.prompts));
-    const Lesson lesson = learn(stage.model, stage.request, first);
+    const Lesson lesson = learn(setup.model, setup.request, first);
     const std::vector<Point> points = lesson.points();
     const std::optional<Curve> curve = fit_curve(points);
     if (curve)
@@ -93,13 +93,13 @@ void calibrate_model(const Options& o) {
     else
         progress("The model's changes do not rise with the distance: the distance is taken as it is");
 
-    const Found found = search(stage, lesson, curve, options);
+    const Found found = search(setup, lesson, curve, options);
     const std::vector<double> shares =
         o.quick ? std::vector<double>{0.5, 0.35, 0.22}
                 : std::vector<double>{0.37, 0.34, 0.307, 0.28, 0.253, 0.228};
-    std::vector<Trial> trials = run_levels(stage, settings_for_shares(found, lesson.recording, shares));
+    std::vector<Trial> trials = run_levels(setup, settings_for_shares(found, lesson.recording, shares));
     Choice choice = choose_presets(trials);
-    look_elsewhere(stage, choice.presets, s, o.quick);
+    look_elsewhere(setup, choice.presets, s, o.quick);
     print_table(trials, choice);
 
     calibration.polynomial = found.best.settings.polynomial;

@@ -92,8 +92,8 @@ struct Attempt {
 
 class Searcher {
   public:
-    Searcher(const Stage& stage, const Lesson& lesson, const SearchOptions& options)
-        : stage_(stage), lesson_(lesson), options_(options) {}
+    Searcher(const TrialSetup& setup, const Lesson& lesson, const SearchOptions& options)
+        : setup_(setup), lesson_(lesson), options_(options) {}
 
     // At about this share. The rest of the prompts are spared where the first falls far behind the best one's.
     Attempt run(Settings settings, double share, const Attempt* best) {
@@ -103,7 +103,7 @@ class Searcher {
         const size_t n = lesson_.full.size();
         attempt.complete = !best || first_score(attempt.first) > first_score(best->first) - FAR_BEHIND;
         if (n == 1 || !attempt.complete) return attempt;
-        const Trial rest = run_trial(stage_, lesson_, attempt.first.settings, 1, n);
+        const Trial rest = run_trial(setup_, lesson_, attempt.first.settings, 1, n);
         auto mean = [&](double Trial::*value) {
             return (attempt.first.*value + double(n - 1) * rest.*value) / double(n);
         };
@@ -117,7 +117,7 @@ class Searcher {
         const double way = std::log(more.share / start.first.share);
         if (way > 0.05) slope_ = std::clamp((more.psnr - start.first.psnr) / way, 0.0, 20.0);
     }
-    // PSNR as it would be at the share that is compared, less a penalty where chunks are computed wholly or not at all:
+    // PSNR as it would be at the share that is compared, less a penalty where chunks are computed whole or not at all:
     // what spares tokens gains where parts of a picture rest.
     double score(const Trial& trial) const {
         return trial.psnr - slope_ * std::log(trial.share / options_.share) -
@@ -146,7 +146,7 @@ class Searcher {
     Trial run_first(Settings settings, double share) {
         for (int attempt = 0;; attempt++) {
             settings = at_share(settings, lesson_.recording, std::min(1.0, share / correction_));
-            const Trial trial = run_trial(stage_, lesson_, settings, 0, 1);
+            const Trial trial = run_trial(setup_, lesson_, settings, 0, 1);
             if (attempt || std::fabs(std::log(trial.share / share)) < 0.1) return trial;
             const double ratio =
                 std::clamp(trial.share / forecast(settings, lesson_.recording).share, 0.5, 2.0);
@@ -155,7 +155,7 @@ class Searcher {
         }
     }
 
-    const Stage& stage_;
+    const TrialSetup& setup_;
     const Lesson& lesson_;
     const SearchOptions& options_;
     double correction_ = 1, slope_ = 8;
@@ -163,9 +163,9 @@ class Searcher {
 
 } // namespace
 
-Found search(const Stage& stage, const Lesson& lesson, const std::optional<Curve>& curve,
+Found search(const TrialSetup& setup, const Lesson& lesson, const std::optional<Curve>& curve,
              const SearchOptions& options) {
-    Searcher searcher(stage, lesson, options);
+    Searcher searcher(setup, lesson, options);
     std::vector<Settings> seen; // each with threshold 0
     Attempt best;
     for (const Settings& start : starts_of(lesson, curve)) {
@@ -189,7 +189,8 @@ Found search(const Stage& stage, const Lesson& lesson, const std::optional<Curve
             if (std::find(seen.begin(), seen.end(), known) != seen.end()) continue;
             seen.push_back(known);
             if (!searcher.within_reach(candidate)) {
-                progress("  %s: not tried, it computes more at any threshold: %s", knob.name, text_of(candidate).c_str());
+                progress("  %s: not tried, it computes more at any threshold: %s", knob.name,
+                         text_of(candidate).c_str());
                 continue;
             }
             const Attempt attempt = searcher.run(candidate, options.share, &best);

@@ -21,7 +21,7 @@ struct Found {
 // One setting after the other; each keeps the value that gave the best videos. What the distances are lengths of, the
 // path, is one of the settings; the polynomial, for a user who sets a threshold, is the fitted one or, without,
 // the distance as it is.
-Found search(const Stage& stage, const Lesson& lesson, const std::optional<Curve>& curve,
+Found search(const TrialSetup& setup, const Lesson& lesson, const std::optional<Curve>& curve,
              const SearchOptions& options);
 
 // The found settings at thresholds for these shares. Where a first chunk that is always computed leaves more than one

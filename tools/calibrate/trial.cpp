@@ -20,7 +20,7 @@ class Tally {
         ssim_ += score.rgb.ssim;
         const sampler::ChunkCount& c = video.stats.count;
         computed_ += double(c.tokens_computed), tokens_ += double(c.tokens_computed + c.tokens_reused);
-        partial_ += double(c.sparse), turns_ += double(video.turns_after_warmup);
+        partial_ += double(c.partial), turns_ += double(video.turns_after_warmup);
         videos_++;
     }
     Trial trial(const cache::MotionCacheSettings& settings) const {
@@ -35,10 +35,10 @@ class Tally {
     double psnr_ = 0, squares_ = 0, ssim_ = 0, computed_ = 0, tokens_ = 0, partial_ = 0, turns_ = 0, videos_ = 0;
 };
 
-bench::Video video_of(const Stage& stage, size_t i, const cache::AnySettings& settings) {
-    session::Request r = request_of(stage.request, stage.prompts, i);
+bench::Video video_of(const TrialSetup& setup, size_t i, const cache::AnySettings& settings) {
+    session::Request r = request_of(setup.request, setup.prompts, i);
     r.cache_settings = settings;
-    return bench::make_video(stage.model, std::move(r));
+    return bench::make_video(setup.model, std::move(r));
 }
 
 double median(std::vector<double> values) {
@@ -49,26 +49,26 @@ double median(std::vector<double> values) {
 
 } // namespace
 
-Trial run_trial(const Stage& stage, const Lesson& lesson, const cache::MotionCacheSettings& settings, size_t first,
-                size_t last) {
+Trial run_trial(const TrialSetup& setup, const Lesson& lesson, const cache::MotionCacheSettings& settings,
+                size_t first, size_t last) {
     Tally tally;
-    for (size_t i = first; i < last; i++) tally.add(lesson.full[i], video_of(stage, i, settings));
+    for (size_t i = first; i < last; i++) tally.add(lesson.full[i], video_of(setup, i, settings));
     return tally.trial(settings);
 }
 
-std::vector<Trial> run_levels(const Stage& stage, std::span<const cache::MotionCacheSettings> levels) {
+std::vector<Trial> run_levels(const TrialSetup& setup, std::span<const cache::MotionCacheSettings> levels) {
     std::vector<Tally> tallies(levels.size());
     std::vector<std::vector<double>> ratios(levels.size());
-    for (size_t i = 0; i < stage.prompts.size(); i++) {
-        const bench::Video full = video_of(stage, i, {});
+    for (size_t i = 0; i < setup.prompts.size(); i++) {
+        const bench::Video full = video_of(setup, i, {});
         for (size_t l = 0; l < levels.size(); l++) {
-            const bench::Video video = video_of(stage, i, levels[l]);
+            const bench::Video video = video_of(setup, i, levels[l]);
             tallies[l].add(full, video);
             ratios[l].push_back(full.denoising() / std::max(video.denoising(), 1e-9));
         }
         progress(
             "Measuring, prompt %zu of %zu: %.1f s uncached, with %zu thresholds %.1f to %.1f times as fast",
-            i + 1, stage.prompts.size(), full.denoising(), levels.size(), ratios.front().back(),
+            i + 1, setup.prompts.size(), full.denoising(), levels.size(), ratios.front().back(),
             ratios.back().back());
     }
     std::vector<Trial> trials;
@@ -79,13 +79,14 @@ std::vector<Trial> run_levels(const Stage& stage, std::span<const cache::MotionC
     return trials;
 }
 
-std::vector<std::vector<double>> psnr_of_levels(const Stage& stage, std::span<const cache::MotionCacheSettings> levels) {
+std::vector<std::vector<double>> psnr_of_levels(const TrialSetup& setup,
+                                                std::span<const cache::MotionCacheSettings> levels) {
     std::vector<std::vector<double>> psnr(levels.size());
-    for (size_t i = 0; i < stage.prompts.size(); i++) {
-        const bench::Video full = video_of(stage, i, {});
+    for (size_t i = 0; i < setup.prompts.size(); i++) {
+        const bench::Video full = video_of(setup, i, {});
         for (size_t l = 0; l < levels.size(); l++) {
             Tally tally;
-            tally.add(full, video_of(stage, i, levels[l]));
+            tally.add(full, video_of(setup, i, levels[l]));
             psnr[l].push_back(tally.trial(levels[l]).psnr);
         }
     }

@@ -24,19 +24,20 @@ struct Trial {
     double stated() const { return std::min(psnr - error, elsewhere); }
 };
 
-struct Stage {
+struct TrialSetup {
     std::shared_ptr<const skyreels_v2::Model> model;
     session::Request request; // all but the prompt, the seed (prompt i has seed + i) and the settings of the cache
     std::vector<std::string> prompts;
 };
 
 // On prompts [first, last) of the lesson's. No time is taken: runs that are far apart on the clock do not compare.
-Trial run_trial(const Stage& stage, const Lesson& lesson, const cache::MotionCacheSettings& settings, size_t first,
-                size_t last);
+Trial run_trial(const TrialSetup& setup, const Lesson& lesson, const cache::MotionCacheSettings& settings,
+                size_t first, size_t last);
 // On all prompts, each uncached and then with every settings in turn: the speed-up is the median over prompts
 // of time without / time with, so that what else the machine does meets both.
-std::vector<Trial> run_levels(const Stage& stage, std::span<const cache::MotionCacheSettings> levels);
+std::vector<Trial> run_levels(const TrialSetup& setup, std::span<const cache::MotionCacheSettings> levels);
 // The same without a clock: [level][prompt].
-std::vector<std::vector<double>> psnr_of_levels(const Stage& stage, std::span<const cache::MotionCacheSettings> levels);
+std::vector<std::vector<double>> psnr_of_levels(const TrialSetup& setup,
+                                                std::span<const cache::MotionCacheSettings> levels);
 
 } // namespace mc::calibrate

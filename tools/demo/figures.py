@@ -178,7 +178,8 @@ def caches_table(data, f):
             continue
 
         def value(what, unit=""):
-            return f[f"{key}.{what}"] + unit if f"{key}.{what}" in f and (key != "kv" or what not in ("psnr", "ssim")) else ""
+            shown = f"{key}.{what}" in f and (key != "kv" or what not in ("psnr", "ssim"))
+            return f[f"{key}.{what}"] + unit if shown else ""
         out += (f"| {name_of(key)} | {value('flop')} % | {value('denoising')} | {value('faster-kv')} | {value('faster')} | "
                 f"{value('tokens')} % | {value('partial', ' %')} | {value('psnr')} | {ssim(value('ssim'))} |\n")
     end = (f"Means over {f['prompts']} prompts, half of them with large motion, none of them used for calibrating; "
@@ -198,7 +199,8 @@ def equal_flop(f):
     for rival, name in (("teacache", "TeaCache"), ("flowcache", "FlowCache"), ("published", "MotionCache as published"),
                         ("teacache-solver", "TeaCache with our rule of reuse")):
         key = f"above.{rival}"
-        parts.append(f"{name} {f[key + '.mean']} dB in the mean ({f[key + '.least']} at the least)" if key + ".mean" in f
+        parts.append(f"{name} {f[key + '.mean']} dB in the mean ({f[key + '.least']} at the least)"
+                     if key + ".mean" in f
                      else f"{name}: no FLOP that both reach")
     return wrap("At equal FLOP, interpolated where both have settings, MotionCache with its balanced preset's settings "
                 "and other thresholds lies above its rivals, or below where there is a minus, by: " + "; ".join(parts) + ".")

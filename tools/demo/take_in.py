@@ -103,7 +103,8 @@ class Stages:
         if self.a.peer_python:
             return pathlib.Path(self.a.peer_python).absolute()
         python = self.work / "peer" / "bin" / "python"
-        if subprocess.run([python, "-c", "import diffusers"], capture_output=True).returncode if python.exists() else True:
+        there = python.exists()
+        if not there or subprocess.run([python, "-c", "import diffusers"], capture_output=True).returncode:
             say("installing Diffusers for the comparison, once (some GB); --no-peer goes without")
             venv.create(self.work / "peer", with_pip=True)
             run(python, "-m", "pip", "install", "--quiet", "-r", ROOT / "tools" / "bench" / "requirements-peer.txt")
@@ -136,14 +137,18 @@ class Stages:
 
 def arguments():
     p = argparse.ArgumentParser(prog="take-in.sh", description=__doc__)
-    p.add_argument("folder", nargs="?", metavar="FOLDER", help="output of the training: Diffusers layout with a README.md")
+    p.add_argument("folder", nargs="?", metavar="FOLDER",
+                   help="output of the training: Diffusers layout with a README.md")
     p.add_argument("--quick", action="store_true", help="few prompts, few steps: a smoke test")
     group = p.add_mutually_exclusive_group()
-    group.add_argument("--from", dest="first", choices=STAGES, metavar="STAGE", help="run this stage and all after it again")
+    group.add_argument("--from", dest="first", choices=STAGES, metavar="STAGE",
+                       help="run this stage and all after it again")
     group.add_argument("--only", choices=STAGES, metavar="STAGE", help="run only this stage, again")
     p.add_argument("--threads", type=int, default=os.cpu_count(), help="default: one per processor")
-    p.add_argument("--no-peer", action="store_true", help="do not compare with Diffusers, and leave it out of the pages")
-    p.add_argument("--peer-python", metavar="PYTHON", help="a python3 with the packages of tools/bench/requirements-peer.txt")
+    p.add_argument("--no-peer", action="store_true",
+                   help="do not compare with Diffusers, and leave it out of the pages")
+    p.add_argument("--peer-python", metavar="PYTHON",
+                   help="a python3 with the packages of tools/bench/requirements-peer.txt")
     p.add_argument("--build", required=True, help=argparse.SUPPRESS)
     return p.parse_args()
 

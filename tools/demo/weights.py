@@ -104,7 +104,8 @@ def training(folder):
     text = path.read_text(encoding="utf-8")
     lines = []
     for what, pattern in (("a paragraph \"Trained for\"", r"^Trained for .*$"),
-                          ("a paragraph \"What it was taught\" with captions", r"^What it was taught: .*\n(?:\n(?:    .+\n)+)"),
+                          ("a paragraph \"What it was taught\" with captions",
+                           r"^What it was taught: .*\n(?:\n(?:    .+\n)+)"),
                           ("\"How well\" with a table", r"^How well.*\n\n(?:\|.*\n)+")):
         found = re.search(pattern, text, re.M)
         if not found:

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // motioncache-worker: one of the processes that make a video together, except rank 0, which has the pipeline. Started
-// by torchrun, mpirun or a shell loop, which set the environment that engine/ranks/place.h names. docs/ranks.md
+// by torchrun, mpirun or a shell loop, which set the environment that engine/ranks/membership.h names. docs/ranks.md
 #include <charconv>
 #include <cstdio>
 #include <cstring>
@@ -51,13 +51,15 @@ void print_counts() {
             model::TransformerConfig config;
             config.width = m.width, config.heads = m.heads, config.layers = m.layers;
             config.in_channels = config.out_channels = 16;
-            transformer::Window::Shape shape{};
+            wan_dit::Window::Shape shape{};
             shape.height = m.rows, shape.width = m.columns;
             const int64_t tokens = frames * m.rows * m.columns / 4;
-            const auto branch = transformer::branch_bytes(config, shape, frames, false),
-                       moved = transformer::branch_bytes(config, shape, frames, true);
+            const auto branch = wan_dit::branch_bytes(config, shape, frames, false),
+                       moved = wan_dit::branch_bytes(config, shape, frames, true);
             // Of both branches, in bfloat16.
-            const auto team = [&](int ranks) { return 2 * transformer::token_bytes(config, tokens, ranks, 2).by_all; };
+            const auto team = [&](int ranks) {
+                return 2 * wan_dit::token_bytes(config, tokens, ranks, 2).by_all;
+            };
             // A whole window takes its branches one after the other where one team has both.
             const int64_t orders = branch.to_worker, both = (frames == 25 ? 2 : 1) * orders;
             std::printf("| %s%s | %lld | %.1f, %.1f (%.1f) | %.0f | %.0f | %.0f |\n", m.name,
@@ -91,21 +93,21 @@ int work(int argc, char** argv) {
         if (option == "--threads") options.threads = number(option, argv[i]);
         if (option == "--wait") limits.arrive = std::chrono::seconds(number(option, argv[i]));
     }
-    const auto place = ranks::place_of_environment();
-    if (!place)
+    const auto member = ranks::membership_of_environment();
+    if (!member)
         throw Error(MC_ERROR_SETTINGS, "A worker is one of several processes: set WORLD_SIZE, RANK, MASTER_ADDR and "
                                        "MASTER_PORT, or start it with torchrun or mpirun.");
-    if (place->rank == 0)
+    if (member->rank == 0)
         throw Error(MC_ERROR_SETTINGS, "Rank 0 has the pipeline: start workers with RANK=1 and up.");
     if (options.device.empty()) {
         options.device = "auto";
-        if (place->local_rank > 0 && session::has_driver(options.cuda))
-            options.device = "cuda:" + std::to_string(place->local_rank);
+        if (member->local_rank > 0 && session::has_driver(options.cuda))
+            options.device = "cuda:" + std::to_string(member->local_rank);
     }
-    if (options.threads == 0) options.threads = std::max(1, available_processors() / place->local_size);
-    const std::string me = "motioncache-worker, rank " + std::to_string(place->rank);
+    if (options.threads == 0) options.threads = std::max(1, available_processors() / member->local_size);
+    const std::string me = "motioncache-worker, rank " + std::to_string(member->rank);
     options.log = [&](int, const std::string& text) { std::fprintf(stderr, "%s: %s\n", me.c_str(), text.c_str()); };
-    ranks::Group group(*place, ranks::version(), limits);
+    ranks::Group group(*member, ranks::version(), limits);
     options.log(4, "has met " + group.name(0));
     session::run_worker(group, model, options);
     options.log(4, "rank 0 has ended");

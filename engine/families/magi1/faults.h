@@ -7,15 +7,15 @@ namespace mc::magi1 {
 
 struct Faults {
     // Tokens computed alone see what the oldest chunk on its way sees, not what their own chunk does.
-    bool sparse_sees_oldest = false;
+    bool partial_sees_oldest = false;
     // The nearly clean copy of the oldest chunk is mixed into the first chunk that is computed, whichever it is, whose
     // tokens then all count as computed; and it is computed even where no token of the oldest chunk is.
     bool copy_into_first = false;
     // TeaCache, where the chunk that enters is computed alone: the others go back to where they were one row before
     // the last of the stage.
-    bool partial_goes_back = false;
+    bool others_go_back = false;
     // There too, with a nearly clean oldest chunk: the velocity of the chunk before the newest is taken for the newest.
-    bool partial_takes_other = false;
+    bool newest_takes_other = false;
     // Motion of the first generated chunk after whole given ones is measured against noise.
     bool given_is_noise = false;
 };

@@ -128,12 +128,14 @@ std::optional<Claim> claim(const std::string& path) {
     if (!fs::is_directory(path, error)) return std::nullopt;
     std::vector<std::string> found;
     for (const std::string& name : list_folder(path).names)
-        if (const std::string file = path + "/" + name; name.ends_with(".json") && is_file(file) && file_describes_magi1(file))
+        if (const std::string file = path + "/" + name;
+            name.ends_with(".json") && is_file(file) && file_describes_magi1(file))
             found.push_back(file);
     if (found.empty()) return std::nullopt;
     if (found.size() > 1)
         throw read_error(path,
-                         "holds several configurations of MAGI-1 (" + in_quotes(found[0]) + ", " + in_quotes(found[1]) + ")",
+                         "holds several configurations of MAGI-1 (" + in_quotes(found[0]) + ", " +
+                             in_quotes(found[1]) + ")",
                          "set the model path to the one that is meant");
     return Claim{found[0], found[0], true};
 }

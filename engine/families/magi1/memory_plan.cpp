@@ -10,7 +10,7 @@
 
 namespace mc::magi1 {
 
-using transformer::KeyStore;
+using networks::KeyStore;
 
 constexpr int64_t COMPARED = 256 << 20; // bytes of scores while keys are chosen, at most
 
@@ -46,14 +46,15 @@ MemoryPlan plan_memory(const VideoSettings& settings, const Planned& model) {
     const SamplerSettings& s = settings.sampler;
     const magi_dit::Passes::Shape shape{CHUNK, settings.height / 8, settings.width / 8, Sampler::at_once(s)};
     const KeyStore::Shape page = magi_dit::Passes::page_shape(c, shape);
-    const kernels::Store store = transformer::store_for(model.precision, model.device);
+    const kernels::Store store = networks::store_for(model.precision, model.device);
     const bool cached = s.cache.kind() != CacheKind::NONE;
     const int64_t window = s.stages.window,
                   latents = c.latent_channels() * CHUNK * shape.height * shape.width * 4;
 
     MemoryPlan plan;
     int64_t lasting = s.stages.most_kept(cached);
-    if (s.compression) { // nothing is forgotten before the first time, whatever the ranges; then old and new for a moment
+    // Nothing is forgotten before the first time, whatever the ranges; then old and new are there for a moment.
+    if (s.compression) {
         const int64_t kept = s.compression->kept, others = cached ? window + (s.passes_finished ? 1 : 0) : 1,
                       all = s.stages.chunks ? *s.stages.chunks - (cached ? 0 : 1) : 2 * kept + others;
         lasting = all <= kept ? all : kept + std::min(all, kept + others);
@@ -79,7 +80,7 @@ MemoryPlan plan_memory(const VideoSettings& settings, const Planned& model) {
                 int64_t(settings.given) * LATENT * 3 * settings.height * settings.width * 4);
     if (model.text_device == model.device && !model.text_known)
         plan.text = model.text_on_demand +
-                    text::T5Encoder::encode_bytes(model.text, Precision::FLOAT32, model.device, c.text_rows);
+                    t5::Encoder::encode_bytes(model.text, Precision::FLOAT32, model.device, c.text_rows);
     return plan;
 }
 

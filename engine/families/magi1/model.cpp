@@ -19,7 +19,7 @@ std::shared_ptr<const Model> Model::open(const std::string& config, const sessio
     auto m = std::make_shared<Model>();
     m->folder = model::magi1::Folder::open(config);
     const model::magi1::Places& places = m->folder.places;
-    m->placement = session::place(options);
+    m->placement = session::choose_placement(options);
     m->log = options.log;
     const auto [device, precision, threads] = m->placement;
     const auto transformer = model::open_magi_dit(places.weights, m->folder.transformer);

@@ -14,8 +14,8 @@ namespace mc::magi1 {
 using cache::Action;
 using cache::Plan;
 using magi_dit::Work;
+using networks::KeyStore;
 using sampler::ChunkTurn;
-using transformer::KeyStore;
 using clock = std::chrono::steady_clock;
 
 static double since(clock::time_point start) {
@@ -155,7 +155,7 @@ bool Sampler::wants_copy(const Now& now) const {
     // Compared in double: at three quarters of the way the time lies just above 0.3.
     if (!settings_.copy_above || guided()) return false;
     if (!(double(settings_.times.t[size_t(now.steps[0])]) > *settings_.copy_above)) return false;
-    if (now.plans[0].action != Action::REUSE) return true;
+    if (now.plans[0].action != Action::REUSED) return true;
     return settings_.faults.copy_into_first && now.steps[0] >= token_phase(settings_.cache);
 }
 
@@ -195,14 +195,14 @@ void Sampler::run(Now& now, std::span<const at::Tensor> velocity, bool captioned
     for (size_t i = 0; i < now.chunks.size(); i++) {
         const int64_t c = now.chunks[i];
         const bool lasts = remembers();
-        if (now.plans[i].action == Action::REUSE && lasts) continue;
+        if (now.plans[i].action == Action::REUSED && lasts) continue;
         Work& w = add(c, now.input[i], settings_.times.t[size_t(now.steps[i])]);
         w.text = captioned ? chunks_.at(c).text : std::vector{captions_.none};
         w.page = lasts ? page_of(c) : for_now(c);
         Chunks seen = stages.sees(c, now.steps[i]);
-        if (now.plans[i].action == Action::TOKENS) {
+        if (now.plans[i].action == Action::PARTIAL) {
             w.plan = &now.plans[i];
-            if (settings_.faults.sparse_sees_oldest) seen = stages.sees(now.chunks[0], now.steps[0]);
+            if (settings_.faults.partial_sees_oldest) seen = stages.sees(now.chunks[0], now.steps[0]);
         }
         w.sees = pages(seen);
         w.velocity = velocity[i];
@@ -267,16 +267,19 @@ void Sampler::run_other(Now& now, Cancel cancel) {
     keys_.give_back(w.page);
 }
 
-bool Sampler::is_partial(const Now& now) const {
-    if (!is_tea(settings_.cache) || now.plans.size() < 2 || now.plans.back().action != Action::ALL) return false;
-    return std::all_of(now.plans.begin(), now.plans.end() - 1, [](const Plan& p) { return p.action == Action::REUSE; });
+bool Sampler::computes_newest_alone(const Now& now) const {
+    if (!is_tea(settings_.cache) || now.plans.size() < 2 || now.plans.back().action != Action::WHOLE)
+        return false;
+    return std::all_of(now.plans.begin(), now.plans.end() - 1,
+                       [](const Plan& p) { return p.action == Action::REUSED; });
 }
 
 void Sampler::forward(Now& now, Cancel cancel) {
     const auto made = [&] {
         std::vector<at::Tensor> list;
         for (size_t i = 0; i < now.chunks.size(); i++)
-            list.push_back(now.plans[i].action == Action::REUSE ? at::Tensor() : at::zeros_like(now.input[i]));
+            list.push_back(now.plans[i].action == Action::REUSED ? at::Tensor()
+                                                                 : at::zeros_like(now.input[i]));
         return list;
     };
     if (guided()) {
@@ -287,7 +290,7 @@ void Sampler::forward(Now& now, Cancel cancel) {
         combine(now, captioned, plain, alone);
         return;
     }
-    if (settings_.faults.partial_takes_other && is_partial(now) && settings_.copy_above &&
+    if (settings_.faults.newest_takes_other && computes_newest_alone(now) && settings_.copy_above &&
         double(settings_.times.t[size_t(now.steps[0])]) > *settings_.copy_above) {
         run_other(now, cancel);
         return;
@@ -313,9 +316,9 @@ void Sampler::combine(Now& now, std::span<const at::Tensor> captioned, std::span
 void Sampler::mix_copy(Now& now) {
     size_t target = 0;
     if (settings_.faults.copy_into_first) {
-        while (target < now.plans.size() && now.plans[target].action == Action::REUSE) target++;
+        while (target < now.plans.size() && now.plans[target].action == Action::REUSED) target++;
         if (target == now.plans.size()) return; // nobody takes it
-        now.plans[target] = {}; // counts as computed wholly
+        now.plans[target] = {};                 // counts as computed as a whole
     }
     now.velocity[target] = now.velocity[target] * (1 - settings_.copy_share) + now.copy * settings_.copy_share;
 }
@@ -335,7 +338,7 @@ at::Tensor Sampler::computed_mask(const Plan& plan) const {
 }
 
 void Sampler::integrate(Now& now) {
-    const bool partial = settings_.faults.partial_goes_back && is_partial(now);
+    const bool back = settings_.faults.others_go_back && computes_newest_alone(now);
     const bool solver = settings_.cache.reuse() == CacheReuse::SOLVER;
     for (size_t i = 0; i < now.chunks.size(); i++) {
         Chunk& chunk = chunks_.at(now.chunks[i]);
@@ -345,21 +348,21 @@ void Sampler::integrate(Now& now) {
         const Plan& plan = now.plans[i];
         const auto reused = [&] { return solver ? x + chunk.kept * dt : x + chunk.kept; };
         at::Tensor moved;
-        if (plan.action == Action::ALL) {
+        if (plan.action == Action::WHOLE) {
             moved = x + now.velocity[i] * dt;
             if (remembers()) chunk.kept = solver ? now.velocity[i] : moved - x;
-        } else if (plan.action == Action::TOKENS) {
+        } else if (plan.action == Action::PARTIAL) {
             const at::Tensor mask = computed_mask(plan);
             moved = at::where(mask, x + now.velocity[i] * dt, reused());
             chunk.kept = solver ? at::where(mask, now.velocity[i], chunk.kept) : moved - x;
-        } else if (partial) {
+        } else if (back) {
             moved = chunk.before_last;
             chunk.kept = moved - x;
         } else {
             moved = reused();
         }
         chunk.x = moved;
-        if (settings_.faults.partial_goes_back && (now.row.row + 2) % settings_.stages.stage_steps() == 0)
+        if (settings_.faults.others_go_back && (now.row.row + 2) % settings_.stages.stage_steps() == 0)
             chunk.before_last = moved;
     }
 }
@@ -392,21 +395,21 @@ void Sampler::count(const Now& now) {
     const int64_t all = passes_.chunk_tokens();
     for (size_t i = 0; i < now.chunks.size(); i++) {
         const Plan& plan = now.plans[i];
-        const int64_t computed = plan.action == Action::ALL      ? all
-                                 : plan.action == Action::TOKENS ? int64_t(plan.tokens.size())
-                                                                 : 0;
+        const int64_t computed = plan.action == Action::WHOLE     ? all
+                                 : plan.action == Action::PARTIAL ? int64_t(plan.tokens.size())
+                                                                  : 0;
         const int64_t branches = guided() ? 3 : 1;
         sampler::ChunkCount one;
         one.turns = branches;
-        (computed == all ? one.whole : computed ? one.sparse : one.reused) = branches;
+        (computed == all ? one.whole : computed ? one.partial : one.reused) = branches;
         one.tokens_computed = computed * branches;
         one.tokens_reused = (all - computed) * branches;
         Chunk& chunk = chunks_.at(now.chunks[i]);
         chunk.count += one;
         count_ += one;
-        if (one.sparse == 0) continue;
-        chunk.sparse.resize(size_t(all));
-        for (const int32_t token : plan.tokens) chunk.sparse[size_t(token)] += int32_t(branches);
+        if (one.partial == 0) continue;
+        chunk.partial.resize(size_t(all));
+        for (const int32_t token : plan.tokens) chunk.partial[size_t(token)] += int32_t(branches);
     }
 }
 
@@ -416,8 +419,8 @@ sampler::TokenMap Sampler::map_of(int64_t index) const {
     const int64_t rows = chunk.x.size(2) / 2, columns = chunk.x.size(3) / 2;
     sampler::TokenMap map{chunk_frames_, int(rows), int(columns), {}, {}};
     for (size_t t = 0; t < size_t(passes_.chunk_tokens()); t++)
-        map.computed.push_back(sampler::TokenMap::share(chunk.count.whole + (chunk.sparse.empty() ? 0 : chunk.sparse[t]),
-                                                        chunk.count.turns));
+        map.computed.push_back(sampler::TokenMap::share(
+            chunk.count.whole + (chunk.partial.empty() ? 0 : chunk.partial[t]), chunk.count.turns));
     if (!remembers()) return map;
     const std::span<const float> weights = policy_.weights(0, int(index));
     map.motion.assign(weights.begin(), weights.end());
@@ -442,6 +445,7 @@ void Sampler::report(const Now& now, const Observe& observe) const {
 void Sampler::compress(const Now& now, Cancel cancel, const Trace& trace) {
     const Stages& stages = settings_.stages;
     if (now.row.index + 1 != stages.stage_steps()) return;
+    if (stages.rows() && row_ + 1 == *stages.rows()) return; // nobody will look at what is kept
     // Pages of chunks on their way only change hands from here on.
     if (remembers() && stages.chunks && now.row.end >= *stages.chunks) return;
     std::vector<int> clean = compressed_;
@@ -496,7 +500,7 @@ void Sampler::end_row(const Now& now, Cancel cancel, const Trace& trace) {
         finished_.push_back({oldest, chunk.x, chunk.count, map_of(oldest)});
         if (remembers()) policy_.finished(int(oldest));
         chunk.kept = chunk.before_last = at::Tensor();
-        chunk.sparse.clear();
+        chunk.partial.clear();
         chunks_.erase(chunks_.begin(), chunks_.find(oldest)); // of this one the next sees the last frame
     }
     if (settings_.compression) compress(now, cancel, trace);

@@ -83,7 +83,7 @@ class Sampler {
     // Of all chunks so far; passes for keys and values alone are in `extra`.
     const sampler::ChunkCount& count() const { return count_; }
     int64_t row() const { return row_; }
-    const transformer::KeyStore& keys() const { return keys_; }
+    const networks::KeyStore& keys() const { return keys_; }
 
     // Most chunks that one forward computes.
     static int at_once(const SamplerSettings& settings);
@@ -99,7 +99,7 @@ class Sampler {
         std::vector<const magi_dit::Text*> text;
         double weight = 1; // of the caption
         sampler::ChunkCount count;
-        std::vector<int32_t> sparse; // [token]: turns in which some were computed and it among them; empty: none
+        std::vector<int32_t> partial; // [token]: partial turns that computed it; empty: there were none
     };
     // One row.
     struct Now {
@@ -120,15 +120,15 @@ class Sampler {
     void decide(Now& now);
     bool wants_copy(const Now& now) const;
     void forward(Now& now, Cancel cancel);
-    void run(Now& now, std::span<const at::Tensor> velocity, bool captioned, bool drop, bool keep, const at::Tensor& copy,
-             Cancel cancel);
+    void run(Now& now, std::span<const at::Tensor> velocity, bool captioned, bool drop, bool keep,
+             const at::Tensor& copy, Cancel cancel);
     void run_alone(const Now& now, std::span<const at::Tensor> velocity, Cancel cancel);
     void run_other(Now& now, Cancel cancel);
     void combine(Now& now, std::span<const at::Tensor> captioned, std::span<const at::Tensor> plain,
                  std::span<const at::Tensor> alone) const;
     void mix_copy(Now& now);
     void integrate(Now& now);
-    bool is_partial(const Now& now) const;
+    bool computes_newest_alone(const Now& now) const;
     void measure_motion(const Now& now);
     at::Tensor frame_before(int64_t chunk) const;
     void count(const Now& now);
@@ -147,7 +147,7 @@ class Sampler {
     cache::Policy& policy_;
     std::function<at::Tensor(int64_t)> noise_;
     const at::Tensor prefix_;
-    transformer::KeyStore keys_;
+    networks::KeyStore keys_;
     std::map<int64_t, int> pages_; // by chunk: keys and values that last
     std::vector<int> compressed_;  // pages of what is kept of chunks before those; empty: nothing was compressed
     // Of the chunk that was computed last, of as many tokens as are asked (all, where somebody traces):

@@ -87,9 +87,10 @@ std::optional<SamplerSettings::Compression> compression_of(const session::Reques
         return {};
     }
     if (cache.kind() == CacheKind::MOTIONCACHE)
-        refuse("kv-budget is " + std::to_string(*r.kv_budget) +
-               ", and cache=motioncache computes tokens for which no compression was made: take cache=flowcache, which it "
-               "was published with, or drop kv-budget.");
+        refuse(
+            "kv-budget is " + std::to_string(*r.kv_budget) +
+            ", and cache=motioncache computes tokens for which no compression was made: take cache=flowcache, which it "
+            "was published with, or drop kv-budget.");
     return SamplerSettings::Compression{*r.kv_budget, {.queries = r.kv_queries.value_or(KvQueries::FRAME)}};
 }
 

@@ -35,7 +35,9 @@ void Stages::check() const {
         refuse("steps is " + std::to_string(steps) + ", which is not a multiple of the " +
                std::to_string(noise2clean.size()) + " entries of the model's noise2clean_kvrange: take a multiple.");
     for (int range : noise2clean)
-        if (range < 1) refuse("The model's noise2clean_kvrange holds " + std::to_string(range) + "; a chunk sees itself at least.");
+        if (range < 1)
+            refuse("The model's noise2clean_kvrange holds " + std::to_string(range) +
+                   "; a chunk sees itself at least.");
     if (clean_range == 0 || clean_range < -1)
         refuse("The model's clean_chunk_kvrange is " + std::to_string(clean_range) + " but must be -1, or 1 or more.");
 }
@@ -70,7 +72,8 @@ int64_t Stages::first_seen_from(const StageRow& row) const {
     if (noise2clean.empty()) return 0;
     const int64_t widest = *std::max_element(noise2clean.begin(), noise2clean.end());
     int64_t first = row.begin;
-    if (!chunks || row.end < *chunks) first = std::min(first, std::max<int64_t>(0, row.end + 1 - widest)); // by the next to enter
+    if (!chunks || row.end < *chunks)
+        first = std::min(first, std::max<int64_t>(0, row.end + 1 - widest)); // by the next to enter
     if (passes_finished(row)) first = std::min(first, finished_sees(row.begin - 1).begin);
     for (int64_t chunk = row.begin; chunk < row.end; chunk++) {
         const int part = steps / int(noise2clean.size());

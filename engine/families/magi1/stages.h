@@ -46,7 +46,7 @@ struct Stages {
     Chunks sees(int64_t chunk, int step) const;
     Chunks finished_sees(int64_t chunk) const; // of one that is passed when it is finished
     Chunks given_sees(int64_t chunk) const;    // of one that is given
-    // The first chunk that anybody on the way in this row, or later, sees: those before it can be forgotten after it.
+    // The first chunk that is seen by one on its way in this row or later: those before it can be forgotten.
     int64_t first_seen_from(const StageRow& row) const;
     // Most chunks whose keys are kept at once: with those on their way, or only those that are finished or given.
     int64_t most_kept(bool with_those_on_their_way) const;

@@ -32,9 +32,7 @@ struct MagiVideo final : session::Video {
     const session::Outline& outline() const override { return outline_; }
     bool step(Meter& meter) override;
     std::optional<session::FinishedFrames> take(Meter& meter) override;
-    transformer::CallCount calls() const override {
-        return passes ? passes->calls() : transformer::CallCount{};
-    }
+    networks::CallCount calls() const override { return passes ? passes->calls() : networks::CallCount{}; }
     void check_cache(const CacheFields& asked) const override { cache_of(asked); }
 
     const Model& model;
@@ -96,7 +94,7 @@ MagiVideo::MagiVideo(const Model& m, Request r)
     outline_.width = settings.width;
     outline_.height = settings.height;
     outline_.frames = settings.num_frames;
-    // Those that are wholly given are not delivered.
+    // Those of which all frames are given are not delivered.
     outline_.chunks = ends ? *s.stages.chunks - s.stages.given : -1;
     outline_.forwards = ends ? *s.stages.rows() * branches() : -1;
     outline_.cache = s.cache.kind();
@@ -104,7 +102,7 @@ MagiVideo::MagiVideo(const Model& m, Request r)
     outline_.changes = true;
     outline_.guided = branches() > 1 && settings.guidance_scale > 0;
     MadeWith with{0, settings.prompt, "", settings.guidance_scale};
-    cache::set_cache(with, request.cache, s.cache);
+    cache::set_cache(with, s.cache);
     made_with = std::make_shared<const MadeWith>(with);
     const MemoryPlan plan = plan_memory(settings, model.planned(settings));
     outline_.bytes_keys_values = plan.keys_values;
@@ -176,10 +174,10 @@ void MagiVideo::follow_changes(int64_t chunk, Meter& meter) {
         }
     }
     if (change.guidance_scale) now.guidance_scale = *change.guidance_scale;
-    if (change.cache) {
-        const cache::AnySettings next = cache_of(*change.cache);
+    if (due->cache) {
+        const cache::AnySettings next = cache_of(*due->cache);
         policy->change(int(chunk), next);
-        cache::set_cache(now, *change.cache, next);
+        cache::set_cache(now, next);
         meter.update([&](Stats& s) { s.cache = now.cache; });
     }
     made_with = std::make_shared<const MadeWith>(now);

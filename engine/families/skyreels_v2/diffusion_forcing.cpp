@@ -10,18 +10,18 @@ namespace mc::skyreels_v2 {
 
 using clock = std::chrono::steady_clock;
 static bool is_reused(const cache::Plan& plan) {
-    return plan.action == cache::Action::REUSE;
+    return plan.action == cache::Action::REUSED;
 }
 static double since(clock::time_point start) {
     return std::chrono::duration<double>(clock::now() - start).count();
 }
 
-WindowSampler::WindowSampler(transformer::Window& window, Guidance guidance, const WindowPlan& plan,
+WindowSampler::WindowSampler(wan_dit::Window& window, Guidance guidance, const WindowPlan& plan,
                              cache::Policy& policy, const cache::AnySettings& cache, at::Tensor latents,
                              std::function<at::Tensor(int row)> prefix_noise)
     : window_(window), guidance_(window.chunks(), guidance), told_(guidance_), plan_(&plan), policy_(policy),
       cache_(cache), prefix_noise_(std::move(prefix_noise)), counts_(window.chunks()),
-      sparse_(window.chunks()) {
+      partial_(window.chunks()) {
     c10::InferenceMode guard;
     if (cache_.kind() != CacheKind::NONE && cache_.reuse() == CacheReuse::SOLVER) {
         const auto [rows, columns] = window.frame_grid();
@@ -43,8 +43,8 @@ WindowSampler::WindowSampler(transformer::Window& window, Guidance guidance, con
     }
     if (plan_->rows.empty()) return; // all of it is given
     policy_.begin_window({window.chunks(), plan_->chunk_frames, int(window.frame_tokens()), plan_->branches(),
-                          int(plan_->whole() ? plan_->rows.size() : plan_->steps.size()), int(plan_->rows.size()),
-                          plan_->prefix_frames, plan_->video_chunks});
+                          int(plan_->is_one_chunk() ? plan_->rows.size() : plan_->steps.size()),
+                          int(plan_->rows.size()), plan_->prefix_frames, plan_->video_chunks});
 }
 
 cache::FrameDistance WindowSampler::distance(int64_t now, int64_t before) {
@@ -107,7 +107,7 @@ bool WindowSampler::under_way() const {
 }
 
 int WindowSampler::hold_back() {
-    if (plan_->whole() || !under_way()) return 0;
+    if (plan_->is_one_chunk() || !under_way()) return 0;
     const size_t rows = plan_->rows.size();
     held_ = std::make_unique<const WindowPlan>(held_back(*plan_, row_));
     plan_ = held_.get();
@@ -121,7 +121,7 @@ void WindowSampler::guide(int chunk, Guidance guidance) {
 
 std::vector<int> WindowSampler::told_otherwise() const {
     std::vector<int> chunks;
-    if (plan_->whole() || row_ == 0 || under_way()) return chunks; // row 0 passes what is given
+    if (plan_->is_one_chunk() || row_ == 0 || under_way()) return chunks; // row 0 passes what is given
     const Guidance& newest = guidance_.back();
     const int finished = this->finished() / plan_->chunk_frames;
     for (int c = 0; c < finished; c++) {
@@ -137,9 +137,9 @@ std::vector<int> WindowSampler::told_otherwise() const {
 void WindowSampler::tell_again(const std::vector<int>& chunks, const at::Tensor& input,
                                const std::vector<int64_t>& timesteps, Cancel cancel) {
     for (int c : chunks) {
-        std::vector<transformer::ChunkWork> work;
+        std::vector<wan_dit::ChunkWork> work;
         for (int b = 0; b < plan_->branches(); b++) {
-            transformer::ChunkWork w;
+            wan_dit::ChunkWork w;
             w.branch = b;
             w.chunk = c;
             w.output = false;
@@ -167,16 +167,16 @@ at::Tensor WindowSampler::guided() const {
 void WindowSampler::count(int chunk, const cache::Plan& plan) {
     sampler::ChunkCount& count = counts_[chunk];
     const int64_t all = plan_->chunk_frames * window_.frame_tokens();
-    const int64_t computed = plan.action == cache::Action::ALL      ? all
-                             : plan.action == cache::Action::TOKENS ? int64_t(plan.tokens.size())
-                                                                    : 0;
+    const int64_t computed = plan.action == cache::Action::WHOLE     ? all
+                             : plan.action == cache::Action::PARTIAL ? int64_t(plan.tokens.size())
+                                                                     : 0;
     count.turns++;
-    (computed == all ? count.whole : computed ? count.sparse : count.reused)++;
+    (computed == all ? count.whole : computed ? count.partial : count.reused)++;
     count.tokens_computed += computed;
     count.tokens_reused += all - computed;
-    if (plan.action != cache::Action::TOKENS) return;
-    sparse_[chunk].resize(size_t(all));
-    for (const int32_t token : plan.tokens) sparse_[chunk][token]++;
+    if (plan.action != cache::Action::PARTIAL) return;
+    partial_[chunk].resize(size_t(all));
+    for (const int32_t token : plan.tokens) partial_[chunk][token]++;
 }
 
 sampler::TokenMap WindowSampler::token_map(int begin, int end) const {
@@ -187,10 +187,10 @@ sampler::TokenMap WindowSampler::token_map(int begin, int end) const {
         const int chunk = frame / plan_->chunk_frames;
         const size_t first = size_t(frame - chunk * plan_->chunk_frames) * tokens;
         const sampler::ChunkCount& count = counts_[chunk];
-        const std::vector<int32_t>& sparse = sparse_[chunk];
+        const std::vector<int32_t>& partial = partial_[chunk];
         for (size_t t = first; t < first + tokens; t++)
             map.computed.push_back(
-                sampler::TokenMap::share(count.whole + (sparse.empty() ? 0 : sparse[t]), count.turns));
+                sampler::TokenMap::share(count.whole + (partial.empty() ? 0 : partial[t]), count.turns));
         if (!count.turns) continue; // given frames: the policy knows nothing of them, or of no window at all
         const std::span<const float> weights = policy_.weights(0, chunk);
         if (weights.empty()) continue;
@@ -216,7 +216,7 @@ WindowSampler::RowWork WindowSampler::plan_work(int first, int last, bool observ
         const bool idle = skips && std::all_of(plans.begin(), plans.end(), is_reused);
         size_t step = 0;
         for (const sampler::ChunkTurn& turn : turns) {
-            transformer::ChunkWork w;
+            wan_dit::ChunkWork w;
             w.branch = b;
             w.chunk = turn.chunk;
             const Guidance& guidance =
@@ -253,7 +253,7 @@ void WindowSampler::execute(const at::Tensor& input, const std::vector<int64_t>&
 // Passes the motion to the policy and every turn to the observer.
 void WindowSampler::report(const RowWork& row, const std::function<void(const sampler::Turn&)>& observe) {
     for (size_t i = 0; i < row.work.size(); i++) {
-        const transformer::ChunkWork& w = row.work[i];
+        const wan_dit::ChunkWork& w = row.work[i];
         const sampler::ChunkTurn& turn = *row.turns[i];
         const bool moved = w.motion && turn.kind == sampler::ChunkTurn::Kind::STEP;
         if (moved) {
@@ -291,7 +291,7 @@ void WindowSampler::step(Cancel cancel, const Trace& trace, sampler::Timing& tim
     at::Tensor input = latents(); // [C, frames (+ 1), h, w]
     const std::vector<int64_t> timesteps = plan_->timesteps(row_);
     const std::vector<int> again = told_otherwise();
-    const bool sees_prefix = plan_->whole() ||
+    const bool sees_prefix = plan_->is_one_chunk() ||
                              plan_->turns[row_].front().kind == sampler::ChunkTurn::Kind::PREFIX ||
                              (!again.empty() && again.front() * plan_->chunk_frames < plan_->prefix_frames);
     if (plan_->addnoise_condition > 0 && plan_->prefix_frames > 0 && sees_prefix) {
@@ -313,7 +313,7 @@ void WindowSampler::step(Cancel cancel, const Trace& trace, sampler::Timing& tim
     // A whole window takes its branches one after the other: its workspace is the biggest thing in memory. Chunks take
     // them together, so that their few rows fill the matrix products, and so do ranks, each its own.
     const int branches = plan_->branches();
-    if (plan_->whole() && !window_.apart())
+    if (plan_->is_one_chunk() && !window_.apart())
         for (int b = 0; b < branches; b++) {
             run_branches(input, timesteps, b, b + 1, cancel, timing, observe);
             forwarded();
@@ -323,7 +323,8 @@ void WindowSampler::step(Cancel cancel, const Trace& trace, sampler::Timing& tim
         for (int b = 0; b < branches; b++) forwarded();
     }
     auto start = clock::now();
-    window_.wait(); // a device: the one wait of a row, so that times are told of what was done and not of what was asked
+    // A device: the one wait of a row, so that times are told of what was done and not of what was asked.
+    window_.wait();
     timing.transformer += since(start);
     start = clock::now();
     at::Tensor velocity = window_.velocity(0);

@@ -19,8 +19,8 @@ namespace mc::skyreels_v2 {
 
 // What a chunk is told to show.
 struct Guidance {
-    std::shared_ptr<const transformer::TextContext> text;
-    std::shared_ptr<const transformer::TextContext> negative; // not read where the plan has one branch
+    std::shared_ptr<const wan_dit::TextContext> text;
+    std::shared_ptr<const wan_dit::TextContext> negative; // not read where the plan has one branch
     double scale; // 1 or less, where there are two branches: the prompt's alone counts
 };
 
@@ -29,8 +29,8 @@ class WindowSampler {
     // latents: [C, frames (+ 1), h, w] float32, prefix and end frame in place, noise elsewhere; on the
     // transformer's device. prefix_noise(row): [C, prefix, h, w], asked for at most once per row when the prefix is
     // noised. guidance: of every chunk, until guide(). Everything else that is given must outlive the sampler.
-    WindowSampler(transformer::Window& window, Guidance guidance, const WindowPlan& plan,
-                  cache::Policy& policy, const cache::AnySettings& cache, at::Tensor latents,
+    WindowSampler(wan_dit::Window& window, Guidance guidance, const WindowPlan& plan, cache::Policy& policy,
+                  const cache::AnySettings& cache, at::Tensor latents,
                   std::function<at::Tensor(int row)> prefix_noise);
     bool done() const { return row_ == plan_->rows.size(); }
     // Chunks whose first step is in the next row.
@@ -63,7 +63,7 @@ class WindowSampler {
     // What branches [first, last) do in this row.
     struct RowWork {
         std::vector<std::vector<cache::Plan>> plans; // of each branch, of the turns that take a step
-        std::vector<transformer::ChunkWork> work;    // points into the plans
+        std::vector<wan_dit::ChunkWork> work;        // points into the plans
         std::vector<const sampler::ChunkTurn*> turns; // of each piece of work
     };
     RowWork plan_work(int first, int last, bool observed);
@@ -80,7 +80,7 @@ class WindowSampler {
                     Cancel cancel);
     std::vector<cache::Plan> decide(int branch, std::span<const cache::ChunkStep> steps);
 
-    transformer::Window& window_;
+    wan_dit::Window& window_;
     std::vector<Guidance> guidance_; // [chunk]; the last one's is the newest
     std::vector<Guidance> told_;     // [chunk]: of its keys and values
     const WindowPlan* plan_;
@@ -94,7 +94,7 @@ class WindowSampler {
     std::vector<cache::Plan> plans_;
     std::map<std::pair<int64_t, int64_t>, cache::FrameDistance> known_; // by (now, before)
     std::vector<sampler::ChunkCount> counts_;
-    std::vector<std::vector<int32_t>> sparse_; // [chunk][token]: turns in which some were computed and it among them
+    std::vector<std::vector<int32_t>> partial_; // [chunk][token]: partial turns that computed it
 };
 
 } // namespace mc::skyreels_v2

@@ -11,7 +11,7 @@
 #include "engine/model/tokenizer_json.h"
 #include "engine/processor.h"
 #include "engine/ranks/group.h"
-#include "engine/ranks/place.h"
+#include "engine/ranks/membership.h"
 #include "engine/session/memory.h"
 
 namespace mc::skyreels_v2 {
@@ -63,10 +63,10 @@ Early look(const std::string& path, const session::LoadOptions& options, const s
     return early;
 }
 
-transformer::Ranks ranks_of(const session::LoadOptions& options) {
+wan_dit::Ranks ranks_of(const session::LoadOptions& options) {
     if (options.group) return {options.group->size(), options.tokens_only};
-    const auto place = ranks::place_of_environment();
-    return {place ? place->size : 1};
+    const auto member = ranks::membership_of_environment();
+    return {member ? member->size : 1};
 }
 
 session::MemoryForecast forecast(const Early& early, const session::LoadOptions& options, at::Device device,
@@ -81,7 +81,7 @@ session::MemoryForecast forecast(const Early& early, const session::LoadOptions&
                                              *folder.text_encoder_tensors(), f.precision, device,
                                              options.weights_in_bytes);
     const bool on_demand = session::TextEncoder::on_demand(weights.text_encoder);
-    const vae::WanVae vae(*vae_tensors, folder.vae, device, f.precision);
+    const wan_vae::WanVae vae(*vae_tensors, folder.vae, device, f.precision);
     f.free = session::free_memory(device);
     bool known = false;
     if (on_demand) {
@@ -115,8 +115,8 @@ session::MemoryForecast forecast(const Early& early, const session::LoadOptions&
         plan_again();
     }
     if (total() > f.free && !device.is_cpu()) { // as the model and the session will
-        Streaming s{0, transformer::Transformer::layer_bytes(folder.transformer, f.precision,
-                                                             options.weights_in_bytes)};
+        Streaming s{
+            0, wan_dit::Transformer::layer_bytes(folder.transformer, f.precision, options.weights_in_bytes)};
         auto with = [&](int64_t layers) {
             s.layers = layers;
             planned.stream_buffers = s.buffers();
@@ -124,7 +124,8 @@ session::MemoryForecast forecast(const Early& early, const session::LoadOptions&
             plan_again();
             return total() <= f.free;
         };
-        if (!transformer::Transformer::fewest_streamed(folder.transformer, 0, with)) with(folder.transformer.layers);
+        if (!wan_dit::Transformer::fewest_streamed(folder.transformer, 0, with))
+            with(folder.transformer.layers);
         if (s.host_bytes() > session::free_memory()) with(0);
         f.streamed = s.host_bytes();
     }

@@ -90,10 +90,12 @@ std::optional<Claim> claim(const std::string& folder) {
     }
     if (!fs::exists(file, error)) return std::nullopt;
     const JsonObject config = JsonObject::read(file);
-    const std::string name = text_in(config, "_class_name"); // a text encoder has no class of this kind, only a model type
+    // A text encoder has no class of this kind, only a model type.
+    const std::string name = text_in(config, "_class_name");
     if (name == "SkyReelsV2Transformer3DModel" || name == "AutoencoderKLWan" || text_in(config, "model_type") == "umt5")
         throw read_error(folder, "is one part of a model", "set the model path to the folder above it");
-    if (name == "WanModel" || (name.empty() && config.has("dim") && config.has("ffn_dim"))) return Claim{folder, file, false};
+    if (name == "WanModel" || (name.empty() && config.has("dim") && config.has("ffn_dim")))
+        return Claim{folder, file, false};
     return std::nullopt;
 }
 

@@ -18,7 +18,8 @@ inline const Inputs& inputs_of(const session::Request& request) {
     if (!request.family_inputs) return none;
     const auto* inputs = dynamic_cast<const Inputs*>(request.family_inputs.get());
     if (!inputs)
-        throw Error(MC_ERROR_INTERNAL, "The request has inputs of another family than SkyReels-V2; please report this.");
+        throw Error(MC_ERROR_INTERNAL,
+                    "The request has inputs of another family than SkyReels-V2; please report this.");
     return *inputs;
 }
 

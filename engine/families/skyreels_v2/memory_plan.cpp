@@ -23,7 +23,7 @@ WeightBytes weight_bytes(const model::Tensors& transformer, const model::Tensors
     };
     const int64_t element = precision == Precision::FLOAT32 ? 4 : 2;
     WeightBytes made{as(transformer, element), as(text, element),
-                     as(vae, vae::WanVae::element_bytes(device, precision)), 0};
+                     as(vae, wan_vae::WanVae::element_bytes(device, precision)), 0};
     for (const auto& [name, view] : transformer.all())
         if (name.starts_with("blocks.") && view.shape.size() == 2) // a code each, and a scale for each row
             made.saved += view.shape[0] * (view.shape[1] * (element - 1) - 4);
@@ -38,8 +38,8 @@ at::Device text_device(const WeightBytes& weights, at::Device device, int64_t fr
 std::optional<Streaming> stream_to_fit(const model::TransformerConfig& config, Precision precision, bool in_bytes,
                                        at::Device device, int64_t needed, int64_t free) {
     if (device.is_cpu()) return {};
-    Streaming s{0, transformer::Transformer::layer_bytes(config, precision, in_bytes)};
-    const auto layers = transformer::Transformer::fewest_streamed(config, 0, [&](int64_t n) {
+    Streaming s{0, wan_dit::Transformer::layer_bytes(config, precision, in_bytes)};
+    const auto layers = wan_dit::Transformer::fewest_streamed(config, 0, [&](int64_t n) {
         s.layers = n;
         return needed - s.host_bytes() + s.buffers() <= free;
     });
@@ -75,12 +75,14 @@ MemoryPlan plan_memory(const VideoSettings& settings, const Windows& windows, co
     int64_t latents = 0;
     for (size_t i : windows.different) {
         const auto s = shape_of(settings, windows, i, h, w);
-        const transformer::Spread spread = transformer::spread_over(model.ranks, s.branches, c.heads);
+        const wan_dit::Spread spread = wan_dit::spread_over(model.ranks, s.branches, c.heads);
         if (spread.team() > 1 && !model.device.is_cpu())
-            throw Error(MC_ERROR_SETTINGS,
-                        "WORLD_SIZE=" + std::to_string(model.ranks.count) + " would divide the tokens of a forward, which "
-                        "is done on the CPU alone: on GPUs start two processes, and set guidance-scale above 1.");
-        const auto bytes = transformer::Window::bytes(c, model.precision, model.device, s, spread);
+            throw Error(
+                MC_ERROR_SETTINGS,
+                "WORLD_SIZE=" + std::to_string(model.ranks.count) +
+                    " would divide the tokens of a forward, which "
+                    "is done on the CPU alone: on GPUs start two processes, and set guidance-scale above 1.");
+        const auto bytes = wan_dit::Window::bytes(c, model.precision, model.device, s, spread);
         plan.keys_values = std::max(plan.keys_values, bytes.keys_values);
         plan.cache = std::max(plan.cache, bytes.remembered);
         plan.activations = std::max(plan.activations, bytes.workspace);
@@ -99,7 +101,7 @@ MemoryPlan plan_memory(const VideoSettings& settings, const Windows& windows, co
     }
     if (model.text_device == model.device && !model.text_known)
         plan.text = model.text_on_demand +
-                    text::T5Encoder::encode_bytes(model.text, model.precision, model.device, c.text_rows);
+                    t5::Encoder::encode_bytes(model.text, model.precision, model.device, c.text_rows);
     return plan;
 }
 

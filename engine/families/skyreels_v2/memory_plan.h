@@ -27,7 +27,7 @@ bool texts_known(session::TextEncoder& encoder, const text::Tokenizer& tokenizer
 // Layers of the transformer that stay in the host's memory.
 struct Streaming {
     int64_t layers = 0;
-    transformer::Transformer::LayerBytes of_one{};
+    wan_dit::Transformer::LayerBytes of_one{};
     int64_t host_bytes() const { return layers * of_one.total(); }
     int64_t buffers() const { return layers ? 2 * of_one.forward : 0; } // of a window, on the device
 };
@@ -42,12 +42,12 @@ std::string streaming_text(const Streaming& streaming, int64_t layers, at::Devic
 struct Planned {
     ModelFacts facts;
     const model::TextEncoderConfig& text;
-    const vae::WanVae& vae;
+    const wan_vae::WanVae& vae;
     Precision precision;
     at::Device device, text_device; // of all, and of the text encoder
     int64_t text_on_demand = 0;     // bytes of its weights where they are held only while a text is encoded
     bool text_known = false;        // what it gives for the request's texts is on disk: it is not needed
-    transformer::Ranks ranks = {};  // that make the videos together
+    wan_dit::Ranks ranks = {};      // that make the videos together
     int64_t stream_buffers = 0;     // of layers that the host keeps
 };
 // Where the text encoder, which is needed for a moment alone, goes: to the CPU where the weights would leave a device

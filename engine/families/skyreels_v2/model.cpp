@@ -29,10 +29,10 @@ static void read_parts(Model* m, const model::Tensors& transformer, const model:
     m->tokenizer = std::make_unique<text::Tokenizer>(tokenizer);
     m->byte_fallback = model::tokenizer_byte_fallback(tokenizer);
     if (read_text) m->text_encoder->read(progress.part("text encoder", *text, text_device));
-    m->transformer = std::make_unique<transformer::Transformer>(
-        progress.part("transformer", transformer, device), m->transformer_config, precision, std::nullopt,
-        o.weights_in_bytes, streamed);
-    m->vae = std::make_unique<vae::WanVae>(progress.part("vae", vae, device), m->vae_config, precision);
+    m->transformer = std::make_unique<wan_dit::Transformer>(progress.part("transformer", transformer, device),
+                                                            m->transformer_config, precision, std::nullopt,
+                                                            o.weights_in_bytes, streamed);
+    m->vae = std::make_unique<wan_vae::WanVae>(progress.part("vae", vae, device), m->vae_config, precision);
     if (m->transformer_config.text_width != m->text_config.width)
         throw Error(MC_ERROR_READ, "The text encoder gives rows of " + std::to_string(m->text_config.width) +
                                        " but the transformer takes " +
@@ -88,7 +88,7 @@ std::shared_ptr<const Model> Model::open(const std::string& path, const LoadOpti
 
 std::shared_ptr<const Model> Model::open(const model::skyreels_v2::Folder& folder, const LoadOptions& options) {
     auto m = std::make_shared<Model>();
-    m->placement = session::place(options);
+    m->placement = session::choose_placement(options);
     m->transformer_config = folder.transformer;
     m->vae_config = folder.vae;
     m->text_config = folder.text_encoder;
@@ -97,14 +97,14 @@ std::shared_ptr<const Model> Model::open(const model::skyreels_v2::Folder& folde
     const std::string calibration = model::calibration_file(folder.path);
     if (options.calibration && std::filesystem::exists(calibration))
         m->calibration = model::read_calibration(calibration, model::fingerprint(*transformer));
-    std::shared_ptr<transformer::Team> team;
+    std::shared_ptr<wan_dit::Team> team;
     if (options.group) {
         m->ranks = {options.group->size(), options.tokens_only};
-        transformer::check_ranks(m->ranks, folder.transformer.heads);
-        team = std::make_shared<transformer::Team>(
+        wan_dit::check_ranks(m->ranks, folder.transformer.heads);
+        team = std::make_shared<wan_dit::Team>(
             options.group, m->ranks,
-            transformer::SharedModel{std::filesystem::absolute(folder.path), m->placement.precision,
-                                     options.weights_in_bytes, model::fingerprint(*transformer)},
+            wan_dit::SharedModel{std::filesystem::absolute(folder.path), m->placement.precision,
+                                 options.weights_in_bytes, model::fingerprint(*transformer)},
             options.cancel);
     }
     load(m, *transformer, *folder.vae_tensors(), folder.text_encoder_tensors(), folder.tokenizer_file, options);
@@ -115,8 +115,8 @@ std::shared_ptr<const Model> Model::open(const model::skyreels_v2::Folder& folde
     return m;
 }
 
-std::unique_ptr<transformer::Transformer> open_shared(const transformer::SharedModel& shared, const std::string& path,
-                                                      const LoadOptions& options) {
+std::unique_ptr<wan_dit::Transformer> open_shared(const wan_dit::SharedModel& shared, const std::string& path,
+                                                  const LoadOptions& options) {
     c10::InferenceMode guard;
     const std::string here = path.empty() ? shared.path : path;
     const auto folder = model::skyreels_v2::Folder::open(here);
@@ -129,16 +129,16 @@ std::unique_ptr<transformer::Transformer> open_shared(const transformer::SharedM
                                             shared.precision, device, shared.in_bytes).transformer,
                                shared.precision, device);
     session::LoadProgress progress(options, tensors->bytes());
-    auto transformer = std::make_unique<transformer::Transformer>(progress.part("transformer", *tensors, device),
-                                                                  folder->transformer, shared.precision, std::nullopt,
-                                                                  shared.in_bytes);
+    auto transformer = std::make_unique<wan_dit::Transformer>(progress.part("transformer", *tensors, device),
+                                                              folder->transformer, shared.precision,
+                                                              std::nullopt, shared.in_bytes);
     wait_for(device);
     return transformer;
 }
 
 std::shared_ptr<const Model> Model::open_parts(const ModelParts& parts, const LoadOptions& options) {
     auto m = std::make_shared<Model>();
-    m->placement = session::place(options);
+    m->placement = session::choose_placement(options);
     auto transformer = model::open_transformer(parts.transformer, m->transformer_config);
     auto vae = model::open_vae(parts.vae, m->vae_config);
     auto text = model::open_text_encoder(parts.text_encoder, m->text_config);
@@ -156,7 +156,8 @@ Planned Model::planned() const {
 }
 
 Streaming Model::streaming(int64_t layers) const {
-    return {layers, transformer::Transformer::layer_bytes(transformer_config, placement.precision, weights_in_bytes)};
+    return {layers,
+            wan_dit::Transformer::layer_bytes(transformer_config, placement.precision, weights_in_bytes)};
 }
 
 Planned Model::planned(const VideoSettings& settings) const {

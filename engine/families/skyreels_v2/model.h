@@ -43,9 +43,9 @@ struct Model final : session::Family {
     std::unique_ptr<text::Tokenizer> tokenizer;
     bool byte_fallback = true; // of the tokenizer: model/tokenizer_json.h
     std::unique_ptr<session::TextEncoder> text_encoder;
-    std::unique_ptr<transformer::Transformer> transformer;
-    std::unique_ptr<vae::WanVae> vae;
-    transformer::Ranks ranks; // that windows are spread over
+    std::unique_ptr<wan_dit::Transformer> transformer;
+    std::unique_ptr<wan_vae::WanVae> vae;
+    wan_dit::Ranks ranks; // that windows are spread over
     bool weights_in_bytes = false;
     Streaming streaming(int64_t layers) const; // with so many
     std::function<void(int level, const std::string& text)> log;
@@ -53,7 +53,7 @@ struct Model final : session::Family {
 
 // The transformer alone, as a worker has it. path: where it lies here; empty: where rank 0 has it. Throws MC_ERROR_READ
 // for other weights.
-std::unique_ptr<transformer::Transformer> open_shared(const transformer::SharedModel& shared, const std::string& path,
-                                                      const session::LoadOptions& options);
+std::unique_ptr<wan_dit::Transformer> open_shared(const wan_dit::SharedModel& shared, const std::string& path,
+                                                  const session::LoadOptions& options);
 
 } // namespace mc::skyreels_v2

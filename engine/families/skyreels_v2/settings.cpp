@@ -101,14 +101,14 @@ VideoSettings complete(const session::Request& r, const ModelFacts& model) {
                                               model::skyreels_v2::published_caches(transformer));
 
     if (s.has_end_image && s.num_frames == ENDLESS)
-        refuse("end-image is what the video ends with, and num-frames=-1 has no end: set num-frames, or drop end-image.");
+        refuse(
+            "end-image is what the video ends with, and num-frames=-1 has no end: set num-frames, or drop end-image.");
     int base = r.base_num_frames.value_or(d.base_num_frames);
     s.length = plan_length(s.num_frames, base, s.overlap_history, s.causal_block_size, s.long_video);
     const auto& windows = s.length.windows;
-    transformer::Window::check_positions(transformer,
-                                         std::max(windows.front(), windows.back() + s.has_end_image),
-                                         s.height / vae.spatial_factor / transformer.patch[1],
-                                         s.width / vae.spatial_factor / transformer.patch[2]);
+    wan_dit::Window::check_positions(transformer, std::max(windows.front(), windows.back() + s.has_end_image),
+                                     s.height / vae.spatial_factor / transformer.patch[1],
+                                     s.width / vae.spatial_factor / transformer.patch[2]);
     return s;
 }
 

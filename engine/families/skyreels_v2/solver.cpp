@@ -53,7 +53,7 @@ void TokenSolver::step(const MatrixRow& row, const at::Tensor& velocity,
     for (const sampler::ChunkTurn& turn : turns) {
         if (turn.kind != sampler::ChunkTurn::Kind::STEP) continue;
         const cache::Plan& plan = plans[next++];
-        const auto all = uint8_t(plan.action == cache::Action::ALL);
+        const auto all = uint8_t(plan.action == cache::Action::WHOLE);
         std::vector<uint8_t> computed(size_t(tokens * plan_.chunk_frames), all);
         for (int32_t t : plan.tokens) computed[size_t(t)] = 1;
         for (int f = 0; f < plan_.chunk_frames; f++) {

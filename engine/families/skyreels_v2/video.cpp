@@ -38,7 +38,7 @@ struct SkyReelsVideo final : session::Video {
     const session::Outline& outline() const override { return outline_; }
     bool step(Meter& meter) override;
     std::optional<session::FinishedFrames> take(Meter& meter) override;
-    transformer::CallCount calls() const override;
+    networks::CallCount calls() const override;
     void check_cache(const CacheFields& asked) const override { cache_of(asked); }
 
     const Model& model;
@@ -51,18 +51,18 @@ struct SkyReelsVideo final : session::Video {
     // A prompt, and on its way from one to another: what chunks that start now are told.
     struct Wording {
         at::Tensor from, to, now; // [tokens, text width]: embeddings
-        std::shared_ptr<const transformer::TextContext> context;
+        std::shared_ptr<const wan_dit::TextContext> context;
     };
     Wording text, text_negative;
     int transition = 0, passed = 0; // of how many blended chunks, and how many have started
     std::shared_ptr<const MadeWith> made_with;
     std::vector<std::shared_ptr<const MadeWith>> chunk_made_with; // of the window's chunks
     int64_t handed_out = 0, window_begin = 0;                              // frames: so far, and when the window began
-    std::unique_ptr<transformer::Window> window; // kept while the next one has the same shape
-    transformer::Window::Shape window_shape{};
+    std::unique_ptr<wan_dit::Window> window; // kept while the next one has the same shape
+    wan_dit::Window::Shape window_shape{};
     std::unique_ptr<cache::ChangingPolicy> policy;
     std::unique_ptr<WindowSampler> sampler;
-    std::unique_ptr<vae::DecoderStream> decoder;
+    std::unique_ptr<wan_vae::DecoderStream> decoder;
     size_t index = 0; // of the window being sampled
     int decoded = 0;  // leading latent frames of it that were decoded
     // Its chunks among those handed out: number there, index in counts().
@@ -77,10 +77,10 @@ struct SkyReelsVideo final : session::Video {
     std::vector<at::Tensor> finished_latents; // for the trace of a whole video
     sampler::Timing timing;
     sampler::ChunkCount finished_count;  // of the windows that are gone
-    transformer::CallCount window_calls; // of the windows that are gone
+    networks::CallCount window_calls;    // of the windows that are gone
     int64_t decoder_flop = 0;            // of the decoders that are gone
 
-    transformer::Window::Shape shape(size_t i) const { return shape_of(settings, windows, i, h, w); }
+    wan_dit::Window::Shape shape(size_t i) const { return shape_of(settings, windows, i, h, w); }
     bool pixel_windows() const {
         return settings.length.windows.size() > 1 && settings.long_video == LongVideo::PIXEL;
     }
@@ -130,7 +130,7 @@ SkyReelsVideo::SkyReelsVideo(const Model& m, Request r) : model(m), request(std:
     outline_.changes = true;
     outline_.guided = settings.guidance_scale > 1;
     MadeWith with{0, settings.prompt, settings.negative_prompt, settings.guidance_scale};
-    cache::set_cache(with, request.cache, settings.cache);
+    cache::set_cache(with, settings.cache);
     made_with = std::make_shared<const MadeWith>(with);
     const at::Device device = model.placement.device;
     MemoryPlan plan = plan_memory(settings, windows, model.planned(settings));
@@ -162,7 +162,7 @@ MemoryPlan SkyReelsVideo::stream_layers(const MemoryPlan& planned) {
         plan = plan_memory(settings, windows, with);
         return plan.total() <= free + s.host_bytes() - model.streaming(already).host_bytes();
     };
-    const auto layers = transformer::Transformer::fewest_streamed(model.transformer_config, already, fits);
+    const auto layers = wan_dit::Transformer::fewest_streamed(model.transformer_config, already, fits);
     if (!layers) return planned;
     const Streaming s = model.streaming(*layers);
     if (s.host_bytes() - model.streaming(already).host_bytes() > session::free_memory()) return planned;
@@ -242,10 +242,10 @@ void SkyReelsVideo::follow_changes(int chunk, Meter& meter) {
         if (change.prompt) now.prompt = text::clean_prompt(*change.prompt);
         if (change.negative_prompt) now.negative_prompt = text::clean_prompt(*change.negative_prompt);
         if (change.guidance_scale) now.guidance_scale = *change.guidance_scale;
-        if (change.cache) {
-            const cache::AnySettings next = cache_of(*change.cache);
+        if (due->cache) {
+            const cache::AnySettings next = cache_of(*due->cache);
             policy->change(chunk, next);
-            cache::set_cache(now, *change.cache, next);
+            cache::set_cache(now, next);
         }
         made_with = std::make_shared<const MadeWith>(now);
         change_words(change);
@@ -352,7 +352,7 @@ void SkyReelsVideo::begin_window(Meter& meter) {
     if (!window || window_shape != s) {
         if (window) window_calls.add(window->calls());
         window.reset(); // before the next one takes its memory
-        window = std::make_unique<transformer::Window>(*model.transformer, s);
+        window = std::make_unique<wan_dit::Window>(*model.transformer, s);
         window_shape = s;
     }
     // The reference forgets everything but the last frames that motion is measured against.
@@ -382,7 +382,8 @@ void SkyReelsVideo::log_cache_schedule() {
     for (bool first : {true, false})
         model.log(5, std::string("cache, ") + (first ? "first chunk: " : "other chunks: ") +
                          cache::text_of(cache::coarse_schedule(settings.cache, steps, first,
-                                                               windows.plan(0).branches(), windows.plan(0).video_chunks)));
+                                                               windows.plan(0).branches(),
+                                                               windows.plan(0).video_chunks)));
 }
 
 // "kv.{cond,uncond}.layer{i}.{k,v}": [tokens, heads, head] each.
@@ -457,7 +458,8 @@ std::pair<int, int> SkyReelsVideo::steps_of_next() const {
     const WindowPlan& plan = windows.plan(index);
     const auto& counts = sampler->counts();
     const size_t next = std::min<size_t>(counts.size() - 1, decoded / plan.chunk_frames);
-    return {int(counts[next].turns / plan.branches()), int(plan.whole() ? plan.rows.size() : plan.steps.size())};
+    return {int(counts[next].turns / plan.branches()),
+            int(plan.is_one_chunk() ? plan.rows.size() : plan.steps.size())};
 }
 
 void SkyReelsVideo::step_row(Meter& meter) {
@@ -514,8 +516,8 @@ std::optional<session::FinishedFrames> SkyReelsVideo::take(Meter& meter) {
     return std::nullopt;
 }
 
-transformer::CallCount SkyReelsVideo::calls() const {
-    transformer::CallCount calls = window_calls;
+networks::CallCount SkyReelsVideo::calls() const {
+    networks::CallCount calls = window_calls;
     if (window) calls.add(window->calls());
     return calls;
 }

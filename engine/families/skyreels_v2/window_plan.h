@@ -41,7 +41,7 @@ struct WindowPlan {
     FinishedChunks finished = FinishedChunks::FROZEN;
     int video_chunks = 0; // as given
     int columns() const { return frames + (end_frame ? 1 : 0); }
-    bool whole() const { return chunk_frames == columns(); } // one chunk: the whole window
+    bool is_one_chunk() const { return chunk_frames == columns(); } // one chunk: the whole window
     int branches() const { return guidance_scale > 1 ? 2 : 1; }
     int forwards() const { return int(rows.size()) * branches(); }
     int chunks_at_once() const; // most turns of a row

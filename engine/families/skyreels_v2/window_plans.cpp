@@ -68,12 +68,11 @@ Windows plan_windows(const VideoSettings& settings, Grid kind, Cancel cancel) {
     return made;
 }
 
-transformer::Window::Shape shape_of(const VideoSettings& settings, const Windows& windows, size_t window,
-                                    int64_t height, int64_t width) {
+wan_dit::Window::Shape shape_of(const VideoSettings& settings, const Windows& windows, size_t window,
+                                int64_t height, int64_t width) {
     const WindowPlan& plan = windows.plan(window);
-    transformer::Window::Shape s{plan.columns(),          int(height),
-                                 int(width), settings.causal_block_size,
-                                 settings.attention,      settings.fps};
+    wan_dit::Window::Shape s{plan.columns(),     int(height), int(width), settings.causal_block_size,
+                             settings.attention, settings.fps};
     s.branches = plan.branches();
     s.chunks_at_once = windows.chunks_at_once;
     s.remembers = settings.cache.kind() != CacheKind::NONE;

@@ -29,7 +29,7 @@ Windows plan_windows(const VideoSettings& settings, Grid grid, Cancel cancel);
 // Latent frames taken over from the window before.
 int overlap_latents(const VideoSettings& settings, size_t window);
 // height, width: of the latents.
-transformer::Window::Shape shape_of(const VideoSettings& settings, const Windows& windows, size_t window,
-                                    int64_t height, int64_t width);
+wan_dit::Window::Shape shape_of(const VideoSettings& settings, const Windows& windows, size_t window,
+                                int64_t height, int64_t width);
 
 } // namespace mc::skyreels_v2

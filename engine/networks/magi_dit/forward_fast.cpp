@@ -11,8 +11,8 @@
 namespace mc::magi_dit {
 
 using kernels::Store;
-using transformer::Blocks;
-using transformer::Range;
+using networks::Blocks;
+using networks::Range;
 using Worker = Blocks::Worker;
 
 namespace {
@@ -302,11 +302,13 @@ void Passes::Impl::forward_fast(std::span<const Work> work, KeyStore& keys, Canc
         cancel.check();
         for (size_t w = 0; w < work.size(); w++)
             if (work[w].queries) {
-                const int64_t end = pass.first_row[w + 1], rows = std::min(work[w].queries_most, end - pass.first_row[w]);
+                const int64_t end = pass.first_row[w + 1],
+                              rows = std::min(work[w].queries_most, end - pass.first_row[w]);
                 at::Tensor& kept = *work[w].queries;
                 const std::vector<int64_t> size{static_cast<int64_t>(layers()), rows, f.heads, f.head};
                 if (!kept.defined() || kept.sizes() != at::IntArrayRef(size)) kept = at::empty(size, at::kFloat);
-                kept[static_cast<int64_t>(i)].copy_(both.narrow(0, end - rows, rows).narrow(1, 0, f.D).unflatten(1, {f.heads, f.head}));
+                kept[static_cast<int64_t>(i)].copy_(
+                    both.narrow(0, end - rows, rows).narrow(1, 0, f.D).unflatten(1, {f.heads, f.head}));
             }
         blocks.each(list, [&](const RowBlock& b, const Worker& worker) {
             f.attend_and_feed(b, i, worker);

@@ -153,7 +153,7 @@ at::Tensor Network::Impl::apply(const Product& product, const at::Tensor& x, Cal
 at::Tensor Network::Impl::apply_by_rows(const Linear& linear, const at::Tensor& x, CallCount* count) const {
     if (!device.is_cpu()) return apply(linear, x, count);
     if (count) count->add({Call::GEMM, x.size(0), linear.out(), linear.in(), 0});
-    const at::Tensor rows = x.to(transformer::type_of(linear.store())).contiguous(),
+    const at::Tensor rows = x.to(networks::type_of(linear.store())).contiguous(),
                      y = at::empty({x.size(0), linear.out()}, at::kFloat);
     linear.rows(linear.whole(), rows.const_data_ptr(), linear.in(), rows.size(0), y.mutable_data_ptr<float>(),
                 linear.out());
@@ -226,7 +226,7 @@ Network::Network(const Weights& w, const model::MagiDitConfig& c, Precision prec
     : impl_(std::make_unique<Impl>()) {
     c10::InferenceMode guard;
     Impl& m = *impl_;
-    static_cast<transformer::Numerics&>(m) = transformer::Numerics(w, precision, store);
+    static_cast<networks::Numerics&>(m) = networks::Numerics(w, precision, store);
     m.config = c;
     const Loader load(w, m);
     const int64_t D = c.width, latents = c.latent_channels();

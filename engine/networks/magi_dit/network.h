@@ -7,8 +7,8 @@
 
 namespace mc::magi_dit {
 
-using transformer::Call;
-using transformer::Linear;
+using networks::Call;
+using networks::Linear;
 
 // A matrix product whose weights may be of eight bits, which bfloat16 holds exactly: then its input is divided by a
 // scale per channel and rounded to eight bits, and the product multiplied by a number (docs/algorithms.md#magi-fp8).
@@ -45,7 +45,7 @@ struct Text {
     int64_t flop = 0; // spent on making it
 };
 
-struct Network::Impl : transformer::Numerics {
+struct Network::Impl : networks::Numerics {
     model::MagiDitConfig config;
     HugeArena arena;
     Linear patch;             // [D, 4C] float32: channel slowest, then row, column of the patch

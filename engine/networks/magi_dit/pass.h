@@ -18,14 +18,14 @@ struct Passes::Impl {
     const bool plain;
     std::map<int, Rotary> rotary; // of a position, [chunk_tokens, 3 bands]
     CallCount count;
-    transformer::Blocks blocks;
+    networks::Blocks blocks;
     // Fast: the tokens that go through the layers, and beside each other what both attentions take and give.
     at::Tensor x, both; // [rows, D], [rows, 2 D] type of the store
     void make_room();
     // Hidden channels of the MLP at a time.
     int64_t ffn_part() const {
         const int64_t made = model.config.gated ? 2 : 1;
-        return transformer::Blocks::ffn_part(made * model.config.ffn) / made;
+        return networks::Blocks::ffn_part(made * model.config.ffn) / made;
     }
 
     // What one forward runs: tokens in the order of the work, each a row.

@@ -69,7 +69,7 @@ void Passes::Impl::check(std::span<const Work> work, const KeyStore& keys) const
         for (int page : w.sees) keys.require_held(page);
         if (std::count_if(work.begin(), work.end(), [&](const Work& o) { return o.page == w.page; }) > 1)
             wrong("Two chunks have one page of keys");
-        if (w.plan && w.plan->action == cache::Action::TOKENS &&
+        if (w.plan && w.plan->action == cache::Action::PARTIAL &&
             (w.plan->tokens.empty() || w.plan->tokens.front() < 0 || w.plan->tokens.back() >= chunk_tokens ||
              !std::is_sorted(w.plan->tokens.begin(), w.plan->tokens.end(), std::less_equal<>())))
             wrong("A plan does not fit its chunk");
@@ -82,10 +82,10 @@ void Passes::Impl::lay_out(std::span<const Work> work) {
     for (size_t i = 0; i < work.size(); i++) {
         p.first_row.push_back(p.rows());
         const cache::Plan* plan = work[i].plan;
-        const cache::Action action = plan ? plan->action : cache::Action::ALL;
-        if (action == cache::Action::ALL)
+        const cache::Action action = plan ? plan->action : cache::Action::WHOLE;
+        if (action == cache::Action::WHOLE)
             for (int64_t t = 0; t < chunk_tokens; t++) p.token.push_back(static_cast<int32_t>(t));
-        else if (action == cache::Action::TOKENS)
+        else if (action == cache::Action::PARTIAL)
             p.token.insert(p.token.end(), plan->tokens.begin(), plan->tokens.end());
         p.work.resize(p.token.size(), static_cast<int32_t>(i));
     }
@@ -165,12 +165,12 @@ const CallCount& Passes::calls() const {
 }
 
 int64_t Passes::bytes(const model::MagiDitConfig& c, Precision precision, const Shape& s) {
-    const kernels::Store store = transformer::store_for(precision, at::kCPU);
-    const int64_t element = transformer::element_bytes(store);
+    const kernels::Store store = networks::store_for(precision, at::kCPU);
+    const int64_t element = networks::element_bytes(store);
     const int64_t tokens = page_shape(c, s).tokens, rows = tokens * s.at_once;
     // Hidden states and both attentions; rotary tables of the positions in use; bookkeeping; a worker's blocks.
-    return rows * c.width * 3 * element + static_cast<int64_t>(s.at_once + 1) * tokens * 6 * c.bands() * 4 + rows * 8 +
-           thread_count() * transformer::Blocks::bytes(c.width, hidden(c), edge(c), store);
+    return rows * c.width * 3 * element + static_cast<int64_t>(s.at_once + 1) * tokens * 6 * c.bands() * 4 +
+           rows * 8 + thread_count() * networks::Blocks::bytes(c.width, hidden(c), edge(c), store);
 }
 
 } // namespace mc::magi_dit

@@ -21,8 +21,8 @@
 
 namespace mc::magi_dit {
 
-using transformer::CallCount;
-using transformer::KeyStore;
+using networks::CallCount;
+using networks::KeyStore;
 
 // Keys and values of some rows of text in every layer. They depend on the rows alone, so they are made once; what a
 // chunk sees may be put together of several (its duration, the caption).

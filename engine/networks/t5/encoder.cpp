@@ -19,7 +19,7 @@
 
 #include "engine/error.h"
 
-namespace mc::text {
+namespace mc::t5 {
 
 int64_t relative_position_bucket(int64_t relative, int64_t buckets, int64_t max_distance) {
     int64_t half = buckets / 2, exact = half / 2;
@@ -60,7 +60,7 @@ int64_t buffer_size(const model::TextEncoderConfig& c, Precision precision, bool
 
 } // namespace
 
-struct T5Encoder::Impl {
+struct Encoder::Impl {
     model::TextEncoderConfig config;
     Precision precision;
     bool native;
@@ -121,7 +121,7 @@ struct T5Encoder::Impl {
     }
 };
 
-T5Encoder::T5Encoder(const Weights& weights, const model::TextEncoderConfig& config, Precision precision)
+Encoder::Encoder(const Weights& weights, const model::TextEncoderConfig& config, Precision precision)
     : impl_(std::make_unique<Impl>()) {
     c10::InferenceMode inference;
     impl_->config = config;
@@ -162,9 +162,9 @@ T5Encoder::T5Encoder(const Weights& weights, const model::TextEncoderConfig& con
     impl_->norm = vector("encoder.final_layer_norm.weight", {width});
 }
 
-T5Encoder::~T5Encoder() = default;
+Encoder::~Encoder() = default;
 
-at::Tensor T5Encoder::encode(const std::vector<int64_t>& ids, Cancel cancel, const Trace& trace) const {
+at::Tensor Encoder::encode(const std::vector<int64_t>& ids, Cancel cancel, const Trace& trace) const {
     c10::InferenceMode inference;
     const std::lock_guard lock(impl_->mutex);
     const auto& config = impl_->config;
@@ -175,7 +175,8 @@ at::Tensor T5Encoder::encode(const std::vector<int64_t>& ids, Cancel cancel, con
                         "The tokenizer gives the id " + std::to_string(id) + " and the text encoder knows " +
                             std::to_string(config.vocabulary) + "; both must come from the same model.");
 
-    at::Tensor buffer = at::empty({buffer_size(config, impl_->precision, impl_->native)}, at::TensorOptions(impl_->device).dtype(at::kFloat));
+    at::Tensor buffer = at::empty({buffer_size(config, impl_->precision, impl_->native)},
+                                  at::TensorOptions(impl_->device).dtype(at::kFloat));
     at::Tensor buckets = impl_->buckets(tokens);
     at::Tensor x =
         at::embedding(impl_->embedding, at::tensor(ids, at::kLong).to(impl_->device)).to(at::kFloat);
@@ -196,31 +197,32 @@ at::Tensor T5Encoder::encode(const std::vector<int64_t>& ids, Cancel cancel, con
     return x;
 }
 
-at::Device T5Encoder::device() const {
+at::Device Encoder::device() const {
     return impl_->device;
 }
 
-void T5Encoder::move_to(at::Device device) {
+void Encoder::move_to(at::Device device) {
     c10::InferenceMode inference;
     const std::lock_guard lock(impl_->mutex);
     Impl& m = *impl_;
     for (at::Tensor* t : {&m.embedding, &m.norm}) *t = t->to(device);
     for (Layer& l : m.layers)
-        for (at::Tensor* t : {&l.norm_attention, &l.norm_ffn, &l.q, &l.k, &l.v, &l.o, &l.position, &l.gate, &l.up, &l.down})
+        for (at::Tensor* t :
+             {&l.norm_attention, &l.norm_ffn, &l.q, &l.k, &l.v, &l.o, &l.position, &l.gate, &l.up, &l.down})
             *t = t->to(device);
     m.device = device;
     m.native = native_bfloat16(device);
 }
 
-int64_t T5Encoder::bytes() const {
+int64_t Encoder::bytes() const {
     return impl_->bytes;
 }
 
-int64_t T5Encoder::encode_bytes(int64_t tokens) const {
+int64_t Encoder::encode_bytes(int64_t tokens) const {
     return encode_bytes(impl_->config, impl_->precision, impl_->device, tokens);
 }
 
-int64_t T5Encoder::encode_bytes(const model::TextEncoderConfig& c, Precision precision, at::Device device,
+int64_t Encoder::encode_bytes(const model::TextEncoderConfig& c, Precision precision, at::Device device,
                                   int64_t tokens) {
     const bool native = native_bfloat16(device);
     int64_t square = tokens * tokens;
@@ -233,7 +235,7 @@ int64_t T5Encoder::encode_bytes(const model::TextEncoderConfig& c, Precision pre
     return 8 * square + 4 * (floats + buffer_size(c, precision, native)) + packed;
 }
 
-int64_t T5Encoder::flop(int64_t tokens) const {
+int64_t Encoder::flop(int64_t tokens) const {
     const auto& c = impl_->config;
     int64_t inner = c.heads * c.head;
     int64_t weights = 4 * c.width * inner + 3 * c.width * c.ffn; // of a layer, in matrices
@@ -241,4 +243,4 @@ int64_t T5Encoder::flop(int64_t tokens) const {
     return 2 * tokens * c.layers * (weights + attention);
 }
 
-} // namespace mc::text
+} // namespace mc::t5

@@ -11,7 +11,7 @@
 #include "engine/networks/weights.h"
 #include "engine/trace.h"
 
-namespace mc::text {
+namespace mc::t5 {
 
 // Bucket of a relative position, key index - query index: the first half of the buckets for keys at or before
 // the query, the second half for those behind it; in each, one per distance up to a quarter of all buckets,
@@ -21,11 +21,11 @@ int64_t relative_position_bucket(int64_t relative, int64_t buckets, int64_t max_
 // Weights are held in the type of `precision`, nothing else of their size is: with bfloat16 on a CPU that has
 // no bfloat16 arithmetic one matrix at a time is widened into a buffer. Activations live in float32 and are
 // rounded to bfloat16 where the reference implementation stores them so.
-class T5Encoder {
+class Encoder {
   public:
     // Checks every tensor; throws MC_ERROR_READ for one that is missing or of the wrong shape.
-    T5Encoder(const Weights& weights, const model::TextEncoderConfig& config, Precision precision);
-    ~T5Encoder();
+    Encoder(const Weights& weights, const model::TextEncoderConfig& config, Precision precision);
+    ~Encoder();
     // ids: the true tokens only, without padding: rows of padding would get probability 0 in every attention
     // and end as zeros. Returns [tokens, width], float32 on the CPU. Cancelling is noticed between layers.
     // Trace names: "layer0_out" ... one per layer, "embeds".
@@ -46,4 +46,4 @@ class T5Encoder {
     std::unique_ptr<Impl> impl_;
 };
 
-} // namespace mc::text
+} // namespace mc::t5

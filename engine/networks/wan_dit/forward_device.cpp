@@ -13,14 +13,14 @@
 #include "engine/networks/row_ops.h"
 #include "engine/networks/wan_dit/window.h"
 
-namespace mc::transformer {
+namespace mc::wan_dit {
 
 namespace {
 
 using Span = Window::Impl::Span;
 
 // y = x W^T + b, rounded once.
-at::Tensor product(const Linear& l, const at::Tensor& x) {
+at::Tensor product(const networks::Linear& l, const at::Tensor& x) {
     return at::addmm(l.stored_bias(), x, l.weight().t());
 }
 
@@ -32,7 +32,7 @@ struct Forward {
     std::span<const TextContext* const> text;
     std::span<const ChunkWork> work;
     const int64_t D = m.config.width, heads = m.config.heads, head = m.config.head();
-    const RowOps ops{m.device, D, head, m.config.eps};
+    const networks::RowOps ops{m.device, D, head, m.config.eps};
     std::vector<int> chunks; // in the work, in its order: each stands once in `in`
 
     // What the host knows, all int32, where the device is.
@@ -178,7 +178,7 @@ struct Forward {
                 if (span.branch == b) keys = std::max(keys, span.keys);
             for (int64_t first : {b * 2 * w.tokens, (b * 2 + 1) * w.tokens}) {
                 auto part = [&](const at::Tensor& t) { return t.narrow(0, first, keys); };
-                restore(part(w.layer_keys[at]), part(w.layer_scales[at]), part(w.open_keys));
+                networks::restore(part(w.layer_keys[at]), part(w.layer_scales[at]), part(w.open_keys));
             }
         }
         return w.open_keys;
@@ -191,7 +191,8 @@ struct Forward {
         ops.project({product(l.self_qkv, y), l.self_norm_q, l.self_norm_k, w.rotary.cosine, w.rotary.sine,
                      token, q, keys_values, slot, w.tokens});
         if (w.shape.keys_in_bytes)
-            quantize(keys_values, w.layer_keys[w.layer_slot(i)], w.layer_scales[w.layer_slot(i)], slots);
+            networks::quantize(keys_values, w.layer_keys[w.layer_slot(i)], w.layer_scales[w.layer_slot(i)],
+                               slots);
         q = self_attention(q, keys_values);
         at::Tensor delta = product(l.self_out, q);
         q.reset();
@@ -341,7 +342,7 @@ void Window::Impl::follow_streamed() {
     const StreamedLayers& s = model.streamed;
     if (at_work.count == s.count) return;
     at_work = {};
-    std::vector<const PinnedLayer*> layers;
+    std::vector<const networks::PinnedLayer*> layers;
     size_t first = model.layers.size();
     for (size_t i = 0; i < model.layers.size(); i++) {
         at_work.order.push_back(layers.size());
@@ -349,7 +350,8 @@ void Window::Impl::follow_streamed() {
         first = std::min(first, i);
         layers.push_back(&s.pinned[i]);
     }
-    at_work.stream = std::make_unique<LayerStream>(model.device, s.packing->bytes(), std::move(layers));
+    at_work.stream =
+        std::make_unique<networks::LayerStream>(model.device, s.packing->bytes(), std::move(layers));
     for (int b = 0; b < 2; b++) {
         Layer& view = at_work.views[static_cast<size_t>(b)];
         view = model.layers[first];
@@ -381,14 +383,15 @@ void Window::Impl::forward_device(const at::Tensor& latents, std::span<const Tex
         }
     }
     if (traced) trace("block_last_out", x.narrow(0, 0, chunk_tokens).to(at::kFloat));
-    count.add({Call::GEMM, in.size(0), model.patch.out(), model.patch.in(), 0});
+    count.add({networks::Call::GEMM, in.size(0), model.patch.out(), model.patch.in(), 0});
     count_layers(text, work);
 
     const at::Tensor out = f.outputs(in, x);
     f.put_velocities(out);
     const auto put_out = std::count_if(work.begin(), work.end(), [](const ChunkWork& w) { return w.output; });
-    if (put_out) count.add({Call::GEMM, put_out * chunk_tokens, model.head.out(), model.head.in(), 0});
+    if (put_out)
+        count.add({networks::Call::GEMM, put_out * chunk_tokens, model.head.out(), model.head.in(), 0});
     f.compare(out);
 }
 
-} // namespace mc::transformer
+} // namespace mc::wan_dit

@@ -11,7 +11,7 @@
 #include "engine/networks/wan_dit/token_share.h"
 #include "engine/networks/wan_dit/window.h"
 
-namespace mc::transformer {
+namespace mc::wan_dit {
 
 using kernels::Store;
 
@@ -53,8 +53,8 @@ class Modulation {
     std::vector<float> values_;
 };
 
-struct RowBlock : Range {};   // rows of the pass, all of span `of`
-struct TokenBlock : Range {}; // tokens of the chunk of work `of`, the first one 0
+struct RowBlock : networks::Range {};   // rows of the pass, all of span `of`
+struct TokenBlock : networks::Range {}; // tokens of the chunk of work `of`, the first one 0
 
 // One forward: the window and what this pass runs through it.
 struct Forward {
@@ -69,7 +69,7 @@ struct Forward {
     at::Tensor self_trace, cross_trace, x_trace; // [rows, D] float32, of layer 0, when traced
     const int64_t D = model.config.width;
     const float eps = static_cast<float>(model.config.eps);
-    using Worker = Blocks::Worker;
+    using Worker = networks::Blocks::Worker;
 
     // x += gate * delta; y = norm(x) * mult + add. delta nullptr: y alone.
     void residual_norm(const RowBlock& b, const float* delta, int64_t delta_stride, const float* gate,
@@ -114,7 +114,7 @@ struct Forward {
         kernels::rms_rope(a);
     }
     // next: what the thread reads afterwards.
-    void linear(const Linear& l, const at::Tensor& x, int64_t rows, const Worker& worker,
+    void linear(const networks::Linear& l, const at::Tensor& x, int64_t rows, const Worker& worker,
                 const void* next) const {
         l.rows(l.whole(), x.const_data_ptr(), x.stride(0), rows, floats(worker.c), worker.c.stride(0), next);
     }
@@ -251,7 +251,7 @@ struct Forward {
         residual_norm(b, c, c_stride, nullptr, mod.of(i, 4), mod.of(i, 3), true, worker.y);
 
         const void* after = i + 1 < model.layers.size() ? model.layers[i + 1].self_q.first_panel() : nullptr;
-        const int64_t F = model.config.ffn, part = Blocks::ffn_part(F);
+        const int64_t F = model.config.ffn, part = networks::Blocks::ffn_part(F);
         for (int64_t f = 0; f < F; f += part) {
             const int64_t outs = std::min(part, F - f);
             l.ffn_in.rows({f, outs, 0, D}, worker.y.const_data_ptr(), y_stride, n, floats(worker.h),
@@ -384,7 +384,7 @@ void Window::Impl::forward_fast(const at::Tensor& latents, std::span<const TextC
 
     // Patch embeddings. Both branches share them.
     std::vector<int> embedded;
-    std::vector<Block> list;
+    std::vector<networks::Block> list;
     for (const ChunkWork& item : work) {
         if (std::find(embedded.begin(), embedded.end(), item.chunk) != embedded.end()) continue;
         embedded.push_back(item.chunk);
@@ -392,10 +392,10 @@ void Window::Impl::forward_fast(const at::Tensor& latents, std::span<const TextC
         blocks.cut(0, first, first + chunk_tokens, blocks.size_for(chunk_tokens), list);
     }
     const at::Tensor plain_latents = latents.contiguous();
-    blocks.each(list, [&](const Block& b, const Blocks::Worker& worker) {
+    blocks.each(list, [&](const networks::Block& b, const networks::Blocks::Worker& worker) {
         f.embed(floats(plain_latents), b.begin, b.rows(), worker);
     });
-    count.add({Call::GEMM, static_cast<int64_t>(embedded.size()) * chunk_tokens, model.patch.out(),
+    count.add({networks::Call::GEMM, static_cast<int64_t>(embedded.size()) * chunk_tokens, model.patch.out(),
                model.patch.in(), 0});
 
     // The layers.
@@ -415,7 +415,7 @@ void Window::Impl::forward_fast(const at::Tensor& latents, std::span<const TextC
         for (int m = 0; m < share->count(); m++)
             cut(share->first_of(m), share->first_of(m + 1), pass.rows, rows_of_team);
     }
-    blocks.each(rows, [&](const RowBlock& b, const Blocks::Worker& worker) {
+    blocks.each(rows, [&](const RowBlock& b, const networks::Blocks::Worker& worker) {
         for (int64_t r = b.begin; r < b.end; r++)
             std::memcpy(row_at(x, r), row_at(in, pass.token[r]), x.nbytes() / x.size(0));
         f.residual_norm(b, nullptr, 0, nullptr, f.mod.of(0, 1), f.mod.of(0, 0), true, worker.y);
@@ -426,14 +426,16 @@ void Window::Impl::forward_fast(const at::Tensor& latents, std::span<const TextC
     for (size_t i = 0; i < layers && pass.rows; i++) {
         if (share) {
             share->to_heads(cancel);
+            blocks.each(rows_of_team, [&](const RowBlock& b, const networks::Blocks::Worker& worker) {
+                f.keep_keys(b, i, worker);
+            });
             blocks.each(rows_of_team,
-                        [&](const RowBlock& b, const Blocks::Worker& worker) { f.keep_keys(b, i, worker); });
-            blocks.each(rows_of_team, [&](const RowBlock& b, const Blocks::Worker&) { f.attend_heads(b, i); });
+                        [&](const RowBlock& b, const networks::Blocks::Worker&) { f.attend_heads(b, i); });
             share->to_rows();
         } else {
             cancel.check();
         }
-        blocks.each(rows, [&](const RowBlock& b, const Blocks::Worker& worker) {
+        blocks.each(rows, [&](const RowBlock& b, const networks::Blocks::Worker& worker) {
             f.attend_and_feed(b, i, worker);
             if (i + 1 < layers) f.project(b, i + 1, worker);
         });
@@ -456,8 +458,10 @@ void Window::Impl::forward_fast(const at::Tensor& latents, std::span<const TextC
                         tokens_out);
         put_out += work[i].output;
     }
-    blocks.each(tokens_out, [&](const TokenBlock& b, const Blocks::Worker& worker) { f.finish(b, worker); });
-    if (put_out) count.add({Call::GEMM, put_out * chunk_tokens, model.head.out(), model.head.in(), 0});
+    blocks.each(tokens_out,
+                [&](const TokenBlock& b, const networks::Blocks::Worker& worker) { f.finish(b, worker); });
+    if (put_out)
+        count.add({networks::Call::GEMM, put_out * chunk_tokens, model.head.out(), model.head.in(), 0});
 
     std::vector<TokenBlock> moved;
     for (size_t i = 0; i < work.size(); i++) {
@@ -466,7 +470,7 @@ void Window::Impl::forward_fast(const at::Tensor& latents, std::span<const TextC
         changes[i].tokens.resize(chunk_tokens);
         for (int64_t t = 0; t < chunk_tokens; t += frame_tokens) moved.push_back({{i, t, t + frame_tokens}});
     }
-    blocks.each(moved, [&](const TokenBlock& b, const Blocks::Worker&) { f.compare(b); });
+    blocks.each(moved, [&](const TokenBlock& b, const networks::Blocks::Worker&) { f.compare(b); });
     for (size_t i = 0; i < work.size(); i++) {
         if (!work[i].motion) continue;
         Memory& kept = memory_of(work[i]);
@@ -480,17 +484,17 @@ void Window::Impl::count_layers(std::span<const TextContext* const> text,
     if (!pass.rows) return;
     const int64_t D = model.config.width, R = pass.rows, layers = model.config.layers,
                   heads = model.config.heads;
-    count.add({Call::GEMM, R, D, D, 0},
+    count.add({networks::Call::GEMM, R, D, D, 0},
               6 * layers); // q, k, v, out of self-attention; q, out of cross-attention
-    count.add({Call::GEMM, R, model.config.ffn, D, 0}, layers);
-    count.add({Call::GEMM, R, D, model.config.ffn, 0}, layers);
+    count.add({networks::Call::GEMM, R, model.config.ffn, D, 0}, layers);
+    count.add({networks::Call::GEMM, R, D, model.config.ffn, 0}, layers);
     for (const Span& s : pass.spans) {
-        count.add({Call::ATTENTION, s.end - s.begin, s.keys, D, heads}, layers);
+        count.add({networks::Call::ATTENTION, s.end - s.begin, s.keys, D, heads}, layers);
         const TextContext& context = text_of(work[s.work], text);
-        count.add({Call::ATTENTION, s.end - s.begin, context.layers[0].k.size(0), D, heads,
+        count.add({networks::Call::ATTENTION, s.end - s.begin, context.layers[0].k.size(0), D, heads,
                    context.key_bias.defined()},
                   layers);
     }
 }
 
-} // namespace mc::transformer
+} // namespace mc::wan_dit

@@ -7,7 +7,7 @@
 #include "engine/device.h"
 #include "engine/networks/wan_dit/window.h"
 
-namespace mc::transformer {
+namespace mc::wan_dit {
 
 namespace {
 
@@ -22,7 +22,7 @@ struct Plain {
     at::Tensor time;  // [rows] int64: row of the time table
     const int64_t D = m.config.width;
 
-    at::Tensor linear(const Linear& l, const at::Tensor& t) const {
+    at::Tensor linear(const networks::Linear& l, const at::Tensor& t) const {
         return m.rounded(m.apply(l, t, &w.count));
     }
     at::Tensor norm(const at::Tensor& t) const { return at::layer_norm(t, {D}, {}, {}, m.config.eps); }
@@ -214,4 +214,4 @@ void Window::Impl::forward_plain(const at::Tensor& latents, std::span<const Text
         if (work[i].motion) changes[i].tokens.assign(next, next + chunk_tokens), next += chunk_tokens;
 }
 
-} // namespace mc::transformer
+} // namespace mc::wan_dit

@@ -12,48 +12,48 @@
 #include "engine/networks/wan_dit/transformer.h"
 #include "kernels/attention.h"
 
-namespace mc::transformer {
+namespace mc::wan_dit {
 
 struct Layer {
     at::Tensor modulation; // [6, D] float32: shift, scale, gate of self-attention, then of the FFN
-    Linear self_q, self_k, self_v, self_out;
-    Linear self_qkv; // [3D, D], on devices: those are parts of it
+    networks::Linear self_q, self_k, self_v, self_out;
+    networks::Linear self_qkv;           // [3D, D], on devices: those are parts of it
     at::Tensor self_norm_q, self_norm_k; // [D] float32
     at::Tensor norm3_weight, norm3_bias; // [D] float32: affine norm before cross-attention
-    Linear cross_q, cross_kv, cross_out;
+    networks::Linear cross_q, cross_kv, cross_out;
     at::Tensor cross_norm_q, cross_norm_k; // [D] float32
-    Linear ffn_in, ffn_out;
+    networks::Linear ffn_in, ffn_out;
 };
 
 // Of a transformer on a device: the layers whose weights the host keeps (layer_stream.h). What only texts need,
 // cross_kv, is in ordinary memory there; modulations stay on the device.
 struct StreamedLayers {
     mutable std::shared_mutex mutex;    // held exclusively while layers move, shared by who uses layers
-    std::optional<Packing> packing;     // once there are any
-    std::vector<PinnedLayer> pinned;    // of each layer; without pieces: it is on the device
+    std::optional<networks::Packing> packing;  // once there are any
+    std::vector<networks::PinnedLayer> pinned; // of each layer; without pieces: it is on the device
     int64_t count = 0, bytes = 0;
 };
 
-struct Transformer::Impl : Numerics {
+struct Transformer::Impl : networks::Numerics {
     model::TransformerConfig config;
     bool in_bytes = false; // the matrices of the layers
     std::shared_ptr<Team> team; // ranks that hold the same transformer; null: none
     HugeArena arena; // of what is packed
-    Linear patch;    // [D, 4C]: channel slowest, then row, column of the patch
-    Linear text_in, text_out;
-    Linear time_in, time_out; // float32 in every precision, as the references keep them
-    Linear time_proj;
+    networks::Linear patch; // [D, 4C]: channel slowest, then row, column of the patch
+    networks::Linear text_in, text_out;
+    networks::Linear time_in, time_out; // float32 in every precision, as the references keep them
+    networks::Linear time_proj;
     at::Tensor fps_embedding; // [2, D] or undefined
-    Linear fps_in, fps_out;
+    networks::Linear fps_in, fps_out;
     std::vector<Layer> layers;
     StreamedLayers streamed;
     void move_out(size_t layer); // of `layers` to `streamed`
     at::Tensor modulations;     // [layers, 6, D] float32: of all layers, which hold views of it
     at::Tensor head_modulation; // [2, D] float32: shift, scale
-    Linear head;                // [4C, D]: row, column of the patch slowest, channel fastest
+    networks::Linear head;      // [4C, D]: row, column of the patch slowest, channel fastest
 
     // y = x W^T + b in float32, x rounded to the precision: whole tensors, for few rows and for the plain forward.
-    at::Tensor apply(const Linear& linear, const at::Tensor& x, CallCount* count) const;
+    at::Tensor apply(const networks::Linear& linear, const at::Tensor& x, networks::CallCount* count) const;
     // A view of memory that holds keys and values of one layer, as kernels::attention reads them.
     kernels::KeyValues key_values(const at::Tensor& memory, int64_t capacity, int64_t heads) const;
     int64_t key_value_bytes(int64_t capacity, int64_t heads) const;
@@ -70,6 +70,6 @@ at::Tensor unpatchify(const at::Tensor& tokens, int64_t channels, int64_t frames
 // out[r, head] = softmax(q[r, head] . k[., head] / sqrt(d) + key_bias) v[., head], whole tensors on any device: for the
 // plain forward. q, out: [m, D], k, v: [n, D]; key_bias: [n] float32 or undefined.
 void attend(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const at::Tensor& key_bias,
-            int64_t heads, at::Tensor out, CallCount* count);
+            int64_t heads, at::Tensor out, networks::CallCount* count);
 
-} // namespace mc::transformer
+} // namespace mc::wan_dit

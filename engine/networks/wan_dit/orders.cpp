@@ -7,7 +7,7 @@
 #include "engine/cancellable_lock.h"
 #include "engine/error.h"
 
-namespace mc::transformer {
+namespace mc::wan_dit {
 
 int64_t next_id() {
     static std::atomic<int64_t> last{0};
@@ -89,4 +89,4 @@ std::vector<int64_t> Team::take_dropped() {
     return ids;
 }
 
-} // namespace mc::transformer
+} // namespace mc::wan_dit

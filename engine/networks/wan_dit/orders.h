@@ -11,7 +11,7 @@
 #include "engine/networks/wan_dit/spread.h"
 #include "engine/ranks/group.h"
 
-namespace mc::transformer {
+namespace mc::wan_dit {
 
 // A message has the order, its number (Group::next_order), and then:
 enum class Order : int32_t {
@@ -90,4 +90,4 @@ class Team {
     const std::shared_ptr<Dropped> dropped_ = std::make_shared<Dropped>();
 };
 
-} // namespace mc::transformer
+} // namespace mc::wan_dit

@@ -3,7 +3,7 @@
 
 #include <ATen/ATen.h>
 
-namespace mc::transformer {
+namespace mc::wan_dit {
 
 // [length, channels / 2]: position * 10000^(-2j / channels)
 static at::Tensor axis_angles(int64_t length, int64_t channels) {
@@ -27,4 +27,4 @@ Rotary rotary_tables(int64_t frames, int64_t rows, int64_t columns, int64_t head
     return {angle.to(at::kFloat), angle.cos().to(at::kFloat), angle.sin().to(at::kFloat)};
 }
 
-} // namespace mc::transformer
+} // namespace mc::wan_dit

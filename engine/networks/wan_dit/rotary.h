@@ -3,7 +3,7 @@
 // Rotary position embedding over (latent frame, row, column) (docs/algorithms.md#rope).
 #include <ATen/core/Tensor.h>
 
-namespace mc::transformer {
+namespace mc::wan_dit {
 
 // [frames * rows * columns, head / 2] float32 each, pairs ordered time, row, column. Angles in float64.
 struct Rotary {
@@ -11,4 +11,4 @@ struct Rotary {
 };
 Rotary rotary_tables(int64_t frames, int64_t rows, int64_t columns, int64_t head);
 
-} // namespace mc::transformer
+} // namespace mc::wan_dit

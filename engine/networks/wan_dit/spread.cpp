@@ -5,7 +5,7 @@
 
 #include "engine/error.h"
 
-namespace mc::transformer {
+namespace mc::wan_dit {
 
 Window::Shape Spread::part(Window::Shape s, int rank) const {
     if (apart) s.branches = 1;
@@ -40,4 +40,4 @@ void check_ranks(Ranks ranks, int64_t heads) {
     }
 }
 
-} // namespace mc::transformer
+} // namespace mc::wan_dit

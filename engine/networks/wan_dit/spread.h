@@ -4,7 +4,7 @@
 // a team of several divides the tokens of its branches (token_share.h). See docs/ranks.md.
 #include "engine/networks/wan_dit/transformer.h"
 
-namespace mc::transformer {
+namespace mc::wan_dit {
 
 // All ranks, as rank 0's model knows them before there is a window.
 struct Ranks {
@@ -27,4 +27,4 @@ Spread spread_over(Ranks ranks, int branches, int64_t heads);
 // The same for a model of which no request is known yet: throws where every request would be refused.
 void check_ranks(Ranks ranks, int64_t heads);
 
-} // namespace mc::transformer
+} // namespace mc::wan_dit

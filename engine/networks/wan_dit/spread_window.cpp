@@ -4,7 +4,7 @@
 #include <ATen/ATen.h>
 #include <algorithm>
 
-namespace mc::transformer {
+namespace mc::wan_dit {
 
 void ForwardOrder::put(ranks::Message& to) const {
     to.put(timesteps);
@@ -44,7 +44,7 @@ ForwardOrder ForwardOrder::get(ranks::Message& from) {
 
 namespace {
 struct Counted {
-    Call call;
+    networks::Call call;
     int64_t times;
 };
 } // namespace
@@ -134,8 +134,8 @@ void SpreadWindow::forward(Window::Impl& window, const at::Tensor& latents, cons
         (second ? index_second : index_here).push_back(i);
         if (!second) here.push_back(work[i]);
         const cache::Plan* plan = work[i].plan;
-        const bool has_rows = !plan || plan->action == cache::Action::ALL ||
-                              (plan->action == cache::Action::TOKENS && !plan->tokens.empty());
+        const bool has_rows = !plan || plan->action == cache::Action::WHOLE ||
+                              (plan->action == cache::Action::PARTIAL && !plan->tokens.empty());
         if (second || (divided && has_rows)) sent.push_back(i);
     }
     if (sent.empty()) return window.run(latents, timesteps, text, here, cancel, trace);
@@ -187,4 +187,4 @@ void SpreadWindow::forward(Window::Impl& window, const at::Tensor& latents, cons
     }
 }
 
-} // namespace mc::transformer
+} // namespace mc::wan_dit

@@ -6,7 +6,7 @@
 #include "engine/networks/wan_dit/orders.h"
 #include "engine/networks/wan_dit/window.h"
 
-namespace mc::transformer {
+namespace mc::wan_dit {
 
 class SpreadWindow {
   public:
@@ -53,9 +53,9 @@ struct ForwardOrder {
 struct ForwardAnswer {
     std::vector<at::Tensor> velocity;    // of the work that puts out: [C, frames of its chunk, h, w] float32
     std::vector<Window::Change> changes; // of the work with motion
-    CallCount calls;                     // made for it
+    networks::CallCount calls;           // made for it
     void put(ranks::Message& to) const;
     static ForwardAnswer get(ranks::Message& from);
 };
 
-} // namespace mc::transformer
+} // namespace mc::wan_dit

@@ -6,7 +6,7 @@
 
 #include "engine/networks/wan_dit/orders.h"
 
-namespace mc::transformer {
+namespace mc::wan_dit {
 
 struct TextContext {
     struct LayerKeys {
@@ -21,4 +21,4 @@ struct TextContext {
     std::shared_ptr<const Team::Text> shared; // where other ranks need it too
 };
 
-} // namespace mc::transformer
+} // namespace mc::wan_dit

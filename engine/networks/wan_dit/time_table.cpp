@@ -6,9 +6,9 @@
 #include "engine/device.h"
 #include "engine/networks/wan_dit/layers.h"
 
-namespace mc::transformer {
+namespace mc::wan_dit {
 
-void TimeTable::prepare(const std::vector<int64_t>& timesteps, CallCount* count) {
+void TimeTable::prepare(const std::vector<int64_t>& timesteps, networks::CallCount* count) {
     const Transformer::Impl& m = model_;
     std::vector<int64_t> missing;
     for (int64_t t : timesteps)
@@ -33,4 +33,4 @@ void TimeTable::prepare(const std::vector<int64_t>& timesteps, CallCount* count)
     e0_ = e0_.defined() ? at::cat({e0_, e0}) : e0;
 }
 
-} // namespace mc::transformer
+} // namespace mc::wan_dit

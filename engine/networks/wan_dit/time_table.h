@@ -9,13 +9,13 @@
 #include "engine/networks/linear.h"
 #include "engine/networks/wan_dit/transformer.h"
 
-namespace mc::transformer {
+namespace mc::wan_dit {
 
 class TimeTable {
   public:
     TimeTable(const Transformer::Impl& model, int fps) : model_(model), fps_(fps) {}
     // Computes those that are missing.
-    void prepare(const std::vector<int64_t>& timesteps, CallCount* count);
+    void prepare(const std::vector<int64_t>& timesteps, networks::CallCount* count);
     int64_t row(int64_t timestep) const { return rows_.at(timestep); } // in e and e0, once prepared
     const at::Tensor& e() const { return e_; }                         // [timesteps, D] float32
     const at::Tensor& e0() const { return e0_; } // [timesteps, 6, D] float32, with the fps term
@@ -27,4 +27,4 @@ class TimeTable {
     at::Tensor e_, e0_;
 };
 
-} // namespace mc::transformer
+} // namespace mc::wan_dit

@@ -8,7 +8,7 @@
 
 #include "engine/error.h"
 
-namespace mc::transformer {
+namespace mc::wan_dit {
 
 TokenShare::TokenShare(ranks::Group& group, int leader, int count, int64_t width, int64_t heads, int64_t most,
                        at::ScalarType type)
@@ -108,4 +108,4 @@ void TokenShare::collect(const at::Tensor& x) {
     group_.exchange(to, from);
 }
 
-} // namespace mc::transformer
+} // namespace mc::wan_dit

@@ -9,7 +9,7 @@
 #include "engine/cancel.h"
 #include "engine/ranks/group.h"
 
-namespace mc::transformer {
+namespace mc::wan_dit {
 
 class TokenShare {
   public:
@@ -56,4 +56,4 @@ class TokenShare {
     at::Tensor leaving_, arrived_, attended_, returned_;
 };
 
-} // namespace mc::transformer
+} // namespace mc::wan_dit

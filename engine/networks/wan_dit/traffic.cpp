@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "engine/networks/wan_dit/traffic.h"
 
-namespace mc::transformer {
+namespace mc::wan_dit {
 
 StepBytes branch_bytes(const model::TransformerConfig& c, const Window::Shape& s, int64_t frames, bool motion) {
     const int64_t pixels = frames * s.height * s.width, number = sizeof(float);
@@ -16,4 +16,4 @@ TeamBytes token_bytes(const model::TransformerConfig& c, int64_t rows, int ranks
             c.layers * 4 * rows * others * part * element + (rows - here) * c.width * element + signs};
 }
 
-} // namespace mc::transformer
+} // namespace mc::wan_dit

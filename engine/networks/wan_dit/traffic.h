@@ -4,7 +4,7 @@
 // and four for each listed token, are left out.
 #include "engine/networks/wan_dit/transformer.h"
 
-namespace mc::transformer {
+namespace mc::wan_dit {
 
 struct StepBytes {
     int64_t to_worker = 0, from_worker = 0;
@@ -21,4 +21,4 @@ struct TeamBytes {
 };
 TeamBytes token_bytes(const model::TransformerConfig& config, int64_t rows, int ranks, int64_t element);
 
-} // namespace mc::transformer
+} // namespace mc::wan_dit

@@ -11,10 +11,11 @@
 #include "engine/device.h"
 #include "engine/networks/wan_dit/layers.h"
 
-namespace mc::transformer {
+namespace mc::wan_dit {
 
-at::Tensor Transformer::Impl::apply(const Linear& linear, const at::Tensor& x, CallCount* count) const {
-    if (count) count->add({Call::GEMM, x.size(0), linear.out(), linear.in(), 0});
+at::Tensor Transformer::Impl::apply(const networks::Linear& linear, const at::Tensor& x,
+                                    networks::CallCount* count) const {
+    if (count) count->add({networks::Call::GEMM, x.size(0), linear.out(), linear.in(), 0});
     at::Tensor weight = linear.weight();
     // Float32 weights belong to the parts that are float32 in every precision.
     at::Tensor in = weight.scalar_type() == at::kFloat ? x : rounded(x).to(type());
@@ -36,7 +37,8 @@ static Layer load_layer(const Weights& w, Transformer::Impl& m, int64_t index) {
     std::string p = "blocks." + std::to_string(index) + ".";
     int64_t D = c.width;
     auto linear = [&](const std::string& name, int64_t out, int64_t in) {
-        return Linear::load(w, {p + name}, out, in, precision, Linear::Layout::PACKED, m.store, m.arena, m.in_bytes);
+        return networks::Linear::load(w, {p + name}, out, in, precision, networks::Linear::Layout::PACKED,
+                                      m.store, m.arena, m.in_bytes);
     };
     // Gains of the q and k norms are rounded with the other weights; norms and modulation stay float32.
     auto gain = [&](const std::string& name) {
@@ -49,8 +51,9 @@ static Layer load_layer(const Weights& w, Transformer::Impl& m, int64_t index) {
         l.self_k = linear("attn1.to_k", D, D);
         l.self_v = linear("attn1.to_v", D, D);
     } else {
-        l.self_qkv = Linear::load(w, {p + "attn1.to_q", p + "attn1.to_k", p + "attn1.to_v"}, D, D, precision,
-                                  Linear::Layout::PLAIN, m.store, m.arena, m.in_bytes);
+        l.self_qkv =
+            networks::Linear::load(w, {p + "attn1.to_q", p + "attn1.to_k", p + "attn1.to_v"}, D, D, precision,
+                                   networks::Linear::Layout::PLAIN, m.store, m.arena, m.in_bytes);
         l.self_q = l.self_qkv.part(0, D), l.self_k = l.self_qkv.part(D, D), l.self_v = l.self_qkv.part(2 * D, D);
     }
     l.self_out = linear("attn1.to_out.0", D, D);
@@ -59,8 +62,8 @@ static Layer load_layer(const Weights& w, Transformer::Impl& m, int64_t index) {
     l.norm3_weight = w.get(p + "norm2.weight", {D}, at::kFloat);
     l.norm3_bias = w.get(p + "norm2.bias", {D}, at::kFloat);
     l.cross_q = linear("attn2.to_q", D, D);
-    l.cross_kv = Linear::load(w, {p + "attn2.to_k", p + "attn2.to_v"}, D, D, precision, Linear::Layout::PLAIN,
-                              m.store, m.arena, m.in_bytes);
+    l.cross_kv = networks::Linear::load(w, {p + "attn2.to_k", p + "attn2.to_v"}, D, D, precision,
+                                        networks::Linear::Layout::PLAIN, m.store, m.arena, m.in_bytes);
     l.cross_out = linear("attn2.to_out.0", D, D);
     l.cross_norm_q = gain("attn2.norm_q.weight");
     l.cross_norm_k = gain("attn2.norm_k.weight");
@@ -85,7 +88,7 @@ static std::vector<size_t> order_of_streaming(int64_t layers) {
 
 std::vector<at::Tensor*> tensors_of_forward(Layer& l) {
     std::vector<at::Tensor*> list;
-    for (Linear* w : {&l.self_qkv, &l.self_out, &l.cross_q, &l.cross_out, &l.ffn_in, &l.ffn_out})
+    for (networks::Linear* w : {&l.self_qkv, &l.self_out, &l.cross_q, &l.cross_out, &l.ffn_in, &l.ffn_out})
         for (at::Tensor* t : w->tensors()) list.push_back(t);
     for (at::Tensor* t : {&l.self_norm_q, &l.self_norm_k, &l.norm3_weight, &l.norm3_bias, &l.cross_norm_q})
         list.push_back(t);
@@ -100,8 +103,9 @@ void Transformer::Impl::move_out(size_t index) {
     Layer& l = layers[index];
     const std::vector<at::Tensor*> tensors = tensors_of_forward(l);
     if (!streamed.packing) streamed.packing.emplace(tensors);
-    Linear text = l.cross_kv.on(at::kCPU);
-    streamed.pinned[index] = PinnedLayer::take(*streamed.packing, tensors); // the last that can fail
+    networks::Linear text = l.cross_kv.on(at::kCPU);
+    streamed.pinned[index] =
+        networks::PinnedLayer::take(*streamed.packing, tensors); // the last that can fail
     l.self_q = l.self_k = l.self_v = {};
     l.cross_kv = std::move(text);
     streamed.count++;
@@ -139,7 +143,7 @@ Transformer::LayerBytes Transformer::layer_bytes(const model::TransformerConfig&
         return place(out * in * (in_bytes ? 1 : element)) + place(4 * out) + place(element * out) +
                (in_bytes ? place(4 * out) : 0);
     };
-    const auto packed = [](int64_t bytes) { return Packing::aligned(bytes); };
+    const auto packed = [](int64_t bytes) { return networks::Packing::aligned(bytes); };
     return {linear(3 * D, D, packed) + 3 * linear(D, D, packed) + linear(c.ffn, D, packed) +
                 linear(D, c.ffn, packed) + 5 * packed(4 * D),
             linear(2 * D, D, [](int64_t bytes) { return bytes; })};
@@ -158,20 +162,21 @@ Transformer::Transformer(const Weights& w, const model::TransformerConfig& c, Pr
     : impl_(std::make_unique<Impl>()) {
     c10::InferenceMode guard;
     Impl& m = *impl_;
-    static_cast<Numerics&>(m) = Numerics(w, precision, store);
+    static_cast<networks::Numerics&>(m) = networks::Numerics(w, precision, store);
     m.config = c;
     m.in_bytes = in_bytes;
     int64_t D = c.width, patch = c.patch[0] * c.patch[1] * c.patch[2];
     const at::ScalarType type = type_of(precision);
 
-    const auto rows = m.device.is_cpu() ? Linear::Layout::PACKED : Linear::Layout::PLAIN;
-    m.patch =
-        Linear(w.get("patch_embedding.weight", {D, c.in_channels, c.patch[0], c.patch[1], c.patch[2]}, type)
-                   .view({D, c.in_channels * patch}),
-               w.get("patch_embedding.bias", {D}, type).to(at::kFloat), rows, m.store, m.arena);
+    const auto rows = m.device.is_cpu() ? networks::Linear::Layout::PACKED : networks::Linear::Layout::PLAIN;
+    m.patch = networks::Linear(
+        w.get("patch_embedding.weight", {D, c.in_channels, c.patch[0], c.patch[1], c.patch[2]}, type)
+            .view({D, c.in_channels * patch}),
+        w.get("patch_embedding.bias", {D}, type).to(at::kFloat), rows, m.store, m.arena);
     const std::string ce = "condition_embedder.";
     auto plain = [&](const std::string& name, int64_t out, int64_t in, Precision kept) {
-        return Linear::load(w, {name}, out, in, kept, Linear::Layout::PLAIN, m.store, m.arena);
+        return networks::Linear::load(w, {name}, out, in, kept, networks::Linear::Layout::PLAIN, m.store,
+                                      m.arena);
     };
     m.text_in = plain(ce + "text_embedder.linear_1", D, c.text_width, precision);
     m.text_out = plain(ce + "text_embedder.linear_2", D, D, precision);
@@ -194,8 +199,8 @@ Transformer::Transformer(const Weights& w, const model::TransformerConfig& c, Pr
         if (std::find(out.begin(), out_end, static_cast<size_t>(i)) != out_end) m.move_out(static_cast<size_t>(i));
     }
     m.head_modulation = w.get("scale_shift_table", {1, 2, D}, at::kFloat).view({2, D});
-    m.head = Linear::load(w, {"proj_out"}, patch * c.out_channels, D, precision, Linear::Layout::PACKED,
-                          m.store, m.arena);
+    m.head = networks::Linear::load(w, {"proj_out"}, patch * c.out_channels, D, precision,
+                                    networks::Linear::Layout::PACKED, m.store, m.arena);
 }
 
 Transformer::~Transformer() = default;
@@ -210,13 +215,13 @@ int64_t Transformer::bytes() const {
     const Impl& m = *impl_;
     const std::shared_lock lock(m.streamed.mutex);
     int64_t sum = m.head_modulation.nbytes();
-    for (const Linear* l :
+    for (const networks::Linear* l :
          {&m.patch, &m.text_in, &m.text_out, &m.time_in, &m.time_out, &m.time_proj, &m.head})
         sum += l->bytes();
     if (m.fps_embedding.defined()) sum += m.fps_embedding.nbytes() + m.fps_in.bytes() + m.fps_out.bytes();
     for (const Layer& l : m.layers) {
-        for (const Linear* w : {&l.self_q, &l.self_k, &l.self_v, &l.self_out, &l.cross_q, &l.cross_kv,
-                                &l.cross_out, &l.ffn_in, &l.ffn_out})
+        for (const networks::Linear* w : {&l.self_q, &l.self_k, &l.self_v, &l.self_out, &l.cross_q,
+                                          &l.cross_kv, &l.cross_out, &l.ffn_in, &l.ffn_out})
             if (w != &l.cross_kv || on_device(m, l)) sum += w->bytes();
         for (const at::Tensor* t : {&l.modulation, &l.self_norm_q, &l.self_norm_k, &l.norm3_weight,
                                     &l.norm3_bias, &l.cross_norm_q, &l.cross_norm_k})
@@ -232,7 +237,7 @@ std::shared_ptr<const TextContext> Transformer::text_context(const at::Tensor& e
     int64_t rows = embeds.size(0), D = m.config.width, padding = m.config.text_rows - rows;
     if (rows < 1 || padding < 0 || embeds.size(1) != m.config.text_width)
         throw Error(MC_ERROR_INTERNAL, "Text embeddings do not fit the transformer; please report this.");
-    CallCount count;
+    networks::CallCount count;
     at::Tensor x = embeds.to(m.device);
     // A device's attention takes no number for each key, or one in the queries' type that has no digits for a
     // logarithm: there the padding rows stand one by one, as in the references.
@@ -275,9 +280,9 @@ at::Tensor patchify(const at::Tensor& x) {
 }
 
 void attend(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const at::Tensor& key_bias,
-            int64_t heads, at::Tensor out, CallCount* count) {
+            int64_t heads, at::Tensor out, networks::CallCount* count) {
     int64_t m = q.size(0), n = k.size(0), width = q.size(1), head = width / heads;
-    if (count) count->add({Call::ATTENTION, m, n, width, heads, key_bias.defined()});
+    if (count) count->add({networks::Call::ATTENTION, m, n, width, heads, key_bias.defined()});
     auto by_head = [&](const at::Tensor& t) {
         return t.unflatten(1, {heads, head}).transpose(0, 1).unsqueeze(0);
     };
@@ -293,4 +298,4 @@ at::Tensor unpatchify(const at::Tensor& tokens, int64_t C, int64_t f, int64_t h,
     return tokens.view({f, h / 2, w / 2, 2, 2, C}).permute({5, 0, 1, 3, 2, 4}).reshape({C, f, h, w});
 }
 
-} // namespace mc::transformer
+} // namespace mc::wan_dit

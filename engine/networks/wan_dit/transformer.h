@@ -20,11 +20,13 @@
 namespace mc::ranks {
 class Group; // engine/ranks/group.h
 }
+namespace mc::networks {
+class CallCount; // engine/networks/linear.h
+}
 
-namespace mc::transformer {
+namespace mc::wan_dit {
 
 struct TextContext; // text_context.h
-class CallCount;
 class Team;         // orders.h
 class SpreadWindow; // spread_window.h
 struct Spread;      // spread.h
@@ -153,7 +155,7 @@ class Window {
     int64_t frame_tokens() const;
     std::pair<int64_t, int64_t> frame_grid() const; // of tokens: rows and columns of a latent frame
     int64_t flop() const;                           // so far: GEMM and attention, counted from the shapes run
-    const CallCount& calls() const;                 // so far, by shape (linear.h)
+    const networks::CallCount& calls() const;       // so far, by shape (linear.h)
     // Runs the plain forward from now on: for tests.
     void use_plain(bool plain);
 
@@ -175,4 +177,4 @@ class Window {
     std::unique_ptr<Impl> impl_;
 };
 
-} // namespace mc::transformer
+} // namespace mc::wan_dit

@@ -13,8 +13,7 @@
 #include "engine/networks/wan_dit/spread_window.h"
 #include "engine/processor.h"
 
-namespace mc::transformer {
-
+namespace mc::wan_dit {
 
 Window::Impl::Impl(const Transformer::Impl& model, const Shape& shape, std::unique_ptr<TokenShare> share)
     : model(model), shape(shape), time(model, shape.fps),
@@ -112,16 +111,16 @@ void Window::Impl::lay_out(const std::vector<int64_t>& timesteps, std::span<cons
         const int64_t first = static_cast<int64_t>(p.token.size()), base = w.chunk * chunk_tokens;
         p.first_row.push_back(first);
         p.first_slot.push_back(static_cast<int64_t>(p.token_row.size()));
-        const cache::Action action = w.plan ? w.plan->action : cache::Action::ALL;
+        const cache::Action action = w.plan ? w.plan->action : cache::Action::WHOLE;
         p.token_row.resize(p.token_row.size() + chunk_tokens, -1);
         int32_t* token_row = p.token_row.data() + p.first_slot.back();
         auto take = [&](int64_t local) {
             token_row[local] = static_cast<int32_t>(p.token.size());
             p.token.push_back(static_cast<int32_t>(base + local));
         };
-        if (action == cache::Action::ALL)
+        if (action == cache::Action::WHOLE)
             for (int64_t t = 0; t < chunk_tokens; t++) take(t);
-        else if (action == cache::Action::TOKENS)
+        else if (action == cache::Action::PARTIAL)
             for (int32_t t : w.plan->tokens) take(t);
         const int64_t end = static_cast<int64_t>(p.token.size());
         if (end == first) continue;
@@ -218,7 +217,7 @@ std::pair<int64_t, int64_t> Window::frame_grid() const {
 int64_t Window::flop() const {
     return impl_->count.flop();
 }
-const CallCount& Window::calls() const {
+const networks::CallCount& Window::calls() const {
     return impl_->count;
 }
 const at::Tensor& Window::velocity(int branch) const {
@@ -263,11 +262,11 @@ void Window::forward(const at::Tensor& latents, const std::vector<int64_t>& time
     c10::InferenceMode guard;
     Impl& w = *impl_;
     for (const ChunkWork& item : work) {
-        const bool whole = !item.plan || item.plan->action == cache::Action::ALL;
-        if (item.branch < 0 || item.branch >= static_cast<int>(w.velocity.size()) ||
-            item.chunk < 0 || item.chunk >= w.chunks ||
+        const bool whole = !item.plan || item.plan->action == cache::Action::WHOLE;
+        if (item.branch < 0 || item.branch >= static_cast<int>(w.velocity.size()) || item.chunk < 0 ||
+            item.chunk >= w.chunks ||
             ((item.remember || item.motion || (!whole && item.output)) && !w.shape.remembers) ||
-            (!whole && item.plan->action == cache::Action::TOKENS && w.shape.attention != Attention::KV))
+            (!whole && item.plan->action == cache::Action::PARTIAL && w.shape.attention != Attention::KV))
             throw Error(MC_ERROR_INTERNAL, "The window was given work that it was not made for; please report this.");
     }
     if (w.spread) return w.spread->forward(w, latents, timesteps, text, work, cancel, trace);
@@ -327,7 +326,7 @@ std::pair<at::Tensor, at::Tensor> Window::keys_values(int branch, int64_t layer)
     const size_t slot = w.slot_of(layer, branch);
     if (!w.plain && w.shape.keys_in_bytes) {
         const size_t at = w.layer_slot(layer);
-        restore(w.layer_keys[at], w.layer_scales[at], w.open_keys);
+        networks::restore(w.layer_keys[at], w.layer_scales[at], w.open_keys);
         auto part = [&](int64_t of) {
             return w.open_keys.narrow(0, (branch * 2 + of) * w.tokens, w.tokens).to(at::kFloat).cpu();
         };
@@ -354,7 +353,7 @@ static int64_t device_workspace(const model::TransformerConfig& c, const Window:
     // A matrix that is kept in bytes, as it is multiplied.
     const int64_t opened = std::max(3 * c.width, c.ffn) * c.width;
     return (activations + 2 * patches + text + opened) * element + c.layers * s.frames * 6 * c.width * 4 +
-           10 * 4 * std::min(rows, RowOps::ROWS_AT_ONCE) * c.width;
+           10 * 4 * std::min(rows, networks::RowOps::ROWS_AT_ONCE) * c.width;
 }
 
 Window::Bytes Window::bytes(const model::TransformerConfig& c, Precision precision, at::Device device,
@@ -367,8 +366,8 @@ Window::Bytes Window::bytes(const model::TransformerConfig& c, Precision precisi
     const Shape s = spread.part(whole, 0);
     const int64_t frame_tokens = (s.height / c.patch[1]) * (s.width / c.patch[2]),
                   tokens = s.frames * frame_tokens;
-    const kernels::Store store = store_for(precision, device);
-    const int64_t element = element_bytes(store);
+    const kernels::Store store = networks::store_for(precision, device);
+    const int64_t element = networks::element_bytes(store);
     const bool kv = s.attention == Attention::KV;
     const int64_t most = rows_at_once(s, frame_tokens);
     Bytes bytes{};
@@ -385,7 +384,8 @@ Window::Bytes Window::bytes(const model::TransformerConfig& c, Precision precisi
     if (device.is_cpu())
         bytes.workspace +=
             most * c.width * (s.remembers ? 3 : 2) * element + tokens * c.width * element +
-            thread_count() * Blocks::bytes(c.width, c.ffn, 4 * std::max(c.in_channels, c.out_channels), store);
+            thread_count() *
+                networks::Blocks::bytes(c.width, c.ffn, 4 * std::max(c.in_channels, c.out_channels), store);
     else
         bytes.workspace += device_workspace(
             c, s, most, kv ? std::min(s.frames, s.chunks_at_once * s.chunk) * frame_tokens : tokens, element);
@@ -404,4 +404,4 @@ Window::Bytes Window::bytes(const model::TransformerConfig& c, Precision precisi
     return bytes;
 }
 
-} // namespace mc::transformer
+} // namespace mc::wan_dit

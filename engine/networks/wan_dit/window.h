@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
-// Inside of transformer::Window: what is sized by the window, shared by the forwards of the CPU, of devices and the
+// Inside of wan_dit::Window: what is sized by the window, shared by the forwards of the CPU, of devices and the
 // plain one.
 #include <array>
 #include <memory>
@@ -13,7 +13,7 @@
 #include "engine/networks/wan_dit/time_table.h"
 #include "engine/networks/wan_dit/token_share.h"
 
-namespace mc::transformer {
+namespace mc::wan_dit {
 
 struct Window::Impl {
     const Transformer::Impl& model;
@@ -23,8 +23,8 @@ struct Window::Impl {
     int chunks;
     Rotary rotary;
     TimeTable time;
-    CallCount count;
-    Blocks blocks;
+    networks::CallCount count;
+    networks::Blocks blocks;
     bool plain = false;
 
     // Of each branch and chunk, [branch * chunks + chunk]: what a later forward reuses.
@@ -99,7 +99,7 @@ struct Window::Impl {
     // Devices: the buffers through which the layers go that the host keeps; made by the first forward behind a change.
     struct LayersAtWork {
         std::vector<size_t> order; // of each layer: how many streamed ones stand before it
-        std::unique_ptr<LayerStream> stream;
+        std::unique_ptr<networks::LayerStream> stream;
         std::array<Layer, 2> views; // of the buffers
         int64_t count = 0;
     } at_work;
@@ -113,4 +113,4 @@ struct Window::Impl {
                        std::span<const ChunkWork> work, Cancel cancel, const Trace& trace);
 };
 
-} // namespace mc::transformer
+} // namespace mc::wan_dit

@@ -8,7 +8,7 @@
 
 #include "engine/networks/wan_dit/spread_window.h"
 
-namespace mc::transformer {
+namespace mc::wan_dit {
 
 namespace {
 
@@ -19,14 +19,14 @@ struct HeldWindow {
     int64_t chunk_frames;
     Spread spread;
     int rank;
-    std::map<Call, int64_t> told;
+    std::map<networks::Call, int64_t> told;
     HeldWindow(const Transformer& transformer, const Spread& spread, const Window::Shape& s, ranks::Group& group)
         : window(transformer, s, spread, group),
           latents(at::zeros({transformer.config().in_channels, s.frames, s.height, s.width},
                             window.velocity(0).options())),
           chunk_frames(s.attention == Attention::KV ? s.chunk : s.frames), spread(spread), rank(group.rank()) {}
-    CallCount new_calls() {
-        CallCount fresh;
+    networks::CallCount new_calls() {
+        networks::CallCount fresh;
         for (const auto& [call, times] : window.calls().counts())
             if (const int64_t more = times - std::exchange(told[call], times)) fresh.add(call, more);
         return fresh;
@@ -154,7 +154,7 @@ void Worker::run() {
         try {
             from = group_.receive(0);
         } catch (const Error&) {
-            if (group_.left_by_master() && models_.empty()) return;
+            if (group_.rank_0_has_ended() && models_.empty()) return;
             throw;
         }
         const auto order = from.get<Order>();
@@ -198,4 +198,4 @@ void follow_orders(ranks::Group& group, const WorkerCalls& calls) {
     Worker(group, calls).run();
 }
 
-} // namespace mc::transformer
+} // namespace mc::wan_dit

@@ -7,7 +7,7 @@
 
 #include "engine/networks/wan_dit/orders.h"
 
-namespace mc::transformer {
+namespace mc::wan_dit {
 
 struct WorkerCalls {
     // Opens the model; throws what rank 0 is told.
@@ -17,4 +17,4 @@ struct WorkerCalls {
 // Follows orders until rank 0 ends. Returns when that happens with no model open, and throws otherwise.
 void follow_orders(ranks::Group& group, const WorkerCalls& calls);
 
-} // namespace mc::transformer
+} // namespace mc::wan_dit

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "engine/networks/wan_vae/blocks.h"
 
-namespace mc::vae {
+namespace mc::wan_vae {
 
 Frame residual(Ops& ops, const Residual& r, ResidualState& state, Frame x) {
     Frame inner = ops.conv(r.conv1, state[0].push(ops.norm_silu(r.norm1, x)), r.norm2);
@@ -16,4 +16,4 @@ Frame middle(Ops& ops, const Middle& m, MiddleState& state, Frame x) {
     return residual(ops, m.second, state[1], std::move(x));
 }
 
-} // namespace mc::vae
+} // namespace mc::wan_vae

@@ -3,7 +3,7 @@
 // The blocks that encoder and decoder share, with the state that each keeps between frames.
 #include "engine/networks/wan_vae/ops.h"
 
-namespace mc::vae {
+namespace mc::wan_vae {
 
 // The last two frames that a causal convolution has seen: a cache slot of the reference
 // (docs/algorithms.md#vae-stream).
@@ -29,4 +29,4 @@ using MiddleState = std::array<ResidualState, 2>;
 Frame residual(Ops& ops, const Residual& r, ResidualState& state, Frame x);
 Frame middle(Ops& ops, const Middle& m, MiddleState& state, Frame x);
 
-} // namespace mc::vae
+} // namespace mc::wan_vae

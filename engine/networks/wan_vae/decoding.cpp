@@ -4,7 +4,7 @@
 #include <ATen/ops/stack.h>
 #include <ATen/ops/zeros_like.h>
 
-namespace mc::vae {
+namespace mc::wan_vae {
 
 Decoding::Decoding(const Decoder& network, Ops& ops) : network_(network), ops_(ops) {
     for (const DecoderStage& s : network.stages)
@@ -82,4 +82,4 @@ std::vector<at::Tensor> Decoding::slots() const {
     return slots;
 }
 
-} // namespace mc::vae
+} // namespace mc::wan_vae

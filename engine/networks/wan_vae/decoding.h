@@ -6,7 +6,7 @@
 #include "engine/networks/wan_vae/blocks.h"
 #include "engine/trace.h"
 
-namespace mc::vae {
+namespace mc::wan_vae {
 
 class Decoding {
   public:
@@ -17,7 +17,7 @@ class Decoding {
     std::vector<at::Tensor> slots() const;
 
   private:
-    struct Stage {
+    struct StageState {
         std::vector<ResidualState> blocks;
         History time;
     };
@@ -27,9 +27,9 @@ class Decoding {
     Ops& ops_;
     History in_, out_;
     MiddleState middle_;
-    std::vector<Stage> stages_;
+    std::vector<StageState> stages_;
     int64_t latents_ = 0;
     std::vector<at::Tensor>* stage0_ = nullptr; // collects that stage's output while there is a trace
 };
 
-} // namespace mc::vae
+} // namespace mc::wan_vae

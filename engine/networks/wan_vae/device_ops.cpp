@@ -11,7 +11,7 @@
 #include <ATen/ops/silu.h>
 #include <ATen/ops/zeros_like.h>
 
-namespace mc::vae {
+namespace mc::wan_vae {
 
 // A frame is [1, C, H, W] whose memory is [H, W, C].
 
@@ -100,4 +100,4 @@ void DeviceOps::add_attention(const AttentionWeights& a, Frame& onto) {
     add_conv(a.proj, {{}, {}, frame(mixed.reshape({1, h, w, channels}))}, onto);
 }
 
-} // namespace mc::vae
+} // namespace mc::wan_vae

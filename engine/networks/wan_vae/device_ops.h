@@ -4,7 +4,7 @@
 // convolution in time and space as one in space alone over the channels of three frames.
 #include "engine/networks/wan_vae/ops.h"
 
-namespace mc::vae {
+namespace mc::wan_vae {
 
 // Weight and bias of `c`, as DeviceOps takes them: [out, frames * in, h, w], channels last.
 Conv for_device(const Conv& c, at::ScalarType type);
@@ -24,4 +24,4 @@ class DeviceOps final : public Ops {
     const at::ScalarType type_;
 };
 
-} // namespace mc::vae
+} // namespace mc::wan_vae

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "engine/networks/wan_vae/encoding.h"
 
-namespace mc::vae {
+namespace mc::wan_vae {
 
 Encoding::Encoding(const Encoder& network, Ops& ops) : network_(network), ops_(ops) {
     for (const EncoderStage& s : network.stages)
@@ -14,7 +14,7 @@ void Encoding::push(const at::Tensor& picture, const Sink& sink) {
 
 void Encoding::stage(size_t i, Frame x, const Sink& sink) {
     const EncoderStage& s = network_.stages[i];
-    Stage& state = stages_[i];
+    StageState& state = stages_[i];
     for (size_t j = 0; j < s.blocks.size(); j++)
         x = residual(ops_, s.blocks[j], state.blocks[j], std::move(x));
     if (i + 1 == network_.stages.size()) {
@@ -40,4 +40,4 @@ void Encoding::stage(size_t i, Frame x, const Sink& sink) {
     }
 }
 
-} // namespace mc::vae
+} // namespace mc::wan_vae

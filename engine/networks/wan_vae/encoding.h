@@ -5,7 +5,7 @@
 
 #include "engine/networks/wan_vae/blocks.h"
 
-namespace mc::vae {
+namespace mc::wan_vae {
 
 class Encoding {
   public:
@@ -14,7 +14,7 @@ class Encoding {
     void push(const at::Tensor& picture, const Sink& sink); // [3, 8h, 8w]
 
   private:
-    struct Stage {
+    struct StageState {
         std::vector<ResidualState> blocks;
         Frame last, waiting; // of its time convolution, which makes one frame of two
     };
@@ -24,7 +24,7 @@ class Encoding {
     Ops& ops_;
     History in_, out_;
     MiddleState middle_;
-    std::vector<Stage> stages_;
+    std::vector<StageState> stages_;
 };
 
-} // namespace mc::vae
+} // namespace mc::wan_vae

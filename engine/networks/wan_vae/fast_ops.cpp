@@ -14,7 +14,7 @@
 #include "kernels/conv.h"
 #include "kernels/kernels.h"
 
-namespace mc::vae {
+namespace mc::wan_vae {
 
 namespace {
 
@@ -265,4 +265,4 @@ void FastOps::add_attention(const AttentionWeights& a, Frame& onto) {
     point(a.proj, mixed.const_data_ptr<float>(), i.width * channels, picture, i.row, true);
 }
 
-} // namespace mc::vae
+} // namespace mc::wan_vae

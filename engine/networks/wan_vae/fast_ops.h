@@ -8,7 +8,7 @@
 
 #include "engine/networks/wan_vae/ops.h"
 
-namespace mc::vae {
+namespace mc::wan_vae {
 
 // The weight of `c`, in the order in which the kernel walks it.
 at::Tensor pack(const Conv& c);
@@ -43,4 +43,4 @@ class FastOps final : public Ops {
     int64_t pool_bytes_ = 0, scratch_bytes_ = 0;
 };
 
-} // namespace mc::vae
+} // namespace mc::wan_vae

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "engine/networks/wan_vae/network.h"
 
-namespace mc::vae {
+namespace mc::wan_vae {
 
 namespace {
 
@@ -169,4 +169,4 @@ Network read_network(const Weights& weights, const model::VaeConfig& config, at:
     return n;
 }
 
-} // namespace mc::vae
+} // namespace mc::wan_vae

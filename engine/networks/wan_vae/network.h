@@ -10,7 +10,7 @@
 #include "engine/networks/wan_vae/config.h"
 #include "engine/networks/weights.h"
 
-namespace mc::vae {
+namespace mc::wan_vae {
 
 // The convolutions of this network by what they do to a frame.
 enum class Kernel {
@@ -82,4 +82,4 @@ struct Network {
 Network read_network(const Weights& weights, const model::VaeConfig& config, at::ScalarType type,
                      const std::function<Conv(const Conv&)>& prepare);
 
-} // namespace mc::vae
+} // namespace mc::wan_vae

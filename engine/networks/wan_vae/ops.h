@@ -7,7 +7,7 @@
 // independent of how a video is cut into calls.
 #include "engine/networks/wan_vae/network.h"
 
-namespace mc::vae {
+namespace mc::wan_vae {
 
 // One picture between two layers, laid out as the Ops that made it likes.
 using Frame = at::Tensor;
@@ -37,4 +37,4 @@ class Ops {
     Cancel cancel;    // looked at before every layer
 };
 
-} // namespace mc::vae
+} // namespace mc::wan_vae

@@ -12,7 +12,7 @@
 #include <ATen/ops/zeros_like.h>
 #include <cmath>
 
-namespace mc::vae {
+namespace mc::wan_vae {
 
 // A frame is [1, C, 1, H, W].
 
@@ -89,4 +89,4 @@ void PlainOps::add_attention(const AttentionWeights& a, Frame& onto) {
     add_conv(a.proj, {{}, {}, mixed.transpose(2, 3).reshape({1, channels, 1, h, w})}, onto);
 }
 
-} // namespace mc::vae
+} // namespace mc::wan_vae

@@ -3,7 +3,7 @@
 // The layers as the formulas say them, in ATen: what FastOps and DeviceOps are tested against.
 #include "engine/networks/wan_vae/ops.h"
 
-namespace mc::vae {
+namespace mc::wan_vae {
 
 class PlainOps final : public Ops {
   public:
@@ -15,4 +15,4 @@ class PlainOps final : public Ops {
     void add_attention(const AttentionWeights& a, Frame& onto) override;
 };
 
-} // namespace mc::vae
+} // namespace mc::wan_vae

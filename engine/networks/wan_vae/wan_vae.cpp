@@ -13,7 +13,7 @@
 #include "engine/networks/wan_vae/fast_ops.h"
 #include "engine/networks/wan_vae/plain_ops.h"
 
-namespace mc::vae {
+namespace mc::wan_vae {
 
 namespace {
 
@@ -207,4 +207,4 @@ const model::VaeConfig& WanVae::config() const {
     return impl_->config;
 }
 
-} // namespace mc::vae
+} // namespace mc::wan_vae

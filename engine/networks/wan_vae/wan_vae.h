@@ -9,7 +9,7 @@
 #include "engine/networks/weights.h"
 #include "engine/trace.h"
 
-namespace mc::vae {
+namespace mc::wan_vae {
 
 class WanVae;
 
@@ -67,4 +67,4 @@ class WanVae {
     std::unique_ptr<Impl> impl_;
 };
 
-} // namespace mc::vae
+} // namespace mc::wan_vae

@@ -22,10 +22,10 @@ struct ByTurns final : cache::Policy {
         for (const cache::ChunkStep& c : chunks) {
             cache::Plan plan;
             if (c.step % 4 == 2) {
-                plan.action = cache::Action::TOKENS;
+                plan.action = cache::Action::PARTIAL;
                 for (int t = 0; t < tokens; t += 3) plan.tokens.push_back(t);
             } else if (c.step % 4) {
-                plan.action = cache::Action::REUSE;
+                plan.action = cache::Action::REUSED;
             }
             plans.push_back(plan);
         }
@@ -51,10 +51,11 @@ TEST(reuse_follows_the_solver_over_unequal_steps) {
         s.cache = repeating;
         ByTurns policy;
         magi_dit::Passes passes(*model.network, {CHUNK, HEIGHT, WIDTH, Sampler::at_once(s)});
-        Sampler sampler(passes, CHUNK, s,
-                        {[&](int64_t) { return std::vector{static_cast<const magi_dit::Text*>(model.caption.get())}; },
-                         model.none.get()},
-                        policy, [&](int64_t chunk) { return model.noise[static_cast<size_t>(chunk)]; });
+        Sampler sampler(
+            passes, CHUNK, s,
+            {[&](int64_t) { return std::vector{static_cast<const magi_dit::Text*>(model.caption.get())}; },
+             model.none.get()},
+            policy, [&](int64_t chunk) { return model.noise[size_t(chunk)]; });
         at::Tensor x[2] = {model.noise[0], model.noise[1]}, kept[2];
         int checked = 0;
         double apart = 0; // of both rules
@@ -67,7 +68,7 @@ TEST(reuse_follows_the_solver_over_unequal_steps) {
             }, timing, [&](const sampler::Turn& turn) { turns.push_back(turn); });
             CHECK_EQ(after.size(), turns.size());
             for (size_t i = 0; i < turns.size(); i++) {
-                const size_t c = static_cast<size_t>(turns[i].turn.chunk), step = static_cast<size_t>(turns[i].turn.step);
+                const size_t c = size_t(turns[i].turn.chunk), step = size_t(turns[i].turn.step);
                 const double dt = s.times.t[step + 1] - s.times.t[step];
                 const at::Tensor fresh = turns[i].velocity;
                 at::Tensor rate = kept[c]; // velocity, or change
@@ -118,7 +119,7 @@ TEST(motioncache_stream_takes_pages_again) {
         const Result result = compare(model, s, 5);
         CHECK_EQ(result.most_held, 5);
         CHECK(result.count.whole > 0);
-        CHECK(result.count.sparse > 20);
+        CHECK(result.count.partial > 20);
         CHECK(result.count.reused > 20);
     }
 }
@@ -131,7 +132,7 @@ TEST(flowcache_stream_takes_pages_again) {
     s.cache = flow();
     const Result result = compare(model, s, 5);
     CHECK_EQ(result.most_held, 5);
-    CHECK_EQ(result.count.sparse, 0);
+    CHECK_EQ(result.count.partial, 0);
     CHECK(result.count.reused > 20);
 }
 
@@ -190,6 +191,27 @@ TEST(compression_bounds_a_memory_without_ranges) {
     CHECK_EQ(result.chunks.size(), size_t(12));
     CHECK(result.most_held <= 6);
     for (const at::Tensor& chunk : result.chunks) CHECK(chunk.isfinite().all().item<bool>());
+}
+
+// With 2 rows a stage, chunk c is finished after stage c + 3. Without a cache its keys last from stage c + 4 on: those
+// of chunks 0 and 1 become one chunk's at the end of stage 5, and so on in 6 and 7; stage 8 is the last. With one they
+// last from its first step on, and are compressed until the last chunk has entered, in stage 5.
+TEST(no_keys_are_compressed_where_no_chunk_follows) {
+    Model model;
+    SamplerSettings s = stream(model, 8, 6);
+    s.stages.noise2clean.clear();
+    s.copy_above.reset();
+    s.compression = {1, {}};
+    int compressions = 0;
+    Run how;
+    how.trace = [&](const std::string& name, const at::Tensor&) { compressions += name.ends_with(".layer0.indices"); };
+    CHECK_EQ(run(model, s, how).chunks.size(), size_t(6));
+    CHECK_EQ(compressions, 3);
+    compressions = 0;
+    s.passes_finished = false;
+    s.cache = flow();
+    CHECK_EQ(run(model, s, how).chunks.size(), size_t(6));
+    CHECK_EQ(compressions, 1);
 }
 
 int main(int argc, char** argv) {

@@ -26,7 +26,8 @@ struct StreamModel {
     std::shared_ptr<const magi_dit::Text> caption, none;
     std::vector<at::Tensor> noise;
 
-    StreamModel(int height, int width, bool large = false, bool guided = false, Precision precision = Precision::FLOAT32)
+    StreamModel(int height, int width, bool large = false, bool guided = false,
+                Precision precision = Precision::FLOAT32)
         : height(height), width(width), config(small_magi_dit(large, false)) {
         config.distilled = !guided;
         write_safetensors(folder / "model.safetensors", random_tensors(config));
@@ -64,26 +65,27 @@ struct Run {
     int64_t rows = -1;            // all
     at::Tensor prefix;            // [C, given frames, h, w]
     cache::Policy* policy = nullptr; // in place of that of the settings
+    Trace trace = {};
 };
 
 inline Result run(StreamModel& model, SamplerSettings settings, Run how = {}) {
     magi_dit::Passes passes(*model.network, {CHUNK, model.height, model.width, Sampler::at_once(settings)}, how.plain);
     const auto policy = cache::make_policy(settings.cache);
-    Sampler sampler(passes, CHUNK, settings,
-                    {[&](int64_t) { return std::vector{static_cast<const magi_dit::Text*>(model.caption.get())}; },
-                     model.none.get()},
-                    how.policy ? *how.policy : *policy,
-                    [&](int64_t chunk) { return model.noise[static_cast<size_t>(chunk) % model.noise.size()]; },
-                    how.prefix);
+    Sampler sampler(
+        passes, CHUNK, settings,
+        {[&](int64_t) { return std::vector{static_cast<const magi_dit::Text*>(model.caption.get())}; },
+         model.none.get()},
+        how.policy ? *how.policy : *policy,
+        [&](int64_t chunk) { return model.noise[size_t(chunk) % model.noise.size()]; }, how.prefix);
     Result result;
     sampler::Timing timing;
     while (!sampler.done() && how.rows-- != 0) {
-        sampler.step({}, {}, timing, [&](const sampler::Turn& turn) {
+        sampler.step({}, how.trace, timing, [&](const sampler::Turn& turn) {
             if (turn.turn.kind == sampler::ChunkTurn::Kind::COPY) result.copies.push_back(turn.row);
         });
         result.most_held = std::max(result.most_held, sampler.keys().held());
         while (auto chunk = sampler.take()) {
-            CHECK_EQ(chunk->chunk, static_cast<int64_t>(result.chunks.size()) + settings.stages.given);
+            CHECK_EQ(chunk->chunk, int64_t(result.chunks.size()) + settings.stages.given);
             result.chunks.push_back(chunk->latents);
         }
     }
@@ -106,7 +108,7 @@ inline Result compare(StreamModel& model, SamplerSettings settings, int64_t held
     settings.forgets = false;
     const Result other = run(model, settings, how);
     const int64_t chunks = *settings.stages.chunks - settings.stages.given;
-    CHECK_EQ(static_cast<int64_t>(one.chunks.size()), chunks);
+    CHECK_EQ(int64_t(one.chunks.size()), chunks);
     CHECK_NEAR(largest(one, other), 0, 1e-6);
     CHECK(one.most_held <= held && one.most_held + 1 >= held);
     CHECK(other.most_held >= *settings.stages.chunks - 1);

@@ -35,7 +35,8 @@ TEST(first_seen_from_is_what_is_seen) {
                         int64_t& least = first[size_t(r)] = first[size_t(r) + 1];
                         for (int64_t c = row.begin; c < row.end; c++)
                             least = std::min(least, stages.sees(c, stages.step(row, c)).begin);
-                        if (stages.passes_finished(row)) least = std::min(least, stages.finished_sees(row.begin - 1).begin);
+                        if (stages.passes_finished(row))
+                            least = std::min(least, stages.finished_sees(row.begin - 1).begin);
                         CHECK(stages.first_seen_from(row) <= least);
                         if (!table.empty()) CHECK(row.end - stages.first_seen_from(row) <= window + 7);
                     }

@@ -43,8 +43,8 @@ struct InTurn final : cache::Policy {
     std::vector<cache::Plan> decide(int, int, std::span<const cache::ChunkStep> chunks) override {
         std::vector<cache::Plan> plans;
         for (const cache::ChunkStep& c : chunks) {
-            plans.push_back({actions[static_cast<size_t>(c.step) % actions.size()], {}});
-            if (plans.back().action == cache::Action::TOKENS)
+            plans.push_back({actions[size_t(c.step) % actions.size()], {}});
+            if (plans.back().action == cache::Action::PARTIAL)
                 for (int t = 0; t < tokens; t += 3) plans.back().tokens.push_back(t);
         }
         return plans;
@@ -68,9 +68,9 @@ TEST(the_large_network_mixes_copies_in_under_caches) {
     Model model(true);
     SamplerSettings s = cached(model, by_steps(0.03, 0.03));
     s.copy_above = 0.3;
-    InTurn policy({cache::Action::ALL, cache::Action::TOKENS, cache::Action::REUSE});
+    InTurn policy({cache::Action::WHOLE, cache::Action::PARTIAL, cache::Action::REUSED});
     const Result result = compare(model, s, 5, {.policy = &policy});
-    CHECK(result.count.sparse == 7 * 5 && result.count.reused == 7 * 5 && !result.copies.empty());
+    CHECK(result.count.partial == 7 * 5 && result.count.reused == 7 * 5 && !result.copies.empty());
     check_twins(model, s, {.policy = &policy});
 }
 
@@ -79,7 +79,7 @@ TEST(a_chunk_that_is_reused_gets_no_copy) {
     Model model;
     SamplerSettings s = cached(model, flow(), 5);
     s.copy_above = 0.3;
-    InTurn policy({cache::Action::ALL, cache::Action::REUSE});
+    InTurn policy({cache::Action::WHOLE, cache::Action::REUSED});
     const Result result = run(model, s, {.policy = &policy});
     std::vector<int64_t> rows;
     for (int64_t r = 0; r < *s.stages.rows(); r++) {
@@ -152,7 +152,7 @@ TEST(caches_go_on_from_what_is_given) {
             SamplerSettings s = cached(model, cache, 9);
             s.stages.given = frames / CHUNK;
             const Result result = compare(model, s, s.stages.most_kept(true), {.prefix = given(model, frames)});
-            CHECK(result.count.reused + result.count.sparse > 10);
+            CHECK(result.count.reused + result.count.partial > 10);
         }
 }
 
@@ -167,9 +167,10 @@ TEST(settings_of_motioncache_in_a_stream) {
     const Result usual = made([](M&) {});
     const auto differs = [&](const char* what, const Result& result) {
         const double by = largest(usual, result);
-        CHECK(result.count.sparse > 0 && by > 1e-4);
-        std::printf("     %s: %lld of %lld turns in part, %g away\n", what, (long long)result.count.sparse,
-                    (long long)result.count.turns, by);
+        CHECK(result.count.partial > 0 && by > 1e-4);
+        std::printf("     %s: %lld of %lld turns in part, %g away\n", what,
+                    static_cast<long long>(result.count.partial), static_cast<long long>(result.count.turns),
+                    by);
     };
     differs("whole_when_chunk_starts", made([](M& m) { m.whole_when_chunk_starts = true; }));
     differs("distance", made([](M& m) { m.distance = CacheDistance::TOKEN; })); // neither vote nor cap
@@ -177,14 +178,14 @@ TEST(settings_of_motioncache_in_a_stream) {
     // and then: at `usual`'s by chance never.
     const Result each = made([](M& m) { m.token_threshold = 0.02; });
     const Result once = made([](M& m) { m.token_threshold = 0.02, m.weights_once = true; });
-    CHECK(once.count.sparse > 0 && largest(each, once) > 1e-4);
+    CHECK(once.count.partial > 0 && largest(each, once) > 1e-4);
     differs("vote", made([](M& m) { m.vote = 1. / CHUNK; }));
     differs("max_reuse", made([](M& m) { m.max_reuse = 0.2; }));
     // Where the published code fails: no step of warm-up before the phase by chunks, a cap that lets none be reused.
     const Result cold = made([](M& m) { m.warmup = 0; });
     CHECK(cold.count.whole >= 7); // the first step of each, at least
     const Result none = made([](M& m) { m.max_reuse = 0, m.coarse_steps = 0; });
-    CHECK_EQ(none.count.reused + none.count.sparse, 0);
+    CHECK_EQ(none.count.reused + none.count.partial, 0);
     // Every row in which a chunk starts, also with some given in front.
     M whole = by_steps(0.03, 0.03);
     whole.whole_when_chunk_starts = true;
@@ -238,7 +239,7 @@ TEST(compression_in_other_forms) {
         Run how;
         if (form.frames) how.prefix = given(model, form.frames);
         const Result result = run(model, s, how);
-        CHECK_EQ(static_cast<int64_t>(result.chunks.size()), 9 - s.stages.given);
+        CHECK_EQ(int64_t(result.chunks.size()), 9 - s.stages.given);
         // Beside those on their way, of which without a cache nothing lasts, what is kept and what is to be compressed.
         CHECK(result.most_held >= 2 && result.most_held <= (form.cached ? form.window : 0) + 2);
         for (const at::Tensor& chunk : result.chunks) CHECK(chunk.isfinite().all().item<bool>());

@@ -63,7 +63,8 @@ TEST(time_grid_refuses_what_cannot_work) {
 TEST(unipc_follows_the_straight_line) {
     for (int steps : {1, 2, 3, 7, 30, 1000})
         for (double shift : {0.5, 1.0, 8.0})
-            for (mc::skyreels_v2::Grid which : {mc::skyreels_v2::Grid::OFFICIAL, mc::skyreels_v2::Grid::DIFFUSERS_0_37}) {
+            for (mc::skyreels_v2::Grid which :
+                 {mc::skyreels_v2::Grid::OFFICIAL, mc::skyreels_v2::Grid::DIFFUSERS_0_37}) {
                 const TimeGrid grid = time_grid(steps, shift, which);
                 const auto table = unipc_steps(grid);
                 CHECK_EQ(table.size(), size_t(steps));
@@ -278,7 +279,8 @@ TEST(chunks_that_have_not_begun_wait_for_those_under_way) {
                     std::vector<int> taken(5, 0), refreshed(5, 0);
                     std::vector<size_t> last(5, 0);
                     for (size_t r = 0; r < late.rows.size(); r++) {
-                        CHECK(std::any_of(late.rows[r].update.begin(), late.rows[r].update.end(), [](bool u) { return u; }));
+                        CHECK(std::any_of(late.rows[r].update.begin(), late.rows[r].update.end(),
+                                          [](bool u) { return u; }));
                         int others = 0, starts = -1;
                         for (const mc::sampler::ChunkTurn& t : late.turns[r]) {
                             if (t.kind == Kind::REFRESH) refreshed[size_t(t.chunk)]++;

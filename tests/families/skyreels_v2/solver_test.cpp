@@ -44,7 +44,7 @@ at::Tensor run(const WindowPlan& plan, const Choose& choose, const Velocity& vel
                 return t.narrow(1, turn.chunk * chunk_frames, chunk_frames);
             };
             const at::Tensor v = velocity_of(of_chunk(solver.latents()), turn.sigma);
-            at::Tensor mask = at::full({tokens}, plan_here.action == cache::Action::ALL, at::kBool);
+            at::Tensor mask = at::full({tokens}, plan_here.action == cache::Action::WHOLE, at::kBool);
             for (int32_t t : plan_here.tokens) mask[t].fill_(true);
             mask = mask.view({chunk_frames, rows, columns}).repeat_interleave(2, 1).repeat_interleave(2, 2);
             of_chunk(velocity).copy_(at::where(mask, v, at::full_like(v, NAN)));
@@ -62,7 +62,7 @@ at::Tensor run_repeating(const WindowPlan& plan, const Choose& choose, const Vel
     for (size_t row = 0; row < plan.rows.size(); row++) {
         for (const sampler::ChunkTurn& turn : plan.turns[row]) {
             const int begin = turn.chunk * chunk_frames;
-            if (choose(turn.chunk, turn.step).action == cache::Action::ALL)
+            if (choose(turn.chunk, turn.step).action == cache::Action::WHOLE)
                 velocity.narrow(1, begin, chunk_frames)
                     .copy_(velocity_of(solver.latents().narrow(1, begin, chunk_frames), turn.sigma));
         }
@@ -105,10 +105,10 @@ TEST(a_straight_path_needs_no_token_twice) {
     // Both chunks follow chunk 0's line from their own noise: what is checked is the distance that they go.
     const auto some = [&](int chunk, int step) -> cache::Plan {
         if (step == 0) return {};
-        cache::Plan plan_here{cache::Action::TOKENS, {}};
+        cache::Plan plan_here{cache::Action::PARTIAL, {}};
         for (int32_t t = 0; t < tokens; t++)
             if ((t * 7 + step * 5 + chunk * 3) % 4 == 0) plan_here.tokens.push_back(t);
-        return step % 3 ? cache::Plan{cache::Action::REUSE, {}} : plan_here;
+        return step % 3 ? cache::Plan{cache::Action::REUSED, {}} : plan_here;
     };
     const at::Tensor video = run(plan, some, straight);
     const double sigma = double(plan.grid.sigmas[0]);
@@ -124,7 +124,7 @@ TEST(reused_steps_follow_the_path) {
     const auto path = run(plan, all, normal_picture(0.4));
     for (int every : {3, 6}) {
         const auto sometimes = [&](int, int step) {
-            return step < 3 || step % every == 0 ? cache::Plan{} : cache::Plan{cache::Action::REUSE, {}};
+            return step < 3 || step % every == 0 ? cache::Plan{} : cache::Plan{cache::Action::REUSED, {}};
         };
         const double longer = most(run(plan, sometimes, normal_picture(0.4)), path);
         const double repeated = most(run_repeating(plan, sometimes, normal_picture(0.4)), path);
@@ -141,7 +141,7 @@ TEST(tokens_have_histories_of_their_own) {
     const auto half = run(
         plan,
         [](int, int step) {
-            cache::Plan plan_here{cache::Action::TOKENS, {}};
+            cache::Plan plan_here{cache::Action::PARTIAL, {}};
             for (int32_t t = 0; t < tokens; t += 2) plan_here.tokens.push_back(t);
             return step % 4 ? plan_here : cache::Plan{};
         },
@@ -149,7 +149,7 @@ TEST(tokens_have_histories_of_their_own) {
     const auto sometimes = run(
         plan,
         [](int, int step) {
-            return step % 4 ? cache::Plan{cache::Action::REUSE, {}} : cache::Plan{};
+            return step % 4 ? cache::Plan{cache::Action::REUSED, {}} : cache::Plan{};
         },
         normal_picture(0.4));
     for (int f = 0; f < frames; f++)

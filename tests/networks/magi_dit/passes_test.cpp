@@ -48,7 +48,7 @@ struct Model {
 };
 
 cache::Plan some_tokens() { // two of three
-    cache::Plan plan{cache::Action::TOKENS, {}};
+    cache::Plan plan{cache::Action::PARTIAL, {}};
     for (int t = 0; t < TOKENS; t++)
         if (t % 3) plan.tokens.push_back(t);
     return plan;
@@ -76,8 +76,8 @@ struct Everything {
         const int before = keys.take(), first = keys.take(), second = keys.take(),
                   copy = keys.take(KeyStore::Lasting::FORWARD), alone = keys.take(KeyStore::Lasting::FORWARD);
         for (size_t i = 0; i < history.size(); i++) {
-            keys.write(static_cast<int64_t>(i), before, history[i]);
-            keys.write(static_cast<int64_t>(i), first, old[i]);
+            keys.write(int64_t(i), before, history[i]);
+            keys.write(int64_t(i), first, old[i]);
         }
         Result result;
         std::vector<Work> work(4);
@@ -153,9 +153,9 @@ TEST(one_by_one_is_side_by_side) {
         KeyStore keys = passes.key_store();
         std::vector<Work> work(3);
         for (int c = 0; c < 3; c++) {
-            Work& w = work[static_cast<size_t>(c)];
-            w = {m.latents(), 0.3f * static_cast<float>(c), 8, false, {m.caption.get()}, c, {}, keys.take()};
-            for (int seen = 0; seen <= c; seen++) w.sees.push_back(work[static_cast<size_t>(seen)].page);
+            Work& w = work[size_t(c)];
+            w = {m.latents(), 0.3f * float(c), 8, false, {m.caption.get()}, c, {}, keys.take()};
+            for (int seen = 0; seen <= c; seen++) w.sees.push_back(work[size_t(seen)].page);
             w.velocity = at::empty_like(w.x);
         }
         passes.forward(work, keys);
@@ -183,8 +183,8 @@ TEST(plan_computes_its_tokens_alone) {
         w.plan = &SOME;
         passes.forward({&w, 1}, keys);
         const int64_t some = passes.flop() - all;
-        const double share = static_cast<double>(SOME.tokens.size()) / TOKENS;
-        CHECK(static_cast<double>(some) <= (share + 0.03) * static_cast<double>(all));
+        const double share = double(SOME.tokens.size()) / TOKENS;
+        CHECK(double(some) <= (share + 0.03) * double(all));
         const at::Tensor after = keys.read(1, w.page);
         const at::Tensor by_token =
                              w.velocity.unflatten(2, {4, 2}).unflatten(4, {6, 2}), // [C, f, h, 2, w, 2]
@@ -199,7 +199,7 @@ TEST(plan_computes_its_tokens_alone) {
                 CHECK((at_token(by_token) == 0).all().item<bool>() && at::equal(after[t], before[t]));
         }
         // Nothing computed, nothing written.
-        const cache::Plan none{cache::Action::REUSE, {}};
+        const cache::Plan none{cache::Action::REUSED, {}};
         w.plan = &none;
         passes.forward({&w, 1}, keys);
         CHECK((w.velocity == 0).all().item<bool>() && at::equal(keys.read(1, w.page), after));
@@ -246,7 +246,7 @@ TEST(keys_kept_by_group) {
         keys.keep(2, 1, from, to);
         at::Tensor expected = of_to.clone();
         for (size_t i = 0; i < from.size(); i++)
-            expected[static_cast<int64_t>(i)][1].copy_((from[i].page == a ? of_a : of_b)[from[i].token][1]);
+            expected[int64_t(i)][1].copy_((from[i].page == a ? of_a : of_b)[from[i].token][1]);
         CHECK(at::equal(keys.read(2, to), expected));
         const std::vector<KeyStore::Slot> itself{{to, 0}};
         CHECK_ERROR(keys.keep(2, 1, itself, to), MC_ERROR_INTERNAL, "");
@@ -264,7 +264,7 @@ TEST(work_that_cannot_be) {
         change(w);
         CHECK_ERROR(passes.forward({&w, 1}, keys), MC_ERROR_INTERNAL, "");
     };
-    const cache::Plan beyond{cache::Action::TOKENS, {TOKENS}}, twice{cache::Action::TOKENS, {1, 1}};
+    const cache::Plan beyond{cache::Action::PARTIAL, {TOKENS}}, twice{cache::Action::PARTIAL, {1, 1}};
     refused([](Work& w) { w.page = 5; });
     refused([](Work& w) { w.sees = {}; });
     refused([](Work& w) { w.step_size = 0; });

@@ -38,12 +38,10 @@ inline std::vector<StoredTensor> random_tensors(const model::MagiDitConfig& c) {
         for (int64_t side : t.shape) count *= side;
         StoredTensor stored{t.name, t.eight_bits ? "F8_E4M3" : "F32", t.shape, {}};
         const bool scale = t.name.ends_with("_scale"), matrix = t.shape.size() > 1;
-        const float size = scale    ? 0
-                           : matrix ? 1.f / std::sqrt(static_cast<float>(count / t.shape[0]))
-                                    : 0.2f;
+        const float size = scale ? 0 : matrix ? 1.f / std::sqrt(float(count / t.shape[0])) : 0.2f;
         for (int64_t i = 0; i < count; i++) {
             if (t.eight_bits) { // of either sign, at most 1.875 / 4
-                stored.data += static_cast<char>((engine() & 0x80) | (engine() % 0x30));
+                stored.data += char((engine() & 0x80) | (engine() % 0x30));
                 continue;
             }
             const float x = scale ? 0.05f : size * gauss(engine);

@@ -12,7 +12,7 @@
 #include "tests/golden/case_file.h"
 
 using mc::Precision;
-using mc::text::T5Encoder;
+using mc::t5::Encoder;
 using Ids = std::vector<int64_t>;
 
 namespace {
@@ -43,8 +43,8 @@ struct Opened {
     mc::model::TextEncoderConfig config;
     std::unique_ptr<mc::model::Tensors> tensors;
     explicit Opened(const std::string& path) : tensors(mc::model::open_text_encoder(path, config)) {}
-    T5Encoder encoder(Precision precision) const {
-        return T5Encoder(mc::Weights(*tensors, at::kCPU), config, precision);
+    Encoder encoder(Precision precision) const {
+        return Encoder(mc::Weights(*tensors, at::kCPU), config, precision);
     }
 };
 
@@ -65,15 +65,15 @@ TEST(distances_have_the_buckets_of_the_reference) {
     int64_t relative = table.at("first");
     CHECK_EQ(table.at("values").size(), 601u);
     for (int64_t bucket : table.at("values"))
-        CHECK_EQ(mc::text::relative_position_bucket(relative++, 32, 128), bucket);
-    CHECK_EQ(mc::text::relative_position_bucket(1'000'000, 32, 128), 31);
-    CHECK_EQ(mc::text::relative_position_bucket(-1'000'000, 32, 128), 15);
+        CHECK_EQ(mc::t5::relative_position_bucket(relative++, 32, 128), bucket);
+    CHECK_EQ(mc::t5::relative_position_bucket(1'000'000, 32, 128), 31);
+    CHECK_EQ(mc::t5::relative_position_bucket(-1'000'000, 32, 128), 15);
 }
 
 TEST(golden_in_float32) {
     Golden golden;
     for (const char* layout : {"original", "diffusers"}) {
-        T5Encoder encoder = Opened(golden.weights(layout)).encoder(Precision::FLOAT32);
+        Encoder encoder = Opened(golden.weights(layout)).encoder(Precision::FLOAT32);
         for (int prompt = 0; prompt < 3; prompt++)
             check_close(encoder.encode(golden.ids(prompt)),
                         golden.expected("prompt_embeds." + std::to_string(prompt)));
@@ -91,7 +91,7 @@ TEST(golden_in_float32) {
 TEST(golden_in_bfloat16) {
     const double reference[] = {0.01004, 0.00843, 0.00842}; // transformers 4 on the same prompts
     Golden golden;
-    T5Encoder encoder = Opened(golden.weights("diffusers")).encoder(Precision::BFLOAT16);
+    Encoder encoder = Opened(golden.weights("diffusers")).encoder(Precision::BFLOAT16);
     for (int prompt = 0; prompt < 3; prompt++) {
         at::Tensor embeds = encoder.encode(golden.ids(prompt));
         CHECK(embeds.scalar_type() == at::kFloat && embeds.equal(embeds.to(at::kBFloat16).to(at::kFloat)));
@@ -105,14 +105,14 @@ TEST(golden_in_bfloat16) {
 
 TEST(the_same_ids_give_the_same_bits) {
     Golden golden;
-    T5Encoder encoder = Opened(golden.weights("diffusers")).encoder(Precision::BFLOAT16);
+    Encoder encoder = Opened(golden.weights("diffusers")).encoder(Precision::BFLOAT16);
     CHECK(encoder.encode(golden.ids(1)).equal(encoder.encode(golden.ids(1))));
 }
 
 TEST(cancelling_is_noticed_between_layers) {
     Golden golden;
     Opened opened(golden.weights("diffusers"));
-    T5Encoder encoder = opened.encoder(Precision::FLOAT32);
+    Encoder encoder = opened.encoder(Precision::FLOAT32);
     McCancel token;
     int layers = 0;
     auto stop_in_first = [&](const std::string&, const at::Tensor&) {
@@ -122,14 +122,14 @@ TEST(cancelling_is_noticed_between_layers) {
     CHECK_ERROR(encoder.encode(golden.ids(0), &token, stop_in_first), MC_CANCELLED, "");
     CHECK_EQ(layers, 1);
     CHECK_ERROR(
-        T5Encoder(mc::Weights(*opened.tensors, at::kCPU, &token), opened.config, Precision::FLOAT32),
+        Encoder(mc::Weights(*opened.tensors, at::kCPU, &token), opened.config, Precision::FLOAT32),
         MC_CANCELLED, "");
 }
 
 TEST(unknown_ids_and_missing_tensors_are_refused) {
     Golden golden;
     Opened opened(golden.weights("diffusers"));
-    T5Encoder encoder = opened.encoder(Precision::FLOAT32);
+    Encoder encoder = opened.encoder(Precision::FLOAT32);
     CHECK_ERROR(encoder.encode({5, 768, 1}), MC_ERROR_READ, "768");
     CHECK_ERROR(encoder.encode({-1}), MC_ERROR_READ, "same model");
     opened.config.layers = 4;
@@ -153,7 +153,7 @@ TEST(bytes_and_flop_follow_from_the_sizes) {
 TEST(peak_memory_is_as_planned) {
     Golden golden;
     for (Precision precision : {Precision::FLOAT32, Precision::BFLOAT16}) {
-        T5Encoder encoder = Opened(golden.weights("diffusers")).encoder(precision);
+        Encoder encoder = Opened(golden.weights("diffusers")).encoder(precision);
         for (int prompt = 0; prompt < 3; prompt++) {
             Ids ids = golden.ids(prompt);
             mc::test::CountingAllocator counting;

@@ -13,10 +13,10 @@
 using namespace mc;
 using cache::Action;
 using cache::Plan;
-using transformer::ChunkWork;
-using transformer::TextContext;
-using transformer::Transformer;
-using transformer::Window;
+using wan_dit::ChunkWork;
+using wan_dit::TextContext;
+using wan_dit::Transformer;
+using wan_dit::Window;
 
 static std::string demo;
 
@@ -62,7 +62,7 @@ double relative(const at::Tensor& a, const at::Tensor& b) {
 }
 
 Plan some_tokens() { // two positions of three, in every frame
-    Plan plan{Action::TOKENS, {}};
+    Plan plan{Action::PARTIAL, {}};
     for (int t = 0; t < TOKENS; t++)
         if (t % 24 % 3) plan.tokens.push_back(t);
     return plan;
@@ -130,7 +130,7 @@ TEST(a_plan_leaves_the_keys_of_others) {
     at::Tensor x = m.latents(remembering());
     window.forward(x, staggered, m.text, both(nullptr));
     auto before = window.keys_values(1, 5);
-    const Plan plan = some_tokens(), reuse{Action::REUSE, {}};
+    const Plan plan = some_tokens(), reuse{Action::REUSED, {}};
     window.forward(x * 2, staggered, m.text, both(&plan));
     const auto picked = window.keys_values(1, 5);
     CHECK(at::equal(picked.first[TOKENS + 3], before.first[TOKENS + 3]));
@@ -147,12 +147,12 @@ static void fast_equals_plain(Precision precision, CacheReuse reuse, double limi
     Window fast(*m.t, remembering(reuse)), plain(*m.t, remembering(reuse));
     plain.use_plain(true);
     at::Tensor x = m.latents(remembering());
-    const Plan some = some_tokens(), none{Action::REUSE, {}};
+    const Plan some = some_tokens(), none{Action::REUSED, {}};
     const std::vector<const Plan*> history = {nullptr, nullptr, &some, &none, &some, &none, nullptr, &none};
     for (size_t row = 0; row < history.size(); row++) {
         x = x * 0.97 + 0.1;
         std::vector<int64_t> timesteps = staggered;
-        for (int64_t& t : timesteps) t -= 20 * static_cast<int64_t>(row);
+        for (int64_t& t : timesteps) t -= 20 * int64_t(row);
         const auto work = both(history[row], true, row > 0, 0.9 - 0.05 * row);
         fast.forward(x, timesteps, m.text, work);
         plain.forward(x, timesteps, m.text, work);
@@ -187,7 +187,7 @@ TEST(taylor_follows_a_line) {
     Model m;
     Window line(*m.t, remembering(CacheReuse::TAYLOR)), same(*m.t, remembering());
     at::Tensor a = m.latents(remembering()), b = a + 0.01 * m.latents(remembering());
-    const Plan none{Action::REUSE, {}};
+    const Plan none{Action::REUSED, {}};
     auto residual_at = [&](double level) { // of a true computation between the two
         Window window(*m.t, remembering());
         window.forward(a + (b - a) * level, staggered, m.text, both(nullptr));
@@ -221,7 +221,7 @@ TEST(flop_follows_the_plan) {
         return window.flop() - before;
     };
     flop_of(nullptr); // time embeddings too
-    const Plan some = some_tokens(), none{Action::REUSE, {}};
+    const Plan some = some_tokens(), none{Action::REUSED, {}};
     const int64_t all = flop_of(nullptr), two_thirds = flop_of(&some), least = flop_of(&none);
     CHECK_NEAR(double(two_thirds - least) / double(all - least), 2. / 3, 1e-9);
     CHECK(least < all / 20);
@@ -251,7 +251,7 @@ TEST(work_that_does_not_fit_is_refused) {
     Model m;
     Window kv(*m.t, shape_of(Attention::KV)), causal(*m.t, shape_of(Attention::CAUSAL));
     at::Tensor x = m.latents(shape_of(Attention::KV));
-    const Plan none{Action::REUSE, {}};
+    const Plan none{Action::REUSED, {}};
     const ChunkWork beyond{0, CHUNKS}, unremembered{0, 0, &none, false}, second{0, 1};
     CHECK_ERROR(kv.forward(x, staggered, m.text, {&beyond, 1}), MC_ERROR_INTERNAL, "");
     CHECK_ERROR(kv.forward(x, staggered, m.text, {&unremembered, 1}), MC_ERROR_INTERNAL, "");

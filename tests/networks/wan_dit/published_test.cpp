@@ -20,8 +20,8 @@
 
 using namespace mc;
 using namespace mc::test;
-using transformer::Transformer;
-using transformer::Window;
+using wan_dit::Transformer;
+using wan_dit::Window;
 
 // Random bfloat16 numbers of about `scale` at the head of every tensor of a safetensors file.
 static void sprinkle(const std::string& path) {

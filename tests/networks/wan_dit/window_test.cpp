@@ -10,8 +10,8 @@
 #include "tests/check.h"
 
 using namespace mc;
-using transformer::Transformer;
-using transformer::Window;
+using wan_dit::Transformer;
+using wan_dit::Window;
 
 static std::string demo, toy; // transformer folders: the demo model's and the golden one's
 

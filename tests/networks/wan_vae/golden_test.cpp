@@ -11,8 +11,8 @@
 
 #include "tests/golden/case_file.h"
 
-using namespace mc::vae;
-using namespace mc::vae::test;
+using namespace mc::wan_vae;
+using namespace mc::wan_vae::test;
 using mc::golden::CaseFile;
 
 namespace {

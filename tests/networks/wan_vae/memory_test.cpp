@@ -10,8 +10,8 @@
 #include "tests/counting_allocator.h"
 
 using namespace mc;
-using namespace mc::vae;
-using namespace mc::vae::test;
+using namespace mc::wan_vae;
+using namespace mc::wan_vae::test;
 
 namespace {
 
@@ -75,7 +75,7 @@ TEST(weights_are_held_once) {
     const auto vae = opened.vae();
     // Blocks of 16 output channels leave some space in the last ones, and folded convolutions have 16 weights
     // for 9.
-    CHECK(vae->bytes() > static_cast<int64_t>(opened.tensors->bytes()));
-    CHECK(vae->bytes() < static_cast<int64_t>(opened.tensors->bytes()) * 5 / 4);
+    CHECK(vae->bytes() > int64_t(opened.tensors->bytes()));
+    CHECK(vae->bytes() < int64_t(opened.tensors->bytes()) * 5 / 4);
     CHECK(counting.peak < vae->bytes() * 5 / 4);
 }

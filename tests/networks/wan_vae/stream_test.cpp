@@ -10,8 +10,8 @@
 #include <ATen/ops/cat.h>
 
 using namespace mc;
-using namespace mc::vae;
-using namespace mc::vae::test;
+using namespace mc::wan_vae;
+using namespace mc::wan_vae::test;
 
 namespace {
 

@@ -5,7 +5,7 @@
 #include "engine/networks/wan_vae/wan_vae.h"
 #include "engine/networks/wan_vae/wan_vae_files.h"
 
-namespace mc::vae::test {
+namespace mc::wan_vae::test {
 
 extern std::string source_root; // set by main
 
@@ -31,4 +31,4 @@ inline Opened demo() {
 
 at::Tensor noise(std::vector<int64_t> shape); // the same at every call
 
-} // namespace mc::vae::test
+} // namespace mc::wan_vae::test
