@@ -91,6 +91,10 @@ void run_worker(ranks::Group& group, const std::string& path, const LoadOptions&
                     if (options.log) options.log(4, "opens " + (path.empty() ? shared.path : path));
                     return skyreels_v2::open_shared(shared, path, o);
                 },
+                [&](transformer::Transformer& transformer, const transformer::SharedModel& shared,
+                    const transformer::Spread& spread, int rank, const std::vector<transformer::Window::Shape>& shapes) {
+                    return skyreels_v2::make_room(transformer, shared, spread, rank, shapes, options);
+                },
                 [&](const std::string& text) {
                     if (options.log) options.log(4, text);
                 }});

@@ -13,7 +13,7 @@ TORCH = re.compile(r"^<(ATen|c10|torch)/")
 GSTREAMER = re.compile(r"^<(gst|gdk-pixbuf)/")
 # The interface between the session and the families, which implement it.
 INTERFACE = {"engine/session/" + name for name in
-        ("device_errors.h", "family.h", "loading.h", "memory.h", "meter.h", "request.h", "text_encoder.h")}
+        ("device_errors.h", "family.h", "loading.h", "memory.h", "meter.h", "request.h", "streaming.h", "text_encoder.h")}
 # The two lists of families: with their networks, and without Torch.
 LISTS = {"engine/families/families.cpp", "engine/model/model_folder.cpp"}
 
