@@ -84,16 +84,20 @@ void run_worker(ranks::Group& group, const std::string& path, const LoadOptions&
                                        "set RANK to 1 or more.");
     set_thread_count(thread_count(options));
     const LibraryThreads library(1);
-    wan_dit::follow_orders(group, {[&](const wan_dit::SharedModel& shared, Cancel cancel) {
-                                       LoadOptions o = options;
-                                       o.cancel = cancel;
-                                       if (options.log)
-                                           options.log(4, "opens " + (path.empty() ? shared.path : path));
-                                       return skyreels_v2::open_shared(shared, path, o);
-                                   },
-                                   [&](const std::string& text) {
-                                       if (options.log) options.log(4, text);
-                                   }});
+    wan_dit::follow_orders(
+        group, {[&](const wan_dit::SharedModel& shared, Cancel cancel) {
+                    LoadOptions o = options;
+                    o.cancel = cancel;
+                    if (options.log) options.log(4, "opens " + (path.empty() ? shared.path : path));
+                    return skyreels_v2::open_shared(shared, path, o);
+                },
+                [&](wan_dit::Transformer& transformer, const wan_dit::SharedModel& shared,
+                    const wan_dit::Spread& spread, int rank, const std::vector<wan_dit::Window::Shape>& shapes) {
+                    return skyreels_v2::make_room(transformer, shared, spread, rank, shapes, options);
+                },
+                [&](const std::string& text) {
+                    if (options.log) options.log(4, text);
+                }});
 }
 
 void check_early(const std::string& path, const LoadOptions& options, const Request& request) {

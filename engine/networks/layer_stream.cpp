@@ -7,6 +7,7 @@
 #include <c10/core/StreamGuard.h>
 #include <c10/core/impl/VirtualGuardImpl.h>
 
+#include "engine/cancellable_lock.h"
 #include "engine/device.h"
 
 namespace mc::networks {
@@ -59,8 +60,8 @@ LayerStream::LayerStream(at::Device device, int64_t bytes, std::vector<const Pin
 }
 
 LayerStream::~LayerStream() {
-    try { // the memory goes back in the current stream's order
-        for (Buffer& b : buffers_) b.arrived.block(current());
+    try { // what was copied ahead must not arrive in memory that is somebody else's by then
+        wait_for(device_);
     } catch (const std::exception&) { // of a device that is lost
     }
 }
@@ -105,6 +106,60 @@ void LayerStream::give(int buffer) {
     } catch (const std::exception&) {
         b.layer = NONE;
     }
+}
+
+void StreamedLayers::begin(at::Device device, int64_t layers) {
+    device_ = device;
+    pinned_.resize(static_cast<size_t>(layers));
+    place_.resize(static_cast<size_t>(layers));
+}
+
+std::vector<size_t> StreamedLayers::order(int64_t layers) {
+    std::vector<size_t> order;
+    const auto all = std::bit_ceil(static_cast<uint32_t>(layers));
+    for (uint32_t n = 0; n < all; n++) {
+        uint32_t reversed = 0;
+        for (uint32_t bit = 1, mirror = all / 2; mirror; bit *= 2, mirror /= 2)
+            if (n & bit) reversed |= mirror;
+        if (reversed < static_cast<uint32_t>(layers)) order.push_back(reversed);
+    }
+    return order;
+}
+
+std::unique_lock<std::shared_mutex> StreamedLayers::moving() {
+    const std::lock_guard gate(gate_);
+    return std::unique_lock(mutex_);
+}
+
+std::shared_lock<std::shared_mutex> StreamedLayers::looking() const {
+    const std::lock_guard gate(gate_);
+    return std::shared_lock(mutex_);
+}
+
+void StreamedLayers::move_out(size_t layer, std::span<at::Tensor* const> tensors) {
+    if (!packing_) packing_.emplace(tensors);
+    pinned_[layer] = PinnedLayer::take(*packing_, tensors);
+    count_++;
+    for (auto& list : views_) list.clear();
+    buffers_.reset(); // they know fewer layers
+}
+
+void StreamedLayers::make_buffers() {
+    std::vector<const PinnedLayer*> layers;
+    for (size_t i = 0; i < pinned_.size(); i++) {
+        place_[i] = layers.size();
+        if (out(i)) layers.push_back(&pinned_[i]);
+    }
+    if (layers.empty()) return;
+    auto made = std::make_unique<LayerStream>(device_, packing_->bytes(), std::move(layers));
+    for (int b = 0; b < 2; b++) views_[static_cast<size_t>(b)] = packing_->views(made->buffer(b));
+    buffers_ = std::move(made);
+}
+
+LayersOfForward::LayersOfForward(StreamedLayers& streamed, Cancel cancel) : s_(streamed), looking_(s_.looking()) {
+    if (!s_.count_) return;
+    turn_ = locked(s_.turn_, cancel);
+    if (!s_.buffers_) s_.make_buffers();
 }
 
 } // namespace mc::networks

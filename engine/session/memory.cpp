@@ -86,7 +86,10 @@ int64_t free_memory(at::Device device) {
 }
 
 void check_memory(int64_t needed, const std::string& what, const Remedy& remedy, at::Device device) {
-    const int64_t free = free_memory(device);
+    check_memory(needed, free_memory(device), what, remedy, device);
+}
+
+void check_memory(int64_t needed, int64_t free, const std::string& what, const Remedy& remedy, at::Device device) {
     if (needed <= free) return;
     throw Error(MC_ERROR_MEMORY,
                 what + " needs " + gibibytes(needed) + " of " +

@@ -21,5 +21,7 @@ int64_t free_memory(at::Device device); // of the CPU as above, or of a device
 using Remedy = std::function<std::string(int64_t free)>;
 void check_memory(int64_t needed, const std::string& what, const Remedy& remedy, at::Device device);
 void check_memory(int64_t needed, const std::string& what, const std::string& remedy);
+// The same with what another process says that it has.
+void check_memory(int64_t needed, int64_t free, const std::string& what, const Remedy& remedy, at::Device device);
 
 } // namespace mc::session

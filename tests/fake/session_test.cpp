@@ -8,6 +8,7 @@
 #include <cstdlib>
 #include <thread>
 
+#include "engine/session/device_errors.h"
 #include "tests/fake/fake_device.h"
 #include "tests/session/demo.h"
 #include "tests/session/variants.h"
@@ -229,7 +230,13 @@ TEST(memory_that_ends_anywhere_is_one_error) {
         Model model;
         const auto open = [&] {
             model = load(fake::device(), session.precision, session.weights_in_bytes);
-            if (session.streamed) model->transformer->stream(5);
+            if (!session.streamed) return;
+            try {
+                with_memory_told(fake::device(), "The model", 0, "", [&] { model->transformer->stream(5); });
+            } catch (const Error&) {
+                model.reset();
+                throw;
+            }
         };
         all += each_place_fails(session.what, "loading", [&] { model.reset(), open(), model.reset(); });
         open();
@@ -414,6 +421,46 @@ TEST(a_transformer_that_does_not_fit_is_streamed) {
         CHECK(told.total > told.free && told.would_fit.find("would fit.") != std::string::npos);
         fake::set_capacity(fake::ALL);
     }
+    CHECK_EQ(fake::counts.races.load(), 0);
+}
+
+// Videos of one model, the second of which makes the layers move while the first is in its middle: what the first one
+// was planned with holds, and both together stay in the memory that there is.
+TEST(a_video_that_streams_layers_leaves_others_in_their_memory) {
+    Request r = plain_request();
+    r.width = 96, r.height = 64;
+    const Model model = load(fake::device(), Precision::BFLOAT16);
+    model->text_encoder->move_to(at::kCPU, {});
+    const at::Tensor want = video(model, r);
+    const auto one = wan_dit::Transformer::layer_bytes(model->transformer_config, Precision::BFLOAT16, false);
+    const auto begin = static_cast<int64_t>(fake::use().used);
+    Session first(model, r);
+    const int64_t planned = first.stats().bytes_planned - first.stats().bytes_weights;
+    std::vector<at::Tensor> pieces, others;
+    pieces.push_back(first.next()->pixels.clone());
+    // For two of them, but for some of the weights.
+    const int64_t capacity = begin + 2 * planned - 2 * one.forward;
+    c10::getDeviceAllocator(fake::device().type())->emptyCache();
+    fake::set_capacity(static_cast<size_t>(capacity));
+    {
+        // What the first one has not taken yet nobody knows of: the second is planned with what is free now, less that.
+        const int64_t taken = static_cast<int64_t>(fake::use().used) - begin;
+        CHECK(taken > 0 && taken <= planned);
+        fake::set_capacity(static_cast<size_t>(capacity - (planned - taken)));
+    }
+    Session second(model, r);
+    CHECK(model->transformer->streamed() >= 3);
+    fake::set_capacity(static_cast<size_t>(capacity));
+    fake::forget_most();
+    for (;;) { // in turns
+        auto a = first.next(), b = second.next();
+        if (a) pieces.push_back(a->pixels.clone());
+        if (b) others.push_back(b->pixels.clone());
+        if (!a && !b) break;
+    }
+    CHECK(at::equal(at::cat(pieces, 1), want) && at::equal(at::cat(others, 1), want));
+    CHECK(static_cast<int64_t>(fake::use().most) <= capacity);
+    fake::set_capacity(fake::ALL);
     CHECK_EQ(fake::counts.races.load(), 0);
 }
 

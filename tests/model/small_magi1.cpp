@@ -130,6 +130,7 @@ json model_config(const model::MagiDitConfig& c) {
 
 std::string write_small_magi1(const std::string& folder, const SmallMagi1& kind) {
     model::MagiDitConfig c = small_magi_dit(kind.large, kind.fp8);
+    if (kind.layers) c.layers = kind.layers;
     c.distilled = kind.distilled;
     write_safetensors(folder + "/weights/" + model::magi_dit_folder(c) + "/model.safetensors",
                       random_tensors(c));

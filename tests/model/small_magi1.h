@@ -15,6 +15,7 @@ struct SmallMagi1 {
     bool fp8 = false;
     std::vector<int> noise2clean{5, 4, 3, 2};
     int width = 96, height = 64, steps = 8;
+    int layers = 0; // of the transformer; 0: the fewest that have all kinds
 };
 // Writes it into `folder`, which need not exist. Returns the path of the JSON file.
 std::string write_small_magi1(const std::string& folder, const SmallMagi1& kind = {});

@@ -7,6 +7,7 @@
 #include "engine/networks/vit_vae/vit_vae_files.h"
 #include "engine/processor.h"
 #include "engine/session/memory.h"
+#include "engine/session/streaming.h"
 #include "engine/session/text_encoder.h"
 
 namespace mc::magi1 {
@@ -52,7 +53,7 @@ session::MemoryForecast forecast(const Early& early, const session::LoadOptions&
         known = text_known(encoder, text::Tokenizer(folder.places.tokenizer), folder.transformer.text_rows,
                            early.settings);
     }
-    const Planned planned{{folder.runtime, folder.transformer},
+    Planned planned{{folder.runtime, folder.transformer},
                           folder.text_encoder,
                           vae,
                           f.precision,
@@ -60,11 +61,24 @@ session::MemoryForecast forecast(const Early& early, const session::LoadOptions&
                           f.text_device,
                           f.text_on_demand ? weights.text_encoder : 0,
                           known};
-    const MemoryPlan plan = plan_memory(early.settings, planned);
+    MemoryPlan plan = plan_memory(early.settings, planned);
     f.transformer = weights.transformer, f.text_encoder = weights.text_encoder, f.vae_weights = weights.vae;
+    const auto total = [&] { return f.weights() + plan.total(); };
+    if (total() > f.free && !device.is_cpu()) { // as the session will move it
+        planned.text_device = f.text_device = at::kCPU;
+        plan = plan_memory(early.settings, planned);
+    }
+    if (total() > f.free && !device.is_cpu()) { // as the model and the session will
+        const session::Streaming none{0, magi_dit::Network::layer_bytes(folder.transformer, f.precision)};
+        const int64_t layers = folder.transformer.layers;
+        const session::Streaming s = session::stream_to_fit(none, layers, device, total(), f.free)
+                                         .value_or(session::most_streamed(none, layers, device));
+        f.transformer -= s.freed();
+        f.streamed = s.host_bytes();
+    }
     f.keys_values = plan.keys_values, f.cache = plan.cache, f.activations = plan.activations;
     f.vae = plan.vae, f.text = plan.text;
-    f.total = f.weights() + plan.total();
+    f.total = total();
     if (f.total > f.free) f.would_fit = what_fits(request, planned, f.free - f.weights());
     return f;
 }

@@ -16,14 +16,13 @@ constexpr int64_t COMPARED = 256 << 20; // bytes of scores while keys are chosen
 
 WeightBytes weight_bytes(const model::Tensors& transformer, const model::Tensors& vae,
                          const model::Tensors& text, Precision precision) {
-    const auto numbers = [](const model::Tensors& tensors) {
-        int64_t sum = 0;
-        for (const auto& [name, view] : tensors.all())
-            sum += int64_t(view.bytes / size_of(view.dtype));
-        return sum;
-    };
-    return {numbers(transformer) * (precision == Precision::FLOAT32 ? 4 : 2),
-            session::TextEncoder::weight_bytes(text, Precision::FLOAT32), numbers(vae) * 4};
+    int64_t layers = 0, others = 0, numbers = 0; // outside of the layers all is float32, and what is no matrix
+    for (const auto& [name, view] : transformer.all())
+        (name.starts_with("videodit_blocks.layers.") && view.shape.size() > 1 ? layers : others) +=
+            int64_t(view.bytes / size_of(view.dtype));
+    for (const auto& [name, view] : vae.all()) numbers += int64_t(view.bytes / size_of(view.dtype));
+    return {layers * (precision == Precision::FLOAT32 ? 4 : 2) + others * 4,
+            session::TextEncoder::weight_bytes(text, Precision::FLOAT32), numbers * 4};
 }
 
 at::Device text_device(const WeightBytes& weights, at::Device device, int64_t free) {
@@ -70,8 +69,8 @@ MemoryPlan plan_memory(const VideoSettings& settings, const Planned& model) {
     // Patch embeddings of two rows, and what was added last.
     if (cached) plan.cache = window * (2 * page.tokens * c.width * 4 + latents);
     const int64_t branches = s.guides.empty() ? 1 : 3;
-    plan.activations =
-        magi_dit::Passes::bytes(c, model.precision, shape) + (4 + branches) * (window + 2) * latents;
+    plan.activations = magi_dit::Passes::bytes(c, model.precision, model.device, shape, lasting + passing) +
+                       (4 + branches) * (window + 2) * latents;
     plan.vae = model.vae.decode_bytes(CHUNK, shape.height, shape.width, tiles_of(model.facts.runtime));
     if (settings.given)
         plan.vae = std::max(

@@ -36,8 +36,16 @@ std::shared_ptr<const Model> Model::open(const std::string& config, const sessio
     m->text_encoder =
         std::make_unique<session::TextEncoder>(text, text_config, Precision::FLOAT32, text_on, options.log);
     const bool read_text = !m->text_encoder->on_demand();
-    const int64_t bytes =
-        weights.transformer + weights.vae + (read_text && text_on == device ? weights.text_encoder : 0);
+    int64_t bytes = weights.transformer + weights.vae + (read_text && text_on == device ? weights.text_encoder : 0),
+            streamed = 0;
+    const int64_t layers = m->folder.transformer.layers;
+    const auto of_one = magi_dit::Network::layer_bytes(m->folder.transformer, precision);
+    if (const auto s = session::stream_to_load(of_one, layers, device, bytes, session::free_memory(device));
+        s && s->layers) {
+        streamed = s->layers;
+        bytes -= s->freed();
+        if (m->log) m->log(2, session::streaming_text(*s, layers, device, ""));
+    }
     session::check_weights_fit(bytes, precision, device);
     session::with_memory_told(device, "The model", bytes, "use a smaller model or another device.", [&] {
         const c10::OptionalDeviceGuard on_device(device.is_cpu() ? std::nullopt : std::optional(device));
@@ -45,7 +53,7 @@ std::shared_ptr<const Model> Model::open(const std::string& config, const sessio
                                        transformer->bytes() + vae->bytes() + (read_text ? text->bytes() : 0));
         if (read_text) m->text_encoder->read(progress.part("text encoder", *text, text_on));
         m->transformer = std::make_unique<magi_dit::Network>(
-            progress.part("transformer", *transformer, device), m->folder.transformer, precision);
+            progress.part("transformer", *transformer, device), m->folder.transformer, precision, std::nullopt, streamed);
         m->vae = std::make_unique<vit_vae::VitVae>(progress.part("vae", *vae, device), vae_config, precision);
         wait_for(device); // sessions read the weights in streams of their own
     });
@@ -70,6 +78,10 @@ Planned Model::planned(const VideoSettings& settings) const {
     Planned p = planned();
     p.text_known = magi1::text_known(*text_encoder, *tokenizer, folder.transformer.text_rows, settings);
     return p;
+}
+
+session::Streaming Model::streaming() const {
+    return {transformer->streamed(), magi_dit::Network::layer_bytes(folder.transformer, placement.precision)};
 }
 
 int64_t Model::bytes() const {

@@ -11,6 +11,7 @@
 #include "engine/networks/magi_dit/passes.h"
 #include "engine/networks/vit_vae/vit_vae.h"
 #include "engine/session/family.h"
+#include "engine/session/streaming.h"
 #include "engine/session/text_encoder.h"
 #include "engine/text/tokenizer.h"
 
@@ -23,6 +24,7 @@ struct Model final : session::Family {
     std::unique_ptr<session::Video> begin(session::Request request) const override;
     Planned planned() const; // of no request in particular; points into this
     Planned planned(const VideoSettings& settings) const;
+    session::Streaming streaming() const; // now
     int64_t bytes() const override;
     ModelFamily name() const override { return ModelFamily::MAGI1; }
 

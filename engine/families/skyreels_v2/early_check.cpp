@@ -13,6 +13,7 @@
 #include "engine/ranks/group.h"
 #include "engine/ranks/membership.h"
 #include "engine/session/memory.h"
+#include "engine/session/streaming.h"
 
 namespace mc::skyreels_v2 {
 
@@ -115,18 +116,12 @@ session::MemoryForecast forecast(const Early& early, const session::LoadOptions&
         plan_again();
     }
     if (total() > f.free && !device.is_cpu()) { // as the model and the session will
-        Streaming s{
-            0, wan_dit::Transformer::layer_bytes(folder.transformer, f.precision, options.weights_in_bytes)};
-        auto with = [&](int64_t layers) {
-            s.layers = layers;
-            planned.stream_buffers = s.buffers();
-            transformer = weights.transformer - s.host_bytes();
-            plan_again();
-            return total() <= f.free;
-        };
-        if (!wan_dit::Transformer::fewest_streamed(folder.transformer, 0, with))
-            with(folder.transformer.layers);
-        if (s.host_bytes() > session::free_memory()) with(0);
+        const session::Streaming none{0, wan_dit::Transformer::layer_bytes(folder.transformer, f.precision,
+                                                                               options.weights_in_bytes)};
+        const int64_t layers = folder.transformer.layers;
+        const session::Streaming s = session::stream_to_fit(none, layers, device, total(), f.free)
+                                         .value_or(session::most_streamed(none, layers, device));
+        transformer -= s.freed();
         f.streamed = s.host_bytes();
     }
     f.text_device = planned.text_device, f.text_on_demand = on_demand;

@@ -35,26 +35,6 @@ at::Device text_device(const WeightBytes& weights, at::Device device, int64_t fr
     return weights.total() > free / 2 ? at::Device(at::kCPU) : device;
 }
 
-std::optional<Streaming> stream_to_fit(const model::TransformerConfig& config, Precision precision, bool in_bytes,
-                                       at::Device device, int64_t needed, int64_t free) {
-    if (device.is_cpu()) return {};
-    Streaming s{0, wan_dit::Transformer::layer_bytes(config, precision, in_bytes)};
-    const auto layers = wan_dit::Transformer::fewest_streamed(config, 0, [&](int64_t n) {
-        s.layers = n;
-        return needed - s.host_bytes() + s.buffers() <= free;
-    });
-    if (!layers || s.host_bytes() > session::free_memory()) return {};
-    return s;
-}
-
-std::string streaming_text(const Streaming& s, int64_t layers, at::Device device, bool in_bytes) {
-    return "the transformer does not fit into " + device.str() + "'s memory beside the rest: " +
-           std::to_string(s.layers) + " of its " + std::to_string(layers) + " layers, " +
-           session::gibibytes(s.host_bytes()) +
-           ", stay in the computer's memory and are copied for every step, which takes longer" +
-           (in_bytes ? "" : "; weights-precision=int8 makes them smaller");
-}
-
 bool texts_known(session::TextEncoder& encoder, const text::Tokenizer& tokenizer, bool byte_fallback,
                  int64_t text_rows, const VideoSettings& settings) {
     if (!encoder.on_demand()) return false;
@@ -77,18 +57,17 @@ MemoryPlan plan_memory(const VideoSettings& settings, const Windows& windows, co
         const auto s = shape_of(settings, windows, i, h, w);
         const wan_dit::Spread spread = wan_dit::spread_over(model.ranks, s.branches, c.heads);
         if (spread.team() > 1 && !model.device.is_cpu())
-            throw Error(
-                MC_ERROR_SETTINGS,
-                "WORLD_SIZE=" + std::to_string(model.ranks.count) +
-                    " would divide the tokens of a forward, which "
-                    "is done on the CPU alone: on GPUs start two processes, and set guidance-scale above 1.");
-        const auto bytes = wan_dit::Window::bytes(c, model.precision, model.device, s, spread);
+            throw Error(MC_ERROR_SETTINGS,
+                        "WORLD_SIZE=" + std::to_string(model.ranks.count) + " would divide the tokens of a forward, which "
+                        "is done on the CPU alone: on GPUs start two processes, and set guidance-scale above 1.");
+        const auto bytes = wan_dit::Window::bytes(c, model.precision, model.device, s, spread, model.rank);
         plan.keys_values = std::max(plan.keys_values, bytes.keys_values);
         plan.cache = std::max(plan.cache, bytes.remembered);
         plan.activations = std::max(plan.activations, bytes.workspace);
         latents = std::max<int64_t>(latents, s.frames * h * w * c.out_channels * 4);
     }
-    plan.activations += 10 * latents + model.stream_buffers; // with the solver's state
+    if (model.rank) return plan;
+    plan.activations += 10 * latents; // with the solver's state
 
     const bool by_pixels = windows.count > 1 && settings.long_video == LongVideo::PIXEL;
     const int64_t chunk = std::max(settings.causal_block_size, by_pixels ? overlap_latents(settings, 1) : 1);

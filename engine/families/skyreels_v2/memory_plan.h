@@ -24,20 +24,6 @@ WeightBytes weight_bytes(const model::Tensors& transformer, const model::Tensors
 bool texts_known(session::TextEncoder& encoder, const text::Tokenizer& tokenizer, bool byte_fallback,
                  int64_t text_rows, const VideoSettings& settings);
 
-// Layers of the transformer that stay in the host's memory.
-struct Streaming {
-    int64_t layers = 0;
-    wan_dit::Transformer::LayerBytes of_one{};
-    int64_t host_bytes() const { return layers * of_one.total(); }
-    int64_t buffers() const { return layers ? 2 * of_one.forward : 0; } // of a window, on the device
-};
-// The fewest with which weights fit where `needed` bytes would be taken without; empty: not even with all, or none: a
-// CPU, or the host is short too.
-std::optional<Streaming> stream_to_fit(const model::TransformerConfig& config, Precision precision, bool in_bytes,
-                                       at::Device device, int64_t needed, int64_t free);
-// What a user is told.
-std::string streaming_text(const Streaming& streaming, int64_t layers, at::Device device, bool in_bytes);
-
 // What does not depend on the request, but for whether its texts are known.
 struct Planned {
     ModelFacts facts;
@@ -47,8 +33,8 @@ struct Planned {
     at::Device device, text_device; // of all, and of the text encoder
     int64_t text_on_demand = 0;     // bytes of its weights where they are held only while a text is encoded
     bool text_known = false;        // what it gives for the request's texts is on disk: it is not needed
-    wan_dit::Ranks ranks = {};      // that make the videos together
-    int64_t stream_buffers = 0;     // of layers that the host keeps
+    wan_dit::Ranks ranks = {};  // that make the videos together
+    int rank = 0;                   // which of them; above 0: with windows alone
 };
 // Where the text encoder, which is needed for a moment alone, goes: to the CPU where the weights would leave a device
 // less than half of what is free for videos.

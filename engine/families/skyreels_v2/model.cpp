@@ -19,6 +19,10 @@ namespace mc::skyreels_v2 {
 
 using session::LoadOptions;
 
+static std::string smaller_layers(bool in_bytes) {
+    return in_bytes ? "" : "weights-precision=int8 makes them smaller";
+}
+
 static void read_parts(Model* m, const model::Tensors& transformer, const model::Tensors& vae,
                        const std::shared_ptr<const model::Tensors>& text, at::Device text_device,
                        const std::string& tokenizer, int64_t streamed, const LoadOptions& o) {
@@ -60,12 +64,13 @@ static std::shared_ptr<Model> load(std::shared_ptr<Model> m, const model::Tensor
     const bool apart = text_device != device;
     const bool on_demand = session::TextEncoder::on_demand(weights.text_encoder); // it is not part of what is read now
     int64_t bytes = weights.total() - (apart || on_demand ? weights.text_encoder : 0), streamed = 0;
-    if (const auto s = stream_to_fit(m->transformer_config, precision, o.weights_in_bytes, device, bytes,
-                                     session::free_memory(device));
+    const int64_t layers = m->transformer_config.layers;
+    const auto of_one = wan_dit::Transformer::layer_bytes(m->transformer_config, precision, o.weights_in_bytes);
+    if (const auto s = session::stream_to_load(of_one, layers, device, bytes, session::free_memory(device));
         s && s->layers) {
         streamed = s->layers;
-        bytes += s->buffers() - s->host_bytes();
-        if (o.log) o.log(2, streaming_text(*s, m->transformer_config.layers, device, o.weights_in_bytes));
+        bytes -= s->freed();
+        if (o.log) o.log(2, session::streaming_text(*s, layers, device, m->smaller_layers()));
     }
     session::check_weights_fit(bytes, precision, device,
                                device.is_cpu() || !weights.saved || streamed ? std::nullopt
@@ -125,15 +130,53 @@ std::unique_ptr<wan_dit::Transformer> open_shared(const wan_dit::SharedModel& sh
         throw Error(MC_ERROR_READ, "The weights in " + here + " are not those of rank 0's " + shared.path +
                                        ": give all ranks the same model.");
     const at::Device device = session::choose_device(options, options.log);
-    session::check_weights_fit(weight_bytes(*tensors, *folder->vae_tensors(), *folder->text_encoder_tensors(),
-                                            shared.precision, device, shared.in_bytes).transformer,
-                               shared.precision, device);
-    session::LoadProgress progress(options, tensors->bytes());
-    auto transformer = std::make_unique<wan_dit::Transformer>(progress.part("transformer", *tensors, device),
-                                                              folder->transformer, shared.precision,
-                                                              std::nullopt, shared.in_bytes);
-    wait_for(device);
+    int64_t bytes = weight_bytes(*tensors, *folder->vae_tensors(), *folder->text_encoder_tensors(), shared.precision,
+                                 device, shared.in_bytes)
+                        .transformer,
+            streamed = 0;
+    const auto of_one =
+        wan_dit::Transformer::layer_bytes(folder->transformer, shared.precision, shared.in_bytes);
+    const int64_t layers = folder->transformer.layers;
+    if (const auto s = session::stream_to_load(of_one, layers, device, bytes, session::free_memory(device));
+        s && s->layers) {
+        streamed = s->layers;
+        bytes -= s->freed();
+        if (options.log) options.log(2, session::streaming_text(*s, layers, device, smaller_layers(shared.in_bytes)));
+    }
+    session::check_weights_fit(bytes, shared.precision, device);
+    std::unique_ptr<wan_dit::Transformer> transformer;
+    session::with_memory_told(device, "The model", bytes, "use a smaller model or another device.", [&] {
+        const c10::OptionalDeviceGuard on_device(device.is_cpu() ? std::nullopt : std::optional(device));
+        session::LoadProgress progress(options, tensors->bytes());
+        transformer = std::make_unique<wan_dit::Transformer>(progress.part("transformer", *tensors, device),
+                                                                 folder->transformer, shared.precision, std::nullopt,
+                                                                 shared.in_bytes, streamed);
+        wait_for(device);
+    });
     return transformer;
+}
+
+wan_dit::Room make_room(wan_dit::Transformer& transformer, const wan_dit::SharedModel& shared,
+                            const wan_dit::Spread& spread, int rank,
+                            const std::vector<wan_dit::Window::Shape>& shapes, const LoadOptions& options) {
+    const model::TransformerConfig& config = transformer.config();
+    wan_dit::Room room;
+    room.device = transformer.device();
+    for (const wan_dit::Window::Shape& shape : shapes) {
+        if (shape.keys_in_bytes && room.device.is_cpu())
+            throw Error(MC_ERROR_SETTINGS, "kv-precision=int8 is for GPUs, and this rank computes on the CPU: drop it, or "
+                                           "give this rank --device cuda:0.");
+        room.needed = std::max(room.needed, wan_dit::Window::bytes(config, shared.precision, room.device, shape,
+                                                                       spread, rank).total());
+    }
+    const session::Streaming now{
+        transformer.streamed(), wan_dit::Transformer::layer_bytes(config, shared.precision, shared.in_bytes)};
+    session::stream_for_video(room.needed, now, config.layers, room.device, smaller_layers(shared.in_bytes), options.log,
+                              [&](int64_t layers) { transformer.stream(layers); });
+    room.free = session::free_memory(room.device);
+    if (room.needed > room.free)
+        room.more = session::most_streamed(now, config.layers, room.device).freed() - now.freed();
+    return room;
 }
 
 std::shared_ptr<const Model> Model::open_parts(const ModelParts& parts, const LoadOptions& options) {
@@ -152,12 +195,16 @@ std::unique_ptr<session::Video> Model::begin(session::Request request) const {
 Planned Model::planned() const {
     return {{transformer_config, vae_config, defaults, calibration ? &*calibration : nullptr},
             text_config, *vae, placement.precision, placement.device, text_encoder->device(),
-            text_encoder->bytes_on_demand(), false, ranks, streaming(transformer->streamed()).buffers()};
+            text_encoder->bytes_on_demand(), false, ranks};
 }
 
-Streaming Model::streaming(int64_t layers) const {
-    return {layers,
+session::Streaming Model::streaming() const {
+    return {transformer->streamed(),
             wan_dit::Transformer::layer_bytes(transformer_config, placement.precision, weights_in_bytes)};
+}
+
+std::string Model::smaller_layers() const {
+    return skyreels_v2::smaller_layers(weights_in_bytes);
 }
 
 Planned Model::planned(const VideoSettings& settings) const {

@@ -12,6 +12,7 @@
 #include "engine/networks/wan_dit/transformer.h"
 #include "engine/networks/wan_vae/wan_vae.h"
 #include "engine/session/family.h"
+#include "engine/session/streaming.h"
 #include "engine/session/text_encoder.h"
 #include "engine/text/tokenizer.h"
 
@@ -47,7 +48,8 @@ struct Model final : session::Family {
     std::unique_ptr<wan_vae::WanVae> vae;
     wan_dit::Ranks ranks; // that windows are spread over
     bool weights_in_bytes = false;
-    Streaming streaming(int64_t layers) const; // with so many
+    session::Streaming streaming() const; // now
+    std::string smaller_layers() const;   // streaming_text()'s remedy
     std::function<void(int level, const std::string& text)> log;
 };
 
@@ -55,5 +57,10 @@ struct Model final : session::Family {
 // for other weights.
 std::unique_ptr<wan_dit::Transformer> open_shared(const wan_dit::SharedModel& shared, const std::string& path,
                                                   const session::LoadOptions& options);
+
+// Makes room for a worker's part of windows: layers go to the host where its device is short.
+wan_dit::Room make_room(wan_dit::Transformer& transformer, const wan_dit::SharedModel& shared,
+                            const wan_dit::Spread& spread, int rank,
+                            const std::vector<wan_dit::Window::Shape>& shapes, const session::LoadOptions& options);
 
 } // namespace mc::skyreels_v2

@@ -18,6 +18,7 @@
 #include "engine/networks/wan_dit/text_context.h"
 #include "engine/sampler/noise.h"
 #include "engine/session/memory.h"
+#include "engine/session/streaming.h"
 #include "engine/text/prompt_cleaning.h"
 
 namespace mc::skyreels_v2 {
@@ -84,7 +85,7 @@ struct SkyReelsVideo final : session::Video {
     bool pixel_windows() const {
         return settings.length.windows.size() > 1 && settings.long_video == LongVideo::PIXEL;
     }
-    MemoryPlan stream_layers(const MemoryPlan& planned);
+    void make_room_in_ranks();
     at::Tensor embed(session::TextEncoder::Use& encoder, const std::string& prompt, const char* name,
                      const char* property);
     void encode_text(Meter& meter);
@@ -141,34 +142,39 @@ SkyReelsVideo::SkyReelsVideo(const Model& m, Request r) : model(m), request(std:
         if (model.log) model.log(4, "the text encoder moves to the CPU, to leave " + device.str() + " for the video");
         plan = plan_memory(settings, windows, model.planned(settings));
     }
-    if (!device.is_cpu() && plan.total() > session::free_memory(device)) plan = stream_layers(plan);
+    session::stream_for_video(plan.total(), model.streaming(), model.transformer_config.layers, device,
+                              model.smaller_layers(), model.log,
+                              [&](int64_t layers) { model.transformer->stream(layers); });
     outline_.bytes_keys_values = plan.keys_values;
     outline_.bytes_cache = plan.cache;
     outline_.bytes = plan.total();
     check_memory(outline_.bytes, "This request",
-                 [&](int64_t free) { return what_fits(request, model.planned(settings), free); }, device);
+                 [&](int64_t free) {
+                     const session::Streaming now = model.streaming();
+                     free += session::most_streamed(now, model.transformer_config.layers, device).freed() - now.freed();
+                     return what_fits(request, model.planned(settings), free);
+                 },
+                 device);
+    if (model.transformer->team()) make_room_in_ranks();
 }
 
-// As many more layers of the transformer go to the host as the video needs, where that helps. What was planned, or what
-// is then.
-MemoryPlan SkyReelsVideo::stream_layers(const MemoryPlan& planned) {
-    const at::Device device = model.placement.device;
-    const int64_t already = model.transformer->streamed(), free = session::free_memory(device);
-    Planned with = model.planned(settings);
-    MemoryPlan plan = planned;
-    auto fits = [&](int64_t layers) {
-        const Streaming s = model.streaming(layers);
-        with.stream_buffers = s.buffers();
-        plan = plan_memory(settings, windows, with);
-        return plan.total() <= free + s.host_bytes() - model.streaming(already).host_bytes();
-    };
-    const auto layers = wan_dit::Transformer::fewest_streamed(model.transformer_config, already, fits);
-    if (!layers) return planned;
-    const Streaming s = model.streaming(*layers);
-    if (s.host_bytes() - model.streaming(already).host_bytes() > session::free_memory()) return planned;
-    if (model.log) model.log(2, streaming_text(s, model.transformer_config.layers, device, model.weights_in_bytes));
-    model.transformer->stream(*layers);
-    return plan;
+// The others, each on a device of its own, plan for themselves; where one is short of memory no video begins.
+void SkyReelsVideo::make_room_in_ranks() {
+    wan_dit::Team& team = *model.transformer->team();
+    std::vector<wan_dit::Window::Shape> shapes;
+    for (size_t i : windows.different) shapes.push_back(shape(i));
+    const wan_dit::Spread spread =
+        wan_dit::spread_over(model.ranks, shapes.front().branches, model.transformer_config.heads);
+    const std::vector<wan_dit::Room> rooms = team.room(spread, shapes, request.cancel);
+    for (size_t i = 0; i < rooms.size(); i++)
+        check_memory(rooms[i].needed, rooms[i].free, team.group().name(int(i) + 1) + ": This request",
+                     [&](int64_t free) {
+                         Planned there = model.planned(settings);
+                         there.rank = int(i) + 1;
+                         there.device = there.text_device = rooms[i].device;
+                         return what_fits(request, there, free + rooms[i].more);
+                     },
+                     rooms[i].device);
 }
 
 at::Tensor SkyReelsVideo::embed(session::TextEncoder::Use& encoder, const std::string& prompt, const char* name,

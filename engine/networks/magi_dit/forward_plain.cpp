@@ -92,8 +92,7 @@ struct Plain {
         }
     }
 
-    at::Tensor layer(size_t i, at::Tensor x, const Trace& trace) {
-        const Layer& l = m.layers[i];
+    at::Tensor layer(size_t i, const Layer& l, at::Tensor x, const Trace& trace) {
         const auto traced = [&](const char* name, const at::Tensor& value) {
             if (trace && i == 0) trace(name, value);
         };
@@ -163,9 +162,13 @@ void Passes::Impl::forward_plain(std::span<const Work> work, KeyStore& keys, Can
     if (trace) trace("condition", f.conditions);
     at::Tensor x = middle ? middle->hidden : pass.rows() ? at::cat(hidden) : at::Tensor();
     if (trace && pass.rows()) trace("tokens_in", x);
-    for (size_t l = 0; l < layers() && pass.rows(); l++) {
-        cancel.check();
-        x = f.layer(l, x, trace);
+    if (pass.rows()) {
+        networks::LayersOfForward in_turn(model.streamed, cancel);
+        for (size_t i = 0; i < layers(); i++) {
+            cancel.check();
+            const networks::LayerInUse layer(in_turn, model.layers, i);
+            x = f.layer(i, layer.get(), x, trace);
+        }
     }
     if (trace && pass.rows()) trace("block_last_out", x);
     if (middle) return;

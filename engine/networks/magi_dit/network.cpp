@@ -2,10 +2,12 @@
 #include "engine/networks/magi_dit/network.h"
 
 #include <ATen/ATen.h>
+#include <algorithm>
 #include <c10/core/InferenceMode.h>
 #include <cmath>
 #include <tuple>
 
+#include "engine/device.h"
 #include "engine/networks/magi_dit/times.h"
 
 namespace mc::magi_dit {
@@ -133,6 +135,14 @@ Layer load_layer(const Loader& load, const model::MagiDitConfig& c, int64_t inde
 
 } // namespace
 
+std::vector<at::Tensor*> tensors_of_forward(Layer& l) {
+    std::vector<at::Tensor*> list;
+    for (Linear* w : {&l.q.linear, &l.k.linear, &l.v.linear, &l.qx.linear, &l.proj.linear, &l.fc1.linear,
+                      &l.fc1_gate.linear, &l.fc2.linear, &l.gates})
+        for (at::Tensor* t : w->tensors()) list.push_back(t);
+    return list;
+}
+
 at::Tensor rounded_to_e4m3(const at::Tensor& x, const at::Tensor& scale) {
     return (x / scale).clamp(-448, 448).to(at::kBFloat16).to(at::kFloat8_e4m3fn).to(at::kFloat);
 }
@@ -200,10 +210,12 @@ std::shared_ptr<const Text> Network::Impl::text_of(const at::Tensor& embedded, C
     auto text = std::make_shared<Text>();
     text->rows = embedded.size(0);
     const int64_t head = config.head(), keys = config.groups * head;
+    const auto lock = streamed.looking();
     for (size_t i = 0; i < layers.size() && text->rows; i++) {
         cancel.check();
-        const at::Tensor kv =
-            rounded(apply(layers[i].kv_text, embedded, &count)).view({text->rows, config.groups, 2 * head});
+        const Linear& kv_text = layers[i].kv_text;
+        const at::Tensor kv = rounded(apply(streamed.out(i) ? kv_text.on(device) : kv_text, embedded, &count))
+                                  .view({text->rows, config.groups, 2 * head});
         const at::Tensor k = rounded(normed(layers[i].kx_norm, kv.narrow(2, 0, head))),
                          v = kv.narrow(2, head, head).contiguous();
         Text::Keys made{k.to(type()).contiguous(), v.to(type()), {}};
@@ -222,7 +234,7 @@ std::shared_ptr<const Text> Network::Impl::text_of(const at::Tensor& embedded, C
 }
 
 Network::Network(const Weights& w, const model::MagiDitConfig& c, Precision precision,
-                 std::optional<kernels::Store> store)
+                 std::optional<kernels::Store> store, int64_t streamed)
     : impl_(std::make_unique<Impl>()) {
     c10::InferenceMode guard;
     Impl& m = *impl_;
@@ -240,12 +252,20 @@ Network::Network(const Weights& w, const model::MagiDitConfig& c, Precision prec
     // Its last two rows stand for whether there is a caption, whatever it says.
     m.modes = m.apply(m.caption_mode, m.null_caption.narrow(0, c.text_rows - 2, 2), nullptr);
     m.bands = w.get("rope.bands", {c.bands()}, at::kFloat);
-    for (int64_t i = 0; i < c.layers; i++) m.layers.push_back(load_layer(load, c, i));
+    m.streamed.begin(m.device, c.layers);
+    const std::vector<size_t> out = networks::StreamedLayers::order(c.layers);
+    const auto out_end = out.begin() + std::min(streamed, c.layers);
+    for (int64_t i = 0; i < c.layers; i++) {
+        const auto index = static_cast<size_t>(i);
+        m.layers.push_back(load_layer(load, c, i));
+        if (std::find(out.begin(), out_end, index) != out_end) m.move_out(index);
+    }
     m.final_norm = load.norm("videodit_blocks.final_layernorm", D, true, false);
     // Of doubled latents, the first half of the outs of each place counts.
     const at::Tensor head = w.get("final_linear.linear.weight", {c.out_channels * 4, D}, at::kFloat);
     m.head = load.outside_by_rows(
         head.view({4, c.out_channels, D}).narrow(1, 0, latents).reshape({4 * latents, D}));
+    m.streamed.make_buffers();
 }
 
 Network::~Network() = default;
@@ -259,22 +279,68 @@ const Network::Impl& Network::inside() const {
     return *impl_;
 }
 
+void Network::Impl::move_out(size_t index) {
+    Layer& l = layers[index];
+    Linear text = l.kv_text.on(at::kCPU);
+    streamed.move_out(index, tensors_of_forward(l)); // the last that can fail
+    l.kv_text = std::move(text);
+}
+
+void Network::stream(int64_t layers) {
+    c10::InferenceMode guard;
+    Impl& m = *impl_;
+    if (m.device.is_cpu()) throw Error(MC_ERROR_INTERNAL, "The CPU has no layers to stream; please report this.");
+    const auto lock = m.streamed.moving();
+    if (layers <= m.streamed.count()) return;
+    wait_for(m.device); // for who uses them
+    for (size_t i : networks::StreamedLayers::order(m.config.layers))
+        if (m.streamed.count() < layers && !m.streamed.out(i)) m.move_out(i);
+    wait_for(m.device);
+    give_back_memory(m.device);
+    m.streamed.make_buffers();
+}
+
+int64_t Network::streamed() const {
+    const auto lock = impl_->streamed.looking();
+    return impl_->streamed.count();
+}
+
+int64_t Network::streamed_bytes() const {
+    const auto lock = impl_->streamed.looking();
+    int64_t sum = impl_->streamed.bytes();
+    for (size_t i = 0; i < impl_->layers.size(); i++)
+        if (impl_->streamed.out(i)) sum += impl_->layers[i].kv_text.bytes();
+    return sum;
+}
+
+networks::LayerBytes Network::layer_bytes(const model::MagiDitConfig& c, Precision precision) {
+    const int64_t element = precision == Precision::FLOAT32 ? 4 : 2, D = c.width, keys = c.groups * c.head();
+    const auto matrix = [&](int64_t out, int64_t in) { return networks::Packing::aligned(out * in * element); };
+    const auto packed = [](int64_t bytes) { return networks::Packing::aligned(bytes); };
+    return {2 * matrix(D, D) + 2 * matrix(keys, D) + matrix(D, 2 * D) + (c.gated ? 2 : 1) * matrix(c.ffn, D) +
+                matrix(D, c.ffn) + matrix(2 * D, c.condition) + packed(2 * D * 4) + packed(2 * D * element),
+            2 * keys * D * element};
+}
+
 int64_t Network::bytes() const {
     const Impl& m = *impl_;
+    const auto lock = m.streamed.looking();
     const auto of_norm = [](const NormWeights& n) {
         return static_cast<int64_t>(n.weight.nbytes() + n.bias.nbytes());
     };
     int64_t sum =
-        static_cast<int64_t>(m.null_caption.nbytes() + m.modes.nbytes() + m.bands.nbytes()) + of_norm(m.final_norm);
+        static_cast<int64_t>(m.null_caption.nbytes() + m.modes.nbytes() + m.bands.nbytes()) + of_norm(m.final_norm) +
+        m.streamed.buffer_bytes();
     for (const Linear* l : {&m.patch, &m.time_in, &m.time_out, &m.caption_text, &m.caption_mode, &m.head})
         sum += l->bytes();
-    for (const Layer& l : m.layers) {
+    for (size_t i = 0; i < m.layers.size(); i++) {
+        const Layer& l = m.layers[i];
         for (const Product* p : {&l.q, &l.k, &l.v, &l.qx, &l.proj, &l.fc1, &l.fc1_gate, &l.fc2})
             if (p->linear.out()) sum += p->bytes(); // a network that is not gated has no gate
         for (const NormWeights* n : {&l.norm, &l.q_norm, &l.k_norm, &l.qx_norm, &l.kx_norm, &l.attention_post,
                                      &l.mlp_norm, &l.mlp_post})
             sum += of_norm(*n);
-        sum += l.kv_text.bytes() + l.gates.bytes();
+        sum += (m.streamed.out(i) ? 0 : l.kv_text.bytes()) + l.gates.bytes();
     }
     return sum;
 }

@@ -3,6 +3,7 @@
 // The weights of MAGI-1's transformer as its layers use them (docs/algorithms.md#magi-dit).
 #include <vector>
 
+#include "engine/networks/layer_stream.h"
 #include "engine/networks/magi_dit/passes.h"
 
 namespace mc::magi_dit {
@@ -35,6 +36,9 @@ struct Layer {
     Product fc1, fc1_gate, fc2; // fc1_gate: of a gated MLP
 };
 
+// The matrices of a layer, and what else is alike in all layers: what goes to the host with it. Norms and scales stay.
+std::vector<at::Tensor*> tensors_of_forward(Layer& layer);
+
 struct Text {
     struct Keys {
         at::Tensor k, v;   // [rows, groups, head], type of the store; k after its norm
@@ -55,6 +59,9 @@ struct Network::Impl : networks::Numerics {
     at::Tensor modes;        // [2, condition] float32: with a caption, without
     at::Tensor bands;        // [head / 8] float32
     std::vector<Layer> layers;
+    // The layers whose weights the host keeps. What only texts need, kv_text, is in ordinary memory there.
+    mutable networks::StreamedLayers streamed;
+    void move_out(size_t layer);
     NormWeights final_norm;
     Linear head; // [4 latent channels, D] float32: row, column of the patch slowest, channel fastest
 

@@ -164,13 +164,30 @@ const CallCount& Passes::calls() const {
     return impl_->count;
 }
 
-int64_t Passes::bytes(const model::MagiDitConfig& c, Precision precision, const Shape& s) {
+// What forward_plain holds at its worst, on a device: rows in float32, of each what a layer has names for; a layer's
+// keys and values as one chunk sees them, as they lie and once for each head; a matrix as it is multiplied; and texts.
+static int64_t device_bytes(const model::MagiDitConfig& c, Precision precision, int64_t tokens, int64_t rows,
+                            int64_t seen) {
+    const int64_t element = precision == Precision::FLOAT32 ? 4 : 2, groups = c.groups * c.head();
+    const int64_t floats = rows * (4 + 10 * c.width + 2 * groups + (c.gated ? 6 : 5) * c.ffn + 6 * c.bands()) +
+                           3 * tokens * c.width,
+                  keys = 2 * seen * tokens * (groups + c.width) * element,
+                  matrix = precision == Precision::FLOAT32 ? 0 : std::max(c.ffn, 2 * c.width) * c.width * 4,
+                  texts = 3 * c.text_rows * (2 * groups * c.layers * element + 2 * c.width * 4);
+    return floats * 4 + keys + matrix + texts;
+}
+
+int64_t Passes::bytes(const model::MagiDitConfig& c, Precision precision, at::Device device, const Shape& s,
+                      int64_t seen) {
     const kernels::Store store = networks::store_for(precision, at::kCPU);
     const int64_t element = networks::element_bytes(store);
     const int64_t tokens = page_shape(c, s).tokens, rows = tokens * s.at_once;
-    // Hidden states and both attentions; rotary tables of the positions in use; bookkeeping; a worker's blocks.
-    return rows * c.width * 3 * element + static_cast<int64_t>(s.at_once + 1) * tokens * 6 * c.bands() * 4 +
-           rows * 8 + thread_count() * networks::Blocks::bytes(c.width, hidden(c), edge(c), store);
+    // Rotary tables of the positions in use; bookkeeping.
+    const int64_t both = static_cast<int64_t>(s.at_once + 1) * tokens * 6 * c.bands() * 4 + rows * 8;
+    if (!device.is_cpu()) return both + device_bytes(c, precision, tokens, rows, seen);
+    // Hidden states and both attentions; a worker's blocks.
+    return both + rows * c.width * 3 * element +
+           thread_count() * networks::Blocks::bytes(c.width, hidden(c), edge(c), store);
 }
 
 } // namespace mc::magi_dit

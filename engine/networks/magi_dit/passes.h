@@ -14,6 +14,7 @@
 #include "engine/cache/plan.h"
 #include "engine/cancel.h"
 #include "engine/networks/key_store.h"
+#include "engine/networks/layer_stream.h"
 #include "engine/networks/linear.h"
 #include "engine/networks/magi_dit/config.h"
 #include "engine/networks/weights.h"
@@ -31,12 +32,20 @@ struct Text;
 class Network {
   public:
     // Checks every tensor; throws MC_ERROR_READ for one that is missing or of the wrong shape.
-    // store: how activations lie in memory; unset: what this processor computes fastest (linear.h).
+    // store: how activations lie in memory; unset: what this processor computes fastest (linear.h). streamed: as in
+    // stream().
     Network(const Weights& weights, const model::MagiDitConfig& config, Precision precision,
-            std::optional<kernels::Store> store = {});
+            std::optional<kernels::Store> store = {}, int64_t streamed = 0);
     ~Network();
     const model::MagiDitConfig& config() const;
-    int64_t bytes() const; // of the weights held
+    int64_t bytes() const; // of the weights held, on the device
+    // On a device: of so many layers in all, at least, the host keeps the weights from now on, in pinned memory, and
+    // every forward copies them, one layer while another computes, to two buffers that are part of bytes(). The numbers
+    // stay the same. From any thread.
+    void stream(int64_t layers);
+    int64_t streamed() const;       // layers
+    int64_t streamed_bytes() const; // of the host, for them
+    static networks::LayerBytes layer_bytes(const model::MagiDitConfig& config, Precision precision);
     // [text_rows, text_width] float32: what stands for no caption; its first rows are used.
     const at::Tensor& null_caption() const;
     // rows: [n, text_width] float32, n >= 0: those that are not masked, in order.
@@ -106,8 +115,9 @@ class Passes {
     int64_t chunk_tokens() const;
     int64_t flop() const;           // done so far: GEMM and attention, counted from the shapes run
     const CallCount& calls() const; // done so far, by shape (linear.h)
-    // Of the workspace, without pages.
-    static int64_t bytes(const model::MagiDitConfig& config, Precision precision, const Shape& shape);
+    // Of the workspace, without pages. seen: most pages that a chunk sees, which a device takes copies of.
+    static int64_t bytes(const model::MagiDitConfig& config, Precision precision, at::Device device, const Shape& shape,
+                         int64_t seen);
     static KeyStore::Shape page_shape(const model::MagiDitConfig& config, const Shape& shape);
     struct Impl;
     Impl& inside(); // for tests

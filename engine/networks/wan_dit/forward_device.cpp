@@ -5,8 +5,6 @@
 // plain version is forward_plain.cpp.
 #include <ATen/ATen.h>
 #include <algorithm>
-#include <mutex>
-#include <shared_mutex>
 
 #include "engine/device.h"
 #include "engine/networks/codes.h"
@@ -315,58 +313,11 @@ struct Forward {
     }
 };
 
-// A layer for as long as a forward gives work with it to the device.
-class LayerInUse {
-  public:
-    LayerInUse(Window::Impl& w, size_t i)
-        : w_(w), i_(i), buffer_(w.model.streamed.pinned[i].pieces.empty()
-                                    ? -1
-                                    : w.at_work.stream->take(w.at_work.order[i])) {}
-    ~LayerInUse() {
-        if (buffer_ >= 0) w_.at_work.stream->give(buffer_);
-    }
-    LayerInUse(const LayerInUse&) = delete;
-    const Layer& get() const {
-        return buffer_ < 0 ? w_.model.layers[i_] : w_.at_work.views[static_cast<size_t>(buffer_)];
-    }
-
-  private:
-    Window::Impl& w_;
-    const size_t i_;
-    const int buffer_;
-};
-
 } // namespace
-
-void Window::Impl::follow_streamed() {
-    const StreamedLayers& s = model.streamed;
-    if (at_work.count == s.count) return;
-    at_work = {};
-    std::vector<const networks::PinnedLayer*> layers;
-    size_t first = model.layers.size();
-    for (size_t i = 0; i < model.layers.size(); i++) {
-        at_work.order.push_back(layers.size());
-        if (s.pinned[i].pieces.empty()) continue;
-        first = std::min(first, i);
-        layers.push_back(&s.pinned[i]);
-    }
-    at_work.stream =
-        std::make_unique<networks::LayerStream>(model.device, s.packing->bytes(), std::move(layers));
-    for (int b = 0; b < 2; b++) {
-        Layer& view = at_work.views[static_cast<size_t>(b)];
-        view = model.layers[first];
-        const std::vector<at::Tensor> views = s.packing->views(at_work.stream->buffer(b));
-        const std::vector<at::Tensor*> tensors = tensors_of_forward(view);
-        for (size_t t = 0; t < views.size(); t++) *tensors[t] = views[t];
-    }
-    at_work.count = s.count;
-}
 
 void Window::Impl::forward_device(const at::Tensor& latents, std::span<const TextContext* const> text,
                                   std::span<const ChunkWork> work, Cancel cancel, const Trace& trace) {
     cancel.check();
-    const std::shared_lock lock(model.streamed.mutex);
-    follow_streamed();
     const bool traced = trace && pass.rows == chunk_tokens * static_cast<int64_t>(work.size());
     Forward f{*this, model, pass, text, work};
     f.tell();
@@ -376,9 +327,10 @@ void Window::Impl::forward_device(const at::Tensor& latents, std::span<const Tex
     if (pass.rows) {
         const at::Tensor y = at::empty_like(x);
         f.ops.residual_norm({x, {}, {}, f.mod(0, 1), f.mod(0, 0), 1, f.group, y});
+        networks::LayersOfForward layers(model.streamed, cancel);
         for (size_t i = 0; i < model.layers.size(); i++) {
             cancel.check();
-            const LayerInUse layer(*this, i);
+            const networks::LayerInUse layer(layers, model.layers, i);
             f.layer(i, layer.get(), x, y, traced && i == 0 ? trace : Trace());
         }
     }

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
 // The weights of the transformer as its layers use them. Names in comments: docs/algorithms.md#block.
-#include <optional>
-#include <shared_mutex>
 #include <vector>
 
 #include "engine/networks/layer_stream.h"
@@ -25,15 +23,6 @@ struct Layer {
     networks::Linear ffn_in, ffn_out;
 };
 
-// Of a transformer on a device: the layers whose weights the host keeps (layer_stream.h). What only texts need,
-// cross_kv, is in ordinary memory there; modulations stay on the device.
-struct StreamedLayers {
-    mutable std::shared_mutex mutex;    // held exclusively while layers move, shared by who uses layers
-    std::optional<networks::Packing> packing;  // once there are any
-    std::vector<networks::PinnedLayer> pinned; // of each layer; without pieces: it is on the device
-    int64_t count = 0, bytes = 0;
-};
-
 struct Transformer::Impl : networks::Numerics {
     model::TransformerConfig config;
     bool in_bytes = false; // the matrices of the layers
@@ -46,8 +35,10 @@ struct Transformer::Impl : networks::Numerics {
     at::Tensor fps_embedding; // [2, D] or undefined
     networks::Linear fps_in, fps_out;
     std::vector<Layer> layers;
-    StreamedLayers streamed;
-    void move_out(size_t layer); // of `layers` to `streamed`
+    // The layers whose weights the host keeps. What only texts need, cross_kv, is in ordinary memory there; modulations
+    // stay on the device.
+    mutable networks::StreamedLayers streamed;
+    void move_out(size_t layer);
     at::Tensor modulations;     // [layers, 6, D] float32: of all layers, which hold views of it
     at::Tensor head_modulation; // [2, D] float32: shift, scale
     networks::Linear head;      // [4C, D]: row, column of the patch slowest, channel fastest

@@ -74,6 +74,23 @@ Team::~Team() {
     }
 }
 
+std::vector<Room> Team::room(const Spread& spread, const std::vector<Window::Shape>& shapes, Cancel cancel) {
+    Exchange x(*group_, Order::ROOM, cancel);
+    x.order().put(model_);
+    x.order().put(spread);
+    x.order().put(shapes);
+    x.order().put(take_dropped());
+    for (int rank = 1; rank < spread.ranks; rank++) x.send(rank);
+    std::vector<Room> rooms;
+    for (int rank = 1; rank < spread.ranks; rank++) {
+        ranks::Message from = x.answer(cancel);
+        Room room;
+        from.get(room.needed), from.get(room.free), from.get(room.more), from.get(room.device);
+        rooms.push_back(room);
+    }
+    return rooms;
+}
+
 std::shared_ptr<const Team::Text> Team::share(const at::Tensor& embeds) {
     return {new Text{next_id(), embeds.to(at::kCPU)}, [dropped = dropped_](const Text* text) {
                 std::lock_guard lock(dropped->mutex);

@@ -17,6 +17,7 @@ namespace mc::wan_dit {
 enum class Order : int32_t {
     OPEN,        // model, the members of SharedModel
     CLOSE,       // model
+    ROOM,        // model, Spread, Window::Shapes of a video (of the whole), texts that nobody has any more
     WINDOW,      // model, window, Spread, Window::Shape of the whole
     DROP_WINDOW, // model, window
     PREPARE,     // model, window, timesteps
@@ -32,6 +33,13 @@ struct SharedModel {
     Precision precision = Precision::FLOAT32;
     bool in_bytes = false; // the matrices of the layers
     uint64_t fingerprint = 0; // of the transformer's weights, which are to be the same
+};
+
+// What a rank has room for, and what its part of a video's windows takes of it.
+struct Room {
+    int64_t needed = 0, free = 0; // bytes
+    int64_t more = 0;             // where that is not enough: what all layers would leave on their way to the host
+    at::Device device = at::kCPU;
 };
 
 // One order to some ranks and their answers. In between rank 0 may work itself; where it gives up before, they are
@@ -67,6 +75,8 @@ class Team {
     ranks::Group& group() { return *group_; }
     Ranks ranks() const { return ranks_; }
     int64_t model() const { return model_; }
+    // Of ranks 1 and up: each moves layers to its host where its device is short (Transformer::stream).
+    std::vector<Room> room(const Spread& spread, const std::vector<Window::Shape>& shapes, Cancel cancel);
     // A text for workers: they are sent it when they first need it, and told when nobody has it any more.
     struct Text {
         int64_t id;

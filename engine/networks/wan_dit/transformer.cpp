@@ -3,10 +3,8 @@
 
 #include <ATen/ATen.h>
 #include <algorithm>
-#include <bit>
 #include <c10/core/InferenceMode.h>
 #include <cmath>
-#include <mutex>
 
 #include "engine/device.h"
 #include "engine/networks/wan_dit/layers.h"
@@ -72,20 +70,6 @@ static Layer load_layer(const Weights& w, Transformer::Impl& m, int64_t index) {
     return l;
 }
 
-// Layers in the order in which they move to the host: however many have, they are spread evenly, so that the time of
-// those between them is there for the copies.
-static std::vector<size_t> order_of_streaming(int64_t layers) {
-    std::vector<size_t> order;
-    const auto all = std::bit_ceil(static_cast<uint32_t>(layers));
-    for (uint32_t n = 0; n < all; n++) {
-        uint32_t reversed = 0;
-        for (uint32_t bit = 1, mirror = all / 2; mirror; bit *= 2, mirror /= 2)
-            if (n & bit) reversed |= mirror;
-        if (reversed < static_cast<uint32_t>(layers)) order.push_back(reversed);
-    }
-    return order;
-}
-
 std::vector<at::Tensor*> tensors_of_forward(Layer& l) {
     std::vector<at::Tensor*> list;
     for (networks::Linear* w : {&l.self_qkv, &l.self_out, &l.cross_q, &l.cross_out, &l.ffn_in, &l.ffn_out})
@@ -95,48 +79,42 @@ std::vector<at::Tensor*> tensors_of_forward(Layer& l) {
     return list;
 }
 
-static bool on_device(const Transformer::Impl& m, const Layer& l) {
-    return m.streamed.pinned[static_cast<size_t>(&l - m.layers.data())].pieces.empty();
-}
-
 void Transformer::Impl::move_out(size_t index) {
     Layer& l = layers[index];
-    const std::vector<at::Tensor*> tensors = tensors_of_forward(l);
-    if (!streamed.packing) streamed.packing.emplace(tensors);
     networks::Linear text = l.cross_kv.on(at::kCPU);
-    streamed.pinned[index] =
-        networks::PinnedLayer::take(*streamed.packing, tensors); // the last that can fail
+    streamed.move_out(index, tensors_of_forward(l)); // the last that can fail
     l.self_q = l.self_k = l.self_v = {};
     l.cross_kv = std::move(text);
-    streamed.count++;
-    streamed.bytes += streamed.packing->bytes();
-    for (const at::Tensor* t : l.cross_kv.tensors()) streamed.bytes += static_cast<int64_t>(t->nbytes());
 }
 
 void Transformer::stream(int64_t layers) {
     c10::InferenceMode guard;
     Impl& m = *impl_;
     if (m.device.is_cpu()) throw Error(MC_ERROR_INTERNAL, "The CPU has no layers to stream; please report this.");
-    const std::unique_lock lock(m.streamed.mutex);
-    if (layers <= m.streamed.count) return;
+    const auto lock = m.streamed.moving();
+    if (layers <= m.streamed.count()) return;
     wait_for(m.device); // for who uses them
-    for (size_t i : order_of_streaming(m.config.layers))
-        if (m.streamed.count < layers && m.streamed.pinned[i].pieces.empty()) m.move_out(i);
+    for (size_t i : networks::StreamedLayers::order(m.config.layers))
+        if (m.streamed.count() < layers && !m.streamed.out(i)) m.move_out(i);
     wait_for(m.device);
     give_back_memory(m.device);
+    m.streamed.make_buffers();
 }
 
 int64_t Transformer::streamed() const {
-    const std::shared_lock lock(impl_->streamed.mutex);
-    return impl_->streamed.count;
+    const auto lock = impl_->streamed.looking();
+    return impl_->streamed.count();
 }
 int64_t Transformer::streamed_bytes() const {
-    const std::shared_lock lock(impl_->streamed.mutex);
-    return impl_->streamed.bytes;
+    const auto lock = impl_->streamed.looking();
+    int64_t sum = impl_->streamed.bytes();
+    for (size_t i = 0; i < impl_->layers.size(); i++)
+        if (impl_->streamed.out(i))
+            for (const at::Tensor* t : impl_->layers[i].cross_kv.tensors()) sum += static_cast<int64_t>(t->nbytes());
+    return sum;
 }
 
-Transformer::LayerBytes Transformer::layer_bytes(const model::TransformerConfig& c, Precision precision,
-                                                 bool in_bytes) {
+networks::LayerBytes Transformer::layer_bytes(const model::TransformerConfig& c, Precision precision, bool in_bytes) {
     const int64_t element = precision == Precision::FLOAT32 ? 4 : 2, D = c.width;
     // Matrix, bias in float32 and as stored, and a scale for each row.
     const auto linear = [&](int64_t out, int64_t in, auto place) {
@@ -149,14 +127,6 @@ Transformer::LayerBytes Transformer::layer_bytes(const model::TransformerConfig&
             linear(2 * D, D, [](int64_t bytes) { return bytes; })};
 }
 
-std::optional<int64_t> Transformer::fewest_streamed(const model::TransformerConfig& c, int64_t already,
-                                                    const std::function<bool(int64_t layers)>& fits) {
-    if (fits(already)) return already;
-    for (int64_t n = std::max(already + 1, LEAST_STREAMED); n <= c.layers; n++)
-        if (fits(n)) return n;
-    return {};
-}
-
 Transformer::Transformer(const Weights& w, const model::TransformerConfig& c, Precision precision,
                          std::optional<kernels::Store> store, bool in_bytes, int64_t streamed)
     : impl_(std::make_unique<Impl>()) {
@@ -166,7 +136,7 @@ Transformer::Transformer(const Weights& w, const model::TransformerConfig& c, Pr
     m.config = c;
     m.in_bytes = in_bytes;
     int64_t D = c.width, patch = c.patch[0] * c.patch[1] * c.patch[2];
-    const at::ScalarType type = type_of(precision);
+    const at::ScalarType type = networks::type_of(precision);
 
     const auto rows = m.device.is_cpu() ? networks::Linear::Layout::PACKED : networks::Linear::Layout::PLAIN;
     m.patch = networks::Linear(
@@ -189,8 +159,8 @@ Transformer::Transformer(const Weights& w, const model::TransformerConfig& c, Pr
         m.fps_out = plain("fps_projection.net.2", 6 * D, D, precision);
     }
     m.modulations = at::empty({c.layers, 6, D}, at::TensorOptions(m.device).dtype(at::kFloat));
-    m.streamed.pinned.resize(static_cast<size_t>(c.layers));
-    const std::vector<size_t> out = order_of_streaming(c.layers);
+    m.streamed.begin(m.device, c.layers);
+    const std::vector<size_t> out = networks::StreamedLayers::order(c.layers);
     const auto out_end = out.begin() + std::min(streamed, c.layers);
     for (int64_t i = 0; i < c.layers; i++) {
         m.layers.push_back(load_layer(w, m, i));
@@ -199,30 +169,38 @@ Transformer::Transformer(const Weights& w, const model::TransformerConfig& c, Pr
         if (std::find(out.begin(), out_end, static_cast<size_t>(i)) != out_end) m.move_out(static_cast<size_t>(i));
     }
     m.head_modulation = w.get("scale_shift_table", {1, 2, D}, at::kFloat).view({2, D});
-    m.head = networks::Linear::load(w, {"proj_out"}, patch * c.out_channels, D, precision,
-                                    networks::Linear::Layout::PACKED, m.store, m.arena);
+    m.head = networks::Linear::load(w, {"proj_out"}, patch * c.out_channels, D, precision, networks::Linear::Layout::PACKED,
+                          m.store, m.arena);
+    m.streamed.make_buffers();
 }
 
 Transformer::~Transformer() = default;
 void Transformer::share(std::shared_ptr<Team> team) {
     impl_->team = std::move(team);
 }
+Team* Transformer::team() const {
+    return impl_->team.get();
+}
 const model::TransformerConfig& Transformer::config() const {
     return impl_->config;
+}
+at::Device Transformer::device() const {
+    return impl_->device;
 }
 
 int64_t Transformer::bytes() const {
     const Impl& m = *impl_;
-    const std::shared_lock lock(m.streamed.mutex);
-    int64_t sum = m.head_modulation.nbytes();
+    const auto lock = m.streamed.looking();
+    int64_t sum = m.streamed.buffer_bytes() + static_cast<int64_t>(m.head_modulation.nbytes());
     for (const networks::Linear* l :
          {&m.patch, &m.text_in, &m.text_out, &m.time_in, &m.time_out, &m.time_proj, &m.head})
         sum += l->bytes();
     if (m.fps_embedding.defined()) sum += m.fps_embedding.nbytes() + m.fps_in.bytes() + m.fps_out.bytes();
-    for (const Layer& l : m.layers) {
-        for (const networks::Linear* w : {&l.self_q, &l.self_k, &l.self_v, &l.self_out, &l.cross_q,
-                                          &l.cross_kv, &l.cross_out, &l.ffn_in, &l.ffn_out})
-            if (w != &l.cross_kv || on_device(m, l)) sum += w->bytes();
+    for (size_t i = 0; i < m.layers.size(); i++) {
+        const Layer& l = m.layers[i];
+        for (const networks::Linear* w : {&l.self_q, &l.self_k, &l.self_v, &l.self_out, &l.cross_q, &l.cross_kv,
+                                &l.cross_out, &l.ffn_in, &l.ffn_out})
+            if (w != &l.cross_kv || !m.streamed.out(i)) sum += w->bytes();
         for (const at::Tensor* t : {&l.modulation, &l.self_norm_q, &l.self_norm_k, &l.norm3_weight,
                                     &l.norm3_bias, &l.cross_norm_q, &l.cross_norm_k})
             if (t->defined()) sum += static_cast<int64_t>(t->nbytes());
@@ -249,12 +227,13 @@ std::shared_ptr<const TextContext> Transformer::text_context(const at::Tensor& e
     if (trace) trace("text_ctx", c.narrow(0, 0, rows + (padding > 0)));
 
     auto context = std::make_shared<TextContext>();
-    const std::shared_lock lock(m.streamed.mutex);
+    const auto lock = m.streamed.looking();
     if (fold) context->key_bias = at::zeros({c.size(0)}, c.options());
     if (fold && padding) context->key_bias[c.size(0) - 1] = std::log(static_cast<double>(padding));
-    for (const Layer& l : m.layers) {
+    for (size_t i = 0; i < m.layers.size(); i++) {
+        const Layer& l = m.layers[i];
         cancel.check();
-        at::Tensor kv = m.rounded(m.apply(on_device(m, l) ? l.cross_kv : l.cross_kv.on(m.device), c, &count));
+        at::Tensor kv = m.rounded(m.apply(m.streamed.out(i) ? l.cross_kv.on(m.device) : l.cross_kv, c, &count));
         at::Tensor k = kv.narrow(1, 0, D), v = kv.narrow(1, D, D);
         k = k * at::rsqrt(k.square().mean(1, true) + m.config.eps) * l.cross_norm_k;
         TextContext::LayerKeys keys{m.rounded(k).to(m.type()).contiguous(), v.to(m.type()).contiguous(), {}};

@@ -3,7 +3,6 @@
 // Wan's diffusion transformer (docs/algorithms.md#transformer): latents of a window and a
 // timestep per latent frame in, velocity out.
 #include <ATen/core/Tensor.h>
-#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -12,6 +11,7 @@
 
 #include "engine/cache/plan.h"
 #include "engine/networks/wan_dit/config.h"
+#include "engine/networks/layer_stream.h"
 #include "engine/networks/weights.h"
 #include "engine/request/fields.h"
 #include "engine/trace.h"
@@ -21,7 +21,7 @@ namespace mc::ranks {
 class Group; // engine/ranks/group.h
 }
 namespace mc::networks {
-class CallCount; // engine/networks/linear.h
+class networks::CallCount; // engine/networks/linear.h
 }
 
 namespace mc::wan_dit {
@@ -45,26 +45,19 @@ class Transformer {
     std::shared_ptr<const TextContext> text_context(const at::Tensor& embeds, Cancel cancel = {},
                                                     const Trace& trace = {}) const;
     const model::TransformerConfig& config() const;
+    at::Device device() const;
     int64_t bytes() const; // of the weights held, on the device
     // On a device: of so many layers in all, at least, the host keeps the weights from now on, in pinned memory, and
-    // every forward copies them, one layer while another computes. The numbers stay the same. From any thread.
+    // every forward copies them, one layer while another computes, to two buffers that are part of bytes(). The numbers
+    // stay the same. From any thread.
     void stream(int64_t layers);
     int64_t streamed() const;       // layers
     int64_t streamed_bytes() const; // of the host, for them
-    // The fewest that are worth it: each window holds two of them on the device for a while.
-    static constexpr int64_t LEAST_STREAMED = 3;
-    // What a device holds for a layer: `forward` is copied for every forward where it is streamed, `text` for a text.
-    struct LayerBytes {
-        int64_t forward, text;
-        int64_t total() const { return forward + text; }
-    };
-    static LayerBytes layer_bytes(const model::TransformerConfig& config, Precision precision, bool in_bytes);
-    // The fewest layers to stream, at least `already`, with which `fits`; empty: not even with all.
-    static std::optional<int64_t> fewest_streamed(const model::TransformerConfig& config, int64_t already,
-                                                  const std::function<bool(int64_t layers)>& fits);
+    static networks::LayerBytes layer_bytes(const model::TransformerConfig& config, Precision precision, bool in_bytes);
     // The ranks that have opened the same transformer: windows made from now on are spread over them, and texts made
     // from now on are known there.
     void share(std::shared_ptr<Team> team);
+    Team* team() const; // null: none
     struct Impl;
 
   private:
@@ -165,9 +158,9 @@ class Window {
     };
     static Bytes bytes(const model::TransformerConfig& config, Precision precision, at::Device device,
                        const Shape& shape);
-    // Of rank 0's part.
+    // Of a rank's part.
     static Bytes bytes(const model::TransformerConfig& config, Precision precision, at::Device device,
-                       const Shape& shape, const Spread& spread);
+                       const Shape& shape, const Spread& spread, int rank);
     // All keys and values of a layer, [tokens, D] float32 each, as attention reads them: for tests.
     std::pair<at::Tensor, at::Tensor> keys_values(int branch, int64_t layer) const;
     struct Impl;

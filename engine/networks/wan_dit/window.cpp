@@ -358,12 +358,12 @@ static int64_t device_workspace(const model::TransformerConfig& c, const Window:
 
 Window::Bytes Window::bytes(const model::TransformerConfig& c, Precision precision, at::Device device,
                             const Shape& shape) {
-    return bytes(c, precision, device, shape, {});
+    return bytes(c, precision, device, shape, {}, 0);
 }
 
 Window::Bytes Window::bytes(const model::TransformerConfig& c, Precision precision, at::Device device,
-                            const Shape& whole, const Spread& spread) {
-    const Shape s = spread.part(whole, 0);
+                            const Shape& whole, const Spread& spread, int rank) {
+    const Shape s = spread.part(whole, rank);
     const int64_t frame_tokens = (s.height / c.patch[1]) * (s.width / c.patch[2]),
                   tokens = s.frames * frame_tokens;
     const kernels::Store store = networks::store_for(precision, device);

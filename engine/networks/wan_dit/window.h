@@ -96,14 +96,6 @@ struct Window::Impl {
     void allocate_for_fast();
     void allocate_for_plain();
     void allocate_for_device();
-    // Devices: the buffers through which the layers go that the host keeps; made by the first forward behind a change.
-    struct LayersAtWork {
-        std::vector<size_t> order; // of each layer: how many streamed ones stand before it
-        std::unique_ptr<networks::LayerStream> stream;
-        std::array<Layer, 2> views; // of the buffers
-        int64_t count = 0;
-    } at_work;
-    void follow_streamed();
     void count_layers(std::span<const TextContext* const> text, std::span<const ChunkWork> work);
     void forward_fast(const at::Tensor& latents, std::span<const TextContext* const> text,
                       std::span<const ChunkWork> work, Cancel cancel, const Trace& trace);

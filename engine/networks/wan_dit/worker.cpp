@@ -2,6 +2,7 @@
 #include "engine/networks/wan_dit/worker.h"
 
 #include <ATen/ATen.h>
+#include <c10/core/DeviceGuard.h>
 #include <c10/core/InferenceMode.h>
 #include <algorithm>
 #include <map>
@@ -36,6 +37,7 @@ struct HeldWindow {
     }
 };
 struct HeldModel {
+    SharedModel shared;
     std::unique_ptr<Transformer> transformer;
     std::map<int64_t, std::shared_ptr<const TextContext>> texts;
     std::map<int64_t, HeldWindow> windows; // gone before the transformer
@@ -63,6 +65,7 @@ void Worker::open(ranks::Message& from, Cancel cancel) {
     from.get(shared.path), from.get(shared.precision), from.get(shared.in_bytes), from.get(shared.fingerprint);
     std::unique_ptr<Transformer> transformer = calls_.open(shared, cancel);
     models_[id].transformer = std::move(transformer);
+    models_[id].shared = shared;
 }
 
 void Worker::forward(HeldModel& model, HeldWindow& held, ranks::Message& from, ranks::Message& to, Cancel cancel) {
@@ -115,6 +118,19 @@ ranks::Message Worker::follow(Order order, ranks::Message& from, Cancel cancel) 
         return to;
     }
     HeldModel& model = models_.at(id);
+    const at::Device device = model.transformer->device();
+    const c10::OptionalDeviceGuard on_device(device.is_cpu() ? std::nullopt : std::optional(device));
+    if (order == Order::ROOM) {
+        const Spread spread = from.get<Spread>();
+        std::vector<Window::Shape> shapes;
+        from.get(shapes);
+        std::vector<int64_t> dropped;
+        from.get(dropped);
+        for (int64_t text : dropped) model.texts.erase(text);
+        const Room room = calls_.room(*model.transformer, model.shared, spread, group_.rank(), shapes);
+        to.put(room.needed), to.put(room.free), to.put(room.more), to.put(room.device);
+        return to;
+    }
     const int64_t number = from.get<int64_t>();
     if (order == Order::WINDOW) {
         const Spread spread = from.get<Spread>();

@@ -12,6 +12,10 @@ namespace mc::wan_dit {
 struct WorkerCalls {
     // Opens the model; throws what rank 0 is told.
     std::function<std::unique_ptr<Transformer>(const SharedModel& model, Cancel cancel)> open;
+    // Makes room for its part of these windows, as far as that can be.
+    std::function<Room(Transformer& transformer, const SharedModel& model, const Spread& spread, int rank,
+                       const std::vector<Window::Shape>& shapes)>
+        room;
     std::function<void(const std::string& text)> log = {};
 };
 // Follows orders until rank 0 ends. Returns when that happens with no model open, and throws otherwise.
