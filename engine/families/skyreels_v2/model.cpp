@@ -105,11 +105,11 @@ std::shared_ptr<const Model> Model::open(const model::skyreels_v2::Folder& folde
             options.group, m->ranks,
             transformer::SharedModel{std::filesystem::absolute(folder.path), m->placement.precision,
                                      options.weights_in_bytes, model::fingerprint(*transformer)},
-            options.cancel);
+            options.cancel, options.log);
     }
     load(m, *transformer, *folder.vae_tensors(), folder.text_encoder_tensors(), folder.tokenizer_file, options);
     if (team) {
-        team->opened(options.cancel);
+        team->opened(m->placement.device, options.cancel);
         m->transformer->share(team);
     }
     return m;

@@ -202,8 +202,15 @@ Transformer::~Transformer() = default;
 void Transformer::share(std::shared_ptr<Team> team) {
     impl_->team = std::move(team);
 }
+void Transformer::link(std::shared_ptr<ranks::DeviceLink> link) const {
+    impl_->link = std::move(link);
+}
 const model::TransformerConfig& Transformer::config() const {
     return impl_->config;
+}
+
+at::Device Transformer::device() const {
+    return impl_->device;
 }
 
 int64_t Transformer::bytes() const {

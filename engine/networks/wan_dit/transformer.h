@@ -18,7 +18,8 @@
 #include "kernels/kernels.h"
 
 namespace mc::ranks {
-class Group; // engine/ranks/group.h
+class Group;      // engine/ranks/group.h
+class DeviceLink; // engine/ranks/device_link.h
 }
 
 namespace mc::transformer {
@@ -43,6 +44,7 @@ class Transformer {
     std::shared_ptr<const TextContext> text_context(const at::Tensor& embeds, Cancel cancel = {},
                                                     const Trace& trace = {}) const;
     const model::TransformerConfig& config() const;
+    at::Device device() const;
     int64_t bytes() const; // of the weights held, on the device
     // On a device: of so many layers in all, at least, the host keeps the weights from now on, in pinned memory, and
     // every forward copies them, one layer while another computes. The numbers stay the same. From any thread.
@@ -63,6 +65,8 @@ class Transformer {
     // The ranks that have opened the same transformer: windows made from now on are spread over them, and texts made
     // from now on are known there.
     void share(std::shared_ptr<Team> team);
+    // By which windows made from now on may exchange rows with the other ranks.
+    void link(std::shared_ptr<ranks::DeviceLink> link) const;
     struct Impl;
 
   private:

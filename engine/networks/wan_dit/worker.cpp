@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <map>
 
+#include "engine/device.h"
 #include "engine/networks/wan_dit/spread_window.h"
 
 namespace mc::transformer {
@@ -37,6 +38,7 @@ struct HeldWindow {
 };
 struct HeldModel {
     std::unique_ptr<Transformer> transformer;
+    std::optional<c10::Stream> stream; // that all is done in, where it is on a device
     std::map<int64_t, std::shared_ptr<const TextContext>> texts;
     std::map<int64_t, HeldWindow> windows; // gone before the transformer
 };
@@ -48,7 +50,8 @@ class Worker {
 
   private:
     ranks::Message follow(Order order, ranks::Message& from, Cancel cancel);
-    void open(ranks::Message& from, Cancel cancel);
+    void open(ranks::Message& from, ranks::Message& to, Cancel cancel);
+    void close(int64_t id);
     void forward(HeldModel& model, HeldWindow& window, ranks::Message& from, ranks::Message& to, Cancel cancel);
     ranks::Group& group_;
     const WorkerCalls& calls_;
@@ -57,12 +60,27 @@ class Worker {
     ranks::Traffic forward_bytes_;
 };
 
-void Worker::open(ranks::Message& from, Cancel cancel) {
+void Worker::open(ranks::Message& from, ranks::Message& to, Cancel cancel) {
     const int64_t id = from.get<int64_t>();
     SharedModel shared;
     from.get(shared.path), from.get(shared.precision), from.get(shared.in_bytes), from.get(shared.fingerprint);
     std::unique_ptr<Transformer> transformer = calls_.open(shared, cancel);
-    models_[id].transformer = std::move(transformer);
+    HeldModel& model = models_[id];
+    model.transformer = std::move(transformer);
+    model.stream = new_stream(model.transformer->device());
+    RankDevice::of(model.transformer->device()).put(to);
+}
+
+void Worker::close(int64_t id) {
+    const auto found = models_.find(id);
+    if (found == models_.end()) return; // it could not be opened
+    const at::Device device = found->second.transformer->device();
+    {
+        const InStream in_stream(found->second.stream);
+        wait_for(device);
+        models_.erase(found);
+    }
+    give_back_memory(device);
 }
 
 void Worker::forward(HeldModel& model, HeldWindow& held, ranks::Message& from, ranks::Message& to, Cancel cancel) {
@@ -99,12 +117,12 @@ ranks::Message Worker::follow(Order order, ranks::Message& from, Cancel cancel) 
     ranks::Message to;
     to.put(MC_OK);
     if (order == Order::OPEN) {
-        open(from, cancel);
+        open(from, to, cancel);
         return to;
     }
     const int64_t id = from.get<int64_t>();
     if (order == Order::CLOSE) {
-        models_.erase(id);
+        close(id);
         if (calls_.log) {
             const int64_t n = std::max<int64_t>(1, forwards_);
             calls_.log("model closed after " + std::to_string(forwards_) + " forwards, for each of which " +
@@ -115,6 +133,11 @@ ranks::Message Worker::follow(Order order, ranks::Message& from, Cancel cancel) 
         return to;
     }
     HeldModel& model = models_.at(id);
+    const InStream in_stream(model.stream);
+    if (order == Order::LINK) {
+        model.transformer->link(group_.open_link(model.transformer->device(), from.get<std::string>()));
+        return to;
+    }
     const int64_t number = from.get<int64_t>();
     if (order == Order::WINDOW) {
         const Spread spread = from.get<Spread>();
@@ -174,6 +197,9 @@ void Worker::run() {
         } catch (const c10::OutOfMemoryError& e) {
             fail(MC_ERROR_MEMORY,
                  "Out of memory; ask for a smaller picture, fewer frames or a smaller model.",
+                 e.what_without_backtrace());
+        } catch (const c10::AcceleratorError& e) {
+            fail(MC_ERROR_DEVICE, "Its device failed in the middle of its work; start all ranks again.",
                  e.what_without_backtrace());
         } catch (const c10::Error& e) {
             fail(MC_ERROR_INTERNAL, "LibTorch refused an operation; please report this with the detail.",
