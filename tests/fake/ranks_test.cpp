@@ -48,8 +48,8 @@ double apart(const at::Tensor& a, const at::Tensor& b) {
     return (a - b).abs().max().item<double>();
 }
 
-// The same bytes as one process but for products of other numbers of rows, which ATen's CPU may add in another order, as
-// a GPU's library may: pixels of [-1, 1] differ by some float32 roundings, through all layers and steps. In bfloat16
+// The same bytes as one process but for products of other numbers of rows, which ATen's CPU may add in another order,
+// as a GPU's library may: pixels of [-1, 1] differ by some float32 roundings, through all layers and steps. In bfloat16
 // every sum near the middle between two numbers may then round the other way, and the two videos are as far from each
 // other as either is from float32, but neither is further from it.
 bool same(const at::Tensor& one, const at::Tensor& several) {
