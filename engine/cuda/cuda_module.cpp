@@ -13,6 +13,7 @@
 #include <typeinfo>
 
 #include "engine/cuda/gpu_fault.h"
+#include "engine/cuda/nccl_link.h"
 #include "kernels/cuda/picture_kernels.h"
 #include "kernels/cuda/row_kernels.h"
 
@@ -88,6 +89,10 @@ const mc::kernels::Launchers* mc_cuda_kernels() {
                                : cuda::picture_to_rgb(a.from, a.planes[0], a.strides[0], stream));
         }};
     return &launchers;
+}
+
+const mc::ranks::DeviceLinks* mc_cuda_links() {
+    return &mc::nccl::links;
 }
 
 McStatus mc_cuda_open(int device, char* message, size_t size) {

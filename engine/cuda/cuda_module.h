@@ -6,6 +6,7 @@
 #include <cstddef>
 
 #include "engine/motioncache.h"
+#include "engine/ranks/device_link.h"
 #include "kernels/launchers.h"
 
 extern "C" {
@@ -17,4 +18,7 @@ MC_API McStatus mc_cuda_open(int device, char* message, size_t size);
 
 // This program's kernels for CUDA devices.
 MC_API const mc::kernels::Launchers* mc_cuda_kernels();
+
+// NCCL, by which ranks exchange what lies on their GPUs.
+MC_API const mc::ranks::DeviceLinks* mc_cuda_links();
 }

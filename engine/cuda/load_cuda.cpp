@@ -36,12 +36,14 @@ at::Device open_cuda(int index, const std::string& module) {
         throw Error(MC_ERROR_DEVICE, module + " is not the CUDA module of this program; install it again",
                     dlerror());
     auto kernels = reinterpret_cast<decltype(&mc_cuda_kernels)>(dlsym(library, "mc_cuda_kernels"));
-    if (!kernels)
+    auto links = reinterpret_cast<decltype(&mc_cuda_links)>(dlsym(library, "mc_cuda_links"));
+    if (!kernels || !links)
         throw Error(MC_ERROR_DEVICE, module + " is of another version of this program; install it again", dlerror());
     char message[1024];
     if (McStatus status = open(index, message, sizeof message); status != MC_OK)
         throw Error(status, message, module);
     register_kernels(at::kCUDA, kernels());
+    ranks::register_links(at::kCUDA, links());
     return at::Device(at::kCUDA, c10::DeviceIndex(index));
 }
 

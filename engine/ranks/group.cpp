@@ -7,6 +7,7 @@
 #include <torch/csrc/distributed/c10d/TCPStore.hpp>
 
 #include <ATen/ATen.h>
+#include <algorithm>
 #include <atomic>
 #include <condition_variable>
 #include <csignal>
@@ -84,7 +85,10 @@ struct Group::Impl {
     bool ending = false;
     int lost = -1; // rank, or me.size: the store
     std::string lost_why, lost_detail;
+    std::vector<std::weak_ptr<DeviceLink>> links;
     c10::intrusive_ptr<c10d::Work> work; // that somebody waits for
+    int work_of = 0;                     // with which rank
+    clock::time_point work_late = clock::time_point::max();
     Cancel waiting;                      // of the thread that waits
     bool asked_to_stop = false;          // for that
     int64_t working = 0;                 // order; 0: none
@@ -99,8 +103,11 @@ struct Group::Impl {
     void connect();
     void watch();
     void lose(int rank, const std::string& why, const std::string& detail);
+    std::vector<std::shared_ptr<DeviceLink>> held_links();
+    void watch_links();
     [[noreturn]] void throw_lost() const; // mutex held
-    void finish(c10::intrusive_ptr<c10d::Work> work, int other, Cancel cancel);
+    void finish(c10::intrusive_ptr<c10d::Work> work, int other, Cancel cancel,
+                clock::time_point late = clock::time_point::max());
     std::string key(const std::string& name) const { return me.prefix + name; }
 };
 
@@ -217,13 +224,36 @@ void Group::Impl::connect() {
 }
 
 void Group::Impl::lose(int rank, const std::string& why, const std::string& detail) {
-    std::lock_guard lock(mutex);
-    if (lost < 0) {
-        lost = rank;
-        lost_why = why;
-        lost_detail = detail;
+    {
+        std::lock_guard lock(mutex);
+        if (lost < 0) {
+            lost = rank;
+            lost_why = why;
+            lost_detail = detail;
+        }
+        if (work) work->abort();
     }
-    if (work) work->abort();
+    for (const auto& link : held_links()) link->abort();
+}
+
+std::vector<std::shared_ptr<DeviceLink>> Group::Impl::held_links() {
+    std::vector<std::shared_ptr<DeviceLink>> held;
+    std::lock_guard lock(mutex);
+    std::erase_if(links, [&](const std::weak_ptr<DeviceLink>& link) {
+        if (auto here = link.lock()) held.push_back(std::move(here));
+        return link.expired();
+    });
+    return held;
+}
+
+void Group::Impl::watch_links() {
+    for (const auto& link : held_links()) {
+        const DeviceLink::State state = link->state();
+        if (!state.fault.empty())
+            lose(place.rank, "could not exchange with the devices of the others", state.fault);
+        else if (state.waiting > limits.still)
+            lose(place.rank, "has waited " + seconds(limits.still) + " for its device, or another rank's, to exchange", "");
+    }
 }
 
 void Group::Impl::throw_lost() const {
@@ -244,12 +274,14 @@ void Group::Impl::watch() {
     clock::time_point next{};
     for (int64_t beat = 0;;) {
         int64_t order = 0;
+        int late = -1;
         bool ask = false;
         {
             std::unique_lock lock(mutex);
             if (changed.wait_for(lock, LOOK, [&] { return ending; })) return;
             if (lost >= 0) continue;
             order = working;
+            if (work && clock::now() > work_late) late = work_of;
             if (work && !asked_to_stop) {
                 try {
                     waiting.check();
@@ -258,6 +290,8 @@ void Group::Impl::watch() {
                 }
             }
         }
+        if (late >= 0) lose(late, "has given nothing of its device for " + seconds(limits.still), "");
+        watch_links();
         try {
             if (ask) store->set(key("stop"), bytes_of(std::to_string(this->order)));
             if (order && store->check({key("stop")}) && text_of(store->get(key("stop"))) == std::to_string(order)) {
@@ -295,11 +329,13 @@ void Group::Impl::watch() {
 }
 
 // Waits; throws when the other is lost.
-void Group::Impl::finish(c10::intrusive_ptr<c10d::Work> w, int other, Cancel cancel) {
+void Group::Impl::finish(c10::intrusive_ptr<c10d::Work> w, int other, Cancel cancel, clock::time_point late) {
     {
         std::lock_guard lock(mutex);
         if (lost >= 0) throw_lost();
         work = w;
+        work_of = other;
+        work_late = late;
         waiting = cancel;
     }
     std::string fault;
@@ -405,32 +441,85 @@ Message Group::receive(int from, Cancel cancel) {
     return Message(std::move(bytes));
 }
 
-void Group::exchange(const std::vector<Piece>& to, const std::vector<Piece>& from) {
+std::shared_ptr<DeviceLink> Group::open_link(at::Device device, const std::string& key) {
+    std::shared_ptr<DeviceLink> link;
+    const DeviceLinks* links = device_links(device.type());
+    try {
+        if (links) link = links->open(device, key, rank(), size(), impl_->limits.arrive);
+    } catch (const std::exception& e) {
+        throw Error(MC_ERROR_DEVICE,
+                    std::string(links->what) + " cannot connect " + device.str() + " with the devices of the other "
+                    "ranks: NCCL_DEBUG=INFO makes it say more, MOTIONCACHE_NCCL=off does without it.", what_of(e));
+    }
+    if (!link) throw Error(MC_ERROR_INTERNAL, "There is no link of devices here; please report this.");
+    std::lock_guard lock(impl_->mutex);
+    if (impl_->lost >= 0) impl_->throw_lost();
+    impl_->links.push_back(link);
+    return link;
+}
+
+void Group::exchange(const std::vector<Piece>& to, const std::vector<Piece>& from, DeviceLink* link) {
     const NoBrokenPipe quiet;
     constexpr int TAG = 1; // apart from messages
+    Traffic moved;
+    if (link) {
+        const auto linked = [&](const std::vector<Piece>& pieces, int64_t& bytes) {
+            std::vector<Piece> list;
+            for (const Piece& p : pieces)
+                if (!p.part.is_cpu() && p.part.numel()) list.push_back(p), bytes += static_cast<int64_t>(p.part.nbytes());
+            return list;
+        };
+        const std::vector<Piece> out = linked(to, moved.sent), in = linked(from, moved.received);
+        try {
+            if (!out.empty() || !in.empty()) link->exchange(out, in);
+        } catch (const std::exception& e) {
+            impl_->lose(rank(), "could not exchange with the devices of the others", what_of(e));
+            std::lock_guard lock(impl_->mutex);
+            impl_->throw_lost();
+        }
+    }
+    // The rest by way of the host: of a device, in pinned memory.
+    const auto on_host = [&](const std::vector<Piece>& pieces, bool filled) {
+        std::vector<Piece> list;
+        for (const Piece& p : pieces) {
+            if (p.part.numel() == 0 || (link && !p.part.is_cpu())) continue;
+            list.push_back(p);
+            if (p.part.is_cpu()) continue;
+            list.back().part = at::empty(p.part.sizes(), p.part.options().device(at::kCPU).pinned_memory(true));
+            if (filled) list.back().part.copy_(p.part); // waits for the device
+        }
+        return list;
+    };
+    const std::vector<Piece> out = on_host(to, true), in = on_host(from, false);
     struct Pending {
         c10::intrusive_ptr<c10d::Work> work;
         int rank;
     };
     std::vector<Pending> pending;
-    Traffic moved;
     int other = 0;
     try {
-        for (const auto* list : {&from, &to})
+        for (const auto* list : {&in, &out})
             for (const Piece& p : *list) {
-                if (p.part.numel() == 0) continue;
                 other = p.rank;
                 std::vector<at::Tensor> part{p.part.view({-1})};
                 auto& gloo = *impl_->gloo;
-                pending.push_back({list == &to ? gloo.send(part, other, TAG) : gloo.recv(part, other, TAG), other});
-                (list == &to ? moved.sent : moved.received) += int64_t(p.part.nbytes());
+                pending.push_back({list == &out ? gloo.send(part, other, TAG) : gloo.recv(part, other, TAG), other});
+                (list == &out ? moved.sent : moved.received) += int64_t(p.part.nbytes());
             }
     } catch (const std::exception& e) { // Gloo refuses at once what it knows to be broken
         impl_->lose(other, "has ended", what_of(e));
         std::lock_guard lock(impl_->mutex);
         impl_->throw_lost();
     }
-    for (const Pending& p : pending) impl_->finish(p.work, p.rank, {});
+    const bool of_device = std::any_of(to.begin(), to.end(), [](const Piece& p) { return !p.part.is_cpu(); });
+    const auto late = of_device && !link ? clock::now() + impl_->limits.still : clock::time_point::max();
+    for (const Pending& p : pending) impl_->finish(p.work, p.rank, {}, late);
+    size_t arrived = 0;
+    for (const Piece& p : from) {
+        if (p.part.numel() == 0 || (link && !p.part.is_cpu())) continue;
+        const at::Tensor& host = in[arrived++].part;
+        if (!p.part.is_cpu()) p.part.view_as(host).copy_(host, /*non_blocking=*/true);
+    }
     std::lock_guard lock(impl_->mutex);
     impl_->traffic.sent += moved.sent;
     impl_->traffic.received += moved.received;

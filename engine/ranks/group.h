@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "engine/cancel.h"
+#include "engine/ranks/device_link.h"
 #include "engine/ranks/membership.h"
 #include "engine/ranks/message.h"
 
@@ -18,12 +19,7 @@ namespace mc::ranks {
 struct Limits {
     std::chrono::milliseconds arrive{30000}; // all others are there
     std::chrono::milliseconds silent{10000}; // no sign of life of a process whose connection still stands
-};
-
-// What one rank gives to another, or gets: contiguous, on the CPU; empty: nothing.
-struct Piece {
-    int rank; // the other
-    at::Tensor part;
+    std::chrono::milliseconds still{60000};  // a device is about one exchange, or the layer before it
 };
 
 struct Traffic {
@@ -44,8 +40,12 @@ class Group {
     void send(const Message& message, int to);
     // While it waits, a cancel asks the other to stop what it does (working_on); its answer then comes the sooner.
     Message receive(int from, Cancel cancel = {});
-    // Gives and gets pieces; the ranks that they name do it at the same time, with pieces of the same sizes.
-    void exchange(const std::vector<Piece>& to, const std::vector<Piece>& from);
+    // Gives and gets pieces; the ranks that they name do it at the same time, with pieces of the same sizes. What lies
+    // on a device goes by the link where there is one, else by way of the host, which waits for the device.
+    void exchange(const std::vector<Piece>& to, const std::vector<Piece>& from, DeviceLink* link = nullptr);
+    // All ranks at the same time. The link is watched as long as somebody holds it: what goes wrong with it, and a
+    // device that comes to no end, is as if this rank were lost; and when one is lost, the link is aborted.
+    std::shared_ptr<DeviceLink> open_link(at::Device device, const std::string& key);
     // This rank cannot go on in the middle of what several do together: it talks no more, which the others notice.
     void break_off();
     // A worker says which order it works on; its token is set when rank 0 asks to stop this very order.

@@ -241,6 +241,7 @@ NOT_TRIED = [
     NotTried("needs a virtual camera, which no container has; tests/pipelines/files_test.py tries the rest of it",
              ("pipelines/stream.sh v4l2 /dev/video0", f"pipelines/devenv.sh {CAMERA}")),
     NotTried("fetches 2 GB, for GPUs", ("tools/torch/fetch.sh --cuda",)),
+    NotTried("says how GPUs exchange rows; tests/fake/ranks_test sets the first", ("MOTIONCACHE_NCCL=off", "NCCL_DEBUG=INFO")),
     NotTried("fetches the wheel of a torch for GPUs, or needs a GPU", (
         "tests/gpu.sh pack", "tests/gpu.sh run", "tests/gpu/backends.py", "tests/gpu/backends.py [SECONDS]",
         "tests/gpu/goals.py",

@@ -23,8 +23,8 @@ namespace {
 
 using Model = std::shared_ptr<const skyreels_v2::Model>;
 
-ranks::Place place(int rank, int port) {
-    ranks::Place p;
+ranks::Membership member(int rank, int port) {
+    ranks::Membership p;
     p.rank = rank, p.size = 2, p.master = "127.0.0.1", p.port = port, p.prefix = "test/";
     return p;
 }
@@ -52,7 +52,7 @@ int work(int port, size_t capacity) {
     fake::set_capacity(capacity);
     LoadOptions o = options();
     o.log = [](int level, const std::string& text) { std::fprintf(stderr, "%d %s\n", level, text.c_str()); };
-    ranks::Group group(place(1, port), ranks::version());
+    ranks::Group group(member(1, port), ranks::version());
     run_worker(group, "", o);
     std::fprintf(stderr, "%zu bytes at most, %lld races\n", fake::use().most, (long long)fake::counts.races.load());
     return 0;
@@ -92,7 +92,7 @@ struct Together {
     std::shared_ptr<ranks::Group> group;
     Model model;
     explicit Together(int64_t capacity = int64_t(fake::ALL)) : worker(port, capacity) {
-        group = std::make_shared<ranks::Group>(place(0, port), ranks::version());
+        group = std::make_shared<ranks::Group>(member(0, port), ranks::version());
         LoadOptions o = options();
         o.group = group;
         model = skyreels_v2::Model::open(test::root + "/models/demo", o);

@@ -56,10 +56,6 @@ MemoryPlan plan_memory(const VideoSettings& settings, const Windows& windows, co
     for (size_t i : windows.different) {
         const auto s = shape_of(settings, windows, i, h, w);
         const wan_dit::Spread spread = wan_dit::spread_over(model.ranks, s.branches, c.heads);
-        if (spread.team() > 1 && !model.device.is_cpu())
-            throw Error(MC_ERROR_SETTINGS,
-                        "WORLD_SIZE=" + std::to_string(model.ranks.count) + " would divide the tokens of a forward, which "
-                        "is done on the CPU alone: on GPUs start two processes, and set guidance-scale above 1.");
         const auto bytes = wan_dit::Window::bytes(c, model.precision, model.device, s, spread, model.rank);
         plan.keys_values = std::max(plan.keys_values, bytes.keys_values);
         plan.cache = std::max(plan.cache, bytes.remembered);

@@ -109,12 +109,12 @@ std::shared_ptr<const Model> Model::open(const model::skyreels_v2::Folder& folde
         team = std::make_shared<wan_dit::Team>(
             options.group, m->ranks,
             wan_dit::SharedModel{std::filesystem::absolute(folder.path), m->placement.precision,
-                                 options.weights_in_bytes, model::fingerprint(*transformer)},
-            options.cancel);
+                                     options.weights_in_bytes, model::fingerprint(*transformer)},
+            options.cancel, options.log);
     }
     load(m, *transformer, *folder.vae_tensors(), folder.text_encoder_tensors(), folder.tokenizer_file, options);
     if (team) {
-        team->opened(options.cancel);
+        team->opened(m->placement.device, options.cancel);
         m->transformer->share(team);
     }
     return m;

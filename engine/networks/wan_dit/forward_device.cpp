@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // The forward as it runs on devices: the tokens of all chunks and branches in the work are the rows of one matrix,
 // which goes through the layers as a whole. Products and attention are ATen's, what lies between them is RowOps'.
-// Everything that the host knows of the work goes over in one upload; nothing waits but for motion, at the end. Its
-// plain version is forward_plain.cpp.
+// Everything that the host knows of the work goes over in one upload; nothing waits but for motion, at the end. A team
+// divides the rows (token_share.h): each of its ranks takes some of them through all but self-attention. The plain
+// version is forward_plain.cpp.
 #include <ATen/ATen.h>
 #include <algorithm>
 
@@ -29,17 +30,20 @@ struct Forward {
     const Window::Impl::Pass& pass;
     std::span<const TextContext* const> text;
     std::span<const ChunkWork> work;
+    TokenShare* const share = w.share.get();
+    const int64_t first = share ? share->first() : 0, last = share ? share->last() : pass.rows,
+                  here = last - first; // rows that this process takes through the layers
     const int64_t D = m.config.width, heads = m.config.heads, head = m.config.head();
     const networks::RowOps ops{m.device, D, head, m.config.eps};
     std::vector<int> chunks; // in the work, in its order: each stands once in `in`
 
     // What the host knows, all int32, where the device is.
     at::Tensor times;      // [timesteps]: rows of the time table
-    at::Tensor token;      // [rows]: of the window
-    at::Tensor slot;       // [rows]: of the key, in w.layer_keys
-    at::Tensor slots;      // [2 rows]: of the key, then of the value
-    at::Tensor group;      // [rows]: of the timestep
-    at::Tensor source;     // [rows]: in `in`
+    at::Tensor token;      // [here]: of the window
+    at::Tensor slots;      // [2 rows]: of the key in w.layer_keys, then of the value
+    at::Tensor slot;       // [here]: of the key where it is first written
+    at::Tensor group;      // [here]: of the timestep
+    at::Tensor source;     // [here]: in `in`
     at::Tensor out_row;    // [tokens of all work]: row, or -1
     at::Tensor out_group;  // likewise: of the timestep
     at::Tensor modulation; // [layers, timesteps, 6, D] float32
@@ -71,6 +75,8 @@ struct Forward {
         for (const ChunkWork& item : work)
             for (int64_t t = 0; t < w.chunk_tokens; t++)
                 all.push_back(pass.frame_group[item.chunk * w.chunk_frames + t / w.frame_tokens]);
+        if (share)
+            for (int64_t r = 0; r < here; r++) all.push_back(static_cast<int32_t>(r));
 
         const at::Tensor there = upload(at::tensor(all, at::kInt), m.device);
         int64_t begin = 0;
@@ -80,7 +86,8 @@ struct Forward {
               std::pair(&out_row, static_cast<int64_t>(pass.token_row.size())),
               std::pair(&out_group, static_cast<int64_t>(pass.token_row.size()))})
             *to = there.narrow(0, begin, count), begin += count;
-        slot = slots.narrow(0, 0, pass.rows);
+        for (at::Tensor* t : {&token, &group, &source}) *t = t->narrow(0, first, here);
+        slot = share ? there.narrow(0, begin, here) : slots.narrow(0, 0, pass.rows);
         modulation = m.modulations.unsqueeze(1) + w.time.e0().index_select(0, times);
     }
     // [timesteps, D]: shift, scale, gate of self-attention, then of the FFN
@@ -99,9 +106,10 @@ struct Forward {
     }
 
     // Rows that attend to the same keys stand together. Both branches of a chunk, where they have as many rows, are a
-    // batch. q: [rows, D]. [rows, D]
+    // batch. q: [rows, W], all of W or those of the heads here. [rows, W]
     at::Tensor self_attention(const at::Tensor& q, const at::Tensor& keys_values) const {
-        std::vector<std::pair<int64_t, at::Tensor>> pieces; // first row; [rows, D]
+        const int64_t W = q.size(1);
+        std::vector<std::pair<int64_t, at::Tensor>> pieces; // first row; [rows, W]
         std::vector<bool> done(pass.spans.size(), false);
         for (size_t i = 0; i < pass.spans.size(); i++) {
             if (done[i]) continue;
@@ -119,15 +127,15 @@ struct Forward {
             // [batch, n or keys, heads, head] to [batch, heads, n or keys, head], without a copy
             auto by_head = [&](const at::Tensor& t, int64_t count, int64_t first, int64_t apart) {
                 return t
-                    .as_strided({batch, count, heads, head}, {apart * D, D, head, 1},
-                                t.storage_offset() + first * D)
+                    .as_strided({batch, count, W / head, head}, {apart * W, W, head, 1},
+                                t.storage_offset() + first * W)
                     .transpose(1, 2);
             };
             const at::Tensor out = at::scaled_dot_product_attention(
                 by_head(q, n, a.begin, rows_apart),
                 by_head(keys_values, a.keys, a.branch * slots, branches_apart * slots),
                 by_head(keys_values, a.keys, a.branch * slots + w.tokens, branches_apart * slots));
-            const at::Tensor rows = out.transpose(1, 2).reshape({batch * n, D});
+            const at::Tensor rows = out.transpose(1, 2).reshape({batch * n, W});
             if (b && b->begin == a.end) {
                 pieces.emplace_back(a.begin, rows);
             } else {
@@ -142,17 +150,18 @@ struct Forward {
         return list.size() == 1 ? list[0] : at::cat(list);
     }
 
-    // q: [rows, D], of which those with the same text stand together. [rows, D]
+    // q: [here, D], of which those with the same text stand together. [here, D]
     at::Tensor cross_attention(const at::Tensor& q, size_t layer) const {
         std::vector<at::Tensor> pieces;
         for (size_t i = 0; i < pass.spans.size();) {
             const TextContext& context = Window::Impl::text_of(work[pass.spans[i].work], text);
-            const int64_t begin = pass.spans[i].begin;
+            const int64_t begin = std::max(pass.spans[i].begin, first) - first;
             int64_t end = begin;
             for (;
                  i < pass.spans.size() && &Window::Impl::text_of(work[pass.spans[i].work], text) == &context;
                  i++)
-                end = pass.spans[i].end;
+                end = std::min(pass.spans[i].end, last) - first;
+            if (end <= begin) continue;
             auto by_head = [&](const at::Tensor& t) {
                 return t.view({1, t.size(0), heads, head}).transpose(1, 2);
             };
@@ -162,10 +171,10 @@ struct Forward {
                                  .transpose(1, 2)
                                  .reshape({end - begin, D}));
         }
-        return pieces.size() == 1 ? pieces[0] : at::cat(pieces);
+        return pieces.size() == 1 ? pieces[0] : pieces.empty() ? q : at::cat(pieces);
     }
 
-    // Keys and values of a layer as attention reads them, [slots, D]: those that are kept in bytes as far as somebody
+    // Keys and values of a layer as attention reads them, [slots, W]: those that are kept in bytes as far as somebody
     // looks at them. What this forward makes itself comes on top.
     at::Tensor open_keys(size_t layer) const {
         const size_t at = w.layer_slot(layer);
@@ -182,18 +191,40 @@ struct Forward {
         return w.open_keys;
     }
 
-    // x: [rows, D], in place; y: [rows, D], its norm for this layer on entry, for the next one on exit.
-    void layer(size_t i, const Layer& l, const at::Tensor& x, const at::Tensor& y, const Trace& trace) const {
-        at::Tensor q = at::empty_like(x);
+    // From the norm in y, [here, D], to what comes out of self-attention, [here, D].
+    at::Tensor attend(size_t i, const Layer& l, const at::Tensor& y, Cancel cancel) const {
         const at::Tensor keys_values = open_keys(i);
-        ops.project({product(l.self_qkv, y), l.self_norm_q, l.self_norm_k, w.rotary.cosine, w.rotary.sine,
-                     token, q, keys_values, slot, w.tokens});
+        const auto project = [&](const at::Tensor& q, const at::Tensor& kv, int64_t value_slots) {
+            ops.project({product(l.self_qkv, y), l.self_norm_q, l.self_norm_k, w.rotary.cosine, w.rotary.sine, token, q,
+                         kv, slot, value_slots});
+        };
+        at::Tensor q;
+        if (share) {
+            const at::Tensor parts = at::empty({3, here, D}, y.options());
+            if (here) project(parts[0], parts.narrow(0, 1, 2).view({2 * here, D}), here);
+            share->put(parts);
+            share->to_heads(cancel);
+            q = share->of_heads(TokenShare::QUERY);
+            at::Tensor to = keys_values;
+            to.index_copy_(0, slots.to(at::kLong), share->keys_values());
+        } else {
+            q = at::empty_like(y);
+            project(q, keys_values, w.tokens);
+        }
         if (w.shape.keys_in_bytes)
             networks::quantize(keys_values, w.layer_keys[w.layer_slot(i)], w.layer_scales[w.layer_slot(i)],
                                slots);
         q = self_attention(q, keys_values);
-        at::Tensor delta = product(l.self_out, q);
-        q.reset();
+        if (!share) return q;
+        share->attended(q);
+        share->to_rows();
+        return share->take();
+    }
+
+    // x: [here, D], in place; y: [here, D], its norm for this layer on entry, for the next one on exit.
+    void layer(size_t i, const Layer& l, const at::Tensor& x, const at::Tensor& y, Cancel cancel,
+               const Trace& trace) const {
+        at::Tensor delta = product(l.self_out, attend(i, l, y, cancel));
         if (trace) trace("block0_self_attn", delta.narrow(0, 0, w.chunk_tokens).to(at::kFloat));
         ops.residual_norm({x, delta, mod(i, 2), l.norm3_weight, l.norm3_bias, 0, group, y});
 
@@ -219,6 +250,18 @@ struct Forward {
         ops.residual_norm({x, delta, mod(i, 5), last ? at::Tensor() : mod(i + 1, 1),
                            last ? at::Tensor() : mod(i + 1, 0), 1, group, last ? at::Tensor() : y});
         if (trace) trace("block0_out", x.narrow(0, 0, w.chunk_tokens).to(at::kFloat));
+    }
+
+    // The leader's: all rows of the team, [rows, D]. Another's: its own, of which nothing more is made.
+    at::Tensor collect(const at::Tensor& x) const {
+        if (!share->leads()) {
+            share->collect(x, {});
+            return x;
+        }
+        const at::Tensor all = at::empty({pass.rows, D}, x.options());
+        all.narrow(0, first, here).copy_(x);
+        share->collect(x, all);
+        return all;
     }
 
     // Outputs of the tokens of all work, [tokens of all work, D]: computed, or in + residual.
@@ -317,22 +360,24 @@ struct Forward {
 
 void Window::Impl::forward_device(const at::Tensor& latents, std::span<const TextContext* const> text,
                                   std::span<const ChunkWork> work, Cancel cancel, const Trace& trace) {
-    cancel.check();
+    if (!share) cancel.check(); // a team stops together
     const bool traced = trace && pass.rows == chunk_tokens * static_cast<int64_t>(work.size());
+    if (share) share->begin(pass.rows);
     Forward f{*this, model, pass, text, work};
     f.tell();
     const at::Tensor in = f.embed(latents);
-    const at::Tensor x = in.index_select(0, f.source);
+    at::Tensor x = in.index_select(0, f.source);
     if (traced) trace("tokens_in", in.narrow(0, 0, chunk_tokens).to(at::kFloat));
     if (pass.rows) {
         const at::Tensor y = at::empty_like(x);
         f.ops.residual_norm({x, {}, {}, f.mod(0, 1), f.mod(0, 0), 1, f.group, y});
         networks::LayersOfForward layers(model.streamed, cancel);
         for (size_t i = 0; i < model.layers.size(); i++) {
-            cancel.check();
+            if (!share) cancel.check();
             const networks::LayerInUse layer(layers, model.layers, i);
-            f.layer(i, layer.get(), x, y, traced && i == 0 ? trace : Trace());
+            f.layer(i, layer.get(), x, y, cancel, traced && i == 0 ? trace : Trace());
         }
+        if (share) x = f.collect(x);
     }
     if (traced) trace("block_last_out", x.narrow(0, 0, chunk_tokens).to(at::kFloat));
     count.add({networks::Call::GEMM, in.size(0), model.patch.out(), model.patch.in(), 0});

@@ -445,7 +445,7 @@ void Window::Impl::forward_fast(const at::Tensor& latents, std::span<const TextC
             trace("block0_out", f.x_trace);
         }
     }
-    if (share && pass.rows) share->collect(x);
+    if (share && pass.rows) share->collect(x.narrow(0, share->first(), share->last() - share->first()), x);
     if (traced) trace("block_last_out", x.narrow(0, 0, pass.rows).to(at::kFloat));
     count_layers(text, work);
 

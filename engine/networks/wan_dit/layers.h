@@ -41,7 +41,8 @@ struct Transformer::Impl : networks::Numerics {
     void move_out(size_t layer);
     at::Tensor modulations;     // [layers, 6, D] float32: of all layers, which hold views of it
     at::Tensor head_modulation; // [2, D] float32: shift, scale
-    networks::Linear head;      // [4C, D]: row, column of the patch slowest, channel fastest
+    networks::Linear head;                // [4C, D]: row, column of the patch slowest, channel fastest
+    std::shared_ptr<ranks::DeviceLink> link; // of all ranks; null: what they exchange goes by way of the hosts
 
     // y = x W^T + b in float32, x rounded to the precision: whole tensors, for few rows and for the plain forward.
     at::Tensor apply(const networks::Linear& linear, const at::Tensor& x, networks::CallCount* count) const;

@@ -3,6 +3,7 @@
 
 #include <ATen/ATen.h>
 #include <atomic>
+#include <cstdlib>
 
 #include "engine/cancellable_lock.h"
 #include "engine/error.h"
@@ -47,9 +48,9 @@ ranks::Message Exchange::answer(Cancel cancel) {
     throw Error(status, group_.name(rank) + ": " + message, detail);
 }
 
-Team::Team(std::shared_ptr<ranks::Group> group, Ranks ranks, const SharedModel& model, Cancel cancel)
+Team::Team(std::shared_ptr<ranks::Group> group, Ranks ranks, const SharedModel& model, Cancel cancel, Log log)
     : group_(std::move(group)), ranks_(ranks), model_(next_id()),
-      opening_(std::make_unique<Exchange>(*group_, Order::OPEN, cancel)) {
+      opening_(std::make_unique<Exchange>(*group_, Order::OPEN, cancel)), log_(std::move(log)) {
     opening_->order().put(model_);
     opening_->order().put(model.path);
     opening_->order().put(model.precision);
@@ -58,9 +59,72 @@ Team::Team(std::shared_ptr<ranks::Group> group, Ranks ranks, const SharedModel& 
     for (int r = 1; r < group_->size(); r++) opening_->send(r);
 }
 
-void Team::opened(Cancel cancel) {
+void Team::opened(at::Device here, Cancel cancel) {
     const std::unique_ptr<Exchange> opening = std::move(opening_);
-    opening->finish(cancel);
+    devices_ = {RankDevice::of(here)};
+    for (int r = 1; r < group_->size(); r++) {
+        ranks::Message answer = opening->answer(cancel);
+        devices_.push_back(RankDevice::get(answer));
+    }
+}
+
+RankDevice RankDevice::of(at::Device device) {
+    const ranks::DeviceLinks* links = device.is_cpu() ? nullptr : ranks::device_links(device.type());
+    return {device.str(), device.is_cpu(), links ? links->name(device) : ""};
+}
+void RankDevice::put(ranks::Message& to) const {
+    to.put(text), to.put(cpu), to.put(link_name);
+}
+RankDevice RankDevice::get(ranks::Message& from) {
+    RankDevice d;
+    from.get(d.text), from.get(d.cpu), from.get(d.link_name);
+    return d;
+}
+
+std::string Team::why_not_linked() const {
+    const char* set = std::getenv("MOTIONCACHE_NCCL");
+    if (set && std::string(set) == "off") return "MOTIONCACHE_NCCL is off";
+    for (size_t r = 0; r < devices_.size(); r++) {
+        if (devices_[r].link_name.empty())
+            return devices_[r].text + " of rank " + std::to_string(r) + " has no library for more";
+        for (size_t before = 0; before < r; before++)
+            if (devices_[r].link_name == devices_[before].link_name)
+                return "ranks " + std::to_string(before) + " and " + std::to_string(r) + " share " + devices_[r].text;
+    }
+    return "";
+}
+
+bool Team::agree(const Transformer& transformer, const Window::Shape& shape, const Spread& spread) {
+    for (int r = 1; r < spread.ranks; r++) {
+        const RankDevice &here = devices_[0], &there = devices_[static_cast<size_t>(r)];
+        if (here.cpu == there.cpu || (spread.team() == 1 && !shape.keys_in_bytes)) continue;
+        throw Error(MC_ERROR_SETTINGS,
+                    group_->name(r) + " computes on " + there.text + " and rank 0 on " + here.text +
+                        (spread.team() > 1 ? ", and they would divide the tokens of a forward" : ", and kv-precision=int8 is for GPUs") +
+                        ": give " + (there.cpu ? "it --device cuda:0" : "rank 0 device=cuda:0") + ", or both the CPU" +
+                        (spread.team() > 1 ? "." : " and no kv-precision."));
+    }
+    if (spread.team() == 1 || devices_[0].cpu) return false;
+    std::lock_guard lock(link_mutex_);
+    if (link_known_) return linked_;
+    const std::string why_not = why_not_linked();
+    const std::string rows = "the ranks exchange the rows that they divide ";
+    if (why_not.empty()) {
+        const ranks::DeviceLinks& links = *ranks::device_links(transformer.device().type());
+        const std::string key = links.key();
+        Exchange x(*group_, Order::LINK);
+        x.order().put(model_);
+        x.order().put(key);
+        for (int r = 1; r < group_->size(); r++) x.send(r);
+        transformer.link(group_->open_link(transformer.device(), key));
+        x.finish();
+        linked_ = true;
+    }
+    link_known_ = true;
+    if (log_)
+        log_(4, rows + (linked_ ? std::string("from device to device (") + ranks::device_links(transformer.device().type())->what + ")"
+                                : "by way of their hosts (Gloo): " + why_not));
+    return linked_;
 }
 
 Team::~Team() {

@@ -2,6 +2,7 @@
 #pragma once
 // What rank 0 asks of a worker that holds the same transformer, and how it gets the answer. Decisions (text, noise,
 // caches, solver, VAE) are rank 0's alone; a worker runs forwards. See docs/ranks.md.
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <set>
@@ -15,7 +16,7 @@ namespace mc::wan_dit {
 
 // A message has the order, its number (Group::next_order), and then:
 enum class Order : int32_t {
-    OPEN,        // model, the members of SharedModel
+    OPEN,        // model, the members of SharedModel; the answer: RankDevice
     CLOSE,       // model
     ROOM,        // model, Spread, Window::Shapes of a video (of the whole), texts that nobody has any more
     WINDOW,      // model, window, Spread, Window::Shape of the whole
@@ -23,6 +24,7 @@ enum class Order : int32_t {
     PREPARE,     // model, window, timesteps
     FORGET,      // model, window, outputs
     FORWARD,     // model, window, ...: SpreadWindow::forward
+    LINK,        // model, key: Group::open_link
 };
 
 int64_t next_id(); // of models, windows and texts, each once in this process
@@ -65,13 +67,27 @@ class Exchange {
     std::vector<int> pending_;
 };
 
+// Where a rank computes.
+struct RankDevice {
+    std::string text; // "cuda:0"
+    bool cpu = true;
+    std::string link_name; // DeviceLinks::name; empty: it has no link
+    static RankDevice of(at::Device device);
+    void put(ranks::Message& to) const;
+    static RankDevice get(ranks::Message& from);
+};
+
 // A model of rank 0's that its workers have opened.
 class Team {
   public:
+    using Log = std::function<void(int level, const std::string& text)>;
     // Asks them; opened() has the answers, so that all load at once.
-    Team(std::shared_ptr<ranks::Group> group, Ranks ranks, const SharedModel& model, Cancel cancel);
+    Team(std::shared_ptr<ranks::Group> group, Ranks ranks, const SharedModel& model, Cancel cancel, Log log = {});
     ~Team();
-    void opened(Cancel cancel);
+    void opened(at::Device here, Cancel cancel);
+    // Before a window is made: throws MC_ERROR_SETTINGS where the devices of the ranks do not suit it. Whether rows are
+    // exchanged from device to device; before the first one that would be, all ranks open their link.
+    bool agree(const Transformer& transformer, const Window::Shape& shape, const Spread& spread);
     ranks::Group& group() { return *group_; }
     Ranks ranks() const { return ranks_; }
     int64_t model() const { return model_; }
@@ -95,9 +111,14 @@ class Team {
     const std::shared_ptr<ranks::Group> group_;
     const Ranks ranks_;
     const int64_t model_;
+    std::string why_not_linked() const; // empty: it can be
     std::unique_ptr<Exchange> opening_;
     std::set<int64_t> sent_; // texts
     const std::shared_ptr<Dropped> dropped_ = std::make_shared<Dropped>();
+    const Log log_;
+    std::vector<RankDevice> devices_; // of all ranks
+    std::mutex link_mutex_;
+    bool link_known_ = false, linked_ = false;
 };
 
 } // namespace mc::wan_dit

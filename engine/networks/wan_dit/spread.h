@@ -15,6 +15,7 @@ struct Ranks {
 struct Spread {
     int ranks = 1;
     bool apart = false; // the branches: the second one is the second team's
+    bool linked = false; // a team exchanges rows from device to device (Transformer::link)
     kernels::Store store = kernels::Store::F32; // rank 0's activations, as a team exchanges them
     int team() const { return apart ? ranks / 2 : ranks; }              // ranks of a team
     int leader_of(int rank) const { return rank - rank % team(); }      // who has the output of the layers

@@ -11,13 +11,14 @@
 namespace mc::wan_dit {
 
 TokenShare::TokenShare(ranks::Group& group, int leader, int count, int64_t width, int64_t heads, int64_t most,
-                       at::ScalarType type)
-    : group_(group), leader_(leader), count_(count), me_(group.rank() - leader), width_(width), heads_(heads) {
+                       const at::TensorOptions& activations, std::shared_ptr<ranks::DeviceLink> link)
+    : group_(group), leader_(leader), count_(count), me_(group.rank() - leader), width_(width), heads_(heads),
+      link_(std::move(link)) {
     const int64_t here = most / count + 1;
-    leaving_ = at::empty({3 * here * width}, type);
-    arrived_ = at::empty({3 * most * (width / count)}, type);
-    attended_ = at::empty({most * (width / count)}, type);
-    returned_ = at::empty({here * width}, type);
+    leaving_ = at::empty({3 * here * width}, activations);
+    arrived_ = at::empty({3 * most * (width / count)}, activations);
+    attended_ = at::empty({most * (width / count)}, activations);
+    returned_ = at::empty({here * width}, activations);
 }
 
 int64_t TokenShare::bytes(int64_t width, int count, int64_t most, int64_t element) {
@@ -69,7 +70,7 @@ void TokenShare::to_heads(Cancel cancel) {
         from.push_back({leader_ + m, arrived_.narrow(0, 3 * first_of(m) * width(),
                                            3 * (first_of(m + 1) - first_of(m)) * width())});
     }
-    group_.exchange(to, from);
+    group_.exchange(to, from, link_.get());
     if (go_on.item<int64_t>()) return;
     stopped_ = true;
     if (stop) std::rethrow_exception(stop);
@@ -85,7 +86,7 @@ void TokenShare::to_rows() {
         to.push_back({leader_ + m, attended_.narrow(0, first_of(m) * width(), there * width())});
         from.push_back({leader_ + m, returned_.narrow(0, m * here, here)});
     }
-    group_.exchange(to, from);
+    group_.exchange(to, from, link_.get());
 }
 
 void TokenShare::take(int64_t row, void* values) const {
@@ -100,12 +101,44 @@ void TokenShare::leave() {
     if (!std::exchange(stopped_, false)) group_.break_off();
 }
 
-void TokenShare::collect(const at::Tensor& x) {
+void TokenShare::collect(const at::Tensor& mine, const at::Tensor& all) {
     std::vector<ranks::Piece> to, from;
-    const auto rows_of = [&](int m) { return x.narrow(0, first_of(m), first_of(m + 1) - first_of(m)); };
-    if (me_ > 0) to.push_back({leader_, rows_of(me_)});
-    for (int m = 1; m < count_ && me_ == 0; m++) from.push_back({leader_ + m, rows_of(m)});
-    group_.exchange(to, from);
+    if (me_ > 0) to.push_back({leader_, mine});
+    for (int m = 1; m < count_ && me_ == 0; m++)
+        from.push_back({leader_ + m, all.narrow(0, first_of(m), first_of(m + 1) - first_of(m))});
+    group_.exchange(to, from, link_.get());
+}
+
+void TokenShare::put(const at::Tensor& parts) {
+    const int64_t here = last() - first(), W = width();
+    const at::Tensor by_member = parts.view({3, here, count_, W}).permute({2, 0, 1, 3});
+    leaving_.narrow(0, 0, 3 * here * width_).view({count_, 3, here, W}).copy_(by_member);
+    arrived_.narrow(0, 3 * first() * W, 3 * here * W).view({3, here, W}).copy_(by_member[me_]);
+}
+
+at::Tensor TokenShare::of_heads(std::initializer_list<Part> parts) const {
+    std::vector<at::Tensor> list;
+    for (Part part : parts)
+        for (int m = 0; m < count_; m++) {
+            const int64_t its = first_of(m), there = first_of(m + 1) - its, W = width();
+            list.push_back(arrived_.narrow(0, (3 * its + part * there) * W, there * W).view({there, W}));
+        }
+    return at::cat(list);
+}
+
+void TokenShare::attended(const at::Tensor& rows) {
+    attended_.narrow(0, 0, rows_ * width()).view({rows_, width()}).copy_(rows);
+}
+
+at::Tensor TokenShare::take() const {
+    const int64_t here = last() - first(), W = width();
+    std::vector<at::Tensor> heads;
+    for (int m = 0; m < count_; m++) {
+        const at::Tensor part = m == me_ ? attended_.narrow(0, first() * W, here * W)
+                                         : returned_.narrow(0, m * here * W, here * W);
+        heads.push_back(part.view({here, W}));
+    }
+    return at::cat(heads, 1);
 }
 
 } // namespace mc::wan_dit

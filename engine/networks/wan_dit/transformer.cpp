@@ -181,9 +181,16 @@ void Transformer::share(std::shared_ptr<Team> team) {
 Team* Transformer::team() const {
     return impl_->team.get();
 }
+void Transformer::link(std::shared_ptr<ranks::DeviceLink> link) const {
+    impl_->link = std::move(link);
+}
 const model::TransformerConfig& Transformer::config() const {
     return impl_->config;
 }
+at::Device Transformer::device() const {
+    return impl_->device;
+}
+
 at::Device Transformer::device() const {
     return impl_->device;
 }

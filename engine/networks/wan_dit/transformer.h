@@ -18,7 +18,8 @@
 #include "kernels/kernels.h"
 
 namespace mc::ranks {
-class Group; // engine/ranks/group.h
+class Group;      // engine/ranks/group.h
+class DeviceLink; // engine/ranks/device_link.h
 }
 namespace mc::networks {
 class networks::CallCount; // engine/networks/linear.h
@@ -58,6 +59,8 @@ class Transformer {
     // from now on are known there.
     void share(std::shared_ptr<Team> team);
     Team* team() const; // null: none
+    // By which windows made from now on may exchange rows with the other ranks.
+    void link(std::shared_ptr<ranks::DeviceLink> link) const;
     struct Impl;
 
   private:

@@ -81,11 +81,12 @@ void Window::Impl::allocate_for_device() {
     auto space = [&](int64_t columns, at::ScalarType type) {
         return at::zeros({slots, columns}, at::TensorOptions(model.device).dtype(type));
     };
-    if (shape.keys_in_bytes) open_keys = space(model.config.width, model.type());
+    const int64_t width = heads() * model.config.head();
+    if (shape.keys_in_bytes) open_keys = space(width, model.type());
     for (size_t i = 0; i < layers_kept(); i++) {
-        layer_keys.push_back(space(model.config.width, shape.keys_in_bytes ? at::kChar : model.type()));
+        layer_keys.push_back(space(width, shape.keys_in_bytes ? at::kChar : model.type()));
         if (shape.keys_in_bytes) {
-            layer_scales.push_back(space(model.config.heads, at::kFloat));
+            layer_scales.push_back(space(heads(), at::kFloat));
             continue;
         }
         for (int b = 0; b < shape.branches; b++) {
@@ -162,6 +163,7 @@ Window::Window(const Transformer& transformer, const Shape& shape) {
     Team* team = transformer.impl_->team.get();
     Spread spread = spread_of(team, shape, transformer.impl_->config.heads);
     spread.store = transformer.impl_->store;
+    if (team) spread.linked = team->agree(transformer, shape, spread);
     make(transformer, shape, spread, team ? &team->group() : nullptr);
     if (spread.ranks == 1) return;
     if (spread.apart) impl_->velocity.push_back(at::zeros_like(impl_->velocity.front()));
@@ -190,12 +192,11 @@ void Window::make(const Transformer& transformer, const Shape& shape, const Spre
         const int rank = group->rank();
         here = spread.part(shape, rank);
         const int64_t most = rows_at_once(here, shape.height / c.patch[1] * (shape.width / c.patch[2]));
-        if (spread.team() > 1 && !transformer.impl_->device.is_cpu())
-            throw Error(MC_ERROR_SETTINGS, "The tokens of a forward are divided on the CPU alone: give this process "
-                                           "--device cpu.");
         if (spread.team() > 1)
-            share = std::make_unique<TokenShare>(*group, spread.leader_of(rank), spread.team(), c.width, c.heads, most,
-                                                 transformer.impl_->type());
+            share = std::make_unique<TokenShare>(
+                *group, spread.leader_of(rank), spread.team(), c.width, c.heads, most,
+                at::TensorOptions(transformer.impl_->device).dtype(transformer.impl_->type()),
+                spread.linked ? transformer.impl_->link : nullptr);
     }
     impl_ = std::make_unique<Impl>(*transformer.impl_, here, std::move(share));
 }
@@ -344,11 +345,15 @@ std::pair<at::Tensor, at::Tensor> Window::keys_values(int branch, int64_t layer)
 
 // forward_device beside what all forwards hold: x and y with queries, keys, values and those that are stored, or with
 // the FFN's rows and what comes out; embeddings; modulation; and where a device has no row kernels ATen's float32
-// tensors of some rows.
-static int64_t device_workspace(const model::TransformerConfig& c, const Window::Shape& s, int64_t rows,
+// tensors of some rows. Of a team: that of its own rows, with two more on their way to the heads, or all rows as they
+// are collected and put out.
+static int64_t device_workspace(const model::TransformerConfig& c, const Window::Shape& s, int64_t all, int team,
                                 int64_t embedded, int64_t element) {
-    const int64_t activations = std::max(6 * c.width, 3 * c.width + c.ffn) * rows + embedded * c.width,
-                  patches = embedded * 4 * c.in_channels;
+    const int64_t rows = team > 1 ? all / team + 1 : all;
+    int64_t activations = std::max((team > 1 ? 8 : 6) * c.width, 3 * c.width + c.ffn) * rows;
+    if (team > 1) activations = std::max(activations, (3 * all + rows) * c.width);
+    activations += embedded * c.width;
+    const int64_t patches = embedded * 4 * c.in_channels;
     const int64_t text = s.branches * c.layers * 2 * c.text_rows * c.width;
     // A matrix that is kept in bytes, as it is multiplied.
     const int64_t opened = std::max(3 * c.width, c.ffn) * c.width;
@@ -378,8 +383,11 @@ Window::Bytes Window::bytes(const model::TransformerConfig& c, Precision precisi
     const int64_t heads = c.heads / spread.team();
     if (spread.ranks > 1) { // latents in an order, and what the second team answers, as tensors and as messages
         bytes.workspace += tokens * 4 * (c.in_channels + (spread.apart ? c.out_channels : 0)) * 2 * 4;
-        if (spread.team() > 1)
-            bytes.workspace += TokenShare::bytes(c.width, spread.team(), most, element) - most * c.width * element;
+        if (spread.team() > 1) {
+            bytes.workspace += TokenShare::bytes(c.width, spread.team(), most, element);
+            // A rank of the CPU keeps no queries of its own, one of a device knows all slots of keys.
+            bytes.workspace += device.is_cpu() ? -most * c.width * element : most * 20;
+        }
     }
     if (device.is_cpu())
         bytes.workspace +=
@@ -388,12 +396,13 @@ Window::Bytes Window::bytes(const model::TransformerConfig& c, Precision precisi
                 networks::Blocks::bytes(c.width, c.ffn, 4 * std::max(c.in_channels, c.out_channels), store);
     else
         bytes.workspace += device_workspace(
-            c, s, most, kv ? std::min(s.frames, s.chunks_at_once * s.chunk) * frame_tokens : tokens, element);
-    if (s.keys_in_bytes) bytes.workspace += s.branches * 2 * tokens * c.width * element; // of the layer at work
+            c, s, most, spread.team(), kv ? std::min(s.frames, s.chunks_at_once * s.chunk) * frame_tokens : tokens, element);
+    const int64_t width = heads * c.head();
+    if (s.keys_in_bytes) bytes.workspace += s.branches * 2 * tokens * width * element; // of the layer at work
     const int64_t layer = device.is_cpu()
                               ? static_cast<int64_t>(kernels::key_value_bytes(tokens, heads, c.head(), store))
-                          : s.keys_in_bytes ? tokens * 2 * (c.width + 4 * c.heads)
-                              : tokens * c.width * 2 * element;
+                          : s.keys_in_bytes ? tokens * 2 * (width + 4 * heads)
+                                            : tokens * width * 2 * element;
     bytes.keys_values = layer * s.branches * (kv ? c.layers : device.is_cpu() ? 2 : 1);
     if (s.remembers) {
         const bool taylor = s.reuse == CacheReuse::TAYLOR;

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <map>
 
+#include "engine/device.h"
 #include "engine/networks/wan_dit/spread_window.h"
 
 namespace mc::wan_dit {
@@ -39,6 +40,7 @@ struct HeldWindow {
 struct HeldModel {
     SharedModel shared;
     std::unique_ptr<Transformer> transformer;
+    std::optional<c10::Stream> stream; // that all is done in, where it is on a device
     std::map<int64_t, std::shared_ptr<const TextContext>> texts;
     std::map<int64_t, HeldWindow> windows; // gone before the transformer
 };
@@ -50,7 +52,8 @@ class Worker {
 
   private:
     ranks::Message follow(Order order, ranks::Message& from, Cancel cancel);
-    void open(ranks::Message& from, Cancel cancel);
+    void open(ranks::Message& from, ranks::Message& to, Cancel cancel);
+    void close(int64_t id);
     void forward(HeldModel& model, HeldWindow& window, ranks::Message& from, ranks::Message& to, Cancel cancel);
     ranks::Group& group_;
     const WorkerCalls& calls_;
@@ -59,13 +62,28 @@ class Worker {
     ranks::Traffic forward_bytes_;
 };
 
-void Worker::open(ranks::Message& from, Cancel cancel) {
+void Worker::open(ranks::Message& from, ranks::Message& to, Cancel cancel) {
     const int64_t id = from.get<int64_t>();
     SharedModel shared;
     from.get(shared.path), from.get(shared.precision), from.get(shared.in_bytes), from.get(shared.fingerprint);
     std::unique_ptr<Transformer> transformer = calls_.open(shared, cancel);
-    models_[id].transformer = std::move(transformer);
-    models_[id].shared = shared;
+    HeldModel& model = models_[id];
+    model.transformer = std::move(transformer);
+    model.shared = shared;
+    model.stream = new_stream(model.transformer->device());
+    RankDevice::of(model.transformer->device()).put(to);
+}
+
+void Worker::close(int64_t id) {
+    const auto found = models_.find(id);
+    if (found == models_.end()) return; // it could not be opened
+    const at::Device device = found->second.transformer->device();
+    {
+        const InStream in_stream(found->second.stream);
+        wait_for(device);
+        models_.erase(found);
+    }
+    give_back_memory(device);
 }
 
 void Worker::forward(HeldModel& model, HeldWindow& held, ranks::Message& from, ranks::Message& to, Cancel cancel) {
@@ -102,12 +120,12 @@ ranks::Message Worker::follow(Order order, ranks::Message& from, Cancel cancel) 
     ranks::Message to;
     to.put(MC_OK);
     if (order == Order::OPEN) {
-        open(from, cancel);
+        open(from, to, cancel);
         return to;
     }
     const int64_t id = from.get<int64_t>();
     if (order == Order::CLOSE) {
-        models_.erase(id);
+        close(id);
         if (calls_.log) {
             const int64_t n = std::max<int64_t>(1, forwards_);
             calls_.log("model closed after " + std::to_string(forwards_) + " forwards, for each of which " +
@@ -118,8 +136,11 @@ ranks::Message Worker::follow(Order order, ranks::Message& from, Cancel cancel) 
         return to;
     }
     HeldModel& model = models_.at(id);
-    const at::Device device = model.transformer->device();
-    const c10::OptionalDeviceGuard on_device(device.is_cpu() ? std::nullopt : std::optional(device));
+    const InStream in_stream(model.stream);
+    if (order == Order::LINK) {
+        model.transformer->link(group_.open_link(model.transformer->device(), from.get<std::string>()));
+        return to;
+    }
     if (order == Order::ROOM) {
         const Spread spread = from.get<Spread>();
         std::vector<Window::Shape> shapes;
@@ -190,6 +211,9 @@ void Worker::run() {
         } catch (const c10::OutOfMemoryError& e) {
             fail(MC_ERROR_MEMORY,
                  "Out of memory; ask for a smaller picture, fewer frames or a smaller model.",
+                 e.what_without_backtrace());
+        } catch (const c10::AcceleratorError& e) {
+            fail(MC_ERROR_DEVICE, "Its device failed in the middle of its work; start all ranks again.",
                  e.what_without_backtrace());
         } catch (const c10::Error& e) {
             fail(MC_ERROR_INTERNAL, "LibTorch refused an operation; please report this with the detail.",
