@@ -152,6 +152,9 @@ TRIED = [
     Tried("caches", "./pipelines/benchmark.sh --live --frames 96 --steps 2 --busy 1 --quick --json live.json",
           ("pipelines/benchmark.sh --live", "pipelines/benchmark.sh --live [--json FILE] [--quick] [--help for the rest]",
            "tools/bench/live.py"), shows="underruns by quarter", makes="live.json"),
+    Tried("caches", "./pipelines/benchmark.sh --long --frames 96 --steps 1 --json long.json",
+          ("pipelines/benchmark.sh --long", "pipelines/benchmark.sh --long [--json FILE] [--help for the rest]",
+           "tools/bench/long.py"), shows="MiB at its end", makes="long.json"),
     Tried("caches", "./tools/demo/take-in.sh --help",
           ("tools/demo/take-in.sh", "tools/demo/take_in.py", "tools/demo/take-in.sh FOLDER [--quick] [--from STAGE | --only STAGE] "
            "[--no-peer | --peer-python PYTHON] [--help]"), shows="output of the training"),

@@ -132,9 +132,9 @@ leaks)
         fakesink
     # Live, with frames that are repeated; with the map over it; prompts that follow each other; by URI.
     check env MOTIONCACHE_TESTPATTERN=step-ms=60 gst-launch-1.0 -q motioncachegen prompt="$prompt" is-live=true \
-        underrun=repeat steps=8 num-frames=33 ! fakesink sync=true
+        underrun=repeat latency=50 steps=16 num-frames=33 ! fakesink sync=true
     check env MOTIONCACHE_TESTPATTERN=step-ms=60 gst-launch-1.0 -q motioncachegen prompt="$prompt" is-live=true \
-        underrun=slow qos-cache=true cache=motioncache steps=8 num-frames=-1 num-buffers=30 ! fakesink sync=true
+        underrun=slow qos-cache=true cache=motioncache steps=16 num-frames=-1 num-buffers=30 ! fakesink sync=true
     check env MOTIONCACHE_TESTPATTERN=reuse=1 gst-launch-1.0 -q motioncachegen prompt="$prompt" num-frames=21 ! \
         motioncacheoverlay ! fakesink
     printf '12f: a red ball\n12f: a blue star\na green fish\n' >"$tmp/prompts.txt"
