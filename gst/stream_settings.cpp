@@ -52,7 +52,8 @@ const PropertyMember rows[] = {
          return g_param_spec_boolean(
              "is-live", "Live",
              "Act as a live source: frames carry the running time at which they are due and leave at that time, "
-             "nothing leaves while paused, and the latency is reported.",
+             "nothing leaves while paused, and the latency is reported. EOS ends it at once: finished chunks that are not "
+             "due yet are left out; without is-live they are still sent.",
              DEFAULTS.live, FLAGS);
      },
      &StreamSettings::live},

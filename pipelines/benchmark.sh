@@ -9,6 +9,7 @@
 #   pipelines/benchmark.sh --tokens [--json FILE] [--quick] [--help for the rest]
 #   pipelines/benchmark.sh --beside [--json FILE] [--help for the rest]
 #   pipelines/benchmark.sh --live [--json FILE] [--quick] [--help for the rest]
+#   pipelines/benchmark.sh --long [--json FILE] [--help for the rest]
 #
 # --caches: speed-up and video quality of MotionCache and other caches; ten minutes on two cores.
 # --family magi1 --caches: FLOP, seconds and tokens of MAGI-1 with each cache, on random weights of the published
@@ -19,6 +20,7 @@
 #   long as --presets.
 # --beside: how much longer a video takes beside a busy process and an encoder; a minute.
 # --live: a live stream on a machine that is too slow, with and without qos-cache; some minutes.
+# --long: seconds and memory of each quarter of an hour of stream without end; most of an hour.
 #
 # Sets up and builds like quickstart.sh; the measurements are in tools/bench/.
 set -euo pipefail
@@ -43,6 +45,7 @@ while [ $# -gt 0 ]; do
         --presets) report=presets.py programs=(tools/bench/motioncache-cache-bench) ;;
         --beside) report=beside.py programs=(tools/bench/motioncache-element-bench) ;;
         --live) report=live.py programs=(tools/bench/motioncache-{element,cache}-bench) ;;
+        --long) report=long.py programs=(tools/bench/motioncache-element-bench) ;;
         --tokens) report=tokens.py programs=(tools/bench/motioncache-{cache,token}-bench) ;;
         *) arguments+=("$argument") ;;
     esac

@@ -30,6 +30,7 @@ packages_fuzz=(
     clang libclang-rt-14-dev llvm # the fuzzers, and what of the parsers they reach
 )
 packages_test=(
+    gstreamer1.0-plugins-base-apps # gst-play-1.0
     gstreamer1.0-libav ffmpeg    # read back what was written
     "${packages_stream[@]}" "${packages_server[@]}"
     "${packages_live[@]}" chromium

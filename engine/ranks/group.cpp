@@ -250,9 +250,9 @@ void Group::Impl::watch_links() {
     for (const auto& link : held_links()) {
         const DeviceLink::State state = link->state();
         if (!state.fault.empty())
-            lose(place.rank, "could not exchange with the devices of the others", state.fault);
+            lose(me.rank, "could not exchange with the devices of the others", state.fault);
         else if (state.waiting > limits.still)
-            lose(place.rank, "has waited " + seconds(limits.still) + " for its device, or another rank's, to exchange", "");
+            lose(me.rank, "has waited " + seconds(limits.still) + " for its device, or another rank's, to exchange", "");
     }
 }
 

@@ -174,6 +174,9 @@ TRIED = [
           ("pipelines/benchmark.sh --live",
            "pipelines/benchmark.sh --live [--json FILE] [--quick] [--help for the rest]",
            "tools/bench/live.py"), shows="underruns by quarter", makes="live.json"),
+    Tried("caches", "./pipelines/benchmark.sh --long --frames 96 --steps 1 --json long.json",
+          ("pipelines/benchmark.sh --long", "pipelines/benchmark.sh --long [--json FILE] [--help for the rest]",
+           "tools/bench/long.py"), shows="MiB at its end", makes="long.json"),
     Tried("caches", "./tools/demo/take-in.sh --help",
           ("tools/demo/take-in.sh", "tools/demo/take_in.py",
            "tools/demo/take-in.sh FOLDER [--quick] [--from STAGE | --only STAGE] "
@@ -275,9 +278,7 @@ NOT_TRIED = [
     NotTried("is a test that tests/run.sh starts", ("tests/bench/caches_quick.py BUILD MODEL", "tests/bench/caches_test.py", "tests/bench/magi1_quick.py BUILD RANDOM_WEIGHTS", "tests/bench/presets_quick.py BUILD MODEL", "tests/bench/presets_test.py",
                                                    "tests/bench/tokens_test.py", "tests/bench/tokens_test.py BUILD MODEL", "tests/bench/live_test.py", "tests/bench/live_test.py BUILD MODEL",
                                                    "tests/docs/citations_test.py", "tests/docs/figures_test.py",
-                                                   "tests/docs/take_in_test.py", "tests/quality/pictures_test.py", "tests/summary.py", "tests/element/python.py", "tests/pipelines/files_test.py", "tests/pipelines/rtmp_test.py",
-                                                   "tests/pipelines/soak_test.py", "tests/pipelines/srt_test.py",
-                                                   "tests/pipelines/live_test.py", "tests/pipelines/live_demo_test.py",
-                                                   "tests/pipelines/examples.sh",
+                                                   "tests/docs/take_in_test.py", "tests/quality/pictures_test.py", "tests/summary.py", "tests/element/python.py", "tests/element/live_demo.py", "tests/pipelines/files_test.py", "tests/pipelines/rtmp_test.py",
+                                                   "tests/pipelines/soak_test.py", "tests/pipelines/srt_test.py", "tests/pipelines/live_test.py", "tests/pipelines/live_demo_test.py", "tests/pipelines/examples.sh",
                                                    "tests/pipelines/examples.sh FRAMES ENGINE MODEL PROMPTS")),
 ]

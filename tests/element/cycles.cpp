@@ -3,6 +3,7 @@
 // CYCLES=N: so many of each case (default 24).
 #include <algorithm>
 #include <cstdio>
+#include <filesystem>
 #include <vector>
 
 #include "tests/element/own_process.h"
@@ -66,6 +67,41 @@ static void cycle(const char* keep, int cycles) {
     fail_unless(last.descriptors <= first.descriptors, "descriptors grow");
 }
 
+static gint64 weights_of_the_model() { // KiB
+    gint64 bytes = 0;
+    for (const auto& file : std::filesystem::recursive_directory_iterator(g_getenv("MOTIONCACHE_MODEL")))
+        if (file.path().extension() == ".safetensors") bytes += gint64(file.file_size());
+    return bytes / 1024;
+}
+
+// What the weights took goes back to the system, not only to the allocator: in READY where the model is not kept, else
+// in NULL. The second time, so that what is made once is no part of it.
+GST_START_TEST(test_memory_goes_back_with_the_model) {
+    const gint64 weights = weights_of_the_model();
+    for (const char* keep : {"never", "ready"}) {
+        gint64 playing = 0, ready = 0, null = 0;
+        for (int i = 0; i < 2; i++) {
+            Player player(std::string("prompt=ball seed=1 num-frames=5 steps=1 keep-model=") + keep,
+                          "video/x-raw,width=32,height=32");
+            player.play();
+            fail_unless(player.wait_end(LOADING) && player.errors.empty() && player.frames.size() == 5);
+            playing = own_status("VmRSS");
+            player.set_state(GST_STATE_READY);
+            ready = own_status("VmRSS");
+            player.set_state(GST_STATE_NULL);
+            null = own_status("VmRSS");
+        }
+        std::printf("keep-model=%s: %ld KiB while it plays, %ld in READY, %ld in NULL; the weights are %ld\n", keep, long(playing),
+                    long(ready), long(null), long(weights));
+        std::fflush(stdout);
+        if (std::string(keep) == "never")
+            fail_unless(playing - ready > weights * 3 / 4, "READY keeps the weights");
+        else
+            fail_unless(ready - null > weights * 3 / 4, "NULL keeps the weights");
+    }
+}
+GST_END_TEST
+
 static int cycles() {
     const char* text = g_getenv("CYCLES");
     return text ? std::max(8, atoi(text)) : 24;
@@ -90,6 +126,7 @@ static Suite* cycles_suite(void) {
     Suite* suite = suite_create("cycles");
     TCase* tests = tcase_create("general");
     suite_add_tcase(suite, tests);
+    tcase_add_test(tests, test_memory_goes_back_with_the_model);
     tcase_add_test(tests, test_a_model_that_is_never_kept);
     tcase_add_test(tests, test_a_model_that_goes_at_null);
     tcase_add_test(tests, test_a_model_that_stays_for_the_process);

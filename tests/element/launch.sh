@@ -4,6 +4,7 @@
 #   file      MP4 of the wanted number of frames, size and colour
 #   demo      the same with the demo model
 #   interrupt Ctrl-C with -e leaves a playable file; Ctrl-C while loading ends at once; an error at once does too
+#   play      gst-play-1.0 plays a URI
 #   leaks     no object is left alive: after EOS, an error, and an interrupt
 set -eu
 skip() { echo "skipped: $1"; exit 77; }
@@ -90,6 +91,18 @@ interrupt)
         grep -q "asks for width=17,.*ask for width=16 or 32 instead" "$tmp/log" || fail "a width of 17 ends so: $(cat "$tmp/log")"
     done
     ;;
+play)
+    need gst-play-1.0
+    # A line of the log for each frame that leaves the element.
+    GST_DEBUG=motioncachegen:6 GST_DEBUG_NO_COLOR=1 gst-play-1.0 --no-interactive --videosink=fakesink \
+        "motioncache://?prompt=a%20red%20ball&num-frames=9&seed=3" >"$tmp/out" 2>"$tmp/log" </dev/null ||
+        fail "gst-play-1.0 ends with $?: $(cat "$tmp/out")"
+    grep -q "Reached end of play list" "$tmp/out" || fail "gst-play-1.0 prints $(cat "$tmp/out")"
+    frames=$(grep -c "motioncachegen .*> frame [0-9]*$" "$tmp/log") || true
+    [ "$frames" = 9 ] || fail "gst-play-1.0 plays $frames frames: $(tail "$tmp/log")"
+    gst-play-1.0 --no-interactive --videosink=fakesink "motioncache://?steps=none" >"$tmp/out" 2>&1 </dev/null || true
+    grep -q "steps" "$tmp/out" || fail "a URI that is wrong ends so: $(cat "$tmp/out")"
+    ;;
 leaks)
     alive=":0:: object-alive"
     export GST_TRACERS=leaks GST_DEBUG=GST_TRACER:7 GST_DEBUG_NO_COLOR=1
@@ -117,5 +130,19 @@ leaks)
     check gst-launch-1.0 -q motioncachegen prompt="$prompt" ! video/x-raw,width=960,height=540,framerate=0/1 ! fakesink
     check gst-launch-1.0 -q motioncachegen prompt="$prompt" ! aspectratiocrop aspect-ratio=1/1 ! video/x-raw,width=64 ! \
         fakesink
+    # Live, with frames that are repeated; with the map over it; prompts that follow each other; by URI.
+    check env MOTIONCACHE_TESTPATTERN=step-ms=60 gst-launch-1.0 -q motioncachegen prompt="$prompt" is-live=true \
+        underrun=repeat latency=50 steps=16 num-frames=33 ! fakesink sync=true
+    check env MOTIONCACHE_TESTPATTERN=step-ms=60 gst-launch-1.0 -q motioncachegen prompt="$prompt" is-live=true \
+        underrun=slow qos-cache=true cache=motioncache steps=16 num-frames=-1 num-buffers=30 ! fakesink sync=true
+    check env MOTIONCACHE_TESTPATTERN=reuse=1 gst-launch-1.0 -q motioncachegen prompt="$prompt" num-frames=21 ! \
+        motioncacheoverlay ! fakesink
+    printf '12f: a red ball\n12f: a blue star\na green fish\n' >"$tmp/prompts.txt"
+    check gst-launch-1.0 -q motioncachegen prompts-file="$tmp/prompts.txt" num-frames=45 ! fakesink
+    uri="motioncache://?prompt=a%20red%20ball&num-frames=9"
+    check gst-launch-1.0 -q uridecodebin uri="$uri" ! fakesink
+    check gst-launch-1.0 -q playbin uri="$uri" video-sink=fakesink
+    check gst-launch-1.0 -q playbin uri="$uri&is-live=true" video-sink=fakesink
+    check gst-launch-1.0 -q playbin uri="$uri&steps=none" video-sink=fakesink
     ;;
 esac

@@ -2,6 +2,8 @@
 // Streams without end, and prompts that change in them: what is pushed, what is said of it, what is refused.
 #include <glib/gstdio.h>
 
+#include <algorithm>
+#include <array>
 #include <cmath>
 
 #include "tests/element/player.h"
@@ -239,6 +241,40 @@ GST_START_TEST(test_a_transition_blends) {
 }
 GST_END_TEST
 
+// Three chunks of both, with a fourth of the way in each; a prompt that comes in the middle begins where that is.
+GST_START_TEST(test_a_transition_over_three_chunks) {
+    use_testpattern();
+    const auto rgb = [](const std::string& strip) {
+        return std::array<int, 3>{guint8(strip[0]), guint8(strip[1]), guint8(strip[2])};
+    };
+    const auto ball = rgb(strip_of("ball")), cube = rgb(strip_of("cube")), star = rgb(strip_of("star"));
+    const auto expect = [&](const Player& player, size_t frame, const std::array<int, 3>& from, const std::array<int, 3>& to, int quarters) {
+        const auto seen = rgb(strip_of(player.frames[frame]));
+        for (size_t i = 0; i < 3; i++) {
+            const int wanted = from[i] * (4 - quarters) + to[i] * quarters;
+            fail_unless(ABS(4 * seen[i] - wanted) < 4, "frame %zu: %d, of %d and %d", frame, seen[i], from[i], to[i]);
+        }
+    };
+    {
+        Player player("prompt=ball num-frames=93 steps=1 prompt-transition=3", RGB);
+        queue(player, "ball", 33), queue(player, "cube", 0);
+        player.play_to_end();
+        fail_unless_equals_int(int(player.frames.size()), 93);
+        for (size_t frame = 9; frame < 93; frame++) // chunks of 12 frames, the first of 9
+            expect(player, frame, ball, cube, std::clamp((int(frame) - 33 + 12) / 12, 0, 4));
+    }
+    Player player("prompt=ball num-frames=117 steps=1 prompt-transition=3", RGB);
+    queue(player, "ball", 33), queue(player, "cube", 24), queue(player, "star", 0);
+    player.play_to_end();
+    fail_unless_equals_int(int(player.frames.size()), 117);
+    expect(player, 33, ball, cube, 1);
+    expect(player, 56, ball, cube, 2);
+    const auto middle = rgb(strip_of(player.frames[56]));
+    for (size_t frame = 57; frame < 117; frame++)
+        expect(player, frame, middle, star, std::min((int(frame) - 57 + 12) / 12, 4));
+}
+GST_END_TEST
+
 GST_START_TEST(test_a_file_of_prompts) {
     use_testpattern("step-ms=1");
     const std::string path =
@@ -334,6 +370,7 @@ static Suite* prompts_suite() {
     tcase_add_test(tests, test_queued_prompts_take_their_turns);
     tcase_add_test(tests, test_clearing_while_playing);
     tcase_add_test(tests, test_a_transition_blends);
+    tcase_add_test(tests, test_a_transition_over_three_chunks);
     tcase_add_test(tests, test_a_file_of_prompts);
     tcase_add_test(tests, test_bad_files_of_prompts);
     tcase_add_test(tests, test_tags_follow_the_prompt);

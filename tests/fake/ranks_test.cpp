@@ -144,7 +144,7 @@ int work(int argc, char** argv) { // as motioncache-worker does, on the fake dev
     o.opened = std::string(argv[2]) == "cpu" ? at::Device(at::kCPU) : at::Device(argv[2]);
     o.log = [](int, const std::string& text) { std::fprintf(stderr, "%s\n", text.c_str()); };
     try {
-        ranks::Group group(*ranks::place_of_environment(), ranks::version());
+        ranks::Group group(*ranks::membership_of_environment(), ranks::version());
         run_worker(group, "", o);
     } catch (const std::exception& e) {
         std::fprintf(stderr, "%s\n", e.what());

@@ -40,6 +40,8 @@ def test_the_demo_model_on_the_page(folder):
         browser.click("#heat")
         browser.await_that("the map is off", "document.querySelector('#heat').dataset.on === 'false'")
         browser.await_that("figures", "Number(document.querySelector('#frames').textContent) > 200")
+        browser.await_that("tokens reused", "/^[1-9]\\d* %$/.test(document.querySelector('#reused').textContent)")
+        browser.await_that("a real-time factor", "/^\\d+\\.\\d\\d×$/.test(document.querySelector('#factor').textContent)")
         browser.run("document.querySelector('#seconds').value = 20")
         for prompt in (WATER, HILLS, SPACE): # the first one begins at once
             browser.type("#prompt", prompt)

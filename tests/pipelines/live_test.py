@@ -52,6 +52,8 @@ def test_a_prompt_is_typed_and_the_picture_changes(folder):
         browser.await_that("the new prompt is told",
                            f"document.querySelector('#shown').textContent === {json.dumps(CAR)}")
         browser.await_that("figures", "Number(document.querySelector('#frames').textContent) > 20")
+        for name, form in (("factor", r"^(\d+\.\d\d×|over 100×)$"), ("reused", r"^\d+ %$"), ("ready", r"^\d+$")):
+            browser.await_that(f"the figure {name}", f"/{form}/.test(document.querySelector('#{name}').textContent)")
         # Figures go on, a queue is shown, and the queue's prompt follows.
         browser.type("#prompt", "a blue star")
         browser.run("document.querySelector('#seconds').value = 2")
@@ -78,27 +80,55 @@ def test_a_prompt_is_typed_and_the_picture_changes(folder):
         live.end()
 
 
+# It offers and gets an answer, of which it makes nothing.
+NEVER_CONNECTS = """
+window.RTCPeerConnection = class extends RTCPeerConnection {
+  setRemoteDescription() { window.answered = true; return Promise.resolve(); }
+};"""
+
+
+def watch_by_hls(live, browser, url):
+    """False: this browser cannot."""
+    if not browser.run("document.createElement('video').canPlayType('application/vnd.apple.mpegurl')"):
+        print("skip HLS: this chromium plays none")
+        return False
+    browser.open(url)
+    browser.await_that("HLS", "document.querySelector('#note')?.textContent === 'live, HLS'", 300)
+    await_colour(browser, live, RED)
+    return True
+
+
 def test_hls_where_webrtc_is_not_wanted(folder):
     with Live("--port", "0", f"prompt={RED}") as live, Browser() as browser:
-        if not browser.run("document.createElement('video').canPlayType('application/vnd.apple.mpegurl')"):
-            print("skip test_hls_where_webrtc_is_not_wanted: this chromium plays no HLS")
-            return
-        browser.open(live.url + "#hls")
-        browser.await_that("HLS", "document.querySelector('#note')?.textContent === 'live, HLS'", 300)
-        await_colour(browser, live, RED)
-        live.interrupt()
-        live.end()
+        if watch_by_hls(live, browser, live.url + "#hls"):
+            live.interrupt()
+            live.end()
+
+
+def test_hls_where_webrtc_fails(folder):
+    with Live("--port", "0", f"prompt={RED}") as live, Browser() as browser:
+        browser.ask("Page.addScriptToEvaluateOnNewDocument", source=NEVER_CONNECTS)
+        if watch_by_hls(live, browser, live.url):
+            assert browser.run("window.answered"), "WebRTC was not tried"
+            live.await_that("the viewer by WebRTC has gone", lambda: live.state()["viewers"] == 1) # that of HLS is left
+            live.interrupt()
+            live.end()
 
 
 def test_the_heat_map_goes_on_and_off(folder):
-    with Live("--port", "0") as live:
-        heat = live.state()["heat"]
+    with Live("--port", "0", f"prompt={RED}") as live, Browser() as browser:
+        assert live.state()["heat"] is False
+        browser.open(live.url)
+        await_colour(browser, live, RED)
+        browser.await_that("its button", "!document.querySelector('#heat').hidden")
+        browser.click("#heat")
+        browser.await_that("the map is on", "document.querySelector('#heat').dataset.on === 'true'")
+        live.await_that("another colour than the prompt's", lambda: (seen := browser.run(COLOURS)) and not near(seen["strip"], colour_of(RED)))
+        browser.click("#heat")
+        browser.await_that("the map is off", "document.querySelector('#heat').dataset.on === 'false'")
+        await_colour(browser, live, RED)
         status, told = live.post("/heat", {"on": True})
-        if heat is None:
-            assert status == 400 and "motioncacheoverlay" in told["error"]
-        else:
-            assert status == 200 and told["heat"] is True
-            assert live.post("/heat", {"on": False})[1]["heat"] is False
+        assert status == 200 and told["heat"] is True and live.state()["heat"] is True
 
 
 def test_what_is_no_request_of_the_page_is_refused(folder):

@@ -10,7 +10,7 @@ MAIN = ROOT / "pipelines" / "live" / "main.py"
 # The mean colour of the picture, and of its lowest part, where the test pattern has a colour of the prompt.
 COLOURS = """(() => {
   const canvas = document.createElement("canvas"), video = document.querySelector("video");
-  if (!video.videoWidth) return null;
+  if (!video?.videoWidth) return null;
   canvas.width = video.videoWidth; canvas.height = video.videoHeight;
   const context = canvas.getContext("2d");
   context.drawImage(video, 0, 0);

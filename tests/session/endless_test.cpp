@@ -76,24 +76,37 @@ TEST(without_end_begins_as_a_long_one) {
     }
 }
 
-TEST(memory_and_counters_stay_as_they_are) {
+TEST(memory_counters_and_work_stay_as_they_are) {
     auto m = demo();
     for (auto joint : {LongVideo::PIXEL, LongVideo::LATENT}) {
         Request r = windows(skyreels_v2::ENDLESS);
         r.steps = 1;
         r.long_video = joint;
         Session s(m, r);
-        const auto pass = [&](int chunks) { // and keep nothing
+        struct Work {
+            int64_t forwards, transformer, vae;
+            bool operator==(const Work&) const = default;
+        };
+        const auto pass = [&](int chunks) -> Work { // and keep nothing
+            const Stats before = s.stats();
             for (int i = 0; i < chunks; i++) CHECK(s.next().has_value());
+            const Stats after = s.stats();
+            return {after.forwards - before.forwards, after.flop_transformer - before.flop_transformer,
+                    after.flop_vae - before.flop_vae};
         };
         pass(20);
         const int64_t before = resident_bytes();
         const size_t shapes = s.calls().counts().size();
-        pass(80);
+        const Work early = pass(10);
+        pass(60);
+        const Work late = pass(10);
         const int64_t grown = resident_bytes() - before;
-        std::printf("     80 chunks: %+.2f MiB\n", double(grown) / (1 << 20));
+        std::printf("     80 chunks: %+.2f MiB; ten of them: %lld forwards, %.2f GFLOP, %.2f of the VAE\n", double(grown) / (1 << 20),
+                    static_cast<long long>(late.forwards), 1e-9 * double(late.transformer), 1e-9 * double(late.vae));
         CHECK(grown < int64_t(4) << 20);
         CHECK_EQ(s.calls().counts().size(), shapes);
+        CHECK(early.forwards > 0 && early.transformer > 0 && early.vae > 0);
+        CHECK(early == late);
     }
 }
 
@@ -163,6 +176,37 @@ TEST(a_transition_goes_from_one_prompt_to_the_other) {
     fish.guidance_scale = 5;
     Session guided(m, fish);
     CHECK(at::equal(strong, frames_of(guided, 57)));
+}
+
+// What a negative prompt says counts as if the request had had it from there on.
+TEST(a_negative_prompt_counts_from_a_chunk_that_starts) {
+    auto m = demo();
+    Request r = windows(57);
+    r.base_num_frames = 57;
+    r.ar_step = 2; // chunks one after the other
+    r.guidance_scale = 3;
+    Request rain = r;
+    rain.negative_prompt = "a blue fish under water";
+    Fields wanted;
+    wanted.negative_prompt = rain.negative_prompt;
+    Session without(m, r), with(m, rain), first(m, r), later(m, r);
+    const at::Tensor old = frames_of(without, 57), all = frames_of(with, 57);
+    first.update(wanted); // before the first chunk
+    CHECK(at::equal(frames_of(first, 57), all));
+    CHECK(!at::equal(old.narrow(1, 0, 9), all.narrow(1, 0, 9)));
+
+    std::vector<at::Tensor> parts;
+    int64_t same = 0; // frames that were made without it
+    while (auto frames = later.next()) {
+        if (parts.empty()) later.update(wanted);
+        CHECK_EQ(frames->made_with->negative_prompt == *rain.negative_prompt, frames->made_with->update == 1);
+        if (frames->made_with->update == 0) same += frames->pixels.size(1);
+        parts.push_back(frames->pixels);
+    }
+    const at::Tensor changed = at::cat(parts, 1);
+    CHECK(same >= 9 && same <= 21);
+    CHECK(at::equal(changed.narrow(1, 0, same), old.narrow(1, 0, same)));
+    CHECK(!at::equal(changed.narrow(1, same, 12), old.narrow(1, same, 12)));
 }
 
 TEST(the_threshold_of_a_cache_changes_with_a_chunk) {

@@ -5,15 +5,19 @@
 //     e.g. model-path=models/demo precision=float32 threads=2 seed=0
 //
 // --encode: through x264enc speed-preset=medium; --stream: as README.md's live lines have it. seconds: wall-clock from
-// the end of loading to the end of the stream, in I420; first_frame: to the first buffer; underruns: how many when a
-// quarter, a half, ... of the frames had left; thresholds: [frame, threshold, load] of each change by qos-cache.
+// the end of loading to the end of the stream, in I420; first_frame: to the first buffer; thresholds: frame, threshold
+// and load of each change by qos-cache; quarters: the seconds when a quarter, a half, ... of the frames had left (of
+// num-buffers, or else num-frames), the underruns by then, and what the process had in memory, in bytes.
 #include <gst/gst.h>
 
+#include <algorithm>
 #include <chrono>
+#include <fstream>
 #include <iostream>
 #include <mutex>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <unistd.h>
 #include <vector>
 
 using Clock = std::chrono::steady_clock;
@@ -24,7 +28,7 @@ struct Times {
     Clock::time_point loaded, first;
     int64_t frames = 0, quarter = 0; // quarter: of the frames that there will be
     GstElement* source = nullptr;
-    nlohmann::json underruns = nlohmann::json::array();
+    nlohmann::json quarters = nlohmann::json::array();
     std::mutex mutex; // guards what follows
     nlohmann::json thresholds = nlohmann::json::array();
 };
@@ -44,11 +48,24 @@ nlohmann::json stats_of(GstElement* source) {
     return numbers;
 }
 
+int64_t resident_bytes() {
+    std::ifstream file("/proc/self/statm");
+    int64_t all = 0, resident = 0;
+    file >> all >> resident;
+    return resident * sysconf(_SC_PAGESIZE);
+}
+
+double between(Clock::time_point from, Clock::time_point to) {
+    return std::chrono::duration<double>(to - from).count();
+}
+
 void on_frame(GstElement*, GstBuffer*, GstPad*, gpointer user) {
     auto* times = static_cast<Times*>(user);
     if (times->frames++ == 0) times->first = Clock::now();
     if (times->quarter && times->frames % times->quarter == 0)
-        times->underruns.push_back(stats_of(times->source)["underruns"]);
+        times->quarters.push_back({{"seconds", between(times->loaded, Clock::now())},
+                                   {"underruns", stats_of(times->source)["underruns"]},
+                                   {"bytes", resident_bytes()}});
 }
 
 // In the thread that posts it: waiting for the main thread would be counted as work of the element.
@@ -69,10 +86,6 @@ GstBusSyncReply on_message(GstBus*, GstMessage* message, gpointer user) {
         times->thresholds.push_back({frame, threshold, load});
     }
     return GST_BUS_PASS;
-}
-
-double between(Clock::time_point from, Clock::time_point to) {
-    return std::chrono::duration<double>(to - from).count();
 }
 
 } // namespace
@@ -110,9 +123,9 @@ int main(int argc, char** argv) {
     gst_util_set_object_arg(G_OBJECT(filter), "caps", "video/x-raw,format=I420");
     Times times;
     times.source = source;
-    gint frames = 0;
-    g_object_get(source, "num-frames", &frames, nullptr);
-    times.quarter = frames / 4;
+    gint frames = 0, buffers = 0;
+    g_object_get(source, "num-frames", &frames, "num-buffers", &buffers, nullptr);
+    times.quarter = std::max(buffers > 0 ? buffers : frames, 0) / 4;
     g_object_set(sink, "signal-handoffs", TRUE, "sync", FALSE, nullptr);
     g_signal_connect(sink, "handoff", G_CALLBACK(on_frame), &times);
 
@@ -138,7 +151,7 @@ int main(int argc, char** argv) {
         nlohmann::json out = {{"seconds", between(times.loaded, end)},
                               {"first_frame", between(times.loaded, times.first)},
                               {"frames", times.frames},
-                              {"underruns", times.underruns},
+                              {"quarters", times.quarters},
                               {"thresholds", times.thresholds}};
         out["stats"] = stats_of(source);
         std::cout << out << std::endl;

@@ -37,9 +37,10 @@ class Stream:
         return run([self.program, "--stream", *self.settings, *more])
 
 
-def quarters(underruns):
-    """Of the counts so far: how many in each quarter."""
-    return [now - before for before, now in zip([0] + underruns, underruns)]
+def quarters(result):
+    """Of the counts so far: how many underruns in each quarter."""
+    counts = [quarter["underruns"] for quarter in result["quarters"]]
+    return [now - before for before, now in zip([0] + counts, counts)]
 
 
 def rests(thresholds, frames):
@@ -61,7 +62,7 @@ def report(result):
     for r in result["streams"]:
         stats = r["stats"]
         tokens = stats["tokens-computed"] + stats["tokens-reused"]
-        rows.append((r["busy"], r["kind"], " ".join(map(str, quarters(r["underruns"]))),
+        rows.append((r["busy"], r["kind"], " ".join(map(str, quarters(r))),
                      f"{100 * stats['tokens-computed'] / tokens:.0f} %", number(stats["cache-threshold"]),
                      str(len(r["thresholds"])), str(r["thresholds"][-1][0]) if r["thresholds"] else ""))
     table(rows)
@@ -128,7 +129,7 @@ def main():
         take("fixed", 0)
     while True:
         count += not a.busy
-        held = sum(quarters(take("fixed", count)["underruns"])[2:]) == 0
+        held = sum(quarters(take("fixed", count))[2:]) == 0
         take("qos-cache", count, "qos-cache=true")
         if a.busy or not held or count == 4 * a.threads:
             break
