@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# Everything that wants a GPU, the most telling first; sixteen minutes at most, by its limits. In two halves, because
-# the machine with the GPU may have no network, no GStreamer and another LibTorch (its python3's torch):
+# Everything that wants a GPU, the most telling first; ten minutes at most, of which a part gets its own limit or what is
+# left. In two halves, because the machine with the GPU may have no network, no GStreamer and another LibTorch (its
+# python3's torch):
 #
 #   tests/gpu.sh pack      here, no GPU needed: builds in build-gpu/ against the wheel of that torch and puts stripped
 #                          programs and the libraries that they need into .gpu/ (minutes, once)
@@ -10,7 +11,7 @@
 #   tests/gpu.sh --help
 #
 # TORCH=2.11.0     the version of torch over there, for pack; TORCH_DIR=FOLDER: its torch/ folder, already unpacked
-# PARTS="step vae" for run: these alone, for a machine that is lent for less
+# PARTS="step vae" for run: these alone, for a machine that is lent for less; BUDGET=600: seconds for all of it
 # DEVICE=cuda:0    for run; cpu runs what runs without a GPU, to try the script
 #
 # Nothing of it has run on a GPU yet. tests/gpu/goals.py has the goals beside the figures.
@@ -18,7 +19,7 @@ set -uo pipefail
 cd "$(dirname "$0")/.."
 
 help() {
-    sed -n '3,19s/^# \{0,1\}//p' "$0"
+    sed -n '3,20s/^# \{0,1\}//p' "$0"
 }
 
 torch_for_pack() {
@@ -70,11 +71,18 @@ run() {
     local nvidia
     nvidia=$(find "$(dirname "$torch")/nvidia" -type d -name lib 2>/dev/null | tr '\n' ':')
     export LD_LIBRARY_PATH=$torch/lib:$nvidia/usr/local/cuda/lib64:$PWD/.gpu/lib
+    local end_at=$((SECONDS + ${BUDGET-600}))
     part() { # NAME SECONDS LINES COMMAND...: within its time, logged; never the end of the script
         local name=$1 limit=$2 lines=$3 from=$SECONDS rc end
         shift 3
         [ -z "${PARTS-}" ] || [[ " $PARTS " = *" $name "* ]] || return 0
-        timeout "$limit" "$@" >"$out/$name.log" 2>&1
+        [ $((end_at - SECONDS)) -ge "$limit" ] || limit=$((end_at - SECONDS))
+        if [ "$limit" -le 0 ]; then
+            failed=1
+            printf '%-11s %-12s %4d s\n' "$name" "no time left" 0 | tee -a "$out/summary"
+            return
+        fi
+        timeout -k 5 "$limit" "$@" >"$out/$name.log" 2>&1
         rc=$?
         case $rc in
         0) end=ok ;;
@@ -110,6 +118,7 @@ run() {
     [ $gpu = no ] || part sanitizer 60 3 compute-sanitizer --error-exitcode 9 .gpu/bin/gpu-kernels 64
     part golden16 60 5 .gpu/bin/golden --device "$device" --layout diffusers --precision bfloat16 --case 'unit_*' \
         tests/golden/data
+    end_at=$((SECONDS + 15)) # it only reads what there is
     [ $gpu = no ] || part goals 15 20 python3 tests/gpu/goals.py "$out"
     cat "$out/summary"
     exit $failed

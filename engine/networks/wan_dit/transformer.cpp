@@ -136,7 +136,7 @@ Transformer::Transformer(const Weights& w, const model::TransformerConfig& c, Pr
     m.config = c;
     m.in_bytes = in_bytes;
     int64_t D = c.width, patch = c.patch[0] * c.patch[1] * c.patch[2];
-    const at::ScalarType type = networks::type_of(precision);
+    const at::ScalarType type = type_of(precision);
 
     const auto rows = m.device.is_cpu() ? networks::Linear::Layout::PACKED : networks::Linear::Layout::PLAIN;
     m.patch = networks::Linear(
@@ -187,10 +187,6 @@ void Transformer::link(std::shared_ptr<ranks::DeviceLink> link) const {
 const model::TransformerConfig& Transformer::config() const {
     return impl_->config;
 }
-at::Device Transformer::device() const {
-    return impl_->device;
-}
-
 at::Device Transformer::device() const {
     return impl_->device;
 }

@@ -22,7 +22,7 @@ class Group;      // engine/ranks/group.h
 class DeviceLink; // engine/ranks/device_link.h
 }
 namespace mc::networks {
-class networks::CallCount; // engine/networks/linear.h
+class CallCount; // engine/networks/linear.h
 }
 
 namespace mc::wan_dit {
