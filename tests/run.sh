@@ -8,7 +8,9 @@ source tools/setup.sh
 
 need_packages "${packages_build[@]}" "${packages_play[@]}" "${packages_test[@]}"
 need_torch
+need_gst_cuda
 configure build-tests -Dwerror=true -Dtests=true
+knows_gst_cuda build-tests
 if [ $# = 0 ]; then
     say "Building"
     ninja -C build-tests

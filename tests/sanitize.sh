@@ -9,8 +9,10 @@ source tools/setup.sh
 
 need_packages "${packages_build[@]}" "${packages_play[@]}" "${packages_test[@]}"
 need_torch
+need_gst_cuda
 # The fuzzers bring sanitizers of their own, and tests/run.sh runs them.
 configure build-sanitize --buildtype=debugoptimized -Doptimization=1 -Db_sanitize=address,undefined -Db_lundef=false -Dfuzz=disabled
+knows_gst_cuda build-sanitize
 if [ $# = 0 ]; then
     say "Building"
     ninja -C build-sanitize

@@ -46,6 +46,40 @@ need_torch() {
     [ -n "${TORCH_DIR-}" ] || tools/torch/fetch.sh || die "LibTorch could not be fetched. TORCH_DIR=FOLDER uses one that is already on this machine."
 }
 
+# need_gst_cuda: what the module for frames on a GPU is compiled with. Debian's package of it depends on 142 others, for
+# libraries that lie beside this one, so it is unpacked, into the cache, and not installed. Where it cannot be fetched,
+# the module is left out. knows_gst_cuda FOLDER, once that is set up, tells it to one that was set up without.
+need_gst_cuda() {
+    local runtime=libgstreamer-plugins-bad1.0-0 package=libgstreamer-plugins-bad1.0-dev version library staging
+    gst_cuda=
+    ! pkg-config --exists gstreamer-cuda-1.0 2>/dev/null || return 0
+    version=$(dpkg-query -W -f '${Version}' $runtime 2>/dev/null) || return 0
+    library=$(dpkg-query -L $runtime | grep '/libgstcuda-1\.0\.so\.0$') || return 0
+    gst_cuda=$(source tools/torch/cache.sh && echo "$torch_cache")/gstreamer-cuda-$version
+    if [ ! -f "$gst_cuda/gstreamer-cuda-1.0.pc" ]; then
+        say "Fetching GStreamer's headers for CUDA (0.4 MB, once)"
+        mkdir -p "${gst_cuda%/*}"
+        staging=$(mktemp -d "$gst_cuda.XXXXXX")
+        (cd "$staging" && timeout 120 apt-get download -qq "$package=$version" && dpkg -x ./*.deb all) >/dev/null 2>&1 || {
+            rm -r "$staging"
+            say "$package=$version cannot be fetched here: the module for frames on a GPU is left out"
+            gst_cuda=
+            return 0
+        }
+        mv "$staging/all/usr/include" "$staging/include"
+        ln -s "$library" "$staging/libgstcuda-1.0.so"
+        sed "s|^includedir=.*|includedir=$gst_cuda/include|; s|^libdir=.*|libdir=$gst_cuda|" \
+            "$staging"/all/usr/lib/*/pkgconfig/gstreamer-cuda-1.0.pc >"$staging/gstreamer-cuda-1.0.pc"
+        rm -r "$staging/all" "$staging"/*.deb && chmod 755 "$staging"
+        mv -T "$staging" "$gst_cuda" 2>/dev/null || rm -r "$staging" # another run was first
+    fi
+    export PKG_CONFIG_PATH=$gst_cuda${PKG_CONFIG_PATH:+:$PKG_CONFIG_PATH} # a folder remembers what it was set up with
+}
+knows_gst_cuda() {
+    [ -z "$gst_cuda" ] || grep -qsF "$gst_cuda" "$1/meson-info/intro-buildoptions.json" ||
+        meson configure "$1" -Dpkg_config_path="$PKG_CONFIG_PATH" >/dev/null
+}
+
 # build FOLDER: builds all that is to be installed.
 build() {
     if ! ninja -C "$1" -n | grep -q 'no work to do'; then

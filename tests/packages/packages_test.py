@@ -10,8 +10,8 @@ import unittest
 
 ROOT, BUILD = map(pathlib.Path, sys.argv[1:3])
 DEBIAN = ROOT / "debian"
-# Not in the packages, which are for the CPU: debian/rules builds without it.
-CUDA = "libmotioncache-cuda.so"
+# Not in the packages, which are for the CPU: debian/rules builds without them.
+CUDA = {"libmotioncache-cuda.so", "libmotioncache-cuda-frames.so"}
 
 
 def meson(what):
@@ -28,7 +28,7 @@ def installed():
         inside = pathlib.PurePath(libdir)
         if path.is_relative_to(inside):
             path = pathlib.PurePath("lib/${DEB_HOST_MULTIARCH}") / path.relative_to(inside)
-        if path.name != CUDA:
+        if path.name not in CUDA:
             yield str("usr" / path)
 
 

@@ -129,6 +129,14 @@ const Frame& FastOps::zero_frame(const Frame& like) {
     return zero;
 }
 
+// No frame of this size is the first or second of a video any more, but where a layer begins later than others.
+void FastOps::give_back_zeros(const Frame& like) {
+    const auto found = zeros_.find({like.size(0), like.size(1), like.size(2)});
+    if (found == zeros_.end()) return;
+    pool_[found->first].push_back(std::move(found->second));
+    zeros_.erase(found);
+}
+
 at::Tensor FastOps::view(const Frame& x) const {
     const Inside i(x);
     return x.narrow(0, 1, i.height).narrow(1, 1, i.width).permute({2, 0, 1});
@@ -178,7 +186,10 @@ void FastOps::run(const Conv& c, const FrameTaps& x, const Frame& out, bool add,
     const Inside from(x.now), to(out);
     const Reach reach = reach_of(c.kernel);
     const bool history = reach.frames > 1, zero = history && !x.older.defined();
-    if (zero) zero_frame(x.now);
+    if (zero)
+        zero_frame(x.now);
+    else if (history)
+        give_back_zeros(x.now);
 
     const int64_t rows = to.height / reach.phases, columns = to.width / reach.phases;
     const int64_t k = reach.frames * reach.pixels * reach.pixels * c.in;

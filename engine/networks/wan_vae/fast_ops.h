@@ -35,6 +35,7 @@ class FastOps final : public Ops {
     at::Tensor take(const Sizes& sizes);
     Frame take_frame(int64_t height, int64_t width, int64_t channels); // [height + 2, width + 2, channels]
     const Frame& zero_frame(const Frame& like);
+    void give_back_zeros(const Frame& like);
     void run(const Conv& c, const FrameTaps& x, const Frame& out, bool add, const at::Tensor& gamma);
 
     bool measure_;

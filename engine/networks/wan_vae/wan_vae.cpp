@@ -181,8 +181,8 @@ int64_t WanVae::decode_bytes(int64_t latent_frames, int64_t h, int64_t w) const 
     const int64_t s = c.spatial_factor;
     FastOps ops(true);
     Decoding decoding(impl_->network.decoder, ops);
-    // The state is full with the third latent frame.
-    for (int i = 0; i < 3; i++)
+    // The state is full with the third latent frame, and the fourth is the first to see all of it.
+    for (int i = 0; i < 4; i++)
         decoding.push(at::empty({c.latent_channels, h, w}, at::TensorOptions(at::kFloat).device(at::kMeta)),
                       [](const Frame&) {}, {});
     const int64_t result = 4 * 3 * latent_frames * c.temporal_factor * h * w * s * s;

@@ -69,6 +69,65 @@ TEST(estimates_of_memory_of_device_arithmetic_in_bfloat16) {
     estimates_of_memory_on_devices(Precision::BFLOAT16);
 }
 
+// The published VAE by its sizes alone.
+static WanVae published(at::Device device, Precision precision) {
+    model::VaeConfig c = toy().config; // its statistics do not matter
+    c.base = 96;
+    struct Sizes final : model::Tensors {
+        explicit Sizes(const model::VaeConfig& config) {
+            for (const model::ExpectedTensor& t : model::vae_tensors(config))
+                tensors_[t.name] = {model::DType::F32, t.shape, *model::byte_count(model::DType::F32, t.shape), nullptr};
+        }
+    };
+    return {Sizes(c), c, device, precision};
+}
+
+// At 1280 x 720, most of what the decoder takes is the state that any division of the picture would have to keep. Taken
+// by the golden VAE, which has the published one's layers at a 24th of their width; from there planned.
+TEST(memory_at_720p_is_bounded) {
+    constexpr int64_t h = 90, w = 160, CHUNK = 5; // latent frames that a session decodes at once
+    const Opened opened = toy();
+    const auto vae = opened.vae();
+    mc::test::CountingAllocator counting;
+    const auto stream = vae->decoder();
+    for (int i = 0; i < 4; i++) stream->decode(noise({16, 1, h, w})); // the state is full, and seen
+    const int64_t taken = counting.peak, planned = vae->decode_bytes(1, h, w);
+    int64_t state = 0;
+    for (const at::Tensor& slot : stream->slots())
+        if (slot.defined()) state += static_cast<int64_t>(slot.nbytes());
+    compare("golden VAE at 1280 x 720", planned, taken, false);
+    std::printf("     %.2f MB of it are state\n", state / 1e6);
+    CHECK(state > taken * 2 / 3);
+
+    for (const auto& [name, device, precision, bound] :
+         {std::tuple{"CPU", at::kCPU, Precision::FLOAT32, 12.5e9}, {"device", at::kCUDA, Precision::BFLOAT16, 6.6e9}}) {
+        const WanVae big = published(device, precision);
+        const int64_t one = big.decode_bytes(1, h, w), many = big.decode_bytes(CHUNK, h, w),
+                      first = big.encode_bytes(1, h, w), long_one = big.encode_bytes(121, h, w);
+        std::printf("     published VAE at 1280 x 720 on a %s: %.2f GB for a latent frame, %.2f for %d of them; encoding a "
+                    "picture %.2f, 121 %.2f\n",
+                    name, one / 1e9, many / 1e9, static_cast<int>(CHUNK), first / 1e9, long_one / 1e9);
+        CHECK(static_cast<double>(many) < bound && static_cast<double>(long_one) < bound);
+        // More latent frames take their pixels and no more (and 2 % for small tensors); wider layers as many times what
+        // narrow ones take.
+        const int64_t pixels = (CHUNK - 1) * 4 * 3 * 64 * h * w * 4;
+        CHECK(many - one >= pixels && many - one <= pixels * 51 / 50);
+        if (device == at::kCPU) CHECK(one < 24 * planned);
+    }
+}
+
+// However long the video.
+TEST(a_long_video_takes_what_four_latent_frames_take) {
+    const auto vae = demo().vae();
+    const auto taken = [&](int frames) {
+        mc::test::CountingAllocator counting;
+        const auto stream = vae->decoder();
+        for (int i = 0; i < frames; i++) stream->decode(noise({16, 1, 4, 6}));
+        return counting.peak.load();
+    };
+    CHECK_EQ(taken(12), taken(4));
+}
+
 TEST(weights_are_held_once) {
     const Opened opened = demo();
     mc::test::CountingAllocator counting;
