@@ -31,13 +31,13 @@ std::string steps(const AnySettings& settings, const std::vector<double>& distan
 
 TEST(flowcache_accumulates_between_forced_steps) {
     const std::vector<double> eighths(10, 0.125);
-    CHECK_EQ(steps(flowcache(0.25, 5, 1), eighths), "!!!!!.F.F!");
-    CHECK_EQ(steps(flowcache(0.25, 1, 1), eighths), "!.F.F.F.F!");
-    CHECK_EQ(steps(flowcache(0.25, 0, 0), eighths), "!.F.F.F.F."); // the first step has nothing to reuse
+    CHECK_EQ(steps(flowcache(0.25, 5, 1), eighths), "!!!!!.W.W!");
+    CHECK_EQ(steps(flowcache(0.25, 1, 1), eighths), "!.W.W.W.W!");
+    CHECK_EQ(steps(flowcache(0.25, 0, 0), eighths), "!.W.W.W.W."); // the first step has nothing to reuse
     CHECK_EQ(steps(flowcache(9, 1, 3), eighths), "!......!!!");
     CHECK_EQ(steps(flowcache(9, 99, 0), eighths), "!!!!!!!!!!");
     CHECK_EQ(steps(flowcache(0.25, 1, 1), {0, std::numeric_limits<double>::quiet_NaN(), .125, .125, 0}),
-             "!F.F!");
+             "!W.W!");
 }
 
 TEST(flowcache_takes_the_mean_over_the_frames) {

@@ -34,9 +34,9 @@ std::string rows(const AnySettings& settings, const std::vector<double>& distanc
 } // namespace
 
 TEST(teacache_accumulates_and_falls_back_to_0) {
-    CHECK_EQ(rows(teacache(0.25, 1, 0), {0, .125, .125, .125, .0625, .0625, 1, .125}), "!.F..FF.");
-    CHECK_EQ(rows(teacache(0.25, 2, 1), {0, .125, .125, .125, .0625, .0625, 1, .125}), "!!.F..F!");
-    CHECK_EQ(rows(teacache(0.25, 0, 0), {0, .125, .125, .125}), "!.F.");
+    CHECK_EQ(rows(teacache(0.25, 1, 0), {0, .125, .125, .125, .0625, .0625, 1, .125}), "!.W..WW.");
+    CHECK_EQ(rows(teacache(0.25, 2, 1), {0, .125, .125, .125, .0625, .0625, 1, .125}), "!!.W..W!");
+    CHECK_EQ(rows(teacache(0.25, 0, 0), {0, .125, .125, .125}), "!.W.");
     CHECK_EQ(rows(teacache(9, 0, 0), {0, 1, 1, 1}), "!...");
     CHECK_EQ(rows(teacache(9, 99, 0), {0, 1, 1, 1}), "!!!!");
     CHECK_EQ(rows(teacache(9, 0, 99), {0, 1, 1, 1}), "!!!!");
@@ -56,7 +56,7 @@ TEST(teacache_rescales_the_distance) {
 // What is no number must not freeze the picture.
 TEST(teacache_computes_when_a_distance_is_no_number) {
     const double not_a_number = std::numeric_limits<double>::quiet_NaN();
-    CHECK_EQ(rows(teacache(0.25, 1, 0), {0, not_a_number, .125, .125}), "!F.F");
+    CHECK_EQ(rows(teacache(0.25, 1, 0), {0, not_a_number, .125, .125}), "!W.W");
     Driver driver(teacache(0.25, 1, 0), {1, 1, 1, 1, 4, 4});
     for (int i = 0; i < 3; i++) driver.step({{0, 0}});
     CHECK_EQ(driver.kinds(), "WWW");

@@ -18,7 +18,7 @@ static void storm(std::vector<std::function<void(std::mt19937&)>> deeds, double 
     std::vector<std::thread> threads;
     for (size_t i = 0; i < deeds.size(); i++)
         threads.emplace_back([&, i] {
-            std::mt19937 chance(unsigned(i));
+            std::mt19937 chance{unsigned(i)};
             for (; !over; done[i]++) deeds[i](chance);
         });
     sleep_ms(int(1000 * seconds));

@@ -50,7 +50,7 @@ int run(const char* name, int64_t h, int64_t w) {
         int64_t flop = 0;
         at::Tensor video;
         for (int i = 0; i < CHUNKS; i++) {
-            video = {}; // as a session has written it by then
+            video = at::Tensor(); // as a session has written it by then
             const int64_t done = stream->flop();
             const auto start = std::chrono::steady_clock::now();
             video = stream->decode(latents.narrow(1, i * CHUNK, CHUNK));
