@@ -360,6 +360,7 @@ struct Forward {
 
 void Window::Impl::forward_device(const at::Tensor& latents, std::span<const TextContext* const> text,
                                   std::span<const ChunkWork> work, Cancel cancel, const Trace& trace) {
+    if (work.empty()) return; // of a team whose branch is all reused, a rank that is not its leader
     if (!share) cancel.check(); // a team stops together
     const bool traced = trace && pass.rows == chunk_tokens * static_cast<int64_t>(work.size());
     if (share) share->begin(pass.rows);
