@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# Everything that wants a GPU, the most telling first; ten minutes at most, of which a part gets its own limit or what is
-# left. In two halves, because the machine with the GPU may have no network, no GStreamer and another LibTorch (its
+# Everything that wants a GPU, the most telling first; ten minutes at most: a part gets its own limit or what is left of
+# them. In two halves, because the machine with the GPU may have no network, no GStreamer and another LibTorch (its
 # python3's torch):
 #
 #   tests/gpu.sh pack      here, no GPU needed: builds in build-gpu/ against the wheel of that torch and puts stripped

@@ -466,7 +466,7 @@ void Group::exchange(const std::vector<Piece>& to, const std::vector<Piece>& fro
         const auto linked = [&](const std::vector<Piece>& pieces, int64_t& bytes) {
             std::vector<Piece> list;
             for (const Piece& p : pieces)
-                if (!p.part.is_cpu() && p.part.numel()) list.push_back(p), bytes += static_cast<int64_t>(p.part.nbytes());
+                if (!p.part.is_cpu() && p.part.numel()) list.push_back(p), bytes += int64_t(p.part.nbytes());
             return list;
         };
         const std::vector<Piece> out = linked(to, moved.sent), in = linked(from, moved.received);

@@ -61,8 +61,8 @@ def run(folder, what, **environment):
 with tempfile.TemporaryDirectory() as folder:
     _, status, summary, said = run(folder, {})
     check(list(summary) == PARTS and set(summary.values()) == {"ok"} and status == 0, "all parts run")
-    # 10200 tokens of two branches in 30 layers, to 51000 keys and 512 of the text: 2 * 30 * 10200 * (2 * 41.7e6 + 316.5e6) =
-    # 245 TFLOP in 0.4 s, of 700 TFLOP/s; and a fifth of it in 0.088 s.
+    # 10200 tokens of two branches in 30 layers, to 51000 keys and 512 of the text:
+    # 2 * 30 * 10200 * (2 * 41.7e6 + 316.5e6) = 245 TFLOP in 0.4 s, of 700 TFLOP/s; and a fifth of it in 0.088 s.
     table = {line[:62].strip(): line[62:].split() for line in said.splitlines()}
     check(table["dense step, share of the measured bf16 product rate"] == ["0.87", ">=", "0.60"], "the share of a dense step")
     check(table["partial step at 20 % of the tokens, share of that rate"] == ["0.79"], "that of a sparse one")

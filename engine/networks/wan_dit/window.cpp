@@ -396,7 +396,8 @@ Window::Bytes Window::bytes(const model::TransformerConfig& c, Precision precisi
                 networks::Blocks::bytes(c.width, c.ffn, 4 * std::max(c.in_channels, c.out_channels), store);
     else
         bytes.workspace += device_workspace(
-            c, s, most, spread.team(), kv ? std::min(s.frames, s.chunks_at_once * s.chunk) * frame_tokens : tokens, element);
+            c, s, most, spread.team(), kv ? std::min(s.frames, s.chunks_at_once * s.chunk) * frame_tokens : tokens,
+            element);
     const int64_t width = heads * c.head();
     if (s.keys_in_bytes) bytes.workspace += s.branches * 2 * tokens * width * element; // of the layer at work
     const int64_t layer = device.is_cpu()

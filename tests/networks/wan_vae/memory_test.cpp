@@ -94,7 +94,7 @@ TEST(memory_at_720p_is_bounded) {
     const int64_t taken = counting.peak, planned = vae->decode_bytes(1, h, w);
     int64_t state = 0;
     for (const at::Tensor& slot : stream->slots())
-        if (slot.defined()) state += static_cast<int64_t>(slot.nbytes());
+        if (slot.defined()) state += int64_t(slot.nbytes());
     compare("golden VAE at 1280 x 720", planned, taken, false);
     std::printf("     %.2f MB of it are state\n", state / 1e6);
     CHECK(state > taken * 2 / 3);
