@@ -21,7 +21,8 @@ static_assert(sizeof(ncclUniqueId) == sizeof(mc::nccl::Key) && sizeof(ncclResult
               int(ncclSuccess) == mc::nccl::SUCCESS && int(ncclInProgress) == mc::nccl::IN_PROGRESS);
 static_assert(offsetof(ncclConfig_t, magic) == offsetof(Config, magic) &&
               offsetof(ncclConfig_t, version) == offsetof(Config, version) &&
-              offsetof(ncclConfig_t, blocking) == offsetof(Config, blocking) && sizeof(ncclConfig_t) >= sizeof(Config) &&
+              offsetof(ncclConfig_t, blocking) == offsetof(Config, blocking) &&
+              sizeof(ncclConfig_t) >= sizeof(Config) &&
               NCCL_VERSION(2, 14, 0) == 21400);
 #endif
 

@@ -41,7 +41,8 @@ Streaming most_streamed(const Streaming& now, int64_t layers, at::Device device)
     return helps ? all : now;
 }
 
-void stream_for_video(int64_t needed, const Streaming& now, int64_t layers, at::Device device, const std::string& remedy,
+void stream_for_video(int64_t needed, const Streaming& now, int64_t layers, at::Device device,
+                      const std::string& remedy,
                       const std::function<void(int level, const std::string& text)>& log,
                       const std::function<void(int64_t layers)>& stream) {
     const int64_t free = free_memory(device);

@@ -30,7 +30,8 @@ std::optional<Streaming> stream_to_load(const networks::LayerBytes& of_one, int6
 // With all layers, where that helps; else `now`.
 Streaming most_streamed(const Streaming& now, int64_t layers, at::Device device);
 // As many more layers go to the host as a video needs that takes so many bytes, where that helps.
-void stream_for_video(int64_t needed, const Streaming& now, int64_t layers, at::Device device, const std::string& remedy,
+void stream_for_video(int64_t needed, const Streaming& now, int64_t layers, at::Device device,
+                      const std::string& remedy,
                       const std::function<void(int level, const std::string& text)>& log,
                       const std::function<void(int64_t layers)>& stream);
 // What a user is told. remedy: ""; or what makes layers smaller.

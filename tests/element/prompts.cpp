@@ -248,7 +248,8 @@ GST_START_TEST(test_a_transition_over_three_chunks) {
         return std::array<int, 3>{guint8(strip[0]), guint8(strip[1]), guint8(strip[2])};
     };
     const auto ball = rgb(strip_of("ball")), cube = rgb(strip_of("cube")), star = rgb(strip_of("star"));
-    const auto expect = [&](const Player& player, size_t frame, const std::array<int, 3>& from, const std::array<int, 3>& to, int quarters) {
+    const auto expect = [&](const Player& player, size_t frame, const std::array<int, 3>& from,
+                            const std::array<int, 3>& to, int quarters) {
         const auto seen = rgb(strip_of(player.frames[frame]));
         for (size_t i = 0; i < 3; i++) {
             const int wanted = from[i] * (4 - quarters) + to[i] * quarters;

@@ -49,7 +49,8 @@ struct Lateness {
         GstClock* clock = gst_element_get_clock(self->gen);
         const GstClockTime now = gst_clock_get_time(clock) - gst_element_get_base_time(self->gen);
         gst_object_unref(clock);
-        self->most = std::max(self->most, GstClockTimeDiff(now) - GstClockTimeDiff(GST_BUFFER_PTS(GST_PAD_PROBE_INFO_BUFFER(info))));
+        const GstClockTime due = GST_BUFFER_PTS(GST_PAD_PROBE_INFO_BUFFER(info));
+        self->most = std::max(self->most, GstClockTimeDiff(now) - GstClockTimeDiff(due));
         return GST_PAD_PROBE_OK;
     }
     GstElement* gen;
@@ -103,9 +104,11 @@ GST_END_TEST
 static void send_everything(GstPad* pad, GstClockTime now) {
     for (const GstQOSType type : {GST_QOS_TYPE_OVERFLOW, GST_QOS_TYPE_UNDERFLOW, GST_QOS_TYPE_THROTTLE})
         for (const double proportion : {0., 1e-300, 0.1, 1., 100., 1e300, double(INFINITY), double(NAN)})
-            for (const GstClockTimeDiff late : {G_MININT64 + 1, -3600 * GstClockTimeDiff(GST_SECOND), GstClockTimeDiff(0),
-                                                3600 * GstClockTimeDiff(GST_SECOND), G_MAXINT64})
-                for (const GstClockTime stamp : {GstClockTime(0), now, now + 3600 * GST_SECOND, GST_CLOCK_TIME_NONE - 1})
+            for (const GstClockTimeDiff late :
+                 {G_MININT64 + 1, -3600 * GstClockTimeDiff(GST_SECOND), GstClockTimeDiff(0),
+                  3600 * GstClockTimeDiff(GST_SECOND), G_MAXINT64})
+                for (const GstClockTime stamp :
+                     {GstClockTime(0), now, now + 3600 * GST_SECOND, GST_CLOCK_TIME_NONE - 1})
                     if (late >= 0 || stamp >= GstClockTime(-late)) // GStreamer makes no other event
                         gst_pad_push_event(pad, gst_event_new_qos(type, proportion, late, stamp));
 }

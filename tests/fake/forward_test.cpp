@@ -325,7 +325,7 @@ TEST(windows_share_the_buffers) {
     const int64_t weights = m.t->bytes();
     size_t before = fake::use().used;
     m.t->stream(LAYERS);
-    const auto gone = static_cast<int64_t>(before - fake::use().used);
+    const auto gone = int64_t(before - fake::use().used);
     const int64_t counted = LAYERS * of_one.total() - 2 * of_one.forward;
     std::printf("     %.2f MB gone of %.2f, %.2f counted\n", gone / 1e6, (weights - m.t->bytes()) / 1e6, counted / 1e6);
     CHECK(gone > counted * 95 / 100);

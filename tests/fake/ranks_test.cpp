@@ -248,7 +248,7 @@ TEST(what_is_planned_is_what_rank_0_takes) {
             keys[model == together] = s.stats().bytes_keys_values;
             while (s.next()) {
             }
-            const auto taken = static_cast<int64_t>(fake::use().most - before);
+            const auto taken = int64_t(fake::use().most - before);
             std::printf("     %-8s %s: %6.1f MB planned, %6.1f MB taken\n", v.name,
                         model == together ? "one of two" : "alone     ", planned / 1e6, taken / 1e6);
             CHECK(taken <= planned);

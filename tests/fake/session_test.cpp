@@ -433,7 +433,7 @@ TEST(a_video_that_streams_layers_leaves_others_in_their_memory) {
     model->text_encoder->move_to(at::kCPU, {});
     const at::Tensor want = video(model, r);
     const auto one = wan_dit::Transformer::layer_bytes(model->transformer_config, Precision::BFLOAT16, false);
-    const auto begin = static_cast<int64_t>(fake::use().used);
+    const auto begin = int64_t(fake::use().used);
     Session first(model, r);
     const int64_t planned = first.stats().bytes_planned - first.stats().bytes_weights;
     std::vector<at::Tensor> pieces, others;
@@ -441,16 +441,16 @@ TEST(a_video_that_streams_layers_leaves_others_in_their_memory) {
     // For two of them, but for some of the weights.
     const int64_t capacity = begin + 2 * planned - 2 * one.forward;
     c10::getDeviceAllocator(fake::device().type())->emptyCache();
-    fake::set_capacity(static_cast<size_t>(capacity));
+    fake::set_capacity(size_t(capacity));
     {
         // What the first one has not taken yet nobody knows of: the second is planned with what is free now, less that.
-        const int64_t taken = static_cast<int64_t>(fake::use().used) - begin;
+        const int64_t taken = int64_t(fake::use().used) - begin;
         CHECK(taken > 0 && taken <= planned);
-        fake::set_capacity(static_cast<size_t>(capacity - (planned - taken)));
+        fake::set_capacity(size_t(capacity - (planned - taken)));
     }
     Session second(model, r);
     CHECK(model->transformer->streamed() >= 3);
-    fake::set_capacity(static_cast<size_t>(capacity));
+    fake::set_capacity(size_t(capacity));
     fake::forget_most();
     for (;;) { // in turns
         auto a = first.next(), b = second.next();
@@ -459,7 +459,7 @@ TEST(a_video_that_streams_layers_leaves_others_in_their_memory) {
         if (!a && !b) break;
     }
     CHECK(at::equal(at::cat(pieces, 1), want) && at::equal(at::cat(others, 1), want));
-    CHECK(static_cast<int64_t>(fake::use().most) <= capacity);
+    CHECK(int64_t(fake::use().most) <= capacity);
     fake::set_capacity(fake::ALL);
     CHECK_EQ(fake::counts.races.load(), 0);
 }

@@ -65,13 +65,13 @@ double psnr(const at::Tensor& a, const at::Tensor& b) {
 }
 
 int64_t used() {
-    return static_cast<int64_t>(fake::use().used);
+    return int64_t(fake::use().used);
 }
 
 // So much more than is held now is there.
 void leave(int64_t bytes) {
     c10::getDeviceAllocator(fake::device().type())->emptyCache();
-    fake::set_capacity(static_cast<size_t>(used() + bytes));
+    fake::set_capacity(size_t(used() + bytes));
 }
 
 } // namespace
@@ -90,7 +90,7 @@ TEST(as_on_the_cpu_and_in_the_memory_that_was_planned) {
             fake::forget_most();
             Stats stats;
             const double off = psnr(video(model, r, &stats), want);
-            const int64_t taken = static_cast<int64_t>(fake::use().most) - before - weights,
+            const int64_t taken = int64_t(fake::use().most) - before - weights,
                           planned = stats.bytes_planned - stats.bytes_weights;
             std::printf("     %-30s %s %5.1f dB; weights %5.2f MB of %5.2f told; video %5.2f MB of %5.2f planned\n",
                         kind.name, name_of(precision), off, weights / 1e6, f.weights() / 1e6, taken / 1e6, planned / 1e6);

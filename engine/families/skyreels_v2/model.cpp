@@ -171,7 +171,8 @@ wan_dit::Room make_room(wan_dit::Transformer& transformer, const wan_dit::Shared
     }
     const session::Streaming now{
         transformer.streamed(), wan_dit::Transformer::layer_bytes(config, shared.precision, shared.in_bytes)};
-    session::stream_for_video(room.needed, now, config.layers, room.device, smaller_layers(shared.in_bytes), options.log,
+    session::stream_for_video(room.needed, now, config.layers, room.device, smaller_layers(shared.in_bytes),
+                              options.log,
                               [&](int64_t layers) { transformer.stream(layers); });
     room.free = session::free_memory(room.device);
     if (room.needed > room.free)

@@ -207,7 +207,8 @@ void Encoder::move_to(at::Device device) {
     Impl& m = *impl_;
     for (at::Tensor* t : {&m.embedding, &m.norm}) *t = t->to(device);
     for (Layer& l : m.layers)
-        for (at::Tensor* t : {&l.norm_attention, &l.norm_ffn, &l.q, &l.k, &l.v, &l.o, &l.position, &l.gate, &l.up, &l.down})
+        for (at::Tensor* t :
+             {&l.norm_attention, &l.norm_ffn, &l.q, &l.k, &l.v, &l.o, &l.position, &l.gate, &l.up, &l.down})
             if (t->defined()) *t = t->to(device); // the first layer of T5 alone has positions
     m.device = device;
     m.native = native_bfloat16(device);

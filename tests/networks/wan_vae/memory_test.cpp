@@ -76,7 +76,8 @@ static WanVae published(at::Device device, Precision precision) {
     struct Sizes final : model::Tensors {
         explicit Sizes(const model::VaeConfig& config) {
             for (const model::ExpectedTensor& t : model::vae_tensors(config))
-                tensors_[t.name] = {model::DType::F32, t.shape, *model::byte_count(model::DType::F32, t.shape), nullptr};
+                tensors_[t.name] = {model::DType::F32, t.shape, *model::byte_count(model::DType::F32, t.shape),
+                                nullptr};
         }
     };
     return {Sizes(c), c, device, precision};
@@ -106,8 +107,8 @@ TEST(memory_at_720p_is_bounded) {
                       first = big.encode_bytes(1, h, w), long_one = big.encode_bytes(121, h, w);
         std::printf("     published VAE at 1280 x 720 on a %s: %.2f GB for a latent frame, %.2f for %d of them; encoding a "
                     "picture %.2f, 121 %.2f\n",
-                    name, one / 1e9, many / 1e9, static_cast<int>(CHUNK), first / 1e9, long_one / 1e9);
-        CHECK(static_cast<double>(many) < bound && static_cast<double>(long_one) < bound);
+                    name, one / 1e9, many / 1e9, int(CHUNK), first / 1e9, long_one / 1e9);
+        CHECK(double(many) < bound && double(long_one) < bound);
         // More latent frames take their pixels and no more (and 2 % for small tensors); wider layers as many times what
         // narrow ones take.
         const int64_t pixels = (CHUNK - 1) * 4 * 3 * 64 * h * w * 4;
