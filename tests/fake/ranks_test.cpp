@@ -94,8 +94,9 @@ class FileLink final : public ranks::DeviceLink {
     State state() override {
         const int64_t since = since_;
         if (!since) return {fault, 0ms};
-        return {fault, std::chrono::duration_cast<std::chrono::milliseconds>(
-                           std::chrono::steady_clock::now().time_since_epoch() - std::chrono::steady_clock::duration(since))};
+        using std::chrono::steady_clock;
+        const auto waits = steady_clock::now().time_since_epoch() - steady_clock::duration(since);
+        return {fault, std::chrono::duration_cast<std::chrono::milliseconds>(waits)};
     }
     void abort() noexcept override { aborted_ = true; }
     static inline int64_t exchanges = 0;
@@ -122,7 +123,8 @@ const ranks::DeviceLinks files{
         static int links = 0;
         return "/tmp/fake_link." + std::to_string(::getpid()) + "." + std::to_string(links++);
     },
-    [](at::Device, const std::string& key, int rank, int, std::chrono::milliseconds) -> std::unique_ptr<ranks::DeviceLink> {
+    [](at::Device, const std::string& key, int rank, int,
+       std::chrono::milliseconds) -> std::unique_ptr<ranks::DeviceLink> {
         return std::make_unique<FileLink>(key, rank);
     }};
 // As long as it lives, workers that are started too.
@@ -175,7 +177,9 @@ TEST(tokens_divided_among_devices_make_the_video_of_one) {
                             name_of(precision), apart(expected, made), static_cast<long long>(sent / forwards));
                 std::fflush(stdout);
                 if (precision == Precision::FLOAT32) exact[v.name] = expected;
-                if (!(precision == Precision::FLOAT32 ? same(expected, made) : as_near(exact.at(v.name), expected, made)))
+                const bool alike = precision == Precision::FLOAT32 ? same(expected, made)
+                                                                   : as_near(exact.at(v.name), expected, made);
+                if (!alike)
                     test::fail(__FILE__, __LINE__, v.name);
                 CHECK_EQ(one.flop_transformer, two.flop_transformer);
                 CHECK_EQ(one.count.tokens_computed, two.count.tokens_computed);
@@ -358,8 +362,8 @@ TEST(a_device_that_comes_to_no_end_is_one_error) {
         ranks::Limits limits;
         limits.still = 3s;
         std::unique_ptr<ranks::Group> one;
-        std::thread meets([&] { one = std::make_unique<ranks::Group>(place(1, port), "test", limits); });
-        ranks::Group zero(place(0, port), "test", limits);
+        std::thread meets([&] { one = std::make_unique<ranks::Group>(member(1, port), "test", limits); });
+        ranks::Group zero(member(0, port), "test", limits);
         meets.join();
         std::shared_ptr<ranks::DeviceLink> link, other;
         if (how != BY_HOST) {

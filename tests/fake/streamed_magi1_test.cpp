@@ -93,7 +93,8 @@ TEST(as_on_the_cpu_and_in_the_memory_that_was_planned) {
             const int64_t taken = int64_t(fake::use().most) - before - weights,
                           planned = stats.bytes_planned - stats.bytes_weights;
             std::printf("     %-30s %s %5.1f dB; weights %5.2f MB of %5.2f told; video %5.2f MB of %5.2f planned\n",
-                        kind.name, name_of(precision), off, weights / 1e6, f.weights() / 1e6, taken / 1e6, planned / 1e6);
+                        kind.name, name_of(precision), off, weights / 1e6, f.weights() / 1e6, taken / 1e6,
+                        planned / 1e6);
             // Rounded to eight bits, what differs in the last bit of float32 may differ in one of eight.
             const double least = precision == Precision::BFLOAT16 ? 32 : kind.kind.fp8 ? 40 : 100;
             if (!(off > least)) test::fail(kind.name, 0, "another video");
