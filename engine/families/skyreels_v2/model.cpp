@@ -162,13 +162,10 @@ wan_dit::Room make_room(wan_dit::Transformer& transformer, const wan_dit::Shared
     const model::TransformerConfig& config = transformer.config();
     wan_dit::Room room;
     room.device = transformer.device();
-    for (const wan_dit::Window::Shape& shape : shapes) {
-        if (shape.keys_in_bytes && room.device.is_cpu())
-            throw Error(MC_ERROR_SETTINGS, "kv-precision=int8 is for GPUs, and this rank computes on the CPU: drop it, or "
-                                           "give this rank --device cuda:0.");
-        room.needed = std::max(room.needed, wan_dit::Window::bytes(config, shared.precision, room.device, shape,
-                                                                       spread, rank).total());
-    }
+    for (const wan_dit::Window::Shape& shape : shapes)
+        room.needed = std::max(
+            room.needed,
+            wan_dit::Window::bytes(config, shared.precision, room.device, shape, spread, rank).total());
     const session::Streaming now{
         transformer.streamed(), wan_dit::Transformer::layer_bytes(config, shared.precision, shared.in_bytes)};
     session::stream_for_video(room.needed, now, config.layers, room.device, smaller_layers(shared.in_bytes),

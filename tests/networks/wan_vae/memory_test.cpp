@@ -63,7 +63,7 @@ TEST(estimates_of_memory_of_device_arithmetic) {
 }
 
 // What stands for a device is LibTorch's library on the processor. It takes copies in float32 where that cannot
-// multiply bfloat16, and packs weights anew for matrix units, which meson.build therefore hides from it.
+// multiply bfloat16, and packs weights anew for matrix units, which tests/run.sh therefore hides from it.
 TEST(estimates_of_memory_of_device_arithmetic_in_bfloat16) {
     if (!kernels::bf16_dot()) SKIP("this processor does not multiply bfloat16");
     estimates_of_memory_on_devices(Precision::BFLOAT16);
