@@ -63,7 +63,7 @@ ELSEWHERE = {"webrtc": "WebRTC is negotiated with everybody who watches: ./pipel
 
 def uri(properties):
     """All of them in one, as gst-play-1.0 and others take it."""
-    return "motioncache://?" + "&".join(f"{name}={urllib.parse.quote(value, safe='')}" 
+    return "motioncache://?" + "&".join(f"{name}={urllib.parse.quote(value, safe='')}"
                                         for name, value in properties.items())
 
 

@@ -83,7 +83,7 @@ def stated_of(model):
 
 def measure(a, prompts, setting, change, presets, stated):
     # What the command line says of every row, unless the row is about just that.
-    common = {key: getattr(a, key.replace("-", "_")) 
+    common = {key: getattr(a, key.replace("-", "_"))
               for key in ("steps", "frames", "width", "height", "base-num-frames")}
     common = {key: value for key, value in common.items() if value is not None}
     with tempfile.NamedTemporaryFile("w", suffix=".txt", encoding="utf-8") as file:
