@@ -95,9 +95,9 @@ class StreamedLayers {
     int64_t bytes() const { return packing_ ? count_ * packing_->bytes() : 0; }    // of the host
     int64_t buffer_bytes() const { return buffers_ ? 2 * packing_->bytes() : 0; } // of the device
     std::shared_lock<std::shared_mutex> looking() const;
-    // More layers go to the host, until so many have. Nobody looks at layers meanwhile, and who waits for that is not
-    // kept waiting by those who come later. out_of(layer): makes move_out() of a layer's tensors. Where it throws, those
-    // that have moved stay out.
+    // More layers go to the host, until so many have. Nobody looks at layers meanwhile; who waits for that is not
+    // kept waiting by those who come later. out_of(layer): makes move_out() of a layer's tensors. Where it throws,
+    // those that have moved stay out.
     void move(int64_t layers, const std::function<void(size_t layer)>& out_of);
     // In move(), or while nobody has the network yet. tensors: as many and as large in every layer; where this throws
     // they are as before, else empty.
