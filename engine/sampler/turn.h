@@ -22,7 +22,7 @@ struct ChunkCount {
     }
 };
 
-// Where the seconds of a step go. cache: policies, distances and motion, apart from the transformer.
+// Where the seconds of a step go. cache: policies, distances and motion; schedule: the solver's steps.
 struct Timing {
     double transformer = 0, cache = 0, schedule = 0;
 };

@@ -154,7 +154,7 @@ TEST(races_are_noticed) {
     fake::counts.races = 0;
 }
 
-// In place of a wait of the host: whoever blocks on an event may use what was done before it, and what that had waited
+// In place of a wait of the host: a stream that blocks on an event may use what was done before it, and what that had waited
 // for, and nothing later.
 TEST(events_order_streams) {
     const c10::impl::VirtualGuardImpl guard(device.type());

@@ -27,7 +27,7 @@ Exchange::~Exchange() {
     for (int rank : pending_) {
         try {
             group_.receive(rank);
-        } catch (const std::exception&) { // lost: whoever talks to it next is told
+        } catch (const std::exception&) { // lost: the next call that talks to it is told
         }
     }
 }
