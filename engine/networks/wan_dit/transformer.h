@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
-// Wan's diffusion transformer (docs/algorithms.md#transformer): latents of a window and a timestep for each latent frame
-// in, velocity out.
+// Wan's diffusion transformer (docs/algorithms.md#transformer): latents of a window and a timestep for each latent
+// frame in, velocity out.
 #include <ATen/core/Tensor.h>
 #include <memory>
 #include <optional>
