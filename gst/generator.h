@@ -106,7 +106,7 @@ class Generator {
 
     struct Images {
         std::optional<ImageFile> first, last;
-        std::optional<VideoFile> before;
+        std::optional<VideoFile> prefix;
     };
 
     // ---- any thread ----
