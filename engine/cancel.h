@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
-// Cancelling is noticed between layers of a network and between tensors of a file: every loop over
-// either calls check() once per iteration.
+// Cancelling is noticed between layers of a network and between tensors of a file: every loop over either calls check()
+// once per iteration.
 #include <atomic>
 
 #include "engine/error.h"

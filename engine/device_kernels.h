@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
-// Kernels of this program for a kind of device. Who brings them (the CUDA module, a test's device) registers them.
+// Kernels of this program for a kind of device. The CUDA module, or the device of a test, registers them.
 #include <c10/core/DeviceType.h>
 
 #include "kernels/launchers.h"

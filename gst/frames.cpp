@@ -10,7 +10,7 @@
 
 namespace mc::gst {
 
-static gboolean take_event(GstBaseSrc* src, GstEvent* event) {
+static gboolean gst_motioncache_gen_event(GstBaseSrc* src, GstEvent* event) {
     if (GST_EVENT_TYPE(event) == GST_EVENT_LATENCY) {
         GstClockTime latency = 0;
         gst_event_parse_latency(event, &latency);
@@ -78,7 +78,7 @@ static Pacing::Next await_frame(State& state, bool live) {
     }
 }
 
-static GstFlowReturn create(GstPushSrc* src, GstBuffer** out) {
+static GstFlowReturn gst_motioncache_gen_create(GstPushSrc* src, GstBuffer** out) {
     State& state = state_of(src);
     const bool live = gst_base_src_is_live(GST_BASE_SRC(src));
     // Forgotten here, not when the frame is given out: a flush or a pause may come while it is written.
@@ -136,8 +136,8 @@ static GstPadProbeReturn note_push(GstPad*, GstPadProbeInfo*, gpointer state) {
 }
 
 void install_frames(GstPushSrcClass* klass) {
-    GST_BASE_SRC_CLASS(klass)->event = GST_DEBUG_FUNCPTR(take_event);
-    klass->create = GST_DEBUG_FUNCPTR(create);
+    GST_BASE_SRC_CLASS(klass)->event = GST_DEBUG_FUNCPTR(gst_motioncache_gen_event);
+    klass->create = GST_DEBUG_FUNCPTR(gst_motioncache_gen_create);
 }
 
 void watch_pushes(GstPad* pad, State& state) {

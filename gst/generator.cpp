@@ -14,7 +14,7 @@
 namespace mc::gst {
 namespace {
 
-constexpr size_t LONGEST_BEFORE = 48; // frames of a given video that are kept: no model sees more than its last 32
+constexpr size_t LONGEST_PREFIX = 48; // frames of prefix-video that are kept: no model sees more than its last 32
 constexpr std::chrono::milliseconds APPLICATION_READY{200}; // a generous guess of how long its state change takes
 
 thread_local Generator* at_work = nullptr; // whose worker the calling thread is
@@ -58,7 +58,7 @@ struct CRequest {
         }
         if (images.first) request.image = view_of(*images.first);
         if (images.last) request.end_image = view_of(*images.last);
-        if (images.before) request.prefix_video = view_of(*images.before);
+        if (images.prefix) request.prefix_video = view_of(*images.prefix);
     }
     CRequest(const CRequest&) = delete;
 };
@@ -153,8 +153,8 @@ void Generator::run() {
             return quit_;
         };
         if (s.prefix_video_file)
-            images.before = read_video_file(*s.prefix_video_file, "prefix-video", job_.model_rate_n, job_.model_rate_d,
-                                            LONGEST_BEFORE, quit);
+            images.prefix = read_video_file(*s.prefix_video_file, "prefix-video", job_.model_rate_n, job_.model_rate_d,
+                                            LONGEST_PREFIX, quit);
         load(images);
         sample(images);
     } catch (const Error& e) {

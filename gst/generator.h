@@ -106,7 +106,7 @@ class Generator {
 
     struct Images {
         std::optional<ImageFile> first, last;
-        std::optional<VideoFile> before;
+        std::optional<VideoFile> prefix;
     };
 
     // ---- any thread ----
@@ -140,17 +140,18 @@ class Generator {
     GstMessage* progress_message(GstProgressType type, const char* text) const;
     static void on_progress(void* user, double fraction, const char* part);
     static void on_reading(void* user, double fraction, const char* part);
-    // With the lock.
+    // With the lock:
     void change(McSession* session, const Update& update);
     void change_threshold(McSession* session, double threshold);
     void ask_threshold(double own);
     void limit_pace(const MadeWith& with);
-    void keep_pace(McSession* session, const McFrames* frames, double seconds);
     double most_threshold(double own) const;
     void tell_spent();
     void post_threshold(double before, double now, gint64 frame);
+    void queue_waiting(McSession* session); // timed prompts, and changes that waited for a session
+    // Without it:
+    void keep_pace(McSession* session, const McFrames* frames, double seconds);
     MadeWith made_with(const McFrames* frames) const;
-    void queue_waiting(McSession* session); // with the lock: timed prompts, and changes that waited for a session
     bool put(McFrames* frames); // false: that was the last one
     void post_plan(const McModelOptions& options, const McRequest& request);
     static void on_step(void* user);

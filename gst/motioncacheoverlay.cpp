@@ -141,7 +141,7 @@ void blend(const mc::gst::Drawing& drawing, GstVideoFrame* frame) {
 
 // ---- object ----
 
-void set_property(GObject* object, guint id, const GValue* value, GParamSpec* spec) {
+void gst_motioncache_overlay_set_property(GObject* object, guint id, const GValue* value, GParamSpec* spec) {
     GstMotionCacheOverlay* self = GST_MOTIONCACHE_OVERLAY(object);
     GST_OBJECT_LOCK(self);
     switch (id) {
@@ -166,7 +166,7 @@ void set_property(GObject* object, guint id, const GValue* value, GParamSpec* sp
     GST_OBJECT_UNLOCK(self);
 }
 
-void get_property(GObject* object, guint id, GValue* value, GParamSpec* spec) {
+void gst_motioncache_overlay_get_property(GObject* object, guint id, GValue* value, GParamSpec* spec) {
     const Wanted wanted = wanted_of(GST_MOTIONCACHE_OVERLAY(object));
     switch (id) {
     case ENABLED:
@@ -191,14 +191,15 @@ bool is_drawn_on(GstBaseTransform* transform, GstBuffer* buffer) {
     return wanted_of(GST_MOTIONCACHE_OVERLAY(transform)).enabled && gst_motion_cache_facts_read(buffer, &facts);
 }
 
-void sync_values(GstBaseTransform* transform, GstBuffer* buffer) {
+void gst_motioncache_overlay_before_transform(GstBaseTransform* transform, GstBuffer* buffer) {
     const GstClockTime time =
         gst_segment_to_stream_time(&transform->segment, GST_FORMAT_TIME, GST_BUFFER_PTS(buffer));
     if (GST_CLOCK_TIME_IS_VALID(time)) gst_object_sync_values(GST_OBJECT(transform), time);
 }
 
 // What is not drawn on goes on as it is, without a copy even where others hold it.
-GstFlowReturn prepare_output_buffer(GstBaseTransform* transform, GstBuffer* in, GstBuffer** out) {
+GstFlowReturn gst_motioncache_overlay_prepare_output_buffer(GstBaseTransform* transform, GstBuffer* in,
+                                                            GstBuffer** out) {
     if (is_drawn_on(transform, in))
         return GST_BASE_TRANSFORM_CLASS(parent_class)->prepare_output_buffer(transform, in, out);
     *out = in;
@@ -206,12 +207,12 @@ GstFlowReturn prepare_output_buffer(GstBaseTransform* transform, GstBuffer* in, 
 }
 
 // Asks once more: enabled may have changed since, and a buffer that others hold cannot be drawn on.
-GstFlowReturn transform_ip(GstBaseTransform* transform, GstBuffer* buffer) {
+GstFlowReturn gst_motioncache_overlay_transform_ip(GstBaseTransform* transform, GstBuffer* buffer) {
     if (!gst_buffer_is_writable(buffer) || !is_drawn_on(transform, buffer)) return GST_FLOW_OK;
     return GST_BASE_TRANSFORM_CLASS(parent_class)->transform_ip(transform, buffer);
 }
 
-GstFlowReturn transform_frame_ip(GstVideoFilter* filter, GstVideoFrame* frame) {
+GstFlowReturn gst_motioncache_overlay_transform_frame_ip(GstVideoFilter* filter, GstVideoFrame* frame) {
     const Wanted wanted = wanted_of(GST_MOTIONCACHE_OVERLAY(filter));
     GstMotionCacheFacts facts;
     if (gst_motion_cache_facts_read(frame->buffer, &facts))
@@ -231,8 +232,8 @@ static void gst_motioncache_overlay_class_init(GstMotionCacheOverlayClass* klass
     GST_DEBUG_CATEGORY_INIT(motioncacheoverlay_debug, "motioncacheoverlay", 0, "where a video was computed");
     mc::gst::register_frame_meta();
 
-    object->set_property = GST_DEBUG_FUNCPTR(set_property);
-    object->get_property = GST_DEBUG_FUNCPTR(get_property);
+    object->set_property = GST_DEBUG_FUNCPTR(gst_motioncache_overlay_set_property);
+    object->get_property = GST_DEBUG_FUNCPTR(gst_motioncache_overlay_get_property);
     constexpr auto FLAGS = GParamFlags(G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS | GST_PARAM_MUTABLE_PLAYING);
     g_object_class_install_property(
         object, ENABLED,
@@ -266,10 +267,10 @@ static void gst_motioncache_overlay_class_init(GstMotionCacheOverlayClass* klass
     gst_element_class_add_pad_template(element, gst_pad_template_new("src", GST_PAD_SRC, GST_PAD_ALWAYS, caps));
     gst_caps_unref(caps);
 
-    transform->before_transform = GST_DEBUG_FUNCPTR(sync_values);
-    transform->prepare_output_buffer = GST_DEBUG_FUNCPTR(prepare_output_buffer);
-    transform->transform_ip = GST_DEBUG_FUNCPTR(transform_ip);
-    GST_VIDEO_FILTER_CLASS(klass)->transform_frame_ip = GST_DEBUG_FUNCPTR(transform_frame_ip);
+    transform->before_transform = GST_DEBUG_FUNCPTR(gst_motioncache_overlay_before_transform);
+    transform->prepare_output_buffer = GST_DEBUG_FUNCPTR(gst_motioncache_overlay_prepare_output_buffer);
+    transform->transform_ip = GST_DEBUG_FUNCPTR(gst_motioncache_overlay_transform_ip);
+    GST_VIDEO_FILTER_CLASS(klass)->transform_frame_ip = GST_DEBUG_FUNCPTR(gst_motioncache_overlay_transform_frame_ip);
 }
 
 static void gst_motioncache_overlay_init(GstMotionCacheOverlay* self) {

@@ -10,7 +10,7 @@ namespace mc::gst {
 
 // Before start() any caps may be linked, so that negotiation can report what clashes and what would fit;
 // gst_parse_launch would only report that the element "can't handle caps".
-static GstCaps* get_caps(GstBaseSrc* src, GstCaps* filter) {
+static GstCaps* gst_motioncache_gen_get_caps(GstBaseSrc* src, GstCaps* filter) {
     GstCaps* wide = gst_pad_get_pad_template_caps(GST_BASE_SRC_PAD(src));
     GstCaps* caps;
     const bool gpu = state_of(src).gpu.is_open();
@@ -65,7 +65,7 @@ static void explain_disagreement(GstBaseSrc* src, const GstCaps* theirs, const G
 
 // As the base class does, but choosing among everything that downstream accepts, in downstream's order: a filter in
 // the query would impose our order instead.
-static gboolean negotiate(GstBaseSrc* src) {
+static gboolean gst_motioncache_gen_negotiate(GstBaseSrc* src) {
     GstPad* pad = GST_BASE_SRC_PAD(src);
     GstCaps* theirs = gst_pad_peer_query_caps(pad, nullptr);
     GST_DEBUG_OBJECT(src, "the next element accepts %" GST_PTR_FORMAT, theirs);
@@ -81,7 +81,7 @@ static gboolean negotiate(GstBaseSrc* src) {
     return result;
 }
 
-static gboolean set_caps(GstBaseSrc* src, GstCaps* caps) {
+static gboolean gst_motioncache_gen_set_caps(GstBaseSrc* src, GstCaps* caps) {
     State& state = state_of(src);
     GstVideoInfo info;
     if (!gst_video_info_from_caps(&info, caps)) return FALSE;
@@ -101,7 +101,7 @@ static gboolean set_caps(GstBaseSrc* src, GstCaps* caps) {
     return TRUE;
 }
 
-static gboolean decide_allocation(GstBaseSrc* src, GstQuery* query) {
+static gboolean gst_motioncache_gen_decide_allocation(GstBaseSrc* src, GstQuery* query) {
     GstCaps* caps = nullptr;
     gst_query_parse_allocation(query, &caps, nullptr);
     GstVideoInfo info;
@@ -143,7 +143,7 @@ static gboolean decide_allocation(GstBaseSrc* src, GstQuery* query) {
     return base_class()->decide_allocation(src, query);
 }
 
-static gboolean query(GstBaseSrc* src, GstQuery* query) {
+static gboolean gst_motioncache_gen_query(GstBaseSrc* src, GstQuery* query) {
     switch (GST_QUERY_TYPE(query)) {
     case GST_QUERY_DURATION: {
         GstFormat format;
@@ -182,11 +182,11 @@ static gboolean query(GstBaseSrc* src, GstQuery* query) {
 }
 
 void install_negotiation(GstBaseSrcClass* klass) {
-    klass->get_caps = GST_DEBUG_FUNCPTR(get_caps);
-    klass->negotiate = GST_DEBUG_FUNCPTR(negotiate);
-    klass->set_caps = GST_DEBUG_FUNCPTR(set_caps);
-    klass->decide_allocation = GST_DEBUG_FUNCPTR(decide_allocation);
-    klass->query = GST_DEBUG_FUNCPTR(query);
+    klass->get_caps = GST_DEBUG_FUNCPTR(gst_motioncache_gen_get_caps);
+    klass->negotiate = GST_DEBUG_FUNCPTR(gst_motioncache_gen_negotiate);
+    klass->set_caps = GST_DEBUG_FUNCPTR(gst_motioncache_gen_set_caps);
+    klass->decide_allocation = GST_DEBUG_FUNCPTR(gst_motioncache_gen_decide_allocation);
+    klass->query = GST_DEBUG_FUNCPTR(gst_motioncache_gen_query);
 }
 
 } // namespace mc::gst

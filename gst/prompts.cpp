@@ -32,7 +32,7 @@ bool ask(GstElement* element, const Update& update) {
     return false;
 }
 
-gboolean queue_prompt(GstElement* element, const gchar* prompt, gint frames, gpointer) {
+gboolean gst_motioncache_gen_queue_prompt(GstElement* element, const gchar* prompt, gint frames, gpointer) {
     if (frames < 0) {
         warn(element, Error(MC_ERROR_SETTINGS, "A prompt cannot be queued for " + std::to_string(frames) +
                                                    " frames: give 1 or more, or 0 for as long as no other is queued."));
@@ -44,7 +44,7 @@ gboolean queue_prompt(GstElement* element, const gchar* prompt, gint frames, gpo
     return ask(element, update);
 }
 
-void clear_prompts(GstElement* element, gpointer) {
+void gst_motioncache_gen_clear_prompts(GstElement* element, gpointer) {
     state_of(element).generator.clear_queued();
 }
 
@@ -131,15 +131,15 @@ void install_prompts(GstElementClass* klass) {
      *
      * Returns: %FALSE, with a WARNING on the bus, for a prompt that is refused
      */
-    g_signal_new_class_handler("queue-prompt", type, flags, G_CALLBACK(queue_prompt), nullptr, nullptr, nullptr,
-                               G_TYPE_BOOLEAN, 2, G_TYPE_STRING, G_TYPE_INT);
+    g_signal_new_class_handler("queue-prompt", type, flags, G_CALLBACK(gst_motioncache_gen_queue_prompt),
+                               nullptr, nullptr, nullptr, G_TYPE_BOOLEAN, 2, G_TYPE_STRING, G_TYPE_INT);
     /**
      * GstMotionCacheGen::clear-prompts:
      *
      * Drops what is queued and has not begun, prompts of prompts-file too.
      */
-    g_signal_new_class_handler("clear-prompts", type, flags, G_CALLBACK(clear_prompts), nullptr, nullptr, nullptr,
-                               G_TYPE_NONE, 0);
+    g_signal_new_class_handler("clear-prompts", type, flags, G_CALLBACK(gst_motioncache_gen_clear_prompts),
+                               nullptr, nullptr, nullptr, G_TYPE_NONE, 0);
 }
 
 } // namespace mc::gst

@@ -112,7 +112,8 @@ void install_settings(GObjectClass* klass) {
      * * `turns`: each is one chunk in one denoising step and one guidance branch; `turns-whole`, `turns-partial` and
      *   `turns-reused` are those in which all, some and none of the chunk's tokens were computed
      * * `tokens-computed`, `tokens-reused` in these turns; `passes-extra`: passes for keys and values only
-     * * #gdouble `seconds-text`, `seconds-transformer`, `seconds-cache`, `seconds-schedule`, `seconds-vae`
+     * * #gdouble `seconds-text`, `seconds-transformer`, `seconds-cache` (decisions, motion), `seconds-schedule`
+     *   (the solver's steps), `seconds-vae`
      * * `flop-text`, `flop-transformer`, `flop-vae`, counted from the shapes that were run
      * * `bytes-weights`; `bytes-planned`, what the request may need in all; `bytes-keys-values` and `bytes-cache`, part
      *   of bytes-planned

@@ -120,22 +120,22 @@ void apply(GstElement* gen, const std::string& uri) {
 
 // ---- interface ----
 
-GstURIType type_of(GType) {
+GstURIType gst_motioncache_gen_uri_get_type(GType) {
     return GST_URI_SRC;
 }
 
-const gchar* const* protocols(GType) {
+const gchar* const* gst_motioncache_gen_uri_get_protocols(GType) {
     static const gchar* const list[] = {SCHEME, nullptr};
     return list;
 }
 
-gchar* get_uri(GstURIHandler* handler) {
+gchar* gst_motioncache_gen_uri_get_uri(GstURIHandler* handler) {
     ObjectLock lock(handler);
     const std::string& uri = state_of(handler).uri;
     return uri.empty() ? nullptr : g_strdup(uri.c_str());
 }
 
-gboolean set_uri(GstURIHandler* handler, const gchar* uri, GError** error) {
+gboolean gst_motioncache_gen_uri_set_uri(GstURIHandler* handler, const gchar* uri, GError** error) {
     try {
         apply(GST_ELEMENT(handler), uri);
         return TRUE;
@@ -185,10 +185,10 @@ std::vector<std::pair<std::string, std::string>> parse_uri(const std::string& ur
 
 void implement_uri_handler(gpointer interface, gpointer) {
     auto* handler = static_cast<GstURIHandlerInterface*>(interface);
-    handler->get_type = type_of;
-    handler->get_protocols = protocols;
-    handler->get_uri = get_uri;
-    handler->set_uri = set_uri;
+    handler->get_type = gst_motioncache_gen_uri_get_type;
+    handler->get_protocols = gst_motioncache_gen_uri_get_protocols;
+    handler->get_uri = gst_motioncache_gen_uri_get_uri;
+    handler->set_uri = gst_motioncache_gen_uri_set_uri;
 }
 
 } // namespace mc::gst

@@ -16,15 +16,11 @@ namespace {
 
 constexpr int LARGEST = 4096; // as in the template
 
-void set_in_all(GstCaps* caps, const char* field, const GValue* value) {
-    gst_caps_set_value(caps, field, value);
-}
-
 void set_range(GstCaps* caps, const char* field, int step, int least, int largest) {
     GValue range = G_VALUE_INIT;
     g_value_init(&range, GST_TYPE_INT_RANGE);
     gst_value_set_int_range_step(&range, least, largest / step * step, step);
-    set_in_all(caps, field, &range);
+    gst_caps_set_value(caps, field, &range);
     g_value_unset(&range);
 }
 

@@ -22,10 +22,9 @@ class ChangingPolicy final : public Policy {
     std::vector<Plan> decide(int row, int branch, std::span<const ChunkStep> chunks) override;
     bool wants_token_distances(int chunk) const override { return of(chunk).wants_token_distances(chunk); }
     bool wants_motion(int branch, int chunk) const override { return of(chunk).wants_motion(branch, chunk); }
-    bool
-    wants_prefix_motion() const override { // of any: the first chunk that is generated may have a newer one
-        return std::ranges::any_of(parts_,
-                                   [](const Part& part) { return part.policy->wants_prefix_motion(); });
+    // Of any: the first chunk that is generated may have a newer one.
+    bool wants_prefix_motion() const override {
+        return std::ranges::any_of(parts_, [](const Part& part) { return part.policy->wants_prefix_motion(); });
     }
     void motion(int branch, int chunk, std::span<const float> change, bool has_previous) override {
         of(chunk).motion(branch, chunk, change, has_previous);

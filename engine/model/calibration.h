@@ -33,8 +33,8 @@ std::string calibration_file(const std::string& model_folder);
 
 // Throws MC_ERROR_NOT_FOUND when there is no such file; MC_ERROR_READ when it is damaged, lacks a field or
 // has an unknown one, when a value is out of its range or the polynomial falls where it was fitted, and when
-// it belongs to other weights than those of `fingerprint`. The remedy is to
-// calibrate (again), or to fetch weights again that do not fit though they should be unchanged.
+// it belongs to other weights than those of `fingerprint`. The remedy is to calibrate (again), or to fetch weights
+// again that do not fit though they should be unchanged.
 Calibration read_calibration(const std::string& file, uint64_t fingerprint);
 // As read_calibration, without the comparison with the weights.
 Calibration parse_calibration(const JsonObject& json);

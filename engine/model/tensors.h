@@ -36,12 +36,11 @@ struct ExpectedTensor {
 
 struct TensorRules {
     std::string network; // "transformer", for messages
+    const char* remedy;  // what to do about a file that holds tensors of something else
     // Names of other tensors that files may hold, which are ignored.
     bool (*ignored)(const std::string& name) = nullptr;
     // A second name of a tensor, in `layout`'s naming; either of the two or both may be stored.
     std::string alias, alias_of;
-    // What to do about a file that holds tensors of something else.
-    const char* remedy = "use the weights of a SkyReels-V2 Diffusion Forcing model as published";
 };
 
 // Every expected tensor exactly once, floating point and of its shape; nothing else. The result keeps the

@@ -17,8 +17,8 @@ struct WeightFiles {
     TensorMap tensors;  // by the name that the file uses
 };
 
-// The format is told by the name's ending: .safetensors; .pth or .bin, which torch.save
-// wrote. Throws MC_ERROR_READ, MC_ERROR_NOT_FOUND.
+// The format is told by the name's ending: .safetensors; .pth or .bin, which torch.save wrote. Throws MC_ERROR_READ,
+// MC_ERROR_NOT_FOUND.
 WeightFiles open_weight_file(const std::string& file);
 
 // The union of all *.safetensors in `folder`; of those its *.safetensors.index.json names, where there is

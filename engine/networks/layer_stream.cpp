@@ -55,7 +55,7 @@ LayerStream::LayerStream(at::Device device, int64_t bytes, std::vector<const Pin
                Buffer{{}, c10::Event(device.type()), c10::Event(device.type())}} {
     for (Buffer& b : buffers_) {
         b.bytes = at::empty({bytes}, at::TensorOptions(device).dtype(at::kByte));
-        b.read.record(current()); // whoever had this memory before
+        b.read.record(current()); // after the work that had this memory before
     }
 }
 

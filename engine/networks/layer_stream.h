@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
 // Layers whose weights stay in pinned memory of the host, because a device has no room for all of them. While one layer
-// computes, the next is copied by a stream of its own: there are two buffers, which layers take in turn, and all
-// forwards of a network, whoever's they are.
+// computes, the next is copied by a stream of its own: there are two buffers, which layers take in turn, and so do the
+// forwards of all sessions.
 #include <ATen/core/Tensor.h>
 #include <array>
 #include <c10/core/Event.h>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
-// What carries pieces between the devices of ranks, not by way of their hosts. Who brings it for a kind of device (the
-// CUDA module, with NCCL; a test) registers it.
+// What carries pieces between the devices of ranks, not by way of their hosts. The CUDA module (with NCCL), or a test,
+// registers it for its kind of device.
 #include <ATen/core/Tensor.h>
 #include <chrono>
 #include <memory>
@@ -28,7 +28,7 @@ class DeviceLink {
         std::chrono::milliseconds waiting{0}; // how long the device has been about one exchange
     };
     virtual State state() = 0;
-    // From any thread, when a rank is lost: who waits for the device goes on, with whatever has arrived.
+    // From any thread, when a rank is lost: a thread that waits for the device goes on, with whatever has arrived.
     virtual void abort() noexcept = 0;
 };
 

@@ -55,19 +55,19 @@ void Changes::begin_with(const CacheFields& cache, std::function<bool(const Cach
 int64_t Changes::add(const Change& change) {
     std::lock_guard lock(mutex_);
     Change asked = change;
-    // It may begin before words that were asked for earlier: what it sets of the cache is not theirs any more.
-    if (words_ && !change.has_words() && change.has_cache()) {
-        Change& words = words_->change;
-        if (words.all_of_cache) {
-            asked.cache = change.cache_after(words.cache);
+    // It may begin before prompts that were asked for earlier: what it sets of the cache is not theirs any more.
+    if (prompts_ && !change.has_prompts() && change.has_cache()) {
+        Change& earlier = prompts_->change;
+        if (earlier.all_of_cache) {
+            asked.cache = change.cache_after(earlier.cache);
             asked.all_of_cache = true;
         }
         if (asked.all_of_cache)
-            words.cache = {}, words.all_of_cache = false;
+            earlier.cache = {}, earlier.all_of_cache = false;
         else
-            unset_those_of(change.cache, words.cache);
+            unset_those_of(change.cache, earlier.cache);
     }
-    std::optional<Asked>& next = change.has_words() ? words_ : numbers_;
+    std::optional<Asked>& next = change.has_prompts() ? prompts_ : others_;
     if (!next) next.emplace();
     next->change.merge(asked);
     if (change.has_cache()) next->cache_update = last_ + 1;
@@ -89,8 +89,8 @@ void Changes::clear() {
 }
 
 std::array<const std::optional<Changes::Asked>*, 2> Changes::added(int64_t Asked::*number) const {
-    const bool words_last = words_ && (!numbers_ || (*words_).*number > (*numbers_).*number);
-    return words_last ? std::array{&numbers_, &words_} : std::array{&words_, &numbers_};
+    const bool prompts_last = prompts_ && (!others_ || (*prompts_).*number > (*others_).*number);
+    return prompts_last ? std::array{&others_, &prompts_} : std::array{&prompts_, &others_};
 }
 
 CacheFields Changes::cache_asked(bool queued) const {
@@ -103,9 +103,9 @@ CacheFields Changes::cache_asked(bool queued) const {
     return asked;
 }
 
-bool Changes::words_due(int64_t frame) const {
+bool Changes::prompts_due(int64_t frame) const {
     std::lock_guard lock(mutex_);
-    return words_ || (!queue_.empty() && next_queued_.value_or(frame) <= frame);
+    return prompts_ || (!queue_.empty() && next_queued_.value_or(frame) <= frame);
 }
 
 void Changes::begin(const Asked& asked, std::optional<Due>& now) {
@@ -121,10 +121,10 @@ void Changes::begin_cache(const Asked& asked, std::optional<Due>& now) {
     now->cache = cache_ = after;
 }
 
-std::optional<Changes::Due> Changes::due(int64_t frame, bool words) {
+std::optional<Changes::Due> Changes::due(int64_t frame, bool prompts) {
     std::lock_guard lock(mutex_);
     std::optional<Due> now;
-    while (words && !queue_.empty() && next_queued_.value_or(frame) <= frame) {
+    while (prompts && !queue_.empty() && next_queued_.value_or(frame) <= frame) {
         const Queued first = queue_.front();
         queue_.pop_front();
         begin(first.asked, now);
@@ -132,15 +132,15 @@ std::optional<Changes::Due> Changes::due(int64_t frame, bool words) {
         // Counted from when it should have begun: what is rounded up to whole chunks does not add up.
         next_queued_ = first.frames ? next_queued_.value_or(frame) + first.frames : frame + 1;
     }
-    if (words && queue_.empty() && next_queued_ && *next_queued_ <= frame) next_queued_.reset();
+    if (prompts && queue_.empty() && next_queued_ && *next_queued_ <= frame) next_queued_.reset();
     const auto each_due = [&](int64_t Asked::*number, auto call) {
         for (const auto* next : added(number))
-            if (*next && (words || next != &words_)) (this->*call)(**next, now);
+            if (*next && (prompts || next != &prompts_)) (this->*call)(**next, now);
     };
     each_due(&Asked::update, &Changes::begin);
     each_due(&Asked::cache_update, &Changes::begin_cache);
-    if (words) words_.reset();
-    numbers_.reset();
+    if (prompts) prompts_.reset();
+    others_.reset();
     return now;
 }
 

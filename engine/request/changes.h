@@ -24,7 +24,7 @@ struct Change {
     std::optional<int> prompt_transition;
     CacheFields cache;
     bool all_of_cache = false; // what is not set of `cache` gets its default instead
-    bool has_words() const { return prompt || negative_prompt; }
+    bool has_prompts() const { return prompt || negative_prompt; }
     bool has_cache() const { return all_of_cache || cache != CacheFields{}; }
     // What is asked of the cache once it has begun, where that was asked before.
     CacheFields cache_after(const CacheFields& before) const;
@@ -56,7 +56,7 @@ class Changes {
     // What is asked of the cache once what was added has begun; queued: and what is queued.
     CacheFields cache_asked(bool queued) const;
     // Whether new prompts, or what is queued, wait for a chunk like this one.
-    bool words_due(int64_t frame) const;
+    bool prompts_due(int64_t frame) const;
 
     struct Due {
         int64_t update; // number of the last change in it
@@ -65,9 +65,9 @@ class Changes {
         // the cache is another one by now, is left out.
         std::optional<CacheFields> cache;
     };
-    // For a chunk that starts, whose first frame is `frame`; `frame` grows from call to call. words: whether new
+    // For a chunk that starts, whose first frame is `frame`; `frame` grows from call to call. prompts: whether new
     // prompts and queued changes may begin now; if not, they wait. Empty: nothing changes.
-    std::optional<Due> due(int64_t frame, bool words = true);
+    std::optional<Due> due(int64_t frame, bool prompts = true);
 
   private:
     struct Asked { // number of its last change, and of the last one that was of the cache
@@ -85,7 +85,7 @@ class Changes {
 
     mutable std::mutex mutex_;
     int64_t last_ = 0;
-    std::optional<Asked> words_, numbers_; // added changes, merged: those with a prompt, and those without
+    std::optional<Asked> prompts_, others_; // added changes, merged: those with a prompt, and those without
     std::deque<Queued> queue_;
     CacheFields cache_;                                // asked for by the request and by what has begun
     std::function<bool(const CacheFields&)> possible_; // null: any is

@@ -106,7 +106,7 @@ void copy_field(const Field& field, const Fields& from, Fields& to);
 // Throws MC_ERROR_SETTINGS for the first value out of its range, with name, value and range.
 void check_ranges(const Fields& values);
 // Throws MC_ERROR_SETTINGS for the first field that is set, or value of a choice, that models of the family do not
-// know, with what to do instead; then as check_ranges. Families call session::check_fields, which begins with this.
+// know, with what to do instead; then as check_ranges. Families call session::check_fields, which calls this.
 void check_fields(const Fields& values, ModelFamily family);
 // From text, as in "steps" = "30" or "cache" = "none"; "auto" and "" leave a choice or number empty. Throws
 // MC_ERROR_SETTINGS for a name or value that is not known, and names those that are.

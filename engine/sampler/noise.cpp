@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <numbers>
+#include <random>
 
 namespace mc::sampler {
 namespace {
@@ -26,6 +27,11 @@ std::array<uint32_t, 4> philox4x32(std::array<uint32_t, 4> c, std::array<uint32_
         k[1] += 0xBB67AE85;
     }
     return c;
+}
+
+int64_t random_seed() {
+    std::random_device device;
+    return (int64_t(device()) << 31 ^ device()) & INT64_MAX;
 }
 
 void normal_noise(const NoiseKey& key, float* out, size_t n) {

@@ -26,6 +26,9 @@ struct NoiseKey {
 // out[0..n): independent, mean 0, variance 1. For a latent frame [C, h, w] n is C * h * w, below 2^34.
 void normal_noise(const NoiseKey& key, float* out, size_t n);
 
+// Of a request that names none: 0 or more.
+int64_t random_seed();
+
 std::array<uint32_t, 4> philox4x32(std::array<uint32_t, 4> counter, std::array<uint32_t, 2> key);
 
 } // namespace mc::sampler

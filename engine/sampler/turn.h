@@ -22,11 +22,6 @@ struct ChunkCount {
     }
 };
 
-// Where the seconds of a step go. cache: policies, distances and motion, apart from the transformer.
-struct Timing {
-    double transformer = 0, cache = 0, schedule = 0;
-};
-
 // One chunk's turn as it was run, for golden cases: the velocity of its frames [C, frames, h, w].
 struct Turn {
     int row, branch;

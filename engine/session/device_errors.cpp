@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "engine/session/device_errors.h"
 
+#include <ATen/ops/isfinite.h>
 #include <c10/util/Exception.h>
 #include <new>
 
@@ -59,6 +60,15 @@ void with_memory_told(at::Device device, const std::string& what, int64_t planne
     }
     // Outside of the handlers, which hold the exception and with it what its frames hold.
     refuse(device, what, planned, remedy, detail);
+}
+
+void check_latents(const at::Tensor& latents, Precision precision) {
+    if (at::isfinite(latents).all().item<bool>()) return;
+    throw Error(MC_ERROR_NUMBERS,
+                std::string("The transformer produced NaN or infinity; its weights are damaged") +
+                    (precision == Precision::FLOAT32
+                         ? ": fetch the files again."
+                         : " or do not suit precision bfloat16: try precision=float32, else fetch the files again."));
 }
 
 } // namespace mc::session

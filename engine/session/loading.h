@@ -38,8 +38,8 @@ struct Placement {
     Precision precision = Precision::FLOAT32;
     int threads = 1;
 };
-// Chooses what the options leave open and sets the number of threads. Throws
-// MC_ERROR_SETTINGS for a name that is no device.
+// Chooses what the options leave open and sets the number of threads. Throws MC_ERROR_SETTINGS for a name that is no
+// device.
 Placement choose_placement(const LoadOptions& options);
 
 int thread_count(const LoadOptions& options);

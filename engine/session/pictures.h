@@ -43,9 +43,8 @@ class Pictures {
 
     const at::Tensor pixels_;
     mutable std::mutex mutex_;
-    mutable std::map<Format, at::Tensor>
-        bytes_;               // of all pictures, plane after plane, without gaps: [n, bytes] on the host
-    mutable at::Tensor host_; // the pixels, of a device without kernels
+    mutable std::map<Format, at::Tensor> bytes_; // [n, bytes] on the host: of each plane after plane, without gaps
+    mutable at::Tensor host_;                    // the pixels, of a device without kernels
     mutable std::optional<c10::Stream> stream_; // of write_there: the session's has the next chunk's work in it by now
 };
 

@@ -29,9 +29,14 @@ std::optional<Streaming> stream_to_fit(const Streaming& now, int64_t layers, at:
     return with(now, n);
 }
 
-std::optional<Streaming> stream_to_load(const networks::LayerBytes& of_one, int64_t layers, at::Device device,
-                                        int64_t bytes, int64_t free) {
-    return stream_to_fit({0, of_one}, layers, device, bytes + of_one.total(), free);
+int64_t stream_to_load(const networks::LayerBytes& of_one, int64_t layers, at::Device device, int64_t& bytes,
+                       const std::string& remedy,
+                       const std::function<void(int level, const std::string& text)>& log) {
+    const auto s = stream_to_fit({0, of_one}, layers, device, bytes + of_one.total(), free_memory(device));
+    if (!s || !s->layers) return 0;
+    bytes -= s->freed();
+    if (log) log(2, streaming_text(*s, layers, device, remedy));
+    return s->layers;
 }
 
 Streaming most_streamed(const Streaming& now, int64_t layers, at::Device device) {

@@ -24,9 +24,11 @@ struct Streaming {
 // into `free`; empty: not even with all, or none: a CPU, or the computer's memory is short too.
 std::optional<Streaming> stream_to_fit(const Streaming& now, int64_t layers, at::Device device, int64_t needed,
                                        int64_t free);
-// The same for weights of so many bytes, while they are read: a layer is held twice for a moment.
-std::optional<Streaming> stream_to_load(const networks::LayerBytes& of_one, int64_t layers, at::Device device,
-                                        int64_t bytes, int64_t free);
+// How many layers the host keeps when weights of so many bytes are read, which holds a layer twice for a moment; a user
+// is told. `bytes` becomes what the device holds then.
+int64_t stream_to_load(const networks::LayerBytes& of_one, int64_t layers, at::Device device, int64_t& bytes,
+                       const std::string& remedy,
+                       const std::function<void(int level, const std::string& text)>& log);
 // With all layers, where that helps; else `now`.
 Streaming most_streamed(const Streaming& now, int64_t layers, at::Device device);
 // As many more layers go to the host as a video needs that takes so many bytes, where that helps.

@@ -61,8 +61,8 @@ class TextEncoder {
         TextEncoder& encoder_;
     };
 
-    // Whether what it gives for these ids is on disk, so that no weight is read for them. While somebody else has a
-    // text encoded: no.
+    // Whether what it gives for these ids is on disk, so that no weight is read for them. While another video has
+    // a text encoded: no.
     bool knows(const std::vector<int64_t>& ids);
 
     at::Device device() const { return device_; }

@@ -46,7 +46,6 @@ struct McSession {
 };
 
 struct McFrames {
-    std::atomic<int> references{1};
     uint64_t seed;
     int width, height;
     int64_t first;
@@ -199,25 +198,26 @@ void mc_cache_options_init(McCacheOptions* options, size_t size) {
     mc::init_c(options, size);
 }
 
-McModel* mc_model_open(const McModelOptions* options, McError* error) {
+McModel* mc_model_open(const McModelOptions* caller, McError* error) {
     return guarded(error, [&]() -> McModel* {
+        const McModelOptions options = mc::whole_c(caller, "mc_model_options_init");
         auto model = std::make_unique<McModel>();
         model->knobs = parse_knobs(std::getenv("MOTIONCACHE_TESTPATTERN"));
-        model->log = options->log;
-        model->user = options->user;
+        model->log = options.log;
+        model->user = options.user;
         const Knobs& knobs = model->knobs;
         if (knobs.fault == Fault::DEVICE)
             throw mc::Error(MC_ERROR_DEVICE,
                             "The device cannot be used, as MOTIONCACHE_TESTPATTERN asks: drop fail=device.");
         for (int tenth = 0; tenth < 10; tenth++) {
-            if (options->progress) options->progress(options->user, tenth / 10.0, "transformer");
-            work(knobs.load_ms / 10, options->cancel);
+            if (options.progress) options.progress(options.user, tenth / 10.0, "transformer");
+            work(knobs.load_ms / 10, options.cancel);
             if (knobs.fault == Fault::LOAD && tenth == 5)
                 throw mc::Error(MC_ERROR_READ,
                                 "The model is damaged, as MOTIONCACHE_TESTPATTERN asks: drop fail=load.",
                                 "transformer/pattern.safetensors");
         }
-        if (options->progress) options->progress(options->user, 1.0, "transformer");
+        if (options.progress) options.progress(options.user, 1.0, "transformer");
         if (model->log && knobs.warn)
             model->log(model->user, 2,
                        "The test pattern warns, as MOTIONCACHE_TESTPATTERN asks: drop warn=1.");
@@ -236,6 +236,7 @@ void mc_request_init(McRequest* request, size_t size) {
 
 int mc_request_check(const McModelOptions* options, const McRequest* caller, McError* error) {
     return guarded(error, [&] {
+        mc::whole_c(options, "mc_model_options_init");
         const Knobs knobs = parse_knobs(std::getenv("MOTIONCACHE_TESTPATTERN"));
         if (knobs.fault == Fault::CHECK)
             throw mc::Error(
@@ -249,6 +250,7 @@ int mc_request_check(const McModelOptions* options, const McRequest* caller, McE
 // A pattern takes next to nothing.
 int mc_plan(const McModelOptions* options, const McRequest* caller, McPlan* out, McError* error) {
     return guarded(error, [&] {
+        mc::whole_c(options, "mc_model_options_init");
         checked(mc::whole_c(caller, "mc_request_init"));
         McPlan plan{};
         plan.struct_size = out->struct_size;
@@ -336,8 +338,7 @@ McFrames* mc_session_next(McSession* s, McError* error) {
         const int64_t first = s->frames;
         const int64_t decoded = chunk == 0 ? 4 * s->chunk - 3 : 4 * s->chunk;
         const int count = int(s->frames_total == MC_ENDLESS ? decoded : std::min(decoded, s->frames_total - first));
-        auto* frames = new McFrames{{1},
-                                    uint64_t(s->seed),
+        auto* frames = new McFrames{uint64_t(s->seed),
                                     s->width,
                                     s->height,
                                     first,
@@ -414,7 +415,7 @@ int64_t mc_frames_first(const McFrames* frames) {
     return frames->first;
 }
 void mc_frames_free(McFrames* frames) {
-    if (frames && --frames->references == 0) delete frames;
+    delete frames;
 }
 
 void mc_session_on_reading(McSession*, McProgress, void*) {} // there is nothing to read

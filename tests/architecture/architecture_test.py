@@ -14,8 +14,8 @@ TORCH = re.compile(r"^<(ATen|c10|torch)/")
 GSTREAMER = re.compile(r"^<(gst|gdk-pixbuf)/")
 # The interface between the session and the families, which implement it.
 INTERFACE = {"engine/session/" + name for name in
-        ("device_errors.h", "family.h", "loading.h", "memory.h", "meter.h", "request.h", "streaming.h",
-         "text_encoder.h")}
+        ("device_errors.h", "family.h", "loading.h", "memory.h", "memory_plan.h", "meter.h", "request.h",
+         "streaming.h", "text_encoder.h")}
 # Where numbers are cast with static_cast; elsewhere with int(x).
 STATIC = ("kernels/", "engine/networks/", "engine/session/")
 NUMBER = r"(?:u?int(?:8|16|32|64)_t|int|unsigned|size_t|ptrdiff_t|double|float)"

@@ -297,7 +297,7 @@ TEST(motioncache_forgets_a_window) {
     CHECK_EQ(driver.decisions.back().coarse_updates, 0);
 }
 
-// With any settings and motion: a plan of TOKENS is ascending, not empty and not complete, others
+// With any settings and motion: a PARTIAL plan is ascending, not empty and not complete, others
 // have none, and the masks say the same as the plan.
 TEST(motioncache_plans_are_sound) {
     uint32_t seed = 1;

@@ -99,7 +99,7 @@ GST_START_TEST(test_the_latency_that_is_told_by_itself_is_enough) {
 }
 GST_END_TEST
 
-// A sink, or whoever pretends to be one, says how it fares. The source makes what it was asked for all the same: a
+// A sink, or an element that pretends to be one, says how it fares. The source makes what was asked for all the same: a
 // frame that is left out saves nothing once it is made, and what follows the clock is qos-cache.
 static void send_everything(GstPad* pad, GstClockTime now) {
     for (const GstQOSType type : {GST_QOS_TYPE_OVERFLOW, GST_QOS_TYPE_UNDERFLOW, GST_QOS_TYPE_THROTTLE})

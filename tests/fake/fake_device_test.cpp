@@ -154,8 +154,8 @@ TEST(races_are_noticed) {
     fake::counts.races = 0;
 }
 
-// In place of a wait of the host: whoever blocks on an event may use what was done before it, and what that had waited
-// for, and nothing later.
+// In place of a wait of the host: a stream that blocks on an event may use what was done before it, and what that had
+// waited for, and nothing later.
 TEST(events_order_streams) {
     const c10::impl::VirtualGuardImpl guard(device.type());
     const c10::Stream here = guard.getStream(device), one = guard.getStreamFromGlobalPool(device),

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // MAGI-1 on a device, whole sessions of random weights: the same as on the CPU, in the memory that was planned; with
-// layers that the host keeps the same bytes, however many there are and whoever makes them move.
+// layers that the host keeps the same bytes, however many there are, and whether model, video or test moves them.
 #include <ATen/ATen.h>
 #include <c10/core/CachingDeviceAllocator.h>
 

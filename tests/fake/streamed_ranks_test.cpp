@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // Two processes with a device and a guidance branch each: the same video as from one, and where the worker's device is
 // short of memory, its layers go to its host, or one error says so.
-//   ranks_test SOURCE_ROOT [TEST...]
+//   fake_streamed_ranks_test SOURCE_ROOT [TEST...]
 #include <ATen/ATen.h>
 
 #include "engine/families/skyreels_v2/inputs.h"

@@ -108,7 +108,7 @@ TEST(the_cache_that_was_asked_for_last_counts) {
 }
 
 // Words wait for the chunks under way; a cache that was asked for after them does not, and is not undone by theirs.
-TEST(words_that_wait_do_not_bring_back_an_older_cache) {
+TEST(prompts_that_wait_do_not_bring_back_an_older_cache) {
     for (const bool all : {false, true}) {
         Changes changes;
         Change words = all ? cache(CacheKind::FLOWCACHE) : threshold(0.1);

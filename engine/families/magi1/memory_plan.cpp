@@ -25,10 +25,6 @@ WeightBytes weight_bytes(const model::Tensors& transformer, const model::Tensors
             session::TextEncoder::weight_bytes(text, Precision::FLOAT32), numbers * 4};
 }
 
-at::Device text_device(const WeightBytes& weights, at::Device device, int64_t free) {
-    return !device.is_cpu() && weights.total() > free / 2 ? at::Device(at::kCPU) : device;
-}
-
 vit_vae::Tiles tiles_of(const model::magi1::Runtime& runtime) {
     vit_vae::Tiles tiles;
     tiles.frames = std::max(1, runtime.frame_rate / 2 / LATENT) * LATENT; // whole latent frames

@@ -6,15 +6,15 @@
 #include "engine/families/magi1/settings.h"
 #include "engine/networks/vit_vae/vit_vae.h"
 #include "engine/session/loading.h"
+#include "engine/session/memory_plan.h"
 #include "engine/session/text_encoder.h"
 #include "engine/text/tokenizer.h"
 
 namespace mc::magi1 {
 
-struct WeightBytes {
-    int64_t transformer = 0, text_encoder = 0, vae = 0; // held in memory
-    int64_t total() const { return transformer + text_encoder + vae; }
-};
+using session::MemoryPlan;
+using session::WeightBytes;
+
 WeightBytes weight_bytes(const model::Tensors& transformer, const model::Tensors& vae, const model::Tensors& text,
                          Precision precision);
 
@@ -31,16 +31,6 @@ struct Planned {
     at::Device device, text_device; // of all, and of the text encoder
     int64_t text_on_demand = 0;     // bytes of its weights where they are held only while a text is encoded
     bool text_known = false;        // what it gives for the request's texts is on disk: it is not needed
-};
-// Where the text encoder goes: to the CPU where weights would leave a device less than half of what is free for videos.
-at::Device text_device(const WeightBytes& weights, at::Device device, int64_t free);
-
-struct MemoryPlan {
-    int64_t keys_values = 0, cache = 0, activations = 0, vae = 0; // while frames are sampled and decoded
-    // While the caption is encoded, before all that, with weights that are held for it alone; 0 where that is on
-    // another device.
-    int64_t text = 0;
-    int64_t total() const { return std::max(text, keys_values + cache + activations + vae); }
 };
 MemoryPlan plan_memory(const VideoSettings& settings, const Planned& model);
 

@@ -36,16 +36,10 @@ std::shared_ptr<const Model> Model::open(const std::string& config, const sessio
     m->text_encoder =
         std::make_unique<session::TextEncoder>(text, text_config, Precision::FLOAT32, text_on, options.log);
     const bool read_text = !m->text_encoder->on_demand();
-    int64_t bytes = weights.transformer + weights.vae + (read_text && text_on == device ? weights.text_encoder : 0),
-            streamed = 0;
-    const int64_t layers = m->folder.transformer.layers;
-    const auto of_one = magi_dit::Network::layer_bytes(m->folder.transformer, precision);
-    if (const auto s = session::stream_to_load(of_one, layers, device, bytes, session::free_memory(device));
-        s && s->layers) {
-        streamed = s->layers;
-        bytes -= s->freed();
-        if (m->log) m->log(2, session::streaming_text(*s, layers, device, ""));
-    }
+    int64_t bytes = weights.transformer + weights.vae + (read_text && text_on == device ? weights.text_encoder : 0);
+    const int64_t streamed =
+        session::stream_to_load(magi_dit::Network::layer_bytes(m->folder.transformer, precision),
+                                m->folder.transformer.layers, device, bytes, "", m->log);
     session::check_weights_fit(bytes, precision, device);
     session::with_memory_told(device, "The model", bytes, "use a smaller model or another device.", [&] {
         const c10::OptionalDeviceGuard on_device(device.is_cpu() ? std::nullopt : std::optional(device));

@@ -4,7 +4,6 @@
 #include <ATen/ATen.h>
 #include <algorithm>
 #include <c10/core/InferenceMode.h>
-#include <chrono>
 #include <string>
 
 #include "engine/families/magi1/distances.h"
@@ -16,11 +15,8 @@ using cache::Plan;
 using magi_dit::Work;
 using networks::KeyStore;
 using sampler::ChunkTurn;
-using clock = std::chrono::steady_clock;
-
-static double since(clock::time_point start) {
-    return std::chrono::duration<double>(clock::now() - start).count();
-}
+using sampler::clock;
+using sampler::since;
 
 // The step at which MotionCache by steps begins to decide by token; with other caches never reached.
 static int token_phase(const cache::AnySettings& settings) {
@@ -121,7 +117,7 @@ Sampler::Now Sampler::begin_row() {
     return now;
 }
 
-// ---------------------------------------------------------------------------------------------------- decisions
+// ---- decisions ----
 
 void Sampler::decide(Now& now) {
     if (!remembers()) return;
@@ -149,7 +145,7 @@ void Sampler::decide(Now& now) {
     for (size_t i = 0; i < now.chunks.size(); i++) chunks_.at(now.chunks[i]).features = features[i];
 }
 
-// ---------------------------------------------------------------------------------------------------- transformer
+// ---- transformer ----
 
 bool Sampler::wants_copy(const Now& now) const {
     // Compared in double: at three quarters of the way the time lies just above 0.3.
@@ -323,7 +319,7 @@ void Sampler::mix_copy(Now& now) {
     now.velocity[target] = now.velocity[target] * (1 - settings_.copy_share) + now.copy * settings_.copy_share;
 }
 
-// ---------------------------------------------------------------------------------------------------- integration
+// ---- integration ----
 
 // [1, frames, h, w] bool.
 at::Tensor Sampler::computed_mask(const Plan& plan) const {
@@ -389,7 +385,7 @@ void Sampler::measure_motion(const Now& now) {
     }
 }
 
-// ---------------------------------------------------------------------------------------------------- bookkeeping
+// ---- bookkeeping ----
 
 void Sampler::count(const Now& now) {
     const int64_t all = passes_.chunk_tokens();

@@ -17,6 +17,7 @@
 #include "engine/families/magi1/flow_times.h"
 #include "engine/families/magi1/stages.h"
 #include "engine/networks/magi_dit/passes.h"
+#include "engine/sampler/timing.h"
 #include "engine/sampler/token_map.h"
 #include "engine/sampler/turn.h"
 

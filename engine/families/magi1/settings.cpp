@@ -2,13 +2,13 @@
 #include "engine/families/magi1/settings.h"
 
 #include <algorithm>
-#include <random>
 #include <utility>
 
 #include "engine/error.h"
 #include "engine/families/magi1/published_caches.h"
 #include "engine/request/field.h"
 #include "engine/sampler/image.h"
+#include "engine/sampler/noise.h"
 #include "engine/text/caption_cleaning.h"
 #include "engine/text/prompt_cleaning.h"
 
@@ -33,11 +33,6 @@ void check_size(const char* name, int value) {
         refuse(std::string(name) + " " + std::to_string(value) + " is not a multiple of " +
                std::to_string(STEP) + "; the nearest are " + std::to_string(value / STEP * STEP) + " and " +
                std::to_string((value / STEP + 1) * STEP) + ".");
-}
-
-int64_t random_seed() {
-    std::random_device device;
-    return (int64_t(device()) << 31 ^ device()) & INT64_MAX;
 }
 
 void check_steps(int steps, bool distilled) {
@@ -152,7 +147,7 @@ VideoSettings complete(const session::Request& r, const ModelFacts& model) {
         refuse(
             "Nothing is left of the prompt once addresses, numbers and the like are taken out of it, as in training: describe "
             "the video in words.");
-    s.seed = r.seed ? *r.seed : random_seed();
+    s.seed = r.seed ? *r.seed : sampler::random_seed();
     s.width = r.width.value_or(d.width);
     s.height = r.height.value_or(d.height);
     check_size("width", s.width);

@@ -3,7 +3,6 @@
 
 #include <ATen/ATen.h>
 #include <algorithm>
-#include <chrono>
 #include <map>
 #include <span>
 
@@ -12,6 +11,7 @@
 #include "engine/families/magi1/published_caches.h"
 #include "engine/families/magi1/settings.h"
 #include "engine/sampler/noise.h"
+#include "engine/session/device_errors.h"
 #include "engine/session/memory.h"
 #include "engine/session/streaming.h"
 
@@ -21,12 +21,9 @@ namespace {
 using session::Meter;
 using session::Request;
 using session::Stats;
-using clock = std::chrono::steady_clock;
+using sampler::clock;
+using sampler::since;
 using SharedText = std::shared_ptr<const magi_dit::Text>;
-
-double since(clock::time_point start) {
-    return std::chrono::duration<double>(clock::now() - start).count();
-}
 
 struct MagiVideo final : session::Video {
     MagiVideo(const Model& model, Request request);
@@ -130,7 +127,7 @@ MagiVideo::MagiVideo(const Model& m, Request r)
         device);
 }
 
-// ---------------------------------------------------------------------------------------------------- text
+// ---- text ----
 
 SharedText MagiVideo::text_of(const at::Tensor& rows) {
     return model.transformer->text(rows.to(model.placement.device), request.cancel);
@@ -224,7 +221,7 @@ void MagiVideo::start(int64_t chunk, Meter& meter) {
     now.text.push_back(caption);
 }
 
-// ---------------------------------------------------------------------------------------------------- beginning
+// ---- beginning ----
 
 // [C, latent frames, h, w], of one picture or of whole latent frames.
 at::Tensor MagiVideo::encode_given(std::span<const sampler::Image> pictures) {
@@ -283,7 +280,7 @@ void MagiVideo::begin(Meter& meter) {
         [this](int64_t chunk) { return noise(chunk); }, prefix);
 }
 
-// ---------------------------------------------------------------------------------------------------- rows
+// ---- rows ----
 
 void MagiVideo::step_row(Meter& meter) {
     const StageRow row = stages().row(sampler->row());
@@ -334,13 +331,7 @@ std::optional<session::FinishedFrames> MagiVideo::take(Meter& meter) {
         latents = latents.clone();
         latents.narrow(1, 0, given).copy_(prefix.narrow(1, begin, given));
     }
-    if (!at::isfinite(latents).all().item<bool>())
-        throw Error(
-            MC_ERROR_NUMBERS,
-            std::string("The transformer produced NaN or infinity; its weights are damaged") +
-                (model.placement.precision == Precision::FLOAT32
-                     ? ": fetch the files again."
-                     : " or do not suit precision bfloat16: try precision=float32, else fetch the files again."));
+    session::check_latents(latents, model.placement.precision);
     trace("latents.c" + std::to_string(finished->chunk), latents);
     const at::Tensor frames =
         model.vae->decode(latents / model.folder.runtime.scale, tiles, request.cancel, &vae_flop)

@@ -8,12 +8,11 @@
 
 namespace mc::skyreels_v2 {
 
-using clock = std::chrono::steady_clock;
+using sampler::clock;
+using sampler::since;
+
 static bool is_reused(const cache::Plan& plan) {
     return plan.action == cache::Action::REUSED;
-}
-static double since(clock::time_point start) {
-    return std::chrono::duration<double>(clock::now() - start).count();
 }
 
 WindowSampler::WindowSampler(wan_dit::Window& window, Guidance guidance, const WindowPlan& plan,

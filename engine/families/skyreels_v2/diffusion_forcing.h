@@ -12,6 +12,7 @@
 #include "engine/families/skyreels_v2/solver.h"
 #include "engine/families/skyreels_v2/window_plan.h"
 #include "engine/networks/wan_dit/transformer.h"
+#include "engine/sampler/timing.h"
 #include "engine/sampler/token_map.h"
 #include "engine/sampler/turn.h"
 

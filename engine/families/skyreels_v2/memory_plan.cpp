@@ -31,10 +31,6 @@ WeightBytes weight_bytes(const model::Tensors& transformer, const model::Tensors
     return made;
 }
 
-at::Device text_device(const WeightBytes& weights, at::Device device, int64_t free) {
-    return weights.total() > free / 2 ? at::Device(at::kCPU) : device;
-}
-
 bool texts_known(session::TextEncoder& encoder, const text::Tokenizer& tokenizer, bool byte_fallback,
                  int64_t text_rows, const VideoSettings& settings) {
     if (!encoder.on_demand()) return false;

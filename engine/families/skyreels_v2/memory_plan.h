@@ -6,16 +6,15 @@
 #include "engine/networks/wan_dit/spread.h"
 #include "engine/networks/wan_vae/wan_vae.h"
 #include "engine/session/loading.h"
+#include "engine/session/memory_plan.h"
 #include "engine/session/text_encoder.h"
 #include "engine/text/tokenizer.h"
 
 namespace mc::skyreels_v2 {
 
-struct WeightBytes {
-    int64_t transformer = 0, text_encoder = 0, vae = 0; // held in memory
-    int64_t saved = 0; // what the transformer would take less with its matrices in bytes, which they are not
-    int64_t total() const { return transformer + text_encoder + vae; }
-};
+using session::MemoryPlan;
+using session::WeightBytes;
+
 // in_bytes: the matrices of the transformer's layers, which the CPU has as wide as ever.
 WeightBytes weight_bytes(const model::Tensors& transformer, const model::Tensors& vae, const model::Tensors& text,
                          Precision precision, at::Device device, bool in_bytes);
@@ -33,19 +32,8 @@ struct Planned {
     at::Device device, text_device; // of all, and of the text encoder
     int64_t text_on_demand = 0;     // bytes of its weights where they are held only while a text is encoded
     bool text_known = false;        // what it gives for the request's texts is on disk: it is not needed
-    wan_dit::Ranks ranks = {};  // that make the videos together
+    wan_dit::Ranks ranks = {};      // that make the videos together
     int rank = 0;                   // which of them; above 0: with windows alone
-};
-// Where the text encoder, which is needed for a moment alone, goes: to the CPU where the weights would leave a device
-// less than half of what is free for videos.
-at::Device text_device(const WeightBytes& weights, at::Device device, int64_t free);
-
-struct MemoryPlan {
-    int64_t keys_values = 0, cache = 0, activations = 0, vae = 0; // while frames are sampled and decoded
-    // While the prompt is encoded, before all that, with weights that are held for it alone; 0 where that is on another
-    // device.
-    int64_t text = 0;
-    int64_t total() const { return std::max(text, keys_values + cache + activations + vae); }
 };
 MemoryPlan plan_memory(const VideoSettings& settings, const Windows& windows, const Planned& model);
 

@@ -60,18 +60,13 @@ static std::shared_ptr<Model> load(std::shared_ptr<Model> m, const model::Tensor
     const WeightBytes weights =
         weight_bytes(transformer, vae, *text, precision, device, o.weights_in_bytes);
     const at::Device text_device =
-        device.is_cpu() ? device : skyreels_v2::text_device(weights, device, session::free_memory(device));
+        session::text_device(weights, device, session::free_memory(device));
     const bool apart = text_device != device;
     const bool on_demand = session::TextEncoder::on_demand(weights.text_encoder); // it is not part of what is read now
-    int64_t bytes = weights.total() - (apart || on_demand ? weights.text_encoder : 0), streamed = 0;
-    const int64_t layers = m->transformer_config.layers;
-    const auto of_one = wan_dit::Transformer::layer_bytes(m->transformer_config, precision, o.weights_in_bytes);
-    if (const auto s = session::stream_to_load(of_one, layers, device, bytes, session::free_memory(device));
-        s && s->layers) {
-        streamed = s->layers;
-        bytes -= s->freed();
-        if (o.log) o.log(2, session::streaming_text(*s, layers, device, m->smaller_layers()));
-    }
+    int64_t bytes = weights.total() - (apart || on_demand ? weights.text_encoder : 0);
+    const int64_t streamed = session::stream_to_load(
+        wan_dit::Transformer::layer_bytes(m->transformer_config, precision, o.weights_in_bytes),
+        m->transformer_config.layers, device, bytes, m->smaller_layers(), o.log);
     session::check_weights_fit(bytes, precision, device,
                                device.is_cpu() || !weights.saved || streamed ? std::nullopt
                                                                              : std::optional(bytes - weights.saved));
@@ -102,20 +97,20 @@ std::shared_ptr<const Model> Model::open(const model::skyreels_v2::Folder& folde
     const std::string calibration = model::calibration_file(folder.path);
     if (options.calibration && std::filesystem::exists(calibration))
         m->calibration = model::read_calibration(calibration, model::fingerprint(*transformer));
-    std::shared_ptr<wan_dit::Team> team;
+    std::shared_ptr<wan_dit::Workers> workers;
     if (options.group) {
         m->ranks = {options.group->size(), options.tokens_only};
         wan_dit::check_ranks(m->ranks, folder.transformer.heads);
-        team = std::make_shared<wan_dit::Team>(
+        workers = std::make_shared<wan_dit::Workers>(
             options.group, m->ranks,
             wan_dit::SharedModel{std::filesystem::absolute(folder.path), m->placement.precision,
-                                     options.weights_in_bytes, model::fingerprint(*transformer)},
+                                 options.weights_in_bytes, model::fingerprint(*transformer)},
             options.cancel, options.log);
     }
     load(m, *transformer, *folder.vae_tensors(), folder.text_encoder_tensors(), folder.tokenizer_file, options);
-    if (team) {
-        team->opened(m->placement.device, options.cancel);
-        m->transformer->share(team);
+    if (workers) {
+        workers->opened(m->placement.device, options.cancel);
+        m->transformer->share(workers);
     }
     return m;
 }
@@ -132,17 +127,10 @@ std::unique_ptr<wan_dit::Transformer> open_shared(const wan_dit::SharedModel& sh
     const at::Device device = session::choose_device(options, options.log);
     int64_t bytes = weight_bytes(*tensors, *folder->vae_tensors(), *folder->text_encoder_tensors(), shared.precision,
                                  device, shared.in_bytes)
-                        .transformer,
-            streamed = 0;
-    const auto of_one =
-        wan_dit::Transformer::layer_bytes(folder->transformer, shared.precision, shared.in_bytes);
-    const int64_t layers = folder->transformer.layers;
-    if (const auto s = session::stream_to_load(of_one, layers, device, bytes, session::free_memory(device));
-        s && s->layers) {
-        streamed = s->layers;
-        bytes -= s->freed();
-        if (options.log) options.log(2, session::streaming_text(*s, layers, device, smaller_layers(shared.in_bytes)));
-    }
+                        .transformer;
+    const int64_t streamed = session::stream_to_load(
+        wan_dit::Transformer::layer_bytes(folder->transformer, shared.precision, shared.in_bytes),
+        folder->transformer.layers, device, bytes, smaller_layers(shared.in_bytes), options.log);
     session::check_weights_fit(bytes, shared.precision, device);
     std::unique_ptr<wan_dit::Transformer> transformer;
     session::with_memory_told(device, "The model", bytes, "use a smaller model or another device.", [&] {
@@ -157,8 +145,8 @@ std::unique_ptr<wan_dit::Transformer> open_shared(const wan_dit::SharedModel& sh
 }
 
 wan_dit::Room make_room(wan_dit::Transformer& transformer, const wan_dit::SharedModel& shared,
-                            const wan_dit::Spread& spread, int rank,
-                            const std::vector<wan_dit::Window::Shape>& shapes, const LoadOptions& options) {
+                        const wan_dit::Spread& spread, int rank,
+                        const std::vector<wan_dit::Window::Shape>& shapes, const LoadOptions& options) {
     const model::TransformerConfig& config = transformer.config();
     wan_dit::Room room;
     room.device = transformer.device();

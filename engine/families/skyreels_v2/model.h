@@ -60,7 +60,7 @@ std::unique_ptr<wan_dit::Transformer> open_shared(const wan_dit::SharedModel& sh
 
 // Makes room for a worker's part of windows: layers go to the host where its device is short.
 wan_dit::Room make_room(wan_dit::Transformer& transformer, const wan_dit::SharedModel& shared,
-                            const wan_dit::Spread& spread, int rank,
-                            const std::vector<wan_dit::Window::Shape>& shapes, const session::LoadOptions& options);
+                        const wan_dit::Spread& spread, int rank,
+                        const std::vector<wan_dit::Window::Shape>& shapes, const session::LoadOptions& options);
 
 } // namespace mc::skyreels_v2

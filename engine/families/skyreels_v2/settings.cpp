@@ -3,13 +3,13 @@
 
 #include <algorithm>
 #include <cmath>
-#include <random>
 
 #include "engine/error.h"
 #include "engine/families/skyreels_v2/cache_choice.h"
 #include "engine/families/skyreels_v2/model.h"
 #include "engine/families/skyreels_v2/published_caches.h"
 #include "engine/request/field.h"
+#include "engine/sampler/noise.h"
 #include "engine/text/prompt_cleaning.h"
 
 namespace mc::skyreels_v2 {
@@ -33,11 +33,6 @@ static void check_size(const char* name, int value, int step) {
                std::to_string((value / step + 1) * step) + ".");
 }
 
-static int64_t random_seed() {
-    std::random_device device;
-    return (int64_t(device()) << 31 ^ device()) & INT64_MAX;
-}
-
 VideoSettings complete(const session::Request& request, const Model& m) {
     return complete(request, ModelFacts{m.transformer_config, m.vae_config, m.defaults,
                                         m.calibration ? &*m.calibration : nullptr});
@@ -53,7 +48,7 @@ VideoSettings complete(const session::Request& r, const ModelFacts& model) {
     if (s.prompt.empty())
         refuse("No prompt: set the property prompt to a sentence that describes the video.");
     s.negative_prompt = text::clean_prompt(r.negative_prompt.value_or(d.negative_prompt));
-    s.seed = r.seed ? *r.seed : random_seed();
+    s.seed = r.seed ? *r.seed : sampler::random_seed();
     s.width = r.width.value_or(d.width);
     s.height = r.height.value_or(d.height);
     check_size("width", s.width, int(vae.spatial_factor * transformer.patch[2]));

@@ -3,7 +3,6 @@
 
 #include <ATen/ATen.h>
 #include <algorithm>
-#include <chrono>
 #include <tuple>
 
 #include "engine/cache/changing_policy.h"
@@ -17,6 +16,7 @@
 #include "engine/families/skyreels_v2/windows.h"
 #include "engine/networks/wan_dit/text_context.h"
 #include "engine/sampler/noise.h"
+#include "engine/session/device_errors.h"
 #include "engine/session/memory.h"
 #include "engine/session/streaming.h"
 #include "engine/text/prompt_cleaning.h"
@@ -28,11 +28,8 @@ using session::check_memory;
 using session::Meter;
 using session::Request;
 using session::Stats;
-using clock = std::chrono::steady_clock;
-
-double since(clock::time_point start) {
-    return std::chrono::duration<double>(clock::now() - start).count();
-}
+using sampler::clock;
+using sampler::since;
 
 struct SkyReelsVideo final : session::Video {
     SkyReelsVideo(const Model& model, Request request);
@@ -58,7 +55,7 @@ struct SkyReelsVideo final : session::Video {
     int transition = 0, passed = 0; // of how many blended chunks, and how many have started
     std::shared_ptr<const MadeWith> made_with;
     std::vector<std::shared_ptr<const MadeWith>> chunk_made_with; // of the window's chunks
-    int64_t handed_out = 0, window_begin = 0;                              // frames: so far, and when the window began
+    int64_t handed_out = 0, window_begin = 0; // frames: so far, and when the window began
     std::unique_ptr<wan_dit::Window> window; // kept while the next one has the same shape
     wan_dit::Window::Shape window_shape{};
     std::unique_ptr<cache::ChangingPolicy> policy;
@@ -91,9 +88,9 @@ struct SkyReelsVideo final : session::Video {
     void encode_text(Meter& meter);
     void set_context(Wording& wording);
     int64_t first_frame(int chunk) const;
-    bool waits_for_words(int chunk, Meter& meter);
+    bool waits_for_prompt(int chunk, Meter& meter);
     void follow_changes(int chunk, Meter& meter);
-    void change_words(const Change& change);
+    void change_prompts(const Change& change);
     cache::AnySettings cache_of(const CacheFields& asked) const;
     Guidance guidance() const { return {text.context, text_negative.context, made_with->guidance_scale}; }
     at::Tensor encode_picture(const sampler::Image& image, const char* name);
@@ -155,19 +152,19 @@ SkyReelsVideo::SkyReelsVideo(const Model& m, Request r) : model(m), request(std:
                      return what_fits(request, model.planned(settings), free);
                  },
                  device);
-    if (model.transformer->team()) make_room_in_ranks();
+    if (model.transformer->workers()) make_room_in_ranks();
 }
 
 // The others, each on a device of its own, plan for themselves; where one is short of memory no video begins.
 void SkyReelsVideo::make_room_in_ranks() {
-    wan_dit::Team& team = *model.transformer->team();
+    wan_dit::Workers& workers = *model.transformer->workers();
     std::vector<wan_dit::Window::Shape> shapes;
     for (size_t i : windows.different) shapes.push_back(shape(i));
     const wan_dit::Spread spread =
         wan_dit::spread_over(model.ranks, shapes.front().branches, model.transformer_config.heads);
-    const std::vector<wan_dit::Room> rooms = team.room(spread, shapes, request.cancel);
+    const std::vector<wan_dit::Room> rooms = workers.room(spread, shapes, request.cancel);
     for (size_t i = 0; i < rooms.size(); i++)
-        check_memory(rooms[i].needed, rooms[i].free, team.group().name(int(i) + 1) + ": This request",
+        check_memory(rooms[i].needed, rooms[i].free, workers.group().name(int(i) + 1) + ": This request",
                      [&](int64_t free) {
                          Planned there = model.planned(settings);
                          there.rank = int(i) + 1;
@@ -226,10 +223,10 @@ int64_t SkyReelsVideo::first_frame(int chunk) const {
 
 // What a chunk that starts is made with, and those after it. While chunks of another prompt are under way a model goes
 // on with their picture: the first chunk of a new one, and the first of it alone, waits until there are none.
-bool SkyReelsVideo::waits_for_words(int chunk, Meter& meter) {
+bool SkyReelsVideo::waits_for_prompt(int chunk, Meter& meter) {
     const bool arrives = passed + 1 == transition; // at the end of a transition
     if (!sampler->under_way()) return false;
-    if (!arrives && !(request.changes && request.changes->words_due(first_frame(chunk)))) return false;
+    if (!arrives && !(request.changes && request.changes->prompts_due(first_frame(chunk)))) return false;
     const int rows = sampler->hold_back();
     meter.update([&](Stats& s) {
         if (s.forwards_total >= 0) s.forwards_total += rows * windows.plan(index).branches();
@@ -254,7 +251,7 @@ void SkyReelsVideo::follow_changes(int chunk, Meter& meter) {
             cache::set_cache(now, next);
         }
         made_with = std::make_shared<const MadeWith>(now);
-        change_words(change);
+        change_prompts(change);
     }
     if (passed < transition) {
         // Padding is zeros, also for the text encoder's own rows.
@@ -290,8 +287,8 @@ cache::AnySettings SkyReelsVideo::cache_of(const CacheFields& asked) const {
     return next;
 }
 
-// The way to new words begins where the old ones are just now. Without a transition it is one step long.
-void SkyReelsVideo::change_words(const Change& change) {
+// The way to new prompts begins where the old ones are just now. Without a transition it is one step long.
+void SkyReelsVideo::change_prompts(const Change& change) {
     if (change.prompt_transition) settings.prompt_transition = *change.prompt_transition;
     if (!change.prompt && !change.negative_prompt) return;
     for (Wording* w : {&text, &text_negative})
@@ -429,14 +426,7 @@ void SkyReelsVideo::end_window() {
 at::Tensor SkyReelsVideo::decode(int begin, int end, Meter& meter) {
     auto start = clock::now();
     at::Tensor latents = sampler->latents().narrow(1, begin, end - begin);
-    // One look at each finished chunk: a fault of the model must not become a black video.
-    if (!at::isfinite(latents).all().item<bool>())
-        throw Error(MC_ERROR_NUMBERS,
-                    std::string("The transformer produced NaN or infinity; its weights are damaged") +
-                        (model.placement.precision == Precision::FLOAT32
-                             ? ": fetch the files again."
-                             : " or do not suit precision bfloat16: try precision=float32, else fetch the "
-                               "files again."));
+    session::check_latents(latents, model.placement.precision);
     at::Tensor frames = decoder->decode(latents, request.cancel);
     wait_for(model.placement.device); // so that its time is told
     int64_t drop = std::min(skip, frames.size(1));
@@ -473,7 +463,7 @@ void SkyReelsVideo::step_row(Meter& meter) {
     if (request.turns)
         observe = [&](const sampler::Turn& turn) { request.turns(int(index), turn); };
     for (int chunk : sampler->starting()) {
-        if (waits_for_words(chunk, meter)) break;
+        if (waits_for_prompt(chunk, meter)) break;
         follow_changes(chunk, meter);
         std::fill(chunk_made_with.begin() + chunk, chunk_made_with.end(), made_with);
     }

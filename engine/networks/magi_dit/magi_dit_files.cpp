@@ -131,9 +131,7 @@ std::unique_ptr<Tensors> open_magi_dit(const std::string& folder, const MagiDitC
         throw read_error(folder,
                          "holds the layers in one piece (the packing of MAGI-1.1), which is not supported",
                          "use the weights of MAGI-1 (4.5B or 24B), not those of MAGI-1.1");
-    TensorRules rules{"transformer"};
-    rules.remedy = PUBLISHED;
-    return name_tensors(std::move(files), Layout::ORIGINAL, magi_dit_tensors(config), rules);
+    return name_tensors(std::move(files), Layout::ORIGINAL, magi_dit_tensors(config), {"transformer", PUBLISHED});
 }
 
 } // namespace mc::model

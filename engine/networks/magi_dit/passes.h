@@ -74,7 +74,7 @@ struct Work {
     std::vector<int> sees;
     // Where its keys and values are put, before attention, layer by layer.
     int page = -1;
-    // nullptr: every token. TOKENS: only these go through the layers and are put in the page.
+    // nullptr: every token. PARTIAL: only the listed ones go through the layers and are put in the page.
     const cache::Plan* plan = nullptr;
     // [latent channels, frames, height, width] float32, written: 0 at tokens that were not computed. Undefined: only
     // the keys are wanted.

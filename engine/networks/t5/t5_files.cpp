@@ -103,7 +103,8 @@ bool of_decoder(const std::string& name) {
 
 // The embedding is tied; which of its two names folders store has changed with the years.
 TensorRules text_encoder_rules(const TextEncoderConfig& config) {
-    return {"text encoder", config.shared_positions ? of_decoder : nullptr, "encoder.embed_tokens.weight",
+    const bool t5 = config.shared_positions;
+    return {"text encoder", t5 ? USE_T5 : USE_UMT5, t5 ? of_decoder : nullptr, "encoder.embed_tokens.weight",
             "shared.weight"};
 }
 

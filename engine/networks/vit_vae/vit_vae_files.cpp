@@ -79,7 +79,8 @@ std::vector<ExpectedTensor> vit_vae_tensors(const VitVaeConfig& c) {
 
 std::unique_ptr<Tensors> open_vit_vae(const std::string& folder, VitVaeConfig& config) {
     config = read_vit_vae_config(JsonObject::read(folder + "/config.json"));
-    return name_tensors(open_weight_shards(folder), Layout::DIFFUSERS, vit_vae_tensors(config), {"VAE"});
+    return name_tensors(open_weight_shards(folder), Layout::DIFFUSERS, vit_vae_tensors(config),
+                        {"VAE", PUBLISHED});
 }
 
 } // namespace mc::model

@@ -26,7 +26,7 @@ struct Layer {
 struct Transformer::Impl : networks::Numerics {
     model::TransformerConfig config;
     bool in_bytes = false; // the matrices of the layers
-    std::shared_ptr<Team> team; // ranks that hold the same transformer; null: none
+    std::shared_ptr<Workers> workers; // that hold the same transformer; null: none
     HugeArena arena; // of what is packed
     networks::Linear patch; // [D, 4C]: channel slowest, then row, column of the patch
     networks::Linear text_in, text_out;

@@ -27,7 +27,7 @@ Exchange::~Exchange() {
     for (int rank : pending_) {
         try {
             group_.receive(rank);
-        } catch (const std::exception&) { // lost: whoever talks to it next is told
+        } catch (const std::exception&) { // lost: the next call that talks to it is told
         }
     }
 }
@@ -48,7 +48,7 @@ ranks::Message Exchange::answer(Cancel cancel) {
     throw Error(status, group_.name(rank) + ": " + message, detail);
 }
 
-Team::Team(std::shared_ptr<ranks::Group> group, Ranks ranks, const SharedModel& model, Cancel cancel, Log log)
+Workers::Workers(std::shared_ptr<ranks::Group> group, Ranks ranks, const SharedModel& model, Cancel cancel, Log log)
     : group_(std::move(group)), ranks_(ranks), model_(next_id()),
       opening_(std::make_unique<Exchange>(*group_, Order::OPEN, cancel)), log_(std::move(log)) {
     opening_->order().put(model_);
@@ -59,7 +59,7 @@ Team::Team(std::shared_ptr<ranks::Group> group, Ranks ranks, const SharedModel& 
     for (int r = 1; r < group_->size(); r++) opening_->send(r);
 }
 
-void Team::opened(at::Device here, Cancel cancel) {
+void Workers::opened(at::Device here, Cancel cancel) {
     const std::unique_ptr<Exchange> opening = std::move(opening_);
     devices_ = {RankDevice::of(here)};
     for (int r = 1; r < group_->size(); r++) {
@@ -81,7 +81,7 @@ RankDevice RankDevice::get(ranks::Message& from) {
     return d;
 }
 
-std::string Team::why_not_linked() const {
+std::string Workers::why_not_linked() const {
     const char* set = std::getenv("MOTIONCACHE_NCCL");
     if (set && std::string(set) == "off") return "MOTIONCACHE_NCCL is off";
     for (size_t r = 0; r < devices_.size(); r++) {
@@ -94,7 +94,7 @@ std::string Team::why_not_linked() const {
     return "";
 }
 
-bool Team::agree(const Transformer& transformer, const Window::Shape& shape, const Spread& spread) {
+bool Workers::agree(const Transformer& transformer, const Window::Shape& shape, const Spread& spread) {
     for (int r = 1; r < spread.ranks; r++) {
         const RankDevice &here = devices_[0], &there = devices_[static_cast<size_t>(r)];
         if (here.cpu == there.cpu || (spread.team() == 1 && !shape.keys_in_bytes)) continue;
@@ -127,7 +127,7 @@ bool Team::agree(const Transformer& transformer, const Window::Shape& shape, con
     return linked_;
 }
 
-Team::~Team() {
+Workers::~Workers() {
     try {
         opening_.reset();
         Exchange close(*group_, Order::CLOSE);
@@ -138,7 +138,7 @@ Team::~Team() {
     }
 }
 
-std::vector<Room> Team::room(const Spread& spread, const std::vector<Window::Shape>& shapes, Cancel cancel) {
+std::vector<Room> Workers::room(const Spread& spread, const std::vector<Window::Shape>& shapes, Cancel cancel) {
     Exchange x(*group_, Order::ROOM, cancel);
     x.order().put(model_);
     x.order().put(spread);
@@ -155,7 +155,7 @@ std::vector<Room> Team::room(const Spread& spread, const std::vector<Window::Sha
     return rooms;
 }
 
-std::shared_ptr<const Team::Text> Team::share(const at::Tensor& embeds) {
+std::shared_ptr<const Workers::Text> Workers::share(const at::Tensor& embeds) {
     return {new Text{next_id(), embeds.to(at::kCPU)}, [dropped = dropped_](const Text* text) {
                 std::lock_guard lock(dropped->mutex);
                 dropped->ids.push_back(text->id);
@@ -163,7 +163,7 @@ std::shared_ptr<const Team::Text> Team::share(const at::Tensor& embeds) {
             }};
 }
 
-std::vector<int64_t> Team::take_dropped() {
+std::vector<int64_t> Workers::take_dropped() {
     std::lock_guard lock(dropped_->mutex);
     std::vector<int64_t> ids = std::exchange(dropped_->ids, {});
     std::erase_if(ids, [&](int64_t id) { return sent_.erase(id) == 0; });

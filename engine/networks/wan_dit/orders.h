@@ -77,13 +77,13 @@ struct RankDevice {
     static RankDevice get(ranks::Message& from);
 };
 
-// A model of rank 0's that its workers have opened.
-class Team {
+// The workers that have opened a model of rank 0's.
+class Workers {
   public:
     using Log = std::function<void(int level, const std::string& text)>;
     // Asks them; opened() has the answers, so that all load at once.
-    Team(std::shared_ptr<ranks::Group> group, Ranks ranks, const SharedModel& model, Cancel cancel, Log log = {});
-    ~Team();
+    Workers(std::shared_ptr<ranks::Group> group, Ranks ranks, const SharedModel& model, Cancel cancel, Log log = {});
+    ~Workers();
     void opened(at::Device here, Cancel cancel);
     // Before a window is made: throws MC_ERROR_SETTINGS where the devices of the ranks do not suit it. Whether rows are
     // exchanged from device to device; before the first one that would be, all ranks open their link.

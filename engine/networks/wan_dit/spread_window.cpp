@@ -12,7 +12,7 @@ void ForwardOrder::put(ranks::Message& to) const {
     to.put(latents);
     to.put(dropped);
     to.put(static_cast<int64_t>(texts.size()));
-    for (const Team::Text& text : texts) to.put(text.id), to.put(text.embeds);
+    for (const Workers::Text& text : texts) to.put(text.id), to.put(text.embeds);
     to.put(static_cast<int64_t>(work.size()));
     for (const Work& w : work) {
         to.put(w.item.branch), to.put(w.item.chunk);
@@ -29,7 +29,7 @@ ForwardOrder ForwardOrder::get(ranks::Message& from) {
     from.get(o.latents);
     from.get(o.dropped);
     for (int64_t n = from.get<int64_t>(); n > 0; n--) {
-        Team::Text& text = o.texts.emplace_back();
+        Workers::Text& text = o.texts.emplace_back();
         from.get(text.id), from.get(text.embeds);
     }
     for (int64_t n = from.get<int64_t>(); n > 0; n--) {
@@ -69,10 +69,10 @@ ForwardAnswer ForwardAnswer::get(ranks::Message& from) {
     return a;
 }
 
-SpreadWindow::SpreadWindow(Team& team, const Window::Shape& shape, const Spread& spread)
-    : team_(team), window_(next_id()), spread_(spread) {
+SpreadWindow::SpreadWindow(Workers& workers, const Window::Shape& shape, const Spread& spread)
+    : workers_(workers), window_(next_id()), spread_(spread) {
     try {
-        Exchange x(team_.group(), Order::WINDOW);
+        Exchange x(workers_.group(), Order::WINDOW);
         address(x);
         x.order().put(spread);
         x.order().put(shape);
@@ -90,7 +90,7 @@ SpreadWindow::~SpreadWindow() {
 
 void SpreadWindow::drop() noexcept {
     try {
-        Exchange x(team_.group(), Order::DROP_WINDOW);
+        Exchange x(workers_.group(), Order::DROP_WINDOW);
         address(x);
         send(x);
         x.finish();
@@ -103,12 +103,12 @@ void SpreadWindow::send(Exchange& x) {
 }
 
 void SpreadWindow::address(Exchange& x) {
-    x.order().put(team_.model());
+    x.order().put(workers_.model());
     x.order().put(window_);
 }
 
 void SpreadWindow::prepare(const std::vector<int64_t>& timesteps) {
-    Exchange x(team_.group(), Order::PREPARE);
+    Exchange x(workers_.group(), Order::PREPARE);
     address(x);
     x.order().put(timesteps);
     send(x);
@@ -116,7 +116,7 @@ void SpreadWindow::prepare(const std::vector<int64_t>& timesteps) {
 }
 
 void SpreadWindow::forget(bool outputs) {
-    Exchange x(team_.group(), Order::FORGET);
+    Exchange x(workers_.group(), Order::FORGET);
     address(x);
     x.order().put(outputs);
     send(x);
@@ -153,14 +153,14 @@ void SpreadWindow::forward(Window::Impl& window, const at::Tensor& latents, cons
         parts.push_back(chunk_of(latents, chunk));
     }
     order.latents = at::cat(parts, 1);
-    Exchange x(team_.group(), Order::FORWARD, cancel);
+    Exchange x(workers_.group(), Order::FORWARD, cancel);
     for (size_t i : sent) {
         const ChunkWork& w = work[i];
-        const Team::Text& shared = *Window::Impl::text_of(w, text).shared;
-        if (team_.new_to_workers(shared.id)) order.texts.push_back(shared);
+        const Workers::Text& shared = *Window::Impl::text_of(w, text).shared;
+        if (workers_.new_to_workers(shared.id)) order.texts.push_back(shared);
         order.work.push_back({w, w.plan != nullptr, w.plan ? *w.plan : cache::Plan(), shared.id});
     }
-    order.dropped = team_.take_dropped();
+    order.dropped = workers_.take_dropped();
     address(x);
     order.put(x.order());
     send(x);

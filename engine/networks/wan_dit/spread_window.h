@@ -12,7 +12,7 @@ class SpreadWindow {
   public:
     static constexpr int SECOND = 1; // the branch of the second team
     // shape: of the whole window.
-    SpreadWindow(Team& team, const Window::Shape& shape, const Spread& spread);
+    SpreadWindow(Workers& workers, const Window::Shape& shape, const Spread& spread);
     ~SpreadWindow();
     void prepare(const std::vector<int64_t>& timesteps);
     void forget(bool outputs);
@@ -27,7 +27,7 @@ class SpreadWindow {
     void address(Exchange& exchange); // model and window
     void send(Exchange& exchange);    // to all others
     void drop() noexcept;             // what others have of it
-    Team& team_;
+    Workers& workers_;
     const int64_t window_;
     const Spread spread_;
 };
@@ -39,7 +39,7 @@ struct ForwardOrder {
     std::vector<int> chunks;        // that the work is about, each once
     at::Tensor latents;             // [C, frames of these chunks, h, w] float32
     std::vector<int64_t> dropped;   // texts
-    std::vector<Team::Text> texts;  // new ones
+    std::vector<Workers::Text> texts;  // new ones
     struct Work {
         ChunkWork item; // its pointers mean nothing
         bool planned = false;

@@ -18,7 +18,7 @@ struct TextContext {
     // where no row stands for others
     at::Tensor key_bias;
     int64_t flop = 0; // spent on making it
-    std::shared_ptr<const Team::Text> shared; // where other ranks need it too
+    std::shared_ptr<const Workers::Text> shared; // where other ranks need it too
 };
 
 } // namespace mc::wan_dit

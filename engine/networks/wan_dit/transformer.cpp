@@ -166,11 +166,11 @@ Transformer::Transformer(const Weights& w, const model::TransformerConfig& c, Pr
 }
 
 Transformer::~Transformer() = default;
-void Transformer::share(std::shared_ptr<Team> team) {
-    impl_->team = std::move(team);
+void Transformer::share(std::shared_ptr<Workers> workers) {
+    impl_->workers = std::move(workers);
 }
-Team* Transformer::team() const {
-    return impl_->team.get();
+Workers* Transformer::workers() const {
+    return impl_->workers.get();
 }
 void Transformer::link(std::shared_ptr<ranks::DeviceLink> link) const {
     impl_->link = std::move(link);
@@ -241,7 +241,7 @@ std::shared_ptr<const TextContext> Transformer::text_context(const at::Tensor& e
         context->layers.push_back(std::move(keys));
     }
     context->flop = count.flop();
-    if (m.team) context->shared = m.team->share(embeds);
+    if (m.workers) context->shared = m.workers->share(embeds);
     return context;
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
-// Wan's diffusion transformer (docs/algorithms.md#transformer): latents of a window and a
-// timestep per latent frame in, velocity out.
+// Wan's diffusion transformer (docs/algorithms.md#transformer): latents of a window and a timestep for each latent
+// frame in, velocity out.
 #include <ATen/core/Tensor.h>
 #include <memory>
 #include <optional>
@@ -28,7 +28,7 @@ class CallCount; // engine/networks/linear.h
 namespace mc::wan_dit {
 
 struct TextContext; // text_context.h
-class Team;         // orders.h
+class Workers;      // orders.h
 class SpreadWindow; // spread_window.h
 struct Spread;      // spread.h
 
@@ -57,8 +57,8 @@ class Transformer {
     static networks::LayerBytes layer_bytes(const model::TransformerConfig& config, Precision precision, bool in_bytes);
     // The ranks that have opened the same transformer: windows made from now on are spread over them, and texts made
     // from now on are known there.
-    void share(std::shared_ptr<Team> team);
-    Team* team() const; // null: none
+    void share(std::shared_ptr<Workers> workers);
+    Workers* workers() const; // null: none
     // By which windows made from now on may exchange rows with the other ranks.
     void link(std::shared_ptr<ranks::DeviceLink> link) const;
     struct Impl;

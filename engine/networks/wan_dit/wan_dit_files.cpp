@@ -169,7 +169,7 @@ std::vector<ExpectedTensor> transformer_tensors(const TransformerConfig& config)
 
 TensorRules transformer_rules() {
     // Published files may carry a marker with the model's name, and a norm that no version of the model runs.
-    return {"transformer", [](const std::string& name) {
+    return {"transformer", USE_DF, [](const std::string& name) {
                 return name.starts_with("model_type.") || name.find(".norm_added_q.") != std::string::npos;
             }};
 }

@@ -154,20 +154,20 @@ void Window::check_positions(const model::TransformerConfig& c, int64_t frames, 
 }
 
 // Rank 0's part, or that of the only process.
-static Spread spread_of(const Team* team, const Window::Shape& shape, int64_t heads) {
-    return team ? spread_over(team->ranks(), shape.branches, heads) : Spread();
+static Spread spread_of(const Workers* workers, const Window::Shape& shape, int64_t heads) {
+    return workers ? spread_over(workers->ranks(), shape.branches, heads) : Spread();
 }
 
 Window::Window(const Transformer& transformer, const Shape& shape) {
     c10::InferenceMode guard;
-    Team* team = transformer.impl_->team.get();
-    Spread spread = spread_of(team, shape, transformer.impl_->config.heads);
+    Workers* workers = transformer.impl_->workers.get();
+    Spread spread = spread_of(workers, shape, transformer.impl_->config.heads);
     spread.store = transformer.impl_->store;
-    if (team) spread.linked = team->agree(transformer, shape, spread);
-    make(transformer, shape, spread, team ? &team->group() : nullptr);
+    if (workers) spread.linked = workers->agree(transformer, shape, spread);
+    make(transformer, shape, spread, workers ? &workers->group() : nullptr);
     if (spread.ranks == 1) return;
     if (spread.apart) impl_->velocity.push_back(at::zeros_like(impl_->velocity.front()));
-    impl_->spread = std::make_unique<SpreadWindow>(*team, shape, spread);
+    impl_->spread = std::make_unique<SpreadWindow>(*workers, shape, spread);
 }
 
 Window::Window(const Transformer& transformer, const Shape& shape, const Spread& spread, ranks::Group& group) {

@@ -89,7 +89,7 @@ void Worker::close(int64_t id) {
 void Worker::forward(HeldModel& model, HeldWindow& held, ranks::Message& from, ranks::Message& to, Cancel cancel) {
     const ForwardOrder order = ForwardOrder::get(from);
     for (int64_t id : order.dropped) model.texts.erase(id);
-    for (const Team::Text& text : order.texts) // also of an order that is stopped: it is not sent again
+    for (const Workers::Text& text : order.texts) // also of an order that is stopped: it is not sent again
         model.texts[text.id] = model.transformer->text_context(text.embeds);
     for (size_t i = 0; i < order.chunks.size(); i++)
         held.frames_of(held.latents, order.chunks[i]).copy_(held.frames_of(order.latents, static_cast<int>(i)));

@@ -210,7 +210,7 @@ std::vector<ExpectedTensor> vae_tensors(const VaeConfig& config) {
 }
 
 TensorRules vae_rules() {
-    return {"VAE"};
+    return {"VAE", USE_WAN21};
 }
 
 std::unique_ptr<Tensors> open_vae(const std::string& path, VaeConfig& config) {

@@ -301,6 +301,22 @@ TEST(configurations_that_contradict_their_tensors) {
     CHECK_ERROR(model.open_weights(), MC_ERROR_READ, list[0].name);
 }
 
+TEST(a_tensor_too_many_is_told_with_what_to_take_instead) {
+    const Model model;
+    const auto add_to = [&](const char* file, std::vector<StoredTensor> list) {
+        list.push_back({"lora.weight", "BF16", {1}, {}});
+        write_safetensors(model.folder / file, list);
+    };
+    TextEncoderConfig text = read_t5_text_encoder_config(JsonObject::parse(model.text.dump(), "t5"));
+    add_to("downloads/t5_pretrained/t5-v1_1-xxl/model.safetensors", zeros(text_encoder_tensors(text)));
+    CHECK_ERROR(open_t5_text_encoder(model.folder / "downloads/t5_pretrained/t5-v1_1-xxl", text), MC_ERROR_READ,
+                "use the text encoder that comes with MAGI-1");
+    VitVaeConfig vae = read_vit_vae_config(JsonObject::parse(model.vae.dump(), "vae"));
+    add_to("downloads/vae/diffusion_pytorch_model.safetensors", zeros(vit_vae_tensors(vae)));
+    CHECK_ERROR(open_vit_vae(model.folder / "downloads/vae", vae), MC_ERROR_READ,
+                "use the VAE that comes with MAGI-1");
+}
+
 TEST(compressed_shards_are_refused_by_name_with_the_remedy) {
     const Model model;
     fs::rename(model.weights() + "/model.safetensors",
