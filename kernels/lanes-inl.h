@@ -75,8 +75,8 @@ struct StoreBF16 {
     }
 };
 
-// StoreBF16 where the processor rounds to bfloat16 (AVX-512 BF16), which this target does not say: to the same bits, but
-// for float32 denormals, which become zero.
+// StoreBF16 where the processor rounds to bfloat16 (AVX-512 BF16), which this target does not say: to the same bits,
+// but for float32 denormals, which become zero.
 #undef MC_ROUNDS_BF16
 #define MC_ROUNDS_BF16 (HWY_TARGET == HWY_AVX3)
 #if MC_ROUNDS_BF16
