@@ -193,9 +193,12 @@ bool amx_agrees() {
 void put_last_ins(const Tile& t, size_t rows, LastIns& to) {
     uint16_t kept[INS];
     for (size_t i = 0; i < INS; i++) kept[i] = i < INS - t.in % INS ? 0 : 0xffff;
-    for (size_t r = 0; r < rows; r++) {
-        const bf16* const from = static_cast<const bf16*>(t.a) + r * t.a_stride + t.in - INS;
-        for (size_t i = 0; i < INS; i++) to.of_row[r][i] = from[i].bits & kept[i];
+    const bf16* from = static_cast<const bf16*>(t.a) + t.in - INS;
+    for (size_t r = 0; r < rows; r++, from += t.a_stride) {
+        uint16_t row[INS]; // of its own, so that compilers need not expect it to overlap
+        std::memcpy(row, from, sizeof row);
+        for (size_t i = 0; i < INS; i++) row[i] &= kept[i];
+        std::memcpy(to.of_row[r], row, sizeof row);
     }
 }
 

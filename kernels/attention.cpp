@@ -139,9 +139,9 @@ void attention_of_rows(const Attention& a, size_t h, size_t first, size_t rows, 
     ScoreTile s{};
     // An odd number of cache lines, so that rows do not share their places.
     s.score_stride = keys_at_once + 16;
-    s.weight_stride = store == Store::BF16 ? keys_at_once + 32 : s.score_stride;
     s.scores = scratch.scores.of(tiles.most_rows * s.score_stride);
-    s.weights = store == Store::BF16 ? scratch.weights.of(tiles.most_rows * s.weight_stride / 2) : s.scores;
+    s.weights = s.scores; // in their place: less to hold in the first-level cache
+    s.weight_stride = store == Store::BF16 ? 2 * s.score_stride : s.score_stride;
     s.scale = LOG2_E / root;
     s.sums_width = width;
     s.store = store;

@@ -58,7 +58,7 @@ struct Attention {
     size_t queries_per_key = 1;
 };
 // Rows [first, last) of the heads of q that belong to head number `h` of the keys, which are read once for all of them.
-// Each calling thread keeps working memory: 384 rows of a head at most and 60 KB, 110 KB with matrix units.
+// Each calling thread keeps working memory: 384 rows of a head at most and 40 KB, 90 KB with matrix units.
 void attention(const Attention& a, size_t h, size_t first, size_t last);
 
 namespace plain {

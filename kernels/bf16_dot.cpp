@@ -72,44 +72,56 @@ MC_BF16 void tile(const Tile& t) {
         for (size_t v = 0; v < vectors; v++) _mm512_storeu_ps(t.c + r * t.c_stride + v * 16, sum[r][v]);
 }
 
-// 2^x, to a hundredth of what bfloat16 tells apart; exactly 0 below -126.5. NaN stays NaN.
-//     x = n + f, |f| <= 1/2;   2^f = 1 + f q(f), q the minimax polynomial of relative error 3e-6
+// 2^x to 8e-5 of itself, a twenty-fifth of what bfloat16 may round off. Below -126 a denormal or 0, which rounding to
+// bfloat16 makes 0. NaN stays NaN.
+//     x = n + f, 0 <= f < 1;   2^f = p(f), p the minimax polynomial of its degree
 MC_BF16 inline __m512 exp2(__m512 x) {
-    const __m512 n = _mm512_roundscale_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
-    const __m512 f = _mm512_sub_ps(x, n);
-    __m512 q = _mm512_fmadd_ps(_mm512_set1_ps(9.58285304e-3f), f, _mm512_set1_ps(5.59064247e-2f));
-    q = _mm512_fmadd_ps(q, f, _mm512_set1_ps(0.240240986f));
-    q = _mm512_fmadd_ps(q, f, _mm512_set1_ps(0.693124193f));
-    const __m512 e = _mm512_fmadd_ps(q, f, _mm512_set1_ps(1.f));
-    const __mmask16 not_below = _mm512_cmp_ps_mask(x, _mm512_set1_ps(-126.5f), _CMP_NLT_UQ);
-    return _mm512_maskz_scalef_ps(not_below, e, n);
+    const __m512 f = _mm512_reduce_ps(x, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC); // 0 at an infinity
+    __m512 p = _mm512_fmadd_ps(_mm512_set1_ps(7.80245227e-2f), f, _mm512_set1_ps(0.226067155f));
+    p = _mm512_fmadd_ps(p, f, _mm512_set1_ps(0.695833541f));
+    p = _mm512_fmadd_ps(p, f, _mm512_set1_ps(0.999925219f));
+    return _mm512_scalef_ps(p, x); // takes n of it
 }
 
+// The whole number next to a score's exponent.
+MC_BF16 inline __m512 exponent(float score, __m512 scale) {
+    const __m512 x = _mm512_mul_ps(_mm512_set1_ps(score), scale);
+    return _mm512_roundscale_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+}
+
+// Weights are relative to a power of two next to that of the largest score: so the correction of earlier sums is exact,
+// however often they are corrected.
 MC_BF16 void softmax(const ScoreTile& t) {
     const __m512 scale = _mm512_set1_ps(t.scale);
+    __m512 most = _mm512_load_ps(t.scores), most1 = most;
+    for (size_t i = 0; i < t.keys; i += 32) {
+        most = _mm512_max_ps(most, _mm512_load_ps(t.scores + i));
+        most1 = _mm512_max_ps(most1, _mm512_load_ps(t.scores + i + 16));
+    }
     for (size_t r = 0; r < t.rows; r++) {
         const float* const s = t.scores + r * t.score_stride;
-        __m512 most = _mm512_load_ps(s), most1 = most;
-        for (size_t i = 0; i < t.keys; i += 32) {
-            most = _mm512_max_ps(most, _mm512_load_ps(s + i));
-            most1 = _mm512_max_ps(most1, _mm512_load_ps(s + i + 16));
-        }
         const float before = t.largest[r];
         const float block = _mm512_reduce_max_ps(_mm512_max_ps(most, most1));
         const float largest = before < block ? block : before;
-        const __m512 shift = _mm512_set1_ps(largest);
+        const __m512 shift = exponent(largest, scale);
         bf16* const w = static_cast<bf16*>(t.weights) + r * t.weight_stride;
+        // The largest of the next row on the way: by itself that waits for its own maxima.
+        const float* const next = r + 1 < t.rows ? s + t.score_stride : s;
+        most = most1 = _mm512_load_ps(next);
         __m512 sum = _mm512_setzero_ps(), sum1 = sum;
         for (size_t i = 0; i < t.keys; i += 32) {
-            const __m512 a = exp2(_mm512_mul_ps(_mm512_sub_ps(_mm512_load_ps(s + i), shift), scale));
-            const __m512 b = exp2(_mm512_mul_ps(_mm512_sub_ps(_mm512_load_ps(s + i + 16), shift), scale));
+            const __m512 a = exp2(_mm512_fmsub_ps(_mm512_load_ps(s + i), scale, shift));
+            const __m512 b = exp2(_mm512_fmsub_ps(_mm512_load_ps(s + i + 16), scale, shift));
+            most = _mm512_max_ps(most, _mm512_load_ps(next + i));
+            most1 = _mm512_max_ps(most1, _mm512_load_ps(next + i + 16));
             const __m512bh both = _mm512_cvtne2ps_pbh(b, a);
             _mm512_store_si512(w + i, (__m512i)both);
-            // As they were rounded. Not by a pairwise product, which has to wait for the one before.
+            // As they were rounded. Not by a pairwise product, which takes as long and has to wait for the one before.
             sum = _mm512_add_ps(sum, (__m512)_mm512_slli_epi32((__m512i)both, 16));
             sum1 = _mm512_add_ps(sum1, (__m512)_mm512_and_si512((__m512i)both, _mm512_set1_epi32(-65536)));
         }
-        const __m512 correction = exp2(_mm512_set1_ps((before - largest) * t.scale));
+        const __m512 correction =
+            _mm512_scalef_ps(_mm512_set1_ps(1.f), _mm512_sub_ps(exponent(before, scale), shift));
         t.largest[r] = largest;
         t.total[r] = t.total[r] * _mm512_cvtss_f32(correction) + _mm512_reduce_add_ps(_mm512_add_ps(sum, sum1));
         float* const sums = t.sums + r * t.sums_width;

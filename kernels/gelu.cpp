@@ -9,24 +9,28 @@ HWY_BEFORE_NAMESPACE();
 namespace mc::kernels::HWY_NAMESPACE {
 
 template <class S>
+HWY_INLINE V gelu_of(V x) {
+    return gelu_tanh(x);
+}
+#if MC_ROUNDS_BF16
+template <>
+HWY_INLINE V gelu_of<StoreRoundedBF16>(V x) {
+    return gelu_tanh_to_round(x);
+}
+#endif
+
+template <class S>
 void gelu_rows(const float* in, size_t in_stride, void* out, size_t out_stride, size_t rows, size_t width) {
     auto* to = static_cast<typename S::T*>(out);
     for (size_t r = 0; r < rows; r++, in += in_stride, to += out_stride)
         along(width, [&](size_t i, auto lanes) HWY_ATTR {
-            put<S>(gelu_tanh(S::round(get<StoreF32>(in + i, lanes))), to + i, lanes);
+            put<S>(gelu_of<S>(S::round(get<StoreF32>(in + i, lanes))), to + i, lanes);
         });
 }
 
 void gelu(const float* in, size_t in_stride, void* out, size_t out_stride, size_t rows, size_t width,
           Store store) {
-    switch (store) {
-    case Store::F32:
-        return gelu_rows<StoreF32>(in, in_stride, out, out_stride, rows, width);
-    case Store::BF16:
-        return gelu_rows<StoreBF16>(in, in_stride, out, out_stride, rows, width);
-    case Store::F32_AS_BF16:
-        return gelu_rows<StoreF32AsBF16>(in, in_stride, out, out_stride, rows, width);
-    }
+    by_store(store, [&](auto s) HWY_ATTR { gelu_rows<decltype(s)>(in, in_stride, out, out_stride, rows, width); });
 }
 
 } // namespace mc::kernels::HWY_NAMESPACE

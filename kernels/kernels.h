@@ -3,9 +3,9 @@
 // Every kernel of the CPU: raw pointers, strides and sizes, nothing else. One thread works on the rows it is
 // given; the caller divides the rows among threads.
 //
-// Each has a plain version in namespace mc::kernels::plain (kernels/plain.cpp): readable, always built, and what
-// the optimised one (Highway, chosen for the processor at run time) is fuzzed against and timed beside in
-// tests/kernels. Arithmetic is in float32 everywhere; `bf16` storage is rounded to nearest even.
+// Each has a plain version in namespace mc::kernels::plain (kernels/plain.cpp): readable, always built, and what the
+// optimised one (Highway, chosen at run time) is fuzzed against and timed beside in tests/kernels. Arithmetic is in
+// float32; `bf16` storage is rounded to nearest even (by some kernels on some processors, what is below 2^-126 to 0).
 #include <cstddef>
 #include <cstdint>
 

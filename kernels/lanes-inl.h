@@ -12,6 +12,7 @@
 #include <hwy/highway.h>
 
 #include "kernels/kernels.h"
+#include "kernels/tiles.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace mc::kernels::HWY_NAMESPACE {
@@ -73,6 +74,45 @@ struct StoreBF16 {
         return hn::BitCast(F(), hn::ShiftLeft<16>(upper));
     }
 };
+
+// StoreBF16 where the processor rounds to bfloat16 (AVX-512 BF16), which this target does not say: to the same bits,
+// but for float32 denormals, which become zero.
+#undef MC_ROUNDS_BF16
+#define MC_ROUNDS_BF16 (HWY_TARGET == HWY_AVX3)
+#if MC_ROUNDS_BF16
+struct StoreRoundedBF16 : StoreBF16 {
+    static HWY_INLINE hn::Vec<U16> half(V v) {
+        hn::Vec<U16> out;
+        __asm__("vcvtneps2bf16 %1, %0" : "=v"(out.raw) : "v"(v.raw));
+        return out;
+    }
+    static HWY_INLINE V widened(hn::Vec<U16> half) {
+        return hn::BitCast(F(), hn::ShiftLeft<16>(hn::PromoteTo(U(), half)));
+    }
+    static HWY_INLINE V round(V v) { return widened(half(v)); }
+    static HWY_INLINE V put(V v, bf16* p) {
+        const auto stored = half(v);
+        hn::StoreU(stored, U16(), reinterpret_cast<uint16_t*>(p));
+        return widened(stored);
+    }
+};
+#endif
+
+// body(what there is to do with a store, one of the above)
+template <class Body>
+HWY_INLINE void by_store(Store store, Body body) {
+    switch (store) {
+    case Store::F32:
+        return body(StoreF32());
+    case Store::BF16:
+#if MC_ROUNDS_BF16
+        if (processor_has_bf16_dot()) return body(StoreRoundedBF16());
+#endif
+        return body(StoreBF16());
+    case Store::F32_AS_BF16:
+        return body(StoreF32AsBF16());
+    }
+}
 
 template <class S>
 HWY_INLINE V get(const typename S::T* p, All) {

@@ -26,7 +26,7 @@ class Buffer {
 };
 
 struct AttentionScratch {
-    Buffer bias, scores, weights, sums, largest, total;
+    Buffer bias, scores, sums, largest, total;
 };
 
 } // namespace mc::kernels

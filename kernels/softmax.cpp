@@ -61,14 +61,7 @@ void divide_row(const float* sum, float total, void* out, size_t n) {
 }
 
 void divide(const float* sum, float total, void* out, size_t n, Store store) {
-    switch (store) {
-    case Store::F32:
-        return divide_row<StoreF32>(sum, total, out, n);
-    case Store::BF16:
-        return divide_row<StoreBF16>(sum, total, out, n);
-    case Store::F32_AS_BF16:
-        return divide_row<StoreF32AsBF16>(sum, total, out, n);
-    }
+    by_store(store, [&](auto s) HWY_ATTR { divide_row<decltype(s)>(sum, total, out, n); });
 }
 
 } // namespace mc::kernels::HWY_NAMESPACE

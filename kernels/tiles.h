@@ -55,7 +55,7 @@ using TileKernel = void (*)(const Tile&);
 // score comes.
 struct ScoreTile {
     float* scores; // rows score_stride floats apart
-    void* weights; // rows weight_stride elements apart: bf16 for BF16, else the scores themselves
+    void* weights; // rows weight_stride elements apart: bf16 for BF16, else float; may begin where a row's scores do
     size_t score_stride, weight_stride;
     size_t rows, keys; // keys: a multiple of 32
     float scale;

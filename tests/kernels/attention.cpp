@@ -208,6 +208,17 @@ TEST(attention_in_many_blocks) {
     }
 }
 
+// Each block of keys has larger scores than those before it: sums are corrected every time.
+TEST(attention_to_rising_scores) {
+    for (Store store : stores) {
+        AttentionCase c(8, store, {20, 3000, 1, 48}, 1.f);
+        c.write_all();
+        c.args.key_bias = c.key_bias.data();
+        for (size_t n = 0; n < c.key_bias.size(); n++) c.key_bias[n] = 0.005f * float(n);
+        compare_to_plain(c);
+    }
+}
+
 // Keys that take no part are no numbers: in the panel of the last one that does, and in its pair.
 TEST(attention_beside_garbage) {
     for (Store store : stores)

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // Residual and layer norm, RMS norm and rotation, GELU, change between frames, the VAE's channel norm.
+#include <limits>
+
 #include "fuzz.h"
 
 using namespace mc::kernels;
@@ -400,6 +402,47 @@ TEST(not_a_number_stays_one) {
                      1e-6f,           Store::F32};
         rms_rope(rope);
         for (int i = 0; i < 80; i++) CHECK_EQ(std::isnan(out[i]), i < 40);
+    });
+}
+
+// What is below 2^-126, where it comes in and where it would come out, may be stored as zero in bfloat16.
+TEST(denormals_come_out_or_are_zero) {
+    constexpr size_t width = 40;
+    const float least = std::numeric_limits<float>::min();
+    std::vector<float> in, ones(width, 1.f), zeros(width, 0.f);
+    for (size_t i = 0; i < width; i++) in.push_back((i % 2 ? -1 : 1) * least * float(i) / 16); // to 2.5 least
+    each_target([&] {
+        for (Store store : stores) {
+            Activations fast(zeros, store), plain = fast, x(zeros, store), plain_x = x;
+            const auto near = [&](const char* what, const Activations& fast, const Activations& plain) {
+                compare(
+                    what, width, [&](size_t i) { return fast.at(i); }, [&](size_t i) { return plain.at(i); },
+                    [&](size_t) { return 3 * least; }); // of the norm: of x, of its mean and of what is stored
+            };
+            gelu(in.data(), width, fast.data(), width, 1, width, store);
+            plain::gelu(in.data(), width, plain.data(), width, 1, width, store);
+            near("gelu", fast, plain);
+            ResidualNorm a{};
+            a.delta = in.data();
+            a.mult = ones.data();
+            a.add = in.data();
+            a.rows = 1;
+            a.width = a.x_stride = a.out_stride = width;
+            a.eps = 1;
+            a.store = store;
+            a.x = x.data(), a.out = fast.data();
+            residual_norm(a);
+            a.x = plain_x.data(), a.out = plain.data();
+            plain::residual_norm(a);
+            near("residual", x, plain_x);
+            near("norm", fast, plain);
+            RmsRope rope{in.data(), ones.data(), nullptr, nullptr, nullptr, fast.data(), 1, width, width, width, width,
+                         1.f,       store};
+            rms_rope(rope);
+            rope.out = plain.data();
+            plain::rms_rope(rope);
+            near("rms_rope", fast, plain);
+        }
     });
 }
 
