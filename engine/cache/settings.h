@@ -47,6 +47,16 @@ struct AnySettings {
             },
             policy);
     }
+    bool by_place() const {
+        return std::visit(
+            [](const auto& s) {
+                if constexpr (requires { s.by_place; })
+                    return s.by_place;
+                else
+                    return false;
+            },
+            policy);
+    }
     int first_frames() const {
         return std::visit(
             [](const auto& s) {

@@ -152,6 +152,14 @@ class Architecture(unittest.TestCase):
             if path not in LISTS:
                 self.assertIsNone(re.search(r"\bfamily\s*[=!]=", read(path)), path)
 
+    def test_a_family_names_policies_only_where_it_chooses_them(self):
+        table = read("engine/request/fields.toml")
+        settings = re.findall(r'"(\w+Settings)"', " ".join(re.findall(r"^ .*policies = {(.*?)}", table, re.M)))
+        self.assertGreater(len(settings), 3)
+        for path in sources(("engine/families", "engine/networks")):
+            if not os.path.basename(path).startswith("published_caches"):
+                self.assertIsNone(re.search("|".join(settings), read(path)), path)
+
     def test_what_the_document_names_exists(self):
         seen = 0
         for line in read("docs/architecture.md").splitlines():

@@ -108,7 +108,9 @@ SamplerSettings settings_of(const Run& run, int64_t prefix) {
             p.compression = {c.at("total_cache_chunk_nums").get<int>() - p.stages.window, compression_of(c)};
         p.faults.partial_sees_oldest = reference;
         p.faults.copy_into_first = variant != "corrected_blend";
-        p.faults.others_go_back = p.faults.newest_takes_other = reference;
+        if (const auto* m = std::get_if<cache::MotionCacheByStepsSettings>(&p.cache.policy))
+            p.faults.copy_anyway_from = m->warmup + m->coarse_steps;
+        p.faults.others_go_back = p.faults.newest_takes_other = reference && name == std::string("teacache");
     }
     return p;
 }

@@ -2,6 +2,7 @@
 #pragma once
 // Faults of the published code that golden cases were recorded with (docs/algorithms.md#magi-faults). None of them is
 // on in production; those that concern a decision alone are settings of its policy.
+#include <limits>
 
 namespace mc::magi1 {
 
@@ -9,8 +10,10 @@ struct Faults {
     // Tokens computed alone see what the oldest chunk on its way sees, not what their own chunk does.
     bool partial_sees_oldest = false;
     // The nearly clean copy of the oldest chunk is mixed into the first chunk that is computed, whichever it is, whose
-    // tokens then all count as computed; and it is computed even where no token of the oldest chunk is.
+    // tokens then all count as computed; and from this step of the oldest chunk on, the first that is decided about by
+    // token, it is computed even where no token of that chunk is.
     bool copy_into_first = false;
+    int copy_anyway_from = std::numeric_limits<int>::max();
     // TeaCache, where the chunk that enters is computed alone: the others go back to where they were one row before
     // the last of the stage.
     bool others_go_back = false;

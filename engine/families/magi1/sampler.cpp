@@ -18,16 +18,6 @@ using sampler::ChunkTurn;
 using sampler::clock;
 using sampler::since;
 
-// The step at which MotionCache by steps begins to decide by token; with other caches never reached.
-static int token_phase(const cache::AnySettings& settings) {
-    const auto* s = std::get_if<cache::MotionCacheByStepsSettings>(&settings.policy);
-    return s ? s->warmup + s->coarse_steps : cache::UNLIMITED;
-}
-
-static bool is_tea(const cache::AnySettings& settings) {
-    return settings.kind() == CacheKind::TEACACHE;
-}
-
 int Sampler::at_once(const SamplerSettings& settings) {
     // Those on their way, the one that is passed because it is finished, and the nearly clean copy.
     return settings.stages.window + (settings.passes_finished ? 1 : 0) + (settings.copy_above ? 1 : 0);
@@ -121,9 +111,9 @@ Sampler::Now Sampler::begin_row() {
 
 void Sampler::decide(Now& now) {
     if (!remembers()) return;
-    const auto* tea = std::get_if<cache::TeaCacheSettings>(&settings_.cache.policy);
     // As many chunks as in the row before, but others.
-    const bool by_place = tea && tea->by_place && now.row.stage_begins() && now.row.begin > settings_.stages.given &&
+    const bool by_place = settings_.cache.by_place() && now.row.stage_begins() &&
+                          now.row.begin > settings_.stages.given &&
                           chunks_.count(now.row.begin - 1) && chunks_.at(now.row.begin - 1).features.defined() &&
                           !chunks_.at(now.row.end - 1).features.defined();
     std::vector<at::Tensor> features;
@@ -152,7 +142,7 @@ bool Sampler::wants_copy(const Now& now) const {
     if (!settings_.copy_above || guided()) return false;
     if (!(double(settings_.times.t[size_t(now.steps[0])]) > *settings_.copy_above)) return false;
     if (now.plans[0].action != Action::REUSED) return true;
-    return settings_.faults.copy_into_first && now.steps[0] >= token_phase(settings_.cache);
+    return settings_.faults.copy_into_first && now.steps[0] >= settings_.faults.copy_anyway_from;
 }
 
 // A pass over the chunks on their way. keep: keys and values of the finished chunk last.
@@ -264,8 +254,7 @@ void Sampler::run_other(Now& now, Cancel cancel) {
 }
 
 bool Sampler::computes_newest_alone(const Now& now) const {
-    if (!is_tea(settings_.cache) || now.plans.size() < 2 || now.plans.back().action != Action::WHOLE)
-        return false;
+    if (now.plans.size() < 2 || now.plans.back().action != Action::WHOLE) return false;
     return std::all_of(now.plans.begin(), now.plans.end() - 1,
                        [](const Plan& p) { return p.action == Action::REUSED; });
 }
