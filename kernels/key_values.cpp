@@ -55,14 +55,13 @@ void write_pairs(const KeyValues& kv, const int32_t* slot, size_t first, const b
             for (size_t c = 0; c < kv.head; c += VALUE_PANEL) {
                 const size_t columns = std::min(VALUE_PANEL, kv.head - c);
                 bf16* const row = to + layout.value(h, n, c);
-                bf16 here[VALUE_PANEL], next[VALUE_PANEL];
-                to_bf16(value + c, here, columns);
-                if (!both) {
-                    for (size_t i = 0; i < columns; i++) row[2 * i] = here[i];
+                if (both) {
+                    to_bf16_pairs(value + c, value + v_stride + c, row, columns);
                     continue;
                 }
-                to_bf16(value + v_stride + c, next, columns);
-                for (size_t i = 0; i < columns; i++) row[2 * i] = here[i], row[2 * i + 1] = next[i];
+                bf16 here[VALUE_PANEL];
+                to_bf16(value + c, here, columns);
+                for (size_t i = 0; i < columns; i++) row[2 * i] = here[i];
             }
             r += both;
         }

@@ -36,4 +36,7 @@ class KeyValuesLayout {
     size_t keys, head;           // elements of a head's keys, and of keys and values
 };
 
+// out[2 i] = first[i], out[2 i + 1] = second[i], rounded; n of each.
+void to_bf16_pairs(const float* first, const float* second, bf16* out, size_t n);
+
 } // namespace mc::kernels

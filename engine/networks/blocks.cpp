@@ -56,12 +56,14 @@ int64_t Blocks::even(int64_t rows, int64_t size) const {
 }
 
 // As many blocks for each thread: with one more than that all others would wait for it. One block each is as good as
-// even; several are whole tiles.
+// even; several are whole tiles, unless one thread then has the more to do.
 int64_t Blocks::size_for(int64_t rows) const {
     const int64_t most = most_rows(width_) / tile() * tile();
     const int64_t share = (rows + thread_count() - 1) / thread_count();
     const int64_t count = std::max<int64_t>(1, (share + most - 1) / most), each = (share + count - 1) / count;
-    return count > 1 ? (each + tile() - 1) / tile() * tile() : std::max<int64_t>(each, 12);
+    if (count == 1) return std::max<int64_t>(each, 12);
+    const int64_t whole = (each + tile() - 1) / tile() * tile(), blocks = (rows + whole - 1) / whole;
+    return (blocks + thread_count() - 1) / thread_count() * whole > share + tile() / 2 ? each : whole;
 }
 
 int64_t Blocks::bytes(int64_t width, int64_t ffn, int64_t edge, kernels::Store store) {

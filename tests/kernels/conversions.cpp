@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // bfloat16 and colour: exact, byte for byte.
 #include "fuzz.h"
+#include "kernels/key_values.h"
 
 using namespace mc::kernels;
 using namespace mc::kernels::test;
@@ -35,7 +36,11 @@ TEST(bf16_conversions) {
             plain::from_bf16(plain.data(), plain_wide.data(), n);
             round_to_bf16(fast_rounded.data(), n);
             plain::round_to_bf16(plain_rounded.data(), n);
+            const size_t half = n / 2;
+            std::vector<bf16> pairs(2 * half); // of the first half and the second
+            to_bf16_pairs(in.data(), in.data() + half, pairs.data(), half);
             size_t wrong = 0;
+            for (size_t i = 0; i < 2 * half; i++) wrong += pairs[i].bits != plain[i % 2 * half + i / 2].bits;
             for (size_t i = 0; i < n; i++)
                 wrong += fast[i].bits != plain[i].bits || !same_bits(fast_wide[i], plain_wide[i]) ||
                          !same_bits(fast_rounded[i], plain_rounded[i]) ||
