@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "engine/session/loading.h"
 
+#include <cstdio>
 #include <cstdlib>
 
 #include "engine/available_processors.h"
@@ -71,6 +72,16 @@ Placement place(const LoadOptions& o) {
     set_thread_count(p.threads);
     tell_precision(p, o);
     return p;
+}
+
+void ReadingTime::tell(const std::string& what, int64_t weights) const {
+    if (!log_) return;
+    const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - begin_;
+    const Resident memory = resident_memory();
+    char took[32];
+    std::snprintf(took, sizeof took, "%.2f s", seconds.count());
+    log_(4, what + " read in " + took + ", weights of " + gibibytes(weights) + "; this process holds " +
+                gibibytes(memory.now) + " of memory, at most " + gibibytes(memory.most) + " so far");
 }
 
 void check_weights_fit(int64_t bytes, Precision precision, at::Device device,

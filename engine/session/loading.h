@@ -2,6 +2,7 @@
 #pragma once
 // What loading a model has in common in all families: where it computes, whether it fits, how far it has come.
 #include <ATen/core/Tensor.h>
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -52,6 +53,17 @@ Precision precision_on(at::Device device, const LoadOptions& options);
 // Throws MC_ERROR_MEMORY when weights of so many bytes do not fit on the device. in_bytes: how many they would be with
 // weights-precision=int8, where that would be less.
 void check_weights_fit(int64_t bytes, Precision precision, at::Device device, std::optional<int64_t> in_bytes = {});
+
+// How long reading weights took and what the process holds then, as a line of the log.
+class ReadingTime {
+  public:
+    explicit ReadingTime(const std::function<void(int level, const std::string& text)>& log) : log_(log) {}
+    void tell(const std::string& what, int64_t weights) const; // bytes
+
+  private:
+    const std::function<void(int, const std::string&)>& log_;
+    const std::chrono::steady_clock::time_point begin_ = std::chrono::steady_clock::now();
+};
 
 // Progress through all parts of a model, by the bytes of their files.
 class LoadProgress {
