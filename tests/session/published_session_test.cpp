@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <malloc.h>
 
 #include "engine/session/memory.h"
 #include "tests/model/published.h"
@@ -35,6 +36,7 @@ double mb(int64_t bytes) {
 class Measure {
   public:
     Measure() {
+        malloc_trim(0); // what the last one gave back does not count
         std::ofstream("/proc/self/clear_refs") << 5; // the peak begins anew
         before_ = resident_memory().now;
     }
@@ -72,7 +74,8 @@ TEST(a_published_size_runs_in_both_layouts) {
         std::printf("     %-9s opened in %.1f s: weights %.0f MB, resident %.0f, at most %.0f\n", layout.c_str(),
                     opening.seconds(), mb(weights), mb(opening.held()), mb(opening.most()));
         // Once: never the files, nor one network in the type that it is stored in.
-        CHECK(opening.held() >= weights && opening.most() < weights + 3 * LARGEST + 64 * MIB);
+        CHECK(opening.held() >= weights);
+        CHECK(opening.most() < weights + 3 * LARGEST + 64 * MIB);
 
         Request r;
         r.prompt.emplace("a red ball");
