@@ -4,6 +4,10 @@
 #include <ATen/ops/empty.h>
 #include <c10/core/CachingDeviceAllocator.h>
 #include <c10/core/impl/VirtualGuardImpl.h>
+#include <cstdlib>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 
 namespace mc {
 
@@ -29,7 +33,12 @@ DeviceMemory device_memory(at::Device device) {
 }
 
 void give_back_memory(at::Device device) {
-    if (device.is_cpu()) return;
+    if (device.is_cpu()) {
+#ifdef __GLIBC__
+        ::malloc_trim(0);
+#endif
+        return;
+    }
     try {
         c10::getDeviceAllocator(device.type())->emptyCache();
     } catch (const std::exception&) { // of a device that is lost

@@ -19,7 +19,7 @@ struct DeviceMemory {
     int64_t free, total; // free: to this process, what its allocator has kept included
 };
 DeviceMemory device_memory(at::Device device);
-// What was freed on the device and kept for later, to the system. Throws nothing.
+// What was freed on the device and kept for later, to the system; on the CPU by the C library. Throws nothing.
 void give_back_memory(at::Device device);
 
 // A stream of its own, so that other work on the device is not waited for, and does not wait for ours.

@@ -67,6 +67,7 @@ void TensorView::read(void* into) const {
 void TensorView::read(size_t from, void* into, size_t count) const {
     if (count == 0) return;
     if (stride.empty()) return file->read(at + from, into, count);
+    if (count == bytes) return read(into);
     std::vector<std::byte> all(bytes);
     read(all.data());
     std::memcpy(into, all.data() + from, count);

@@ -46,7 +46,7 @@ struct TensorView {
 
     // All elements, row-major and without gaps. Throws MC_ERROR_READ as DataFile::read does.
     void read(void* into) const;
-    // `count` bytes of those, from byte `from` on. With strides it takes all of them into memory.
+    // `count` bytes of those, from byte `from` on. With strides a part of them takes all into memory.
     void read(size_t from, void* into, size_t count) const;
 };
 

@@ -24,6 +24,9 @@ inline at::Tensor rounded(const at::Tensor& t, Precision precision) {
 // Hands out the tensors of one network, each in memory of its own: once loaded, nothing is read from the files.
 class Weights {
   public:
+    // Bytes that are in memory at once of a tensor that is not used where and as it is stored. One with strides is
+    // gathered whole.
+    static constexpr int64_t PIECE = 16 << 20;
     // loaded(bytes) is called after each tensor. On the device "meta" tensors have shapes alone, and nothing is read.
     Weights(const model::Tensors& tensors, at::Device device, Cancel cancel = {},
             std::function<void(size_t bytes)> loaded = {})

@@ -2,6 +2,7 @@
 #pragma once
 // What loading a model has in common in all families: where it computes, whether it fits, how far it has come.
 #include <ATen/core/Tensor.h>
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -53,22 +54,34 @@ Precision precision_on(at::Device device, const LoadOptions& options);
 // weights-precision=int8, where that would be less.
 void check_weights_fit(int64_t bytes, Precision precision, at::Device device, std::optional<int64_t> in_bytes = {});
 
+// How long reading weights took and what the process holds then, as a line of the log.
+class ReadingTime {
+  public:
+    explicit ReadingTime(const std::function<void(int level, const std::string& text)>& log) : log_(log) {}
+    void tell(const std::string& what, int64_t weights) const; // bytes
+
+  private:
+    const std::function<void(int, const std::string&)>& log_;
+    const std::chrono::steady_clock::time_point begin_ = std::chrono::steady_clock::now();
+};
+
 // Progress through all parts of a model, by the bytes of their files.
 class LoadProgress {
   public:
     LoadProgress(const LoadOptions& options, size_t total) : options_(options), total_(total) {}
+    ~LoadProgress();
     // The weights of the next part. This, the options and `tensors` must outlive them.
     Weights part(const char* name, const model::Tensors& tensors, at::Device device) {
         return Weights(tensors, device, options_.cancel, [this, name](size_t bytes) {
-            done_ += bytes;
-            if (options_.progress) options_.progress(static_cast<double>(done_) / total_, name);
+            loaded(bytes, name);
         });
     }
 
   private:
     const LoadOptions& options_;
     const size_t total_;
-    size_t done_ = 0;
+    size_t done_ = 0, given_back_ = 0;
+    void loaded(size_t bytes, const char* name);
 };
 
 } // namespace mc::session

@@ -75,6 +75,11 @@ int64_t free_memory(const std::string& root) {
                      left_by_control_groups(root), left_by_limits(root)});
 }
 
+Resident resident_memory() {
+    const auto kibibytes = [](const char* key) { return number_in("/proc/self/status", key).value_or(0) * 1024; };
+    return {kibibytes("VmRSS:"), kibibytes("VmHWM:")};
+}
+
 std::string gibibytes(int64_t bytes) {
     char text[32];
     std::snprintf(text, sizeof text, "%.2f GiB", bytes / 1073741824.0);

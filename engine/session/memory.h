@@ -12,6 +12,12 @@ namespace mc::session {
 // (cgroup 2 and 1, up to the root) and what a limit on its address space leaves. root: where /proc and /sys are.
 int64_t free_memory(const std::string& root = "");
 
+// What this process holds of the computer's memory, and the most that it has held.
+struct Resident {
+    int64_t now = 0, most = 0; // bytes
+};
+Resident resident_memory();
+
 std::string gibibytes(int64_t bytes); // "1.50 GiB"
 
 int64_t free_memory(at::Device device); // of the CPU as above, or of a device

@@ -16,6 +16,7 @@
 #include "engine/error.h"
 #include "engine/model/fingerprint.h"
 #include "engine/session/device_errors.h"
+#include "engine/session/loading.h"
 #include "engine/session/memory.h"
 
 namespace mc::session {
@@ -83,8 +84,10 @@ void TextEncoder::read_for(int64_t tokens, Cancel cancel, const Reading& reading
                                  reading(static_cast<double>(done) / all);
                          };
                          if (reading) reading(0);
+                         const ReadingTime time(log_);
                          read(Weights(*tensors_, device(), cancel, loaded));
                          wait_for(device());
+                         time.tell("text encoder", held_);
                          if (reading) reading(1);
                      });
 }

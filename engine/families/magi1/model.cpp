@@ -43,13 +43,18 @@ std::shared_ptr<const Model> Model::open(const std::string& config, const sessio
     session::check_weights_fit(bytes, precision, device);
     session::with_memory_told(device, "The model", bytes, "use a smaller model or another device.", [&] {
         const c10::OptionalDeviceGuard on_device(device.is_cpu() ? std::nullopt : std::optional(device));
-        session::LoadProgress progress(options,
-                                       transformer->bytes() + vae->bytes() + (read_text ? text->bytes() : 0));
-        if (read_text) m->text_encoder->read(progress.part("text encoder", *text, text_on));
-        m->transformer = std::make_unique<magi_dit::Network>(
-            progress.part("transformer", *transformer, device), m->folder.transformer, precision, std::nullopt, streamed);
-        m->vae = std::make_unique<vit_vae::VitVae>(progress.part("vae", *vae, device), vae_config, precision);
+        const session::ReadingTime time(options.log);
+        {
+            session::LoadProgress progress(options,
+                                           transformer->bytes() + vae->bytes() + (read_text ? text->bytes() : 0));
+            if (read_text) m->text_encoder->read(progress.part("text encoder", *text, text_on));
+            m->transformer =
+                std::make_unique<magi_dit::Network>(progress.part("transformer", *transformer, device),
+                                                    m->folder.transformer, precision, std::nullopt, streamed);
+            m->vae = std::make_unique<vit_vae::VitVae>(progress.part("vae", *vae, device), vae_config, precision);
+        }
         wait_for(device); // sessions read the weights in streams of their own
+        time.tell("model", m->bytes());
     });
     return m;
 }

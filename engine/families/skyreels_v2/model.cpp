@@ -76,8 +76,10 @@ static std::shared_ptr<Model> load(std::shared_ptr<Model> m, const model::Tensor
     }
     session::with_memory_told(device, "The model", bytes, "use a smaller model or another device.", [&] {
         const c10::OptionalDeviceGuard on_device(device.is_cpu() ? std::nullopt : std::optional(device));
+        const session::ReadingTime time(o.log);
         read_parts(m.get(), transformer, vae, text, text_device, tokenizer, streamed, o);
         wait_for(device); // sessions read the weights in streams of their own
+        time.tell("model", m->bytes());
     });
     return m;
 }
