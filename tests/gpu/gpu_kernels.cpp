@@ -26,7 +26,8 @@ static bool there_is_a_gpu() {
 }
 // All memory of this program is the host's, where a GPU reads and writes it too: the tests of row kernels hold it in
 // vectors.
-void* operator new(size_t bytes) {
+// Not inline: GCC would take the one's malloc() and the other's delete for a pair that does not match.
+[[gnu::noinline]] void* operator new(size_t bytes) {
     void* p = nullptr;
     if (!there_is_a_gpu())
         p = std::malloc(bytes ? bytes : 1);
@@ -35,7 +36,7 @@ void* operator new(size_t bytes) {
     if (!p) std::exit(2);
     return p;
 }
-void operator delete(void* p) noexcept {
+[[gnu::noinline]] void operator delete(void* p) noexcept {
     there_is_a_gpu() ? static_cast<void>(cudaFreeHost(p)) : std::free(p);
 }
 void operator delete(void* p, size_t) noexcept {
