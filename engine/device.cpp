@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "engine/device.h"
 
-#include <ATen/ops/empty.h>
 #include <c10/core/CachingDeviceAllocator.h>
 #include <c10/core/impl/VirtualGuardImpl.h>
+
+#include "engine/own_stream.h"
+#include "engine/pinned_memory.h"
 
 namespace mc {
 
@@ -13,7 +15,7 @@ void wait_for(at::Device device) {
 
 at::Tensor upload(const at::Tensor& host, at::Device device) {
     if (device.is_cpu()) return host;
-    at::Tensor pinned = at::empty(host.sizes(), host.options().pinned_memory(true));
+    at::Tensor pinned = pinned_memory(host.sizes(), host.scalar_type());
     pinned.copy_(host);
     // The allocator of pinned memory keeps it until the copy is done.
     return pinned.to(device, pinned.scalar_type(), /*non_blocking=*/true);
@@ -31,6 +33,7 @@ DeviceMemory device_memory(at::Device device) {
 void give_back_memory(at::Device device) {
     if (device.is_cpu()) return;
     try {
+        clear_workspaces(device);
         c10::getDeviceAllocator(device.type())->emptyCache();
     } catch (const std::exception&) { // of a device that is lost
     }

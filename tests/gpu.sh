@@ -43,10 +43,10 @@ pack() {
     [ -f build-gpu/build.ninja ] || LDFLAGS="-Wl,-rpath-link,/usr/local/cuda/lib64" \
         meson setup build-gpu -Dtorch_dir="$torch" -Dcuda=enabled -Dtests=true >/dev/null
     ninja -C build-gpu tests/golden/golden tests/gpu/gpu-session tests/gpu/gpu-kernels tests/gpu/gpu-vae \
-        tools/bench/motioncache-sparse-bench engine/libmotioncache-cuda.so engine/libmotioncache-sentencepiece.so \
+        tests/gpu/gpu-video tests/model/random-weights tools/bench/motioncache-sparse-bench engine/libmotioncache-cuda.so engine/libmotioncache-sentencepiece.so \
         gst/libgstmotioncache.so
     rm -rf .gpu && mkdir -p .gpu/bin .gpu/lib
-    cp build-gpu/tests/golden/golden build-gpu/tests/gpu/gpu-{session,kernels,vae} \
+    cp build-gpu/tests/golden/golden build-gpu/tests/gpu/gpu-{session,kernels,vae,video} build-gpu/tests/model/random-weights \
         build-gpu/tools/bench/motioncache-sparse-bench build-gpu/engine/libmotioncache-{cuda,sentencepiece}.so .gpu/bin/
     # For an encoder on the GPU, where GStreamer is there: the module is built where its library for CUDA is here.
     if [ -f build-gpu/gst/cuda_frames/libmotioncache-cuda-frames.so ]; then
@@ -93,16 +93,22 @@ run() {
             tee -a "$out/summary"
         tail -n "$lines" "$out/$name.log" | cut -c1-160
     }
-    local gpu=yes layers=30 size=25x68x120 vae=68x120
-    [ "$device" != cpu ] || { gpu=no; layers=1; size=10x20x32; vae=6x10; }
+    local gpu=yes layers=30 size=25x68x120 vae=68x120 picture=(--width 960 --height 544 --steps 30)
+    [ "$device" != cpu ] || { gpu=no layers=1 size=10x20x32 vae=6x10 picture=(--width 64 --height 32 --steps 1); }
     [ $gpu = no ] || part facts 15 5 bash -c 'nvidia-smi -L; nvcc --version | tail -1; ls .gpu/bin'
     [ $gpu = no ] || part kernels 30 5 .gpu/bin/gpu-kernels
     part session 90 40 .gpu/bin/gpu-session "$device" models/demo
-    part golden 120 3 .gpu/bin/golden --device "$device" --layout diffusers tests/golden/data
+    part golden 120 3 .gpu/bin/golden --device "$device" --layout diffusers tests/golden/data tests/golden/data/magi1
     [ $gpu = no ] || part backends 100 40 python3 tests/gpu/backends.py 90
     # 1.3B at 960x544: a chunk of 5 latent frames behind 20 others, both branches.
     part step 120 1 .gpu/bin/motioncache-sparse-bench 1.3B --layers "$layers" --rounds 2 --device "$device" \
         --size "$size" --dtype bfloat16
+    # A chunk of it as a whole video, from prompt to frames, with random weights that are written there.
+    part video 150 2 bash -c 'folder=$(mktemp -d) && trap "rm -r $folder" EXIT
+        MC_SOURCE_ROOT=$PWD .gpu/bin/random-weights --sparse --layers "$1" --text-layers 1 "$folder/1.3B" &&
+            .gpu/bin/gpu-video "$folder/1.3B" --device "${@:2}"' \
+        video "$layers" "$device" --dtype bfloat16 "${picture[@]}" --num-frames 17 --base-num-frames 17 \
+        --causal-block-size 5 --attention kv --cache none
     # Frames stay on the GPU up to the encoder, where GStreamer has one.
     if [ $gpu = yes ] && command -v gst-launch-1.0 >/dev/null && [ -f .gpu/bin/libmotioncache-cuda-frames.so ]; then
         # GLib is GStreamer's there, not that of .gpu/lib.

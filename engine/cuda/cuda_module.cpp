@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "engine/cuda/cuda_module.h"
 
+#include <ATen/cuda/CUDAContextLight.h>
 #include <ATen/detail/CUDAHooksInterface.h>
 #include <ATen/ops/zeros.h>
 #include <c10/cuda/CUDAException.h>
+#include <c10/cuda/CUDAGuard.h>
 #include <c10/cuda/CUDAStream.h>
 #include <c10/util/Exception.h>
 #include <cuda_runtime_api.h>
@@ -93,6 +95,17 @@ const mc::kernels::Launchers* mc_cuda_kernels() {
 
 const mc::ranks::DeviceLinks* mc_cuda_links() {
     return &mc::nccl::links;
+}
+
+const mc::Workspaces* mc_cuda_workspaces() {
+    static const mc::Workspaces workspaces{[](int device) {
+                                               const c10::cuda::CUDAGuard guard(c10::DeviceIndex{int8_t(device)});
+                                               // Of cuBLAS, 32 MiB on Hopper, and of cuBLASLt.
+                                               return int64_t(at::cuda::getChosenWorkspaceSize() +
+                                                              at::cuda::getCUDABlasLtWorkspaceSize());
+                                           },
+                                           at::cuda::clearCublasWorkspaces};
+    return &workspaces;
 }
 
 McStatus mc_cuda_open(int device, char* message, size_t size) {

@@ -7,6 +7,7 @@
 
 #include "engine/motioncache.h"
 #include "engine/ranks/device_link.h"
+#include "engine/workspaces.h"
 #include "kernels/launchers.h"
 
 extern "C" {
@@ -21,4 +22,7 @@ MC_API const mc::kernels::Launchers* mc_cuda_kernels();
 
 // NCCL, by which ranks exchange what lies on their GPUs.
 MC_API const mc::ranks::DeviceLinks* mc_cuda_links();
+
+// What LibTorch's products take on them.
+MC_API const mc::Workspaces* mc_cuda_workspaces();
 }

@@ -8,6 +8,7 @@
 #include "engine/device_kernels.h"
 #include "engine/error.h"
 #include "engine/module_path.h"
+#include "engine/own_stream.h"
 
 namespace mc {
 
@@ -37,13 +38,15 @@ at::Device open_cuda(int index, const std::string& module) {
                     dlerror());
     auto kernels = reinterpret_cast<decltype(&mc_cuda_kernels)>(dlsym(library, "mc_cuda_kernels"));
     auto links = reinterpret_cast<decltype(&mc_cuda_links)>(dlsym(library, "mc_cuda_links"));
-    if (!kernels || !links)
+    auto workspaces = reinterpret_cast<decltype(&mc_cuda_workspaces)>(dlsym(library, "mc_cuda_workspaces"));
+    if (!kernels || !links || !workspaces)
         throw Error(MC_ERROR_DEVICE, module + " is of another version of this program; install it again", dlerror());
     char message[1024];
     if (McStatus status = open(index, message, sizeof message); status != MC_OK)
         throw Error(status, message, module);
     register_kernels(at::kCUDA, kernels());
     ranks::register_links(at::kCUDA, links());
+    register_workspaces(at::kCUDA, workspaces());
     return at::Device(at::kCUDA, c10::DeviceIndex(index));
 }
 

@@ -9,6 +9,7 @@
 
 #include "engine/cancellable_lock.h"
 #include "engine/device.h"
+#include "engine/pinned_memory.h"
 
 namespace mc::networks {
 
@@ -38,7 +39,7 @@ PinnedLayer PinnedLayer::take(const Packing& packing, std::span<at::Tensor* cons
                       size = std::min(
                           left,
                           std::max(LEAST, static_cast<int64_t>(std::bit_floor(static_cast<uint64_t>(left)))));
-        layer.pieces.push_back(at::empty({size}, at::TensorOptions(at::kByte).pinned_memory(true)));
+        layer.pieces.push_back(pinned_memory({size}, at::kByte));
         layer.pieces.back().copy_(all.narrow(0, begin, size));
         begin += size;
     }

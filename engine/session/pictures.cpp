@@ -8,6 +8,7 @@
 
 #include "engine/device.h"
 #include "engine/device_kernels.h"
+#include "engine/own_stream.h"
 #include "engine/session/device_errors.h"
 
 namespace mc::session {
@@ -37,7 +38,8 @@ void Pictures::convert(Format format) const {
     if (bytes_.count(format)) return;
     const kernels::Launchers& launch = *device_kernels(pixels_.device().type());
     const c10::OptionalDeviceGuard on_device(pixels_.device());
-    const InStream in_stream(new_stream(pixels_.device()));
+    const OwnStream stream(pixels_.device());
+    const InStream in_stream(stream.get());
     size_t bytes = 0;
     for (const Plane& p : planes_of(format)) bytes += p.bytes * p.rows;
     const at::Tensor there =
@@ -106,12 +108,12 @@ void Pictures::write_there(int64_t index, Format format, uint8_t* const planes[3
     const std::lock_guard lock(mutex_);
     with_memory_told(pixels_.device(), "Writing frames", pixels_.numel(), "ask for a smaller picture.", [&] {
         const c10::OptionalDeviceGuard on_device(pixels_.device());
-        if (!stream_) stream_ = new_stream(pixels_.device());
-        const InStream in_stream(stream_);
+        const OwnStream stream(pixels_.device());
+        const InStream in_stream(stream.get());
         kernels::PictureTo to{format, picture(pixels_, index), {}, {}};
         for (size_t p = 0; p < planes_of(format).size(); p++) to.planes[p] = planes[p], to.strides[p] = strides[p];
         device_kernels(pixels_.device().type())->picture(to);
-        stream_->synchronize();
+        stream.get()->synchronize();
     });
 }
 

@@ -3,7 +3,6 @@
 // Frames of a chunk, handed out as 8-bit pixels in the format that is asked for. Where they lie on a device with
 // kernels of this program, these convert all of them when the first is asked for, and only bytes come to the host.
 #include <ATen/core/Tensor.h>
-#include <c10/core/Stream.h>
 #include <map>
 #include <mutex>
 #include <optional>
@@ -46,7 +45,6 @@ class Pictures {
     mutable std::map<Format, at::Tensor>
         bytes_;               // of all pictures, plane after plane, without gaps: [n, bytes] on the host
     mutable at::Tensor host_; // the pixels, of a device without kernels
-    mutable std::optional<c10::Stream> stream_; // of write_there: the session's has the next chunk's work in it by now
 };
 
 } // namespace mc::session

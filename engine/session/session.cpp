@@ -16,9 +16,9 @@
 namespace mc::session {
 
 Session::Session(std::shared_ptr<const Family> family, Request request)
-    : family_(std::move(family)), stream_(new_stream(family_->placement.device)), cancel_(request.cancel) {
+    : family_(std::move(family)), stream_(family_->placement.device), cancel_(request.cancel) {
     check_fields(request, family_->name());
-    const InStream in_stream(stream_);
+    const InStream in_stream(stream_.get());
     // As many threads as in next(): a kept embedding is found under the number that it was made with.
     const LibraryThreads library(family_->placement.device.is_cpu() ? 1 : family_->placement.threads);
     MadeWith asked;
@@ -57,7 +57,7 @@ Session::Session(std::shared_ptr<const Family> family, Request request)
 }
 
 Session::~Session() {
-    const InStream in_stream(stream_);
+    const InStream in_stream(stream_.get());
     try { // the model's weights may be freed next, and somebody else's video begin in their place
         wait_for(family_->placement.device);
     } catch (const std::exception&) { // a device that is lost
@@ -67,7 +67,7 @@ Session::~Session() {
 
 std::optional<Frames> Session::next(bool stay) {
     c10::InferenceMode guard;
-    const InStream in_stream(stream_);
+    const InStream in_stream(stream_.get());
     set_thread_count(family_->placement.threads);
     const LibraryThreads library(family_->placement.device.is_cpu() ? 1 : family_->placement.threads);
     std::optional<Frames> frames;

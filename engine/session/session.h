@@ -7,6 +7,7 @@
 #include <mutex>
 #include <optional>
 
+#include "engine/own_stream.h"
 #include "engine/session/family.h"
 
 namespace mc::session {
@@ -48,7 +49,7 @@ class Session {
     std::optional<Frames> make_next(bool stay);
 
     std::shared_ptr<const Family> family_; // outlives the video
-    const std::optional<c10::Stream> stream_; // of a device; the same in every calling thread
+    const OwnStream stream_;               // of a device; the same in every calling thread
     Cancel cancel_;
     const std::shared_ptr<Changes> changes_ = std::make_shared<Changes>();
     std::mutex asking_;                       // held from the check of a cache until the change is added

@@ -277,7 +277,7 @@ NOT_TRIED = [
              ("python3 tests/commands/commands.py list .", "python3 tests/docs/citations.py .")),
     NotTried("is a test that tests/run.sh starts", ("tests/bench/caches_quick.py BUILD MODEL", "tests/bench/caches_test.py", "tests/bench/magi1_quick.py BUILD RANDOM_WEIGHTS", "tests/bench/presets_quick.py BUILD MODEL", "tests/bench/presets_test.py",
                                                    "tests/bench/tokens_test.py", "tests/bench/tokens_test.py BUILD MODEL", "tests/bench/live_test.py", "tests/bench/live_test.py BUILD MODEL",
-                                                   "tests/docs/citations_test.py", "tests/docs/figures_test.py", "tests/gpu/script_test.py", "tests/gpu/script_test.py SOURCE",
+                                                   "tests/docs/citations_test.py", "tests/docs/figures_test.py", "tests/gpu/script_test.py", "tests/gpu/script_test.py SOURCE [GPU_KERNELS]",
                                                    "tests/docs/take_in_test.py", "tests/quality/pictures_test.py", "tests/summary.py", "tests/element/python.py", "tests/element/live_demo.py", "tests/pipelines/files_test.py", "tests/pipelines/rtmp_test.py",
                                                    "tests/pipelines/soak_test.py", "tests/pipelines/srt_test.py", "tests/pipelines/live_test.py", "tests/pipelines/live_demo_test.py", "tests/pipelines/examples.sh",
                                                    "tests/pipelines/examples.sh FRAMES ENGINE MODEL PROMPTS")),

@@ -5,6 +5,7 @@
 #include <c10/core/impl/DeviceGuardImplInterface.h>
 #include <cstring>
 
+#include "engine/own_stream.h"
 #include "tests/fake/memory.h"
 
 namespace mc::fake {
@@ -103,11 +104,15 @@ struct Hooks final : at::PrivateUse1HooksInterface {
 
 C10_REGISTER_GUARD_IMPL(PrivateUse1, Guard)
 
+const Workspaces workspaces{[](int) { return int64_t(WORKSPACE); },
+                            [] { Memory::get().give_workspaces(); }};
+
 Allocator allocator;
 const bool registered = [] {
     c10::SetAllocator(KIND, &allocator);
     c10::register_privateuse1_backend("fake");
     at::RegisterPrivateUse1HooksInterface(new Hooks);
+    register_workspaces(KIND, &workspaces);
     return true;
 }();
 

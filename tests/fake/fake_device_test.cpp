@@ -10,6 +10,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "engine/device.h"
+#include "engine/own_stream.h"
 #include "tests/check.h"
 #include "tests/fake/fake_device.h"
 
@@ -66,6 +68,18 @@ TEST(it_refuses_what_a_gpu_refuses) {
     CHECK(says(thrown([&] { at::cat({a, b}); }), "same device"));
     CHECK(says(thrown([&] { b.index_select(0, index); }), "same device"));
     CHECK(says(thrown([&] { b.index({std::optional(index)}); }), "same device"));
+    // Of another device of the same kind.
+    at::Tensor other = a.to(fake::device(1));
+    CHECK(says(thrown([&] { (void)(b - other); }), "same device"));
+    CHECK(says(thrown([&] { (void)(other - b); }), "same device"));
+    CHECK(says(thrown([&] { at::cat({b, other}); }), "same device"));
+    CHECK(says(thrown([&] { (void)(b * other.sum()); }), "same device"));
+    CHECK(says(thrown([&] { at::mm(b, other.t()); }), "same device"));
+    CHECK(says(thrown([&] { b.index_select(0, index.to(fake::device(1))); }), "same device"));
+    const at::Tensor k = heads(other);
+    CHECK(says(thrown([&] { at::scaled_dot_product_attention(heads(b), k, k); }), "same device"));
+    CHECK(says(thrown([&] { at::_addmm_activation(other[0].narrow(0, 0, 40), b, b.t()); }), "different devices"));
+    CHECK(at::equal(other.to(device).cpu(), a)); // which is how they meet
     at::Tensor q = b.to(at::kBFloat16), mask = at::zeros({1, 1, 1, 40}, there).expand({1, 4, 40, 40});
     CHECK(says(thrown([&] { at::scaled_dot_product_attention(heads(q), heads(q), heads(q), mask); }),
                "invalid dtype for bias"));
@@ -115,10 +129,47 @@ TEST(any_allocation_can_fail) {
         at::empty({4}, there);
     }
     at::Tensor a = at::ones({4}, there);
+    const auto pinned = [] { return at::ones({4}, at::TensorOptions().pinned_memory(true)); };
+    fake::fail(fake::Failure::ALLOCATOR, 0);
+    CHECK(says(thrown([&] { pinned(); }), "CUDA error: out of memory"));
+    CHECK(fake::failed_pinned());
+    pinned();
+    fake::fail(fake::Failure::ALLOCATOR, 0);
+    thrown([&] { at::empty({4}, there); });
+    CHECK(!fake::failed_pinned());
     fake::fail(fake::Failure::LOST, 0);
     CHECK(says(thrown([&] { at::empty({4}, there); }), "CUDA error"));
     CHECK(says(thrown([&] { a.cpu(); }), "CUDA error")); // from then on
     fake::fail(fake::Failure::NONE, 0);
+}
+
+// As much in each stream that had one, once, until it is told to give it back.
+TEST(products_take_memory_of_their_own) {
+    const c10::impl::VirtualGuardImpl guard(device.type());
+    give_back_memory(device);
+    const size_t before = fake::use().used;
+    const auto held = [&] { return fake::use().used - before; };
+    const auto product = [] { at::mm(at::ones({4, 4}, there), at::ones({4, 4}, there)); };
+    product(), product();
+    CHECK_EQ(held(), fake::WORKSPACE);
+    std::vector<c10::StreamId> streams;
+    for (int i = 0; i < 3; i++) { // one after the other they work in the same one
+        const OwnStream own(device);
+        const InStream in_stream(own.get());
+        streams.push_back(own.get()->id());
+        product();
+        give_back_memory(device); // somebody is at work
+        CHECK_EQ(held(), 2 * fake::WORKSPACE);
+    }
+    CHECK(streams[0] && streams[1] == streams[0] && streams[2] == streams[0]);
+    {
+        const OwnStream one(device), two(device), there_too(fake::device(1));
+        CHECK(one.get()->id() != two.get()->id() && there_too.get()->device() == fake::device(1));
+    }
+    CHECK_EQ(workspace_bytes(device), int64_t(fake::WORKSPACE));
+    CHECK_EQ(workspace_bytes(at::kCPU), 0);
+    give_back_memory(device);
+    CHECK_EQ(held(), size_t(0));
 }
 
 TEST(waits_are_counted) {

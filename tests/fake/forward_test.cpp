@@ -8,6 +8,7 @@
 #include <c10/core/impl/VirtualGuardImpl.h>
 #include <thread>
 
+#include "engine/device.h"
 #include "engine/networks/linear.h"
 #include "engine/networks/wan_dit/wan_dit_files.h"
 #include "engine/networks/wan_dit/text_context.h"
@@ -330,6 +331,7 @@ TEST(windows_share_the_buffers) {
     std::printf("     %.2f MB gone of %.2f, %.2f counted\n", gone / 1e6, (weights - m.t->bytes()) / 1e6, counted / 1e6);
     CHECK(gone > counted * 95 / 100);
     CHECK(std::abs(weights - m.t->bytes() - counted) < counted / 20);
+    give_back_memory(fake::device()); // what products keep in each stream
     before = fake::use().used;
     const int64_t bytes = fake::counts.upload_bytes;
     std::vector<std::string> errors(WINDOWS);
@@ -351,6 +353,7 @@ TEST(windows_share_the_buffers) {
         });
     for (std::thread& t : threads) t.join();
     for (const std::string& error : errors) CHECK_EQ(error, std::string());
+    give_back_memory(fake::device());
     CHECK_EQ(fake::use().used, before);
     // One forward after the other, which the last one's first copies are there for already.
     const int64_t copied = (WINDOWS * FORWARDS * LAYERS + 2) * of_one.forward;
@@ -381,6 +384,38 @@ TEST(a_forward_behind_one_that_was_cancelled) {
     for (int b = 0; b < 2; b++)
         CHECK(at::equal(got.velocity(b).narrow(1, 0, CHUNK).cpu(), want.velocity(b).narrow(1, 0, CHUNK).cpu()));
     CHECK_EQ(fake::counts.races.load(), 0);
+}
+
+// Where ATen takes cuDNN's attention, which makes a plan for each new shape: whole chunks have few, tokens that a cache
+// picks take another kernel.
+TEST(tokens_picked_make_no_plans) {
+    c10::InferenceMode guard;
+    Model m(Precision::BFLOAT16);
+    const Window::Shape shape = shape_of(Attention::KV);
+    Window window(*m.t, shape), usual(*m.t, shape);
+    const at::Tensor x = m.latents(shape);
+    const std::vector<int64_t> timesteps = {300, 300, 620, 620, 999, 999};
+    std::vector<ChunkWork> dense;
+    for (int i = 0; i < 2 * CHUNKS; i++) dense.push_back({i % 2, i / 2, nullptr, true, true});
+    const auto made = [&](const std::vector<ChunkWork>& work) {
+        const int64_t plans = fake::counts.plans, calls = fake::counts.attention;
+        fake::prefer_cudnn(true);
+        window.forward(x, timesteps, m.text, work);
+        fake::prefer_cudnn(false);
+        CHECK(fake::counts.attention - calls >= 2 * m.t->config().layers);
+        usual.forward(x, timesteps, m.text, work);
+        for (int b = 0; b < 2; b++) CHECK(at::equal(window.velocity(b).cpu(), usual.velocity(b).cpu()));
+        return fake::counts.plans - plans;
+    };
+    CHECK_EQ(made(dense), CHUNKS + 1); // to the keys up to each chunk, and to the text
+    CHECK_EQ(made(dense), 0);
+    for (int more = 0; more < 4; more++) {
+        Plan plan{Action::PARTIAL, {}};
+        for (int t = 0; t < 5 + more; t++) plan.tokens.push_back(t);
+        CHECK_EQ(made({{0, 2, &plan, true, true}, {1, 2, &plan, true, true}}), 0);
+        CHECK_EQ(made({{0, 1, &plan, true, true}, {1, 2, nullptr, true, true}}), more ? 0 : 1); // one branch alone
+    }
+    CHECK_EQ(made(dense), 0);
 }
 
 // Dense rows of both branches, at a size where tables of a chunk do not show.

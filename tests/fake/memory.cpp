@@ -59,28 +59,32 @@ Memory::Memory() {
     device_ = map(PROT_NONE), shadow_ = map(PROT_READ | PROT_WRITE);
 }
 
-void* Memory::take(size_t bytes) {
+void Memory::may_fail(size_t bytes, bool pinned) {
     check_lost();
-    const size_t size = (std::max<size_t>(bytes, 1) + ALIGN - 1) / ALIGN * ALIGN;
     if (failure != Failure::NONE && allocations_left-- == 0) {
-        switch (failure.exchange(Failure::NONE)) {
-        case Failure::LIBRARY:
-            TORCH_CHECK(false, "cuDNN error: CUDNN_STATUS_ALLOC_FAILED");
-        case Failure::LOST:
+        const Failure how = failure.exchange(Failure::NONE);
+        failed_pinned = pinned;
+        if (how == Failure::LOST) {
             lost = true;
             lose();
-        default:
-            TORCH_CHECK_WITH(OutOfMemoryError, false, "CUDA out of memory. Tried to allocate ", size,
-                             " bytes.");
         }
+        if (pinned)
+            throw c10::AcceleratorError({__func__, __FILE__, uint32_t(__LINE__)}, 2, "CUDA error: out of memory");
+        TORCH_CHECK(how != Failure::LIBRARY, "cuDNN error: CUDNN_STATUS_ALLOC_FAILED");
+        TORCH_CHECK_WITH(OutOfMemoryError, false, "CUDA out of memory. Tried to allocate ", bytes, " bytes.");
     }
+    if (!watching) return;
+    const std::lock_guard lock(mutex_);
+    std::vector<void*> chain(200);
+    chain.resize(size_t(backtrace(chain.data(), int(chain.size()))));
+    if (chains_.insert(std::move(chain)).second) places_.push_back(watched_);
+    watched_++;
+}
+
+void* Memory::take(size_t bytes) {
+    const size_t size = (std::max<size_t>(bytes, 1) + ALIGN - 1) / ALIGN * ALIGN;
+    may_fail(size, false);
     std::unique_lock lock(mutex_);
-    if (watching) {
-        std::vector<void*> chain(200);
-        chain.resize(size_t(backtrace(chain.data(), int(chain.size()))));
-        if (chains_.insert(std::move(chain)).second) places_.push_back(watched_);
-        watched_++;
-    }
     auto from = [&](std::multimap<size_t, void*>& list) -> void* {
         for (auto [i, end] = list.equal_range(size); i != end; ++i) {
             void* at = i->second;
@@ -108,7 +112,7 @@ void* Memory::take(size_t bytes) {
         reserved_ += size;
     }
     std::memset(shadow_of(at), 0xff, size); // NaN in every floating-point type, -1 in every other
-    blocks_[at] = {size, current_stream(), {}, {}};
+    blocks_[at] = {size, current_stream(), current_device(), {}, {}};
     used_ += size, most_ = std::max(most_, used_), allocations_++;
     return at;
 }
@@ -120,6 +124,28 @@ void Memory::give(void* at) {
     if (!lost && in_use(block, block.home, true)) counts.races++;
     std::memset(shadow_of(at), 0xff, block.size); // a read after this finds NaN
     kept_.emplace(block.size, at), used_ -= block.size;
+}
+
+void Memory::take_workspace() {
+    const c10::StreamId stream = current_stream();
+    {
+        const std::lock_guard lock(mutex_);
+        if (workspaces_.count(stream)) return;
+    }
+    void* taken = take(WORKSPACE);
+    {
+        const std::lock_guard lock(mutex_);
+        if (workspaces_.emplace(stream, taken).second) return;
+    }
+    give(taken); // another thread in the same stream was faster
+}
+void Memory::give_workspaces() {
+    std::map<c10::StreamId, void*> taken;
+    {
+        const std::lock_guard lock(mutex_);
+        taken.swap(workspaces_);
+    }
+    for (const auto& [stream, block] : taken) give(block);
 }
 
 void Memory::give_back() {
@@ -177,6 +203,8 @@ void* Memory::reach(const void* within, bool write) {
         block = (--after)->first;
         TORCH_CHECK(static_cast<const char*>(within) < static_cast<char*>(block) + after->second.size,
                     "a kernel was given an address beyond the memory that was taken");
+        TORCH_CHECK(after->second.device == current_device(), "a kernel of device ", int(current_device()),
+                    " was given an address of device ", int(after->second.device));
     }
     touch(block, write);
     return shadow_of(within);
@@ -273,6 +301,9 @@ void set_capacity(size_t bytes) {
     Memory::get().give_back();
     Memory::get().capacity = bytes;
 }
+bool failed_pinned() {
+    return Memory::get().failed_pinned;
+}
 void fail(Failure how, int64_t after) {
     Memory::get().recover();
     Memory::get().allocations_left = after;
@@ -286,6 +317,7 @@ std::map<const char*, size_t> pinned;
 
 struct Pinned final : c10::Allocator {
     c10::DataPtr allocate(size_t bytes) override {
+        Memory::get().may_fail(bytes, true);
         void* p = std::aligned_alloc(64, (bytes + 64) / 64 * 64);
         std::lock_guard lock(pinned_mutex);
         pinned[static_cast<char*>(p)] = bytes + 1;

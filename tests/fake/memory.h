@@ -25,6 +25,10 @@ class Memory {
     static Memory& get();
 
     void* take(size_t bytes);
+    // Counts an allocation, and throws where it is the one to fail. pinned: of memory that the host shares.
+    void may_fail(size_t bytes, bool pinned);
+    void take_workspace(); // of the current stream's products, unless they have theirs
+    void give_workspaces();
     void give(void* block);
     void give_back(); // what is freed and kept
     void* shadow_of(const void* p) const {
@@ -49,7 +53,7 @@ class Memory {
     size_t capacity = ALL;
     std::atomic<Failure> failure{Failure::NONE};
     std::atomic<int64_t> allocations_left{0};
-    std::atomic<bool> lost{false};
+    std::atomic<bool> lost{false}, failed_pinned{false};
     std::atomic<bool> watching{false};
     std::vector<int64_t> places();
 
@@ -62,6 +66,7 @@ class Memory {
     struct Block {
         size_t size;
         c10::StreamId home; // the stream that it was taken on, and is taken from again
+        c10::DeviceIndex device;
         Mark wrote;
         std::map<c10::StreamId, int64_t> read; // when each stream read it last
     };
@@ -80,6 +85,7 @@ class Memory {
     std::map<c10::StreamId, Past> pasts_;     // of each stream, by events
     std::multimap<size_t, void*> kept_, vacant_;
     std::vector<Upload> uploads_;
+    std::map<c10::StreamId, void*> workspaces_;
     std::set<std::vector<void*>> chains_; // of calls, of the allocations watched
     std::vector<int64_t> places_;
     int64_t watched_ = 0;

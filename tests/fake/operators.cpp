@@ -2,6 +2,7 @@
 // What the dispatcher calls on the fake device: the CPU's kernels, on the shadow of the device's memory.
 #include <ATen/ATen.h>
 #include <ATen/EmptyTensor.h>
+#include <ATen/SDPBackend.h>
 #include <ATen/native/DispatchStub.h>
 #include <ATen/native/transformers/attention.h>
 #include <ATen/ops/_reshape_alias_native.h>
@@ -27,6 +28,10 @@ at::Tensor reach(const at::Tensor& t, bool write = false) {
     Memory::get().touch(t.storage().data(), write);
     return at::from_blob(Memory::get().shadow_of(t.const_data_ptr()), t.sizes(), t.strides(),
                          t.options().device(at::kCPU));
+}
+void refuse_others(std::initializer_list<at::Tensor> tensors, const char* name) {
+    for (const at::Tensor& t : tensors)
+        TORCH_CHECK(!t.defined() || t.device() == tensors.begin()->device(), name, ": tensors on different devices");
 }
 at::Tensor bring(const at::Tensor& t, std::optional<c10::Device> device = {}) {
     if (!t.defined()) return t;
@@ -97,20 +102,20 @@ at::Tensor reshape_alias(const at::Tensor& t, c10::SymIntArrayRef size, c10::Sym
 at::Tensor convolution(const at::Tensor& x, const at::Tensor& w, const std::optional<at::Tensor>& b,
                        c10::SymIntArrayRef stride, c10::SymIntArrayRef padding, c10::SymIntArrayRef dilation,
                        bool transposed, c10::SymIntArrayRef output_padding, c10::SymInt groups) {
-    TORCH_CHECK(ours(x) && ours(w) && (!b || !b->defined() || ours(*b)),
-                "convolution: tensors on different devices");
+    refuse_others({x, w, b.value_or(at::Tensor())}, "convolution");
     return bring(at::convolution_symint(reach(x), reach(w), b ? std::optional(reach(*b)) : std::nullopt,
                                         stride, padding, dilation, transposed, output_padding, groups),
                  x.device());
 }
-std::tuple<at::Tensor, at::Tensor, at::Tensor, at::Tensor, c10::SymInt, c10::SymInt, at::Tensor, at::Tensor,
-           at::Tensor>
-attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
-          const std::optional<at::Tensor>& mask, double dropout, bool causal, bool,
-          std::optional<double> scale) {
+using Attended = std::tuple<at::Tensor, at::Tensor, at::Tensor, at::Tensor, c10::SymInt, c10::SymInt, at::Tensor,
+                            at::Tensor, at::Tensor>;
+Attended attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
+                   const std::optional<at::Tensor>& mask, double dropout, bool causal, bool,
+                   std::optional<double> scale) {
     TORCH_CHECK(
         !mask || !mask->defined() || mask->scalar_type() == q.scalar_type(),
         "invalid dtype for bias - should match query's dtype"); // the words of CUDA's memory-efficient kernel
+    refuse_others({q, k, v, mask.value_or(at::Tensor())}, "attention");
     counts.attention++;
     const at::Tensor out = at::scaled_dot_product_attention(reach(q), reach(k), reach(v),
                                                             mask ? std::optional(reach(*mask)) : std::nullopt,
@@ -118,11 +123,36 @@ attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
     return {bring(out, q.device()), {}, {}, {}, q.sym_size(2), k.sym_size(2), {}, {}, {}};
 }
 
+std::atomic<bool> cudnn_preferred{false};
+// As ATen has them: no mask, two bytes a number.
+int64_t choice(const at::Tensor& q, const std::optional<at::Tensor>& mask) {
+    const bool cudnn = cudnn_preferred && q.scalar_type() == at::kBFloat16 && !(mask && mask->defined());
+    return int64_t(cudnn ? at::SDPBackend::cudnn_attention : at::SDPBackend::overrideable);
+}
+int64_t attention_choice(const at::Tensor& q, const at::Tensor&, const at::Tensor&,
+                         const std::optional<at::Tensor>& mask, double, bool, std::optional<double>, bool) {
+    return choice(q, mask);
+}
+Attended cudnn_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
+                         const std::optional<at::Tensor>& mask, bool, double dropout, bool causal, bool debug,
+                         std::optional<double> scale) {
+    thread_local std::set<std::pair<std::vector<int64_t>, std::vector<int64_t>>> plans;
+    if (plans.emplace(q.sizes().vec(), k.sizes().vec()).second) counts.plans++;
+    return attention(q, k, v, mask, dropout, causal, debug, scale);
+}
+Attended flash_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, double dropout, bool causal,
+                         bool debug, std::optional<double> scale) {
+    TORCH_CHECK(q.scalar_type() == at::kBFloat16 && q.stride(-1) == 1 && q.size(-1) % 8 == 0,
+                "FlashAttention only support fp16 and bf16 data type"); // its words
+    return attention(q, k, v, {}, dropout, causal, debug, scale);
+}
+
 // In the product's float32 sums and by tanh, as cuBLASLt does it; ATen's CPU has another GELU here.
 at::Tensor addmm_activation(const at::Tensor& bias, const at::Tensor& a, const at::Tensor& b,
                             const at::Scalar& beta, const at::Scalar& alpha, bool use_gelu) {
-    TORCH_CHECK(ours(bias) && ours(a) && ours(b), "_addmm_activation: tensors on different devices");
+    refuse_others({bias, a, b}, "_addmm_activation");
     counts.kernels++;
+    Memory::get().take_workspace();
     auto wide = [](const at::Tensor& t) { return reach(t).to(at::kFloat); };
     const at::Tensor sum = at::addmm(wide(bias), wide(a), wide(b), beta, alpha);
     return bring((use_gelu ? at::gelu(sum, "tanh") : at::relu(sum)).to(a.scalar_type()), a.device());
@@ -158,14 +188,16 @@ void on_shadow(const c10::OperatorHandle& op, torch::jit::Stack* stack) {
     const auto& arguments = schema.arguments();
     const auto given = torch::jit::last(stack, arguments.size());
     const std::vector<c10::IValue> originals(given.begin(), given.end());
+    if (is_product(schema.name())) Memory::get().take_workspace();
     count_bytes(schema, originals);
     const int64_t made = is_product(schema.name()) ? 0 : schema.name() == "aten::index_select" ? 2 : 1;
     bool any = false;
     const at::Tensor* stranger = nullptr;
+    std::optional<c10::Device> first_of_ours;
     auto look = [&](const at::Tensor& t, bool write) {
-        if (ours(t))
-            any = true;
-        else if (t.defined() && t.dim() > 0)
+        if (ours(t) && (!any || t.device() == *first_of_ours))
+            any = true, first_of_ours = t.device();
+        else if (t.defined() && (ours(t) || t.dim() > 0))
             stranger = &t;
         return reach(t, write);
     };
@@ -206,7 +238,8 @@ void on_shadow(const c10::OperatorHandle& op, torch::jit::Stack* stack) {
     }
     TORCH_CHECK(!any || !stranger,
                 "Expected all tensors to be on the same device, but found at least two devices, ",
-                device.value_or(c10::Device(KIND, 0)), " and cpu! (", schema.operator_name(), ")");
+                device.value_or(c10::Device(KIND, 0)), " and ", any && stranger ? stranger->device() : at::kCPU, "! (",
+                schema.operator_name(), ")");
     op.redispatchBoxed(c10::DispatchKeySet(c10::DispatchKey::CPU), stack);
 
     const c10::OptionalDeviceGuard guard(device);
@@ -247,17 +280,25 @@ TORCH_LIBRARY_IMPL(aten, PrivateUse1, m) {
     m.impl("convolution_overrideable", convolution);
     m.impl("_addmm_activation", addmm_activation);
     m.impl("_scaled_dot_product_fused_attention_overrideable", attention);
+    m.impl("_fused_sdp_choice", attention_choice);
+    m.impl("_scaled_dot_product_cudnn_attention", cudnn_attention);
+    m.impl("_scaled_dot_product_flash_attention", flash_attention);
 }
 TORCH_LIBRARY_IMPL(_, PrivateUse1, m) {
     m.fallback(torch::CppFunction::makeFromBoxedFunction<&on_shadow>());
 }
 } // namespace
+
+void prefer_cudnn(bool prefer) {
+    cudnn_preferred = prefer;
+}
+
 } // namespace mc::fake
 
 namespace at::native {
-static int64_t fake_choice(const Tensor&, const Tensor&, const Tensor&, const std::optional<Tensor>&, double,
+static int64_t fake_choice(const Tensor& q, const Tensor&, const Tensor&, const std::optional<Tensor>& mask, double,
                            bool, std::optional<double>, bool) {
-    return int64_t(SDPBackend::overrideable);
+    return mc::fake::choice(q, mask);
 }
 REGISTER_PRIVATEUSE1_DISPATCH(_fused_sdp_choice_stub, &fake_choice)
 } // namespace at::native

@@ -62,7 +62,7 @@ Produced run_parts(const Run& run) {
             at::tensor(cache::range_weights(floats(change), int(latents.size(1)), false, c.at("floor"),
                                             c.at("power")))
                 .view({latents.size(1), -1});
-    const at::Tensor votes = run.input("vote_in");
+    const at::Tensor votes = run.input("vote_in").to(at::kCPU);
     std::vector<at::Tensor> voted;
     for (int64_t i = 0; i < votes.size(0); i++) {
         // The case counts what is reused; a policy raises what is computed.
@@ -78,7 +78,7 @@ Produced run_parts(const Run& run) {
         produced.tensors["rel_token" + name] = relative(run, true, bfloat16);
     }
     for (const Json& c : s.at("ratio_combinations")) {
-        const at::Tensor sums = run.input("acc_before") + 0.02 * run.input("weights");
+        const at::Tensor sums = (run.input("acc_before") + 0.02 * run.input("weights")).to(at::kCPU);
         std::vector<uint8_t> due = bytes(sums >= c.at("threshold").get<float>());
         cache::limit_reuse(floats(sums), c.at("ratio"), due);
         const at::Tensor mask = at::tensor(due) == 0;
@@ -95,8 +95,8 @@ Produced run_selection(const Run& run) {
     for (const Json& c : s.at("combinations")) {
         const std::string name = c.at("case");
         const magi1::Kept kept =
-            magi1::select_keys(run.input("key"), run.input("query"), c.at("budget"), s.at("tokens_per_frame"),
-                               s.at("chunk_tokens"), compression_of(c));
+            magi1::select_keys(run.input("key").to(at::kCPU), run.input("query").to(at::kCPU), c.at("budget"),
+                               s.at("tokens_per_frame"), s.at("chunk_tokens"), compression_of(c));
         produced.tensors[name + ".score"] = kept.score;
         produced.tensors[name + ".indices"] = kept.index;
         // Scores of this weighting are as large as 1e6: the case asks in a note for a relative tolerance.

@@ -65,7 +65,7 @@ struct Scene {
                  k < (ranged ? ranges[i][1].item<int64_t>() : passes.chunk_tokens());
                  k += passes.chunk_tokens())
                 w.sees.push_back(pages[size_t(k / passes.chunk_tokens())]);
-            w.velocity = at::full(w.x.sizes(), std::nanf(""));
+            w.velocity = at::full_like(w.x, std::nan(""));
             list.push_back(w);
         }
         return list;

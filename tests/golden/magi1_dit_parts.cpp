@@ -47,7 +47,7 @@ Produced run_time_embed(const Run& run) {
     };
     const auto coarse = [](const at::Tensor& t) { return t.to(at::kBFloat16).to(at::kFloat); };
     const at::Tensor times = magi_dit::sinusoids(run.input("t")),
-                     steps = magi_dit::sinusoids(at::tensor(sizes));
+                     steps = magi_dit::sinusoids(at::tensor(sizes).to(run.device));
     return {.tensors = {{"frequencies", magi_dit::frequencies()},
                         {"delta", at::tensor(sizes)},
                         {"sinusoid", times},

@@ -42,7 +42,7 @@ Produced run_pipeline(const Run& run) {
         const at::Tensor latents = produced.tensors.at("latents");
         const at::Tensor frames = vae.decode(latents / runtime.at("scale_factor").get<double>(), tiles);
         produced.tensors["caption_emb"] = rows;
-        produced.tensors["frames"] = frames.index_select(1, chosen);
+        produced.tensors["frames"] = frames.index_select(1, chosen.to(run.device));
         produced.tensors["frame_indices"] = chosen; // says which, is no result
         return produced;
     });

@@ -127,10 +127,12 @@ struct Texts {
         std::optional<magi1::SpecialTokens> tokens;
         if (!environment.empty())
             tokens = magi1::SpecialTokens::open(run.file.folder + "/../text/special_tokens.npz", width);
-        magi1::Caption null{net.null_caption(), at::arange(most) < magi1::NULL_ROWS};
-        if (tokens)
-            caption = with_tokens(caption, choice, *tokens, most),
-            null = null_text(net.null_caption(), choice, *tokens);
+        const at::Tensor no_caption = net.null_caption().to(at::kCPU);
+        magi1::Caption null{no_caption, at::arange(most) < magi1::NULL_ROWS};
+        if (tokens) {
+            caption = with_tokens(caption, choice, *tokens, most);
+            null = null_text(no_caption, choice, *tokens);
+        }
         null_rows = null.rows, null_mask = null.mask;
         none = net.text(null.counting());
         const auto shared = net.text(caption.counting());
@@ -297,7 +299,7 @@ namespace {
 
 Produced run_sampler(const Run& run) {
     const int64_t most = run.file.json.at("config").at("model_config").at("caption_max_length");
-    const magi1::Caption caption{padded(run.input("caption_emb"), most), run.input("caption_mask") != 0};
+    const magi1::Caption caption{padded(run.input("caption_emb"), most), run.input("caption_mask").to(at::kCPU) != 0};
     return by_both_ways(run, [&](bool plain) { return sample_magi1(run, plain, caption); });
 }
 

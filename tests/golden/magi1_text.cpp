@@ -75,7 +75,7 @@ Produced run_text_conditioning(const Run& run) {
     const int64_t most = null_rows.size(0), width = null_rows.size(1);
     const auto tokens = magi1::SpecialTokens::open(run.file.folder + "/../text/special_tokens.npz", width);
 
-    magi1::Caption caption{padded(run.input("caption_emb"), most), run.input("caption_mask") != 0};
+    magi1::Caption caption{padded(run.input("caption_emb"), most), run.input("caption_mask").to(at::kCPU) != 0};
     const at::Tensor begin = run.input("caption_long_first_rows"), end = run.input("caption_long_last_rows");
     magi1::Caption long_caption{padded(begin, most), at::ones({most}, at::kBool)};
     long_caption.rows.narrow(0, most - end.size(0), end.size(0)).copy_(end);

@@ -46,6 +46,8 @@ def main(folder):
             rows.append(("partial step at 20 % of the tokens, share of that rate", f"{rate / peak:.2f}", "", True))
         sparse = some["ratio"]
         rows.append(("partial step at 20 % of the tokens, of a whole one", f"{sparse:.2f}", "<= 0.25", sparse <= 0.25))
+        later = some["first"] / some["seconds"]
+        rows.append(("the same, its first time, of later ones", f"{later:.1f}", "", True))
         streamed = next(iter(lines(folder, "streamed")), None)
         if streamed and streamed["layers"] == step["layers"]:
             times = streamed["curve"][9]["seconds"] / whole["seconds"]
@@ -62,6 +64,12 @@ def main(folder):
             rows.append(("VAE in bfloat16, share of that rate", f"{rate / peak:.2f}", ">= 0.25", rate / peak >= 0.25))
         else:
             rows.append(("VAE in bfloat16, TFLOP/s", f"{rate:.3f}", "", True))
+    for line in lines(folder, "video"):
+        which = f"1.3B, a chunk of {line['width']}x{line['height']}, {line['which']} time"
+        parts = ", ".join(f"{part} {line[part]:.2f}" for part in ("text", "transformer", "scheduler", "vae"))
+        rows.append((f"{which}: seconds", f"{line['seconds']:.2f}", parts, True))
+        share = line["taken"] / line["planned"]
+        rows.append((f"{which}: memory taken of planned", f"{share:.2f}", "<= 1", share <= 1))
     for what, got, goal, met in rows:
         print(f"{what:62} {got:>8} {goal:>8} {'' if met else 'MISSED'}".rstrip())
         missed = missed or not met

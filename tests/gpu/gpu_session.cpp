@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // Videos of every kind on a device against the same on the CPU, noise from the seed as users have it: gpu-session
-// DEVICE MODEL. Prints PSNR, seconds of the first and of a second video, and memory taken against planned; ends with 1
-// where a video in float32 is below 45 dB, one in bfloat16 below 30, or more memory was taken than planned. Then some
-// with the transformer's layers on the host, which must be the same bytes.
+// DEVICE MODEL [VARIANT...], all of tests/session/variants.h without. Prints PSNR, seconds of the first and of a second
+// video, and memory taken against planned; ends with 1 where a video in float32 is below 45 dB, one in bfloat16 below
+// 30, or more memory was taken than planned. Two of them with the transformer's layers on the host as well, which must
+// be the same bytes, and with eight bits.
 #include <ATen/ATen.h>
-#include <c10/core/CachingDeviceAllocator.h>
+#include <algorithm>
 #include <c10/util/Exception.h>
 #include <chrono>
 #include <cmath>
@@ -14,6 +15,7 @@
 #include "engine/error.h"
 #include "engine/families/skyreels_v2/model.h"
 #include "engine/session/session.h"
+#include "tests/gpu/taken.h"
 #include "tests/session/variants.h"
 
 using namespace mc;
@@ -30,13 +32,7 @@ struct Made {
 
 Made make(const Model& model, const Request& r) {
     const at::Device device = model->placement.device;
-    constexpr auto all = size_t(c10::CachingAllocator::StatType::AGGREGATE);
-    c10::DeviceAllocator* allocator = device.is_cpu() ? nullptr : c10::getDeviceAllocator(device.type());
-    int64_t before = 0;
-    if (allocator) {
-        allocator->resetPeakStats(device.index());
-        before = allocator->getDeviceStats(device.index()).allocated_bytes[all].current;
-    }
+    const test::Taken taking(device);
     const auto start = std::chrono::steady_clock::now();
     session::Session s(model, r);
     std::vector<at::Tensor> pieces;
@@ -45,82 +41,96 @@ Made make(const Model& model, const Request& r) {
     made.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     made.video = at::cat(pieces, 1);
     made.planned = s.stats().bytes_planned - s.stats().bytes_weights;
-    made.taken = allocator ? allocator->getDeviceStats(device.index()).allocated_bytes[all].peak - before : 0;
+    made.taken = taking.most();
     return made;
 }
 
-Model load(const char* path, at::Device device, Precision precision) {
+Model load(const char* path, at::Device device, Precision precision, bool weights_in_bytes = false) {
     session::LoadOptions o;
     o.opened = device;
     o.precision = precision;
+    o.weights_in_bytes = weights_in_bytes;
     return skyreels_v2::Model::open(path, o);
 }
 
-int streamed(const char* path, at::Device device, const Model& resident) {
-    const Model model = load(path, device, Precision::BFLOAT16);
-    model->transformer->stream(model->transformer_config.layers);
-    int bad = 0, ran = 0;
-    for (const auto& [what, request] : test::variants()) {
-        if (what != std::string("kv") && what != std::string("motioncache")) continue;
-        ran++;
-        try {
-            const Made want = make(resident, request), got = make(model, request);
-            const bool ok = at::equal(got.video, want.video) && got.taken <= got.planned;
-            std::printf("%-20s %-10s %9s %10.2f %9s %8.1f / %7.1f%s\n", what, "streamed", "same", got.seconds, "",
-                        got.taken / 1e6, got.planned / 1e6, ok ? "" : "  FAIL");
-            bad += !ok;
-        } catch (const std::exception& e) {
-            const auto* error = dynamic_cast<const c10::Error*>(&e);
-            std::printf("%-20s %-10s FAIL: %.200s\n", what, "streamed",
-                        error ? error->what_without_backtrace() : e.what());
-            bad++;
-        }
-    }
-    return bad + (ran != 2);
+std::string words_of(const std::exception& e) {
+    const auto* error = dynamic_cast<const c10::Error*>(&e);
+    return std::string(error ? error->what_without_backtrace() : e.what()).substr(0, 200);
 }
 
-int run(const char* name, const char* path) {
+// A line of the table: `first` and `then` are two runs of it. least: dB to the CPU; infinite: the same bytes.
+bool tell(const char* video, const char* how, const Made& first, const Made& then, const at::Tensor& want,
+          double least) {
+    const double error = (first.video - want).square().mean().item<double>();
+    const double psnr = 10 * std::log10(4 / (error + 1e-20));
+    const bool ok = (std::isinf(least) ? at::equal(first.video, want) : psnr >= least) && first.taken <= first.planned;
+    std::printf("%-20s %-10s %9.1f %10.2f %9.2f %8.1f / %7.1f%s\n", video, how, psnr, first.seconds, then.seconds,
+                first.taken / 1e6, first.planned / 1e6, ok ? "" : "  FAIL");
+    return ok;
+}
+
+// With the transformer's layers on the host, which must be the same bytes; with weights, keys and values of eight bits.
+int others(const char* path, at::Device device, const Model& resident, const test::Variant& variant,
+           const at::Tensor& want) {
+    int bad = 0;
+    try {
+        const Model streamed = load(path, device, Precision::BFLOAT16);
+        streamed->transformer->stream(streamed->transformer_config.layers);
+        const Made same = make(resident, variant.request), first = make(streamed, variant.request),
+                   then = make(streamed, variant.request);
+        bad += !tell(variant.name, "streamed", first, then, same.video, INFINITY);
+        const Model coded = load(path, device, Precision::BFLOAT16, true);
+        Request in_bytes = variant.request;
+        in_bytes.kv_precision = StoredPrecision::INT8;
+        bad += !tell(variant.name, "int8", make(coded, in_bytes), make(coded, in_bytes), want, 25);
+    } catch (const std::exception& e) {
+        std::printf("%-20s %-10s FAIL: %s\n", variant.name, "others", words_of(e).c_str());
+        bad++;
+    }
+    return bad;
+}
+
+int run(const char* name, const char* path, const std::vector<std::string>& wanted) {
     const at::Device device = device_by_name(name); // before any other work
     const Model fine = load(path, device, Precision::FLOAT32),
                 coarse = load(path, device, Precision::BFLOAT16),
                 cpu = load(path, at::kCPU, Precision::FLOAT32);
     std::printf("%-20s %-10s %9s %10s %9s %18s\n", "", "", "dB to CPU", "first, s", "then, s",
                 "MB taken/planned");
-    int bad = 0;
-    for (const auto& [what, request] : test::variants()) {
-        const at::Tensor want = make(cpu, request).video;
+    int bad = 0, ran = 0;
+    for (const test::Variant& variant : test::variants()) {
+        const std::string what = variant.name;
+        if (!wanted.empty() && std::find(wanted.begin(), wanted.end(), what) == wanted.end()) continue;
+        ran++;
+        const at::Tensor want = make(cpu, variant.request).video;
         for (const Model& model : {fine, coarse}) {
-            const bool exact = model == fine;
+            const char* precision = name_of(model->placement.precision);
             try {
-                const Made first = make(model, request), then = make(model, request);
-                const double error = (first.video - want).square().mean().item<double>();
-                const double psnr = 10 * std::log10(4 / (error + 1e-20));
-                const bool ok = psnr >= (exact ? 45 : 30) && first.taken <= first.planned;
-                std::printf("%-20s %-10s %9.1f %10.2f %9.2f %8.1f / %7.1f%s\n", what,
-                            name_of(model->placement.precision), psnr, first.seconds, then.seconds,
-                            first.taken / 1e6, first.planned / 1e6, ok ? "" : "  FAIL");
-                bad += !ok;
+                const Made first = make(model, variant.request), then = make(model, variant.request);
+                bad += !tell(variant.name, precision, first, then, want, model == fine ? 45 : 30);
             } catch (const std::exception& e) {
-                const auto* error = dynamic_cast<const c10::Error*>(&e);
-                std::printf("%-20s %-10s FAIL: %.200s\n", what, name_of(model->placement.precision),
-                            error ? error->what_without_backtrace() : e.what());
+                std::printf("%-20s %-10s FAIL: %s\n", variant.name, precision, words_of(e).c_str());
                 bad++;
             }
             std::fflush(stdout);
         }
+        if (!device.is_cpu() && (what == "kv" || what == "motioncache"))
+            bad += others(path, device, coarse, variant, want);
     }
-    return bad + (device.is_cpu() ? 0 : streamed(path, device, coarse)) > 0;
+    const size_t expected = wanted.empty() ? test::variants().size() : wanted.size();
+    if (size_t(ran) != expected) std::printf("FAIL: %d of %zu videos are known\n", ran, expected), bad++;
+    return bad > 0;
 }
 
 } // namespace
 
 int main(int argc, char** argv) {
-    if (argc != 3) {
-        std::fprintf(stderr, "usage: gpu-session DEVICE MODEL\n");
+    if (argc < 3) {
+        std::fprintf(stderr, "usage: gpu-session DEVICE MODEL [VARIANT...]\n");
         return 2;
     }
     try {
-        return run(argv[1], argv[2]);
+        return run(argv[1], argv[2], {argv + 3, argv + argc});
     } catch (const std::exception& e) {
         std::fprintf(stderr, "gpu-session: %s\n", e.what());
         return 2;

@@ -3,7 +3,6 @@
 // of JSON for each precision: seconds and FLOP of a latent frame, the first call against later ones, memory taken
 // against planned, and how far bfloat16 is from float32. Ends with 1 where more was taken than planned.
 #include <ATen/ATen.h>
-#include <c10/core/CachingDeviceAllocator.h>
 #include <c10/core/InferenceMode.h>
 #include <chrono>
 #include <cstdio>
@@ -12,6 +11,7 @@
 #include "engine/device.h"
 #include "engine/networks/wan_vae/wan_vae.h"
 #include "engine/networks/wan_vae/wan_vae_files.h"
+#include "tests/gpu/taken.h"
 #include "tools/bench/random_weights.h"
 
 using namespace mc;
@@ -33,18 +33,12 @@ int run(const char* name, int64_t h, int64_t w) {
     const model::VaeConfig config = published();
     const auto tensors = bench::random_weights(model::vae_tensors(config), config.base);
     const at::Tensor latents = at::randn({16, CHUNK * CHUNKS, h, w});
-    constexpr auto all = size_t(c10::CachingAllocator::StatType::AGGREGATE);
-    c10::DeviceAllocator* allocator = device.is_cpu() ? nullptr : c10::getDeviceAllocator(device.type());
     at::Tensor exact;
     int bad = 0;
     for (Precision precision : {Precision::FLOAT32, Precision::BFLOAT16}) {
         const wan_vae::WanVae vae(Weights(*tensors, device), config, precision, wan_vae::Arithmetic::DEVICE);
         wait_for(device);
-        int64_t before = 0, taken = 0;
-        if (allocator) {
-            allocator->resetPeakStats(device.index());
-            before = allocator->getDeviceStats(device.index()).allocated_bytes[all].current;
-        }
+        const test::Taken taking(device);
         const auto stream = vae.decoder();
         double first = 0, last = 0;
         int64_t flop = 0;
@@ -59,8 +53,7 @@ int run(const char* name, int64_t h, int64_t w) {
             flop = stream->flop() - done;
             if (i == 0) first = last;
         }
-        if (allocator) taken = allocator->getDeviceStats(device.index()).allocated_bytes[all].peak - before;
-        const int64_t planned = vae.decode_bytes(CHUNK, h, w);
+        const int64_t taken = taking.most(), planned = vae.decode_bytes(CHUNK, h, w);
         video = video.cpu();
         if (!exact.defined()) exact = video;
         const double off = ((video - exact).norm() / exact.norm()).item<double>();

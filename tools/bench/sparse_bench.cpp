@@ -12,7 +12,9 @@
 // feed-forward 12288; --layers of the 34), a chunk of 6 behind 18 others.
 // In "alone", "library" is the matrix products' time by LibTorch's library.
 // Whole positions are computed, of SkyReels-V2 in both guidance branches at once as the sampler runs them; rounds go
-// through all shares in turn, and the median is taken. --alone: rounds of the second measurement, on the CPU; default
+// through all shares in turn, and the median is taken; "first" is the round before them. On a device each round
+// computes some positions more than the one before, as no two sparse steps of a video have as many: what a library
+// makes ready for each new number shows. --alone: rounds of the second measurement, on the CPU; default
 // none. --streamed: layers of SkyReels-V2 whose weights the host keeps, on a device.
 #include <ATen/ATen.h>
 #include <c10/core/InferenceMode.h>
@@ -43,10 +45,11 @@ using wan_dit::Window;
 
 namespace {
 
-// The first `share` of the positions, in each frame of the chunk.
-cache::Plan plan_of(double share, int frames, int64_t frame_tokens) {
-    const int64_t positions = std::llround(share * double(frame_tokens));
-    if (positions == frame_tokens) return {};
+// `share` of the positions and `more`, in each frame of the chunk.
+cache::Plan plan_of(double share, int more, int frames, int64_t frame_tokens) {
+    if (share == 1) return {};
+    const int64_t positions =
+        std::clamp<int64_t>(std::llround(share * double(frame_tokens)) + more, 1, frame_tokens - 1);
     cache::Plan plan{cache::Action::PARTIAL, {}};
     for (int f = 0; f < frames; f++)
         for (int64_t p = 0; p < positions; p++)
@@ -64,7 +67,8 @@ struct Subject {
     std::function<networks::CallCount()> calls;   // so far
 };
 
-double median(std::vector<double> v) {
+template <typename T>
+T median(std::vector<T> v) {
     std::nth_element(v.begin(), v.begin() + int64_t(v.size()) / 2, v.end());
     return v[v.size() / 2];
 }
@@ -102,30 +106,36 @@ nlohmann::json measure_alone(const Subject& subject, int rounds) {
             {"ratio", median(ratio)}};
 }
 
-nlohmann::json measure_shares(const Subject& subject, int rounds) {
+nlohmann::json measure_shares(const Subject& subject, int rounds, bool others_each_round) {
     std::vector<double> shares;
     for (int tenth = 1; tenth <= 10; tenth++) shares.push_back(tenth / 10.0);
-    std::vector<cache::Plan> plans;
-    for (double share : shares) plans.push_back(plan_of(share, subject.chunk_frames, subject.frame_tokens));
     shares.push_back(0);
-    plans.push_back({cache::Action::REUSED, {}});
     std::vector<std::vector<double>> seconds(shares.size());
+    std::vector<double> first(shares.size());
+    std::vector<std::vector<int64_t>> tokens(shares.size());
+    const int64_t all = subject.chunk_frames * subject.frame_tokens;
     for (int round = -1; round < rounds; round++) // the first is for warming up
         for (size_t i = 0; i < shares.size(); i++) {
+            const int more = others_each_round ? round - (rounds - 1) / 2 : 0;
+            cache::Plan plan{cache::Action::REUSED, {}};
+            if (shares[i] > 0) plan = plan_of(shares[i], more, subject.chunk_frames, subject.frame_tokens);
             const auto start = std::chrono::steady_clock::now();
-            subject.step(plans[i]);
+            subject.step(plan);
             const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
-            if (round >= 0) seconds[i].push_back(took.count());
+            if (round < 0) {
+                first[i] = took.count();
+                continue;
+            }
+            seconds[i].push_back(took.count());
+            tokens[i].push_back(plan.action == cache::Action::WHOLE ? all : int64_t(plan.tokens.size()));
         }
     nlohmann::json rows = nlohmann::json::array();
     const double whole = median(seconds[9]);
-    const int64_t all = subject.chunk_frames * subject.frame_tokens;
     for (size_t i = 0; i < shares.size(); i++) {
-        const int64_t tokens =
-            plans[i].action == cache::Action::WHOLE ? all : int64_t(plans[i].tokens.size());
-        const double share = double(tokens) / double(all);
+        const double share = double(median(tokens[i])) / double(all);
         rows.push_back({{"share", share},
-                        {"tokens", tokens},
+                        {"tokens", median(tokens[i])},
+                        {"first", first[i]},
                         {"seconds", median(seconds[i])},
                         {"ratio", median(seconds[i]) / whole},
                         {"bar", 1.10 * share + 0.03}});
@@ -164,7 +174,7 @@ nlohmann::json report(const Options& o, int64_t layers, const Size& size, const 
                        {"frames", size.frames},
                        {"rows", size.height},
                        {"columns", size.width}};
-    out["curve"] = measure_shares(subject, o.rounds);
+    out["curve"] = measure_shares(subject, o.rounds, !o.device.is_cpu());
     if (o.alone) out["alone"] = measure_alone(subject, o.alone);
     return out;
 }

@@ -7,6 +7,7 @@
 #include "engine/error.h"
 #include "engine/families/magi1/captions.h"
 #include "engine/networks/t5/encoder.h"
+#include "engine/own_stream.h"
 
 namespace mc::magi1 {
 
@@ -70,7 +71,7 @@ MemoryPlan plan_memory(const VideoSettings& settings, const Planned& model) {
     if (cached) plan.cache = window * (2 * page.tokens * c.width * 4 + latents);
     const int64_t branches = s.guides.empty() ? 1 : 3;
     plan.activations = magi_dit::Passes::bytes(c, model.precision, model.device, shape, lasting + passing) +
-                       (4 + branches) * (window + 2) * latents;
+                       (4 + branches) * (window + 2) * latents + workspace_bytes(model.device);
     plan.vae = model.vae.decode_bytes(CHUNK, shape.height, shape.width, tiles_of(model.facts.runtime));
     if (settings.given)
         plan.vae = std::max(
@@ -78,7 +79,7 @@ MemoryPlan plan_memory(const VideoSettings& settings, const Planned& model) {
             model.vae.encode_bytes(settings.given, shape.height, shape.width, tiles_of(model.facts.runtime)) +
                 int64_t(settings.given) * LATENT * 3 * settings.height * settings.width * 4);
     if (model.text_device == model.device && !model.text_known)
-        plan.text = model.text_on_demand +
+        plan.text = model.text_on_demand + workspace_bytes(model.device) +
                     t5::Encoder::encode_bytes(model.text, Precision::FLOAT32, model.device, c.text_rows);
     return plan;
 }

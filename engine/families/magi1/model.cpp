@@ -9,6 +9,7 @@
 #include "engine/networks/magi_dit/magi_dit_files.h"
 #include "engine/networks/t5/t5_files.h"
 #include "engine/networks/vit_vae/vit_vae_files.h"
+#include "engine/own_stream.h"
 #include "engine/session/device_errors.h"
 #include "engine/session/memory.h"
 
@@ -48,6 +49,7 @@ std::shared_ptr<const Model> Model::open(const std::string& config, const sessio
     }
     session::check_weights_fit(bytes, precision, device);
     session::with_memory_told(device, "The model", bytes, "use a smaller model or another device.", [&] {
+        const AtWork loading;
         const c10::OptionalDeviceGuard on_device(device.is_cpu() ? std::nullopt : std::optional(device));
         session::LoadProgress progress(options,
                                        transformer->bytes() + vae->bytes() + (read_text ? text->bytes() : 0));
@@ -57,6 +59,7 @@ std::shared_ptr<const Model> Model::open(const std::string& config, const sessio
         m->vae = std::make_unique<vit_vae::VitVae>(progress.part("vae", *vae, device), vae_config, precision);
         wait_for(device); // sessions read the weights in streams of their own
     });
+    clear_workspaces(device); // of this thread's stream
     return m;
 }
 

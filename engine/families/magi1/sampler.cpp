@@ -7,6 +7,7 @@
 #include <chrono>
 #include <string>
 
+#include "engine/device.h"
 #include "engine/families/magi1/distances.h"
 
 namespace mc::magi1 {
@@ -331,10 +332,10 @@ at::Tensor Sampler::computed_mask(const Plan& plan) const {
     const int64_t rows = x.size(2) / 2, columns = x.size(3) / 2;
     at::Tensor mask = at::zeros({chunk_frames_ * rows * columns}, at::kBool);
     for (int32_t token : plan.tokens) mask.mutable_data_ptr<bool>()[token] = true;
-    return mask.view({1, chunk_frames_, rows, 1, columns, 1})
+    return upload(mask, x.device())
+        .view({1, chunk_frames_, rows, 1, columns, 1})
         .expand({1, chunk_frames_, rows, 2, columns, 2})
-        .reshape({1, chunk_frames_, 2 * rows, 2 * columns})
-        .to(x.device());
+        .reshape({1, chunk_frames_, 2 * rows, 2 * columns});
 }
 
 void Sampler::integrate(Now& now) {

@@ -8,6 +8,7 @@
 #include "engine/error.h"
 #include "engine/families/skyreels_v2/inputs.h"
 #include "engine/networks/t5/encoder.h"
+#include "engine/own_stream.h"
 #include "engine/session/family.h"
 #include "engine/session/memory.h"
 
@@ -62,6 +63,7 @@ MemoryPlan plan_memory(const VideoSettings& settings, const Windows& windows, co
         plan.activations = std::max(plan.activations, bytes.workspace);
         latents = std::max<int64_t>(latents, s.frames * h * w * c.out_channels * 4);
     }
+    plan.activations += workspace_bytes(model.device);
     if (model.rank) return plan;
     plan.activations += 10 * latents; // with the solver's state
 
@@ -75,7 +77,7 @@ MemoryPlan plan_memory(const VideoSettings& settings, const Windows& windows, co
         plan.vae += frames * 3 * 4 * settings.width * settings.height;
     }
     if (model.text_device == model.device && !model.text_known)
-        plan.text = model.text_on_demand +
+        plan.text = model.text_on_demand + workspace_bytes(model.device) +
                     t5::Encoder::encode_bytes(model.text, model.precision, model.device, c.text_rows);
     return plan;
 }

@@ -12,6 +12,7 @@
 #include "engine/networks/t5/t5_files.h"
 #include "engine/networks/wan_dit/wan_dit_files.h"
 #include "engine/networks/wan_vae/wan_vae_files.h"
+#include "engine/own_stream.h"
 #include "engine/session/device_errors.h"
 #include "engine/session/memory.h"
 
@@ -80,10 +81,12 @@ static std::shared_ptr<Model> load(std::shared_ptr<Model> m, const model::Tensor
         if (o.log) o.log(4, "the text encoder is on the CPU, to leave " + device.str() + " for the video");
     }
     session::with_memory_told(device, "The model", bytes, "use a smaller model or another device.", [&] {
+        const AtWork loading;
         const c10::OptionalDeviceGuard on_device(device.is_cpu() ? std::nullopt : std::optional(device));
         read_parts(m.get(), transformer, vae, text, text_device, tokenizer, streamed, o);
         wait_for(device); // sessions read the weights in streams of their own
     });
+    clear_workspaces(device); // of this thread's stream
     return m;
 }
 
@@ -146,6 +149,7 @@ std::unique_ptr<wan_dit::Transformer> open_shared(const wan_dit::SharedModel& sh
     session::check_weights_fit(bytes, shared.precision, device);
     std::unique_ptr<wan_dit::Transformer> transformer;
     session::with_memory_told(device, "The model", bytes, "use a smaller model or another device.", [&] {
+        const AtWork loading;
         const c10::OptionalDeviceGuard on_device(device.is_cpu() ? std::nullopt : std::optional(device));
         session::LoadProgress progress(options, tensors->bytes());
         transformer = std::make_unique<wan_dit::Transformer>(progress.part("transformer", *tensors, device),
@@ -153,6 +157,7 @@ std::unique_ptr<wan_dit::Transformer> open_shared(const wan_dit::SharedModel& sh
                                                                  shared.in_bytes, streamed);
         wait_for(device);
     });
+    clear_workspaces(device); // of this thread's stream
     return transformer;
 }
 

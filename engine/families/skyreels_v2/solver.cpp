@@ -49,6 +49,8 @@ TokenSolver::TokenSolver(const WindowPlan& plan, at::Tensor latents, int64_t row
 void TokenSolver::step(const MatrixRow& row, const at::Tensor& velocity,
                        std::span<const sampler::ChunkTurn> turns, std::span<const cache::Plan> plans) {
     const int64_t tokens = rows_ * columns_;
+    std::vector<int> frames; // that take a step
+    at::Tensor table = at::empty({latents_.size(1), COEFFICIENTS, rows_, columns_}, at::kFloat);
     size_t next = 0;
     for (const sampler::ChunkTurn& turn : turns) {
         if (turn.kind != sampler::ChunkTurn::Kind::STEP) continue;
@@ -58,22 +60,30 @@ void TokenSolver::step(const MatrixRow& row, const at::Tensor& velocity,
         for (int32_t t : plan.tokens) computed[size_t(t)] = 1;
         for (int f = 0; f < plan_.chunk_frames; f++) {
             const int frame = turn.chunk * plan_.chunk_frames + f;
-            if (row.update[frame])
-                step_frame(frame, row.state[frame] - 1, velocity, computed.data() + f * tokens);
+            if (!row.update[frame]) continue;
+            find_coefficients(frame, row.state[frame] - 1, computed.data() + f * tokens,
+                              table[int64_t(frames.size())].mutable_data_ptr<float>());
+            frames.push_back(frame);
         }
     }
+    if (frames.empty()) return;
+    // All of them at once: each copy to a device is one of its own.
+    const int64_t n = int64_t(frames.size()), height = latents_.size(2) / rows_, width = latents_.size(3) / columns_;
+    table = upload(table.narrow(0, 0, n), latents_.device())
+                .view({n, COEFFICIENTS, rows_, 1, columns_, 1})
+                .expand({n, COEFFICIENTS, rows_, height, columns_, width})
+                .reshape({n, COEFFICIENTS, rows_ * height, columns_ * width});
+    for (int64_t i = 0; i < n; i++)
+        step_frame(frames[size_t(i)], row.state[frames[size_t(i)]] - 1, velocity, table[i]);
 }
 
-void TokenSolver::step_frame(int frame, int state, const at::Tensor& velocity, const uint8_t* computed) {
+void TokenSolver::find_coefficients(int frame, int state, const uint8_t* computed, float* out) {
     const int64_t tokens = rows_ * columns_;
     int16_t* last = last_.data() + frame * tokens;
     int16_t* before = before_.data() + frame * tokens;
     // Few histories are different: tokens of one history share their coefficients.
-    enum { C_LAST, C_M0, C_PREV, C_X0, P_X, P_M0, P_PREV, COMPUTED, COEFFICIENTS };
     using Coefficients = std::array<float, COEFFICIENTS>;
     std::map<std::array<int, 3>, Coefficients> known;
-    at::Tensor table = at::empty({COEFFICIENTS, rows_, columns_}, at::kFloat);
-    float* out = table.mutable_data_ptr<float>();
     for (int64_t t = 0; t < tokens; t++) {
         const int new_last = computed[t] ? state : last[t], new_before = computed[t] ? last[t] : before[t];
         auto [at, fresh] = known.try_emplace({before[t], last[t], computed[t]});
@@ -92,9 +102,10 @@ void TokenSolver::step_frame(int frame, int state, const at::Tensor& velocity, c
         for (int k = 0; k < COEFFICIENTS; k++) out[k * tokens + t] = at->second[size_t(k)];
         last[t] = int16_t(new_last), before[t] = int16_t(new_before);
     }
-    const int64_t height = latents_.size(2) / rows_, width = latents_.size(3) / columns_; // of a token
-    table = upload(table.repeat_interleave(height, 1).repeat_interleave(width, 2), latents_.device());
-    const auto of = [&](int coefficient) { return table[coefficient]; }; // [h, w]
+}
+
+void TokenSolver::step_frame(int frame, int state, const at::Tensor& velocity, const at::Tensor& coefficients) {
+    const auto of = [&](int which) { return coefficients[which]; }; // [h, w]
     at::Tensor x = latents_.select(1, frame), x_last = x_last_.select(1, frame), m0 = m0_.select(1, frame),
                m_prev = m_prev_.select(1, frame); // [C, h, w]
 

@@ -42,8 +42,12 @@ class TokenSolver final : public Solver {
     bool skips_reused() const override { return true; }
 
   private:
+    // of each token
+    enum { C_LAST, C_M0, C_PREV, C_X0, P_X, P_M0, P_PREV, COMPUTED, COEFFICIENTS };
+    void find_coefficients(int frame, int state, const uint8_t* computed, // [rows * columns]
+                           float* out);                                   // [COEFFICIENTS, rows, columns]
     void step_frame(int frame, int state, const at::Tensor& velocity,
-                    const uint8_t* computed); // [rows * columns]
+                    const at::Tensor& coefficients); // [COEFFICIENTS, h, w]
     const int64_t rows_, columns_;
     // [frames (+ 1), rows, columns]: the last step at which the token was computed, and the one before; -1: none.
     std::vector<int16_t> last_, before_;

@@ -264,7 +264,6 @@ void Passes::Impl::forward_fast(std::span<const Work> work, KeyStore& keys, Canc
     const at::Tensor conditions = middle ? middle->conditions : model.conditions(work, &count);
     if (trace) trace("condition", conditions);
     std::vector<RowBlock> list;
-    for (const Work& w : work) rotary_of(w.position); // all of them first: making one may forget others
     for (size_t i = 0; i < work.size(); i++) {
         f.latents.push_back(work[i].x.contiguous());
         f.rotary.push_back(&rotary_of(work[i].position));

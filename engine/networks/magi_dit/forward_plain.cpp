@@ -4,6 +4,8 @@
 #include <ATen/ATen.h>
 #include <algorithm>
 
+#include "engine/device.h"
+#include "engine/networks/device_attention.h"
 #include "engine/networks/magi_dit/pass.h"
 
 namespace mc::magi_dit {
@@ -42,7 +44,8 @@ struct Plain {
                 .transpose(0, 1)
                 .unsqueeze(0);
         };
-        const at::Tensor a = at::scaled_dot_product_attention(laid(q), laid(k), laid(v));
+        const at::Tensor a =
+            networks::device_attention(laid(q), laid(k), laid(v), q.size(0) % p.chunk_tokens == 0);
         return m.rounded(a.squeeze(0).transpose(0, 1).reshape({q.size(0), D}).to(at::kFloat));
     }
 
@@ -140,7 +143,7 @@ struct Plain {
 void Passes::Impl::forward_plain(std::span<const Work> work, KeyStore& keys, Cancel cancel,
                                  const Trace& trace) {
     const auto index = [&](const std::vector<int32_t>& list) {
-        return at::tensor(list, at::kInt).to(model.device, at::kLong);
+        return upload(at::tensor(list, at::kInt), model.device).to(at::kLong);
     };
     Plain f{*this, model, work, keys, index(pass.token), index(pass.work), {}, {}, {}, {}};
     f.queries.resize(work.size());

@@ -183,12 +183,12 @@ at::Tensor Network::Impl::conditions(std::span<const Work> work, CallCount* coun
         mode.push_back(w.drop);
     }
     const auto embedded = [&](const std::vector<float>& values) {
-        const at::Tensor s = rounded(sinusoids(at::tensor(values))).to(device);
+        const at::Tensor s = upload(rounded(sinusoids(at::tensor(values))), device);
         return apply_by_rows(time_out, at::silu(apply_by_rows(time_in, s, count)), count);
     };
     at::Tensor time = embedded(times);
     if (config.distilled) time = time + embedded(sizes);
-    return rounded(time + modes.index_select(0, at::tensor(mode).to(device)));
+    return rounded(time + modes.index_select(0, upload(at::tensor(mode), device)));
 }
 
 at::Tensor Network::Impl::gates(const Layer& layer, const at::Tensor& conditions, CallCount* count) const {

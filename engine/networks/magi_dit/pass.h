@@ -16,7 +16,7 @@ struct Passes::Impl {
     const Shape shape;
     const int64_t frame_tokens, chunk_tokens;
     const bool plain;
-    std::map<int, Rotary> rotary; // of a position, [chunk_tokens, 3 bands]
+    std::map<int, Rotary> rotary; // of a position, [chunk_tokens, 3 bands]; at most one more than work at once
     CallCount count;
     networks::Blocks blocks;
     // Fast: the tokens that go through the layers, and beside each other what both attentions take and give.
@@ -37,6 +37,7 @@ struct Passes::Impl {
     } pass;
     void lay_out(std::span<const Work> work);
     const Rotary& rotary_of(int position);
+    void drop_rotary(std::span<const Work> work); // all but those that are wanted now, where there are too many
 
     // Of unit tests that begin in the middle: the first layer alone, from a hidden state [rows, D] and conditions
     // [works, condition] of their own.

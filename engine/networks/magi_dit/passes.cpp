@@ -4,6 +4,7 @@
 #include <ATen/ATen.h>
 #include <algorithm>
 #include <c10/core/InferenceMode.h>
+#include <set>
 
 #include "engine/networks/magi_dit/pass.h"
 
@@ -39,7 +40,6 @@ void Passes::Impl::make_room() {
 
 const Rotary& Passes::Impl::rotary_of(int position) {
     if (rotary.count(position) == 0) {
-        if (rotary.size() >= 32) rotary.clear(); // a stream without end asks for ever new ones
         const int64_t first = static_cast<int64_t>(position) * shape.frames;
         rotary[position] =
             rotary_tables(model.bands, first, first + shape.frames, shape.height / 2, shape.width / 2);
@@ -76,7 +76,17 @@ void Passes::Impl::check(std::span<const Work> work, const KeyStore& keys) const
     }
 }
 
+// A stream without end asks for ever new ones.
+void Passes::Impl::drop_rotary(std::span<const Work> work) {
+    std::set<int> wanted;
+    for (const Work& w : work) wanted.insert(w.position);
+    const auto missing = std::count_if(wanted.begin(), wanted.end(), [&](int p) { return rotary.count(p) == 0; });
+    if (rotary.size() + static_cast<size_t>(missing) > static_cast<size_t>(shape.at_once) + 1)
+        std::erase_if(rotary, [&](const auto& entry) { return wanted.count(entry.first) == 0; });
+}
+
 void Passes::Impl::lay_out(std::span<const Work> work) {
+    drop_rotary(work);
     Pass& p = pass;
     p.first_row.clear(), p.token.clear(), p.work.clear();
     for (size_t i = 0; i < work.size(); i++) {

@@ -9,6 +9,7 @@
 
 #include "engine/device.h"
 #include "engine/networks/codes.h"
+#include "engine/networks/device_attention.h"
 #include "engine/networks/row_ops.h"
 #include "engine/networks/wan_dit/window.h"
 
@@ -105,6 +106,8 @@ struct Forward {
         return product(m.patch, patches.size() == 1 ? patches[0] : at::cat(patches));
     }
 
+    bool whole_chunks(int64_t rows) const { return rows % w.chunk_tokens == 0; }
+
     // Rows that attend to the same keys stand together. Both branches of a chunk, where they have as many rows, are a
     // batch. q: [rows, W], all of W or those of the heads here. [rows, W]
     at::Tensor self_attention(const at::Tensor& q, const at::Tensor& keys_values) const {
@@ -131,10 +134,10 @@ struct Forward {
                                 t.storage_offset() + first * W)
                     .transpose(1, 2);
             };
-            const at::Tensor out = at::scaled_dot_product_attention(
+            const at::Tensor out = networks::device_attention(
                 by_head(q, n, a.begin, rows_apart),
                 by_head(keys_values, a.keys, a.branch * slots, branches_apart * slots),
-                by_head(keys_values, a.keys, a.branch * slots + w.tokens, branches_apart * slots));
+                by_head(keys_values, a.keys, a.branch * slots + w.tokens, branches_apart * slots), whole_chunks(n));
             const at::Tensor rows = out.transpose(1, 2).reshape({batch * n, W});
             if (b && b->begin == a.end) {
                 pieces.emplace_back(a.begin, rows);
@@ -166,8 +169,8 @@ struct Forward {
                 return t.view({1, t.size(0), heads, head}).transpose(1, 2);
             };
             const TextContext::LayerKeys& keys = context.layers[layer];
-            pieces.push_back(at::scaled_dot_product_attention(by_head(q.narrow(0, begin, end - begin)),
-                                                              by_head(keys.k), by_head(keys.v))
+            pieces.push_back(networks::device_attention(by_head(q.narrow(0, begin, end - begin)), by_head(keys.k),
+                                                        by_head(keys.v), whole_chunks(end - begin))
                                  .transpose(1, 2)
                                  .reshape({end - begin, D}));
         }

@@ -9,6 +9,7 @@
 
 #include "engine/device.h"
 #include "engine/networks/wan_dit/spread_window.h"
+#include "engine/own_stream.h"
 
 namespace mc::wan_dit {
 
@@ -39,10 +40,12 @@ struct HeldWindow {
 };
 struct HeldModel {
     SharedModel shared;
+    OwnStream stream; // that all is done in; given back last
     std::unique_ptr<Transformer> transformer;
-    std::optional<c10::Stream> stream; // that all is done in, where it is on a device
     std::map<int64_t, std::shared_ptr<const TextContext>> texts;
     std::map<int64_t, HeldWindow> windows; // gone before the transformer
+    HeldModel(SharedModel s, std::unique_ptr<Transformer> t)
+        : shared(std::move(s)), stream(t->device()), transformer(std::move(t)) {}
 };
 
 class Worker {
@@ -67,10 +70,7 @@ void Worker::open(ranks::Message& from, ranks::Message& to, Cancel cancel) {
     SharedModel shared;
     from.get(shared.path), from.get(shared.precision), from.get(shared.in_bytes), from.get(shared.fingerprint);
     std::unique_ptr<Transformer> transformer = calls_.open(shared, cancel);
-    HeldModel& model = models_[id];
-    model.transformer = std::move(transformer);
-    model.shared = shared;
-    model.stream = new_stream(model.transformer->device());
+    const HeldModel& model = models_.try_emplace(id, std::move(shared), std::move(transformer)).first->second;
     RankDevice::of(model.transformer->device()).put(to);
 }
 
@@ -79,7 +79,7 @@ void Worker::close(int64_t id) {
     if (found == models_.end()) return; // it could not be opened
     const at::Device device = found->second.transformer->device();
     {
-        const InStream in_stream(found->second.stream);
+        const InStream in_stream(found->second.stream.get());
         wait_for(device);
         models_.erase(found);
     }
@@ -136,7 +136,7 @@ ranks::Message Worker::follow(Order order, ranks::Message& from, Cancel cancel) 
         return to;
     }
     HeldModel& model = models_.at(id);
-    const InStream in_stream(model.stream);
+    const InStream in_stream(model.stream.get());
     if (order == Order::LINK) {
         model.transformer->link(group_.open_link(model.transformer->device(), from.get<std::string>()));
         return to;
