@@ -150,12 +150,12 @@ TEST(what_is_planned_is_what_is_taken) {
             video(model, r, &stats);
             const int64_t planned = stats.bytes_planned - stats.bytes_weights,
                           taken = int64_t(fake::use().most) - before;
-            std::printf("     %-20s %s: %6.1f MB planned (keys and values %.1f, cache %.1f, activations %.1f, VAE %.1f), "
-                        "%6.1f MB taken\n",
+            std::printf("     %-20s %s: %6.1f MB planned (keys and values %.1f, cache %.1f, activations %.1f, "
+                        "VAE %.1f), %6.1f MB taken\n",
                         name, name_of(precision), planned / 1e6, told.keys_values / 1e6, told.cache / 1e6,
                         told.activations / 1e6, told.vae / 1e6, taken / 1e6);
             if (!(taken <= planned)) test::fail(name, 0, "more was taken than planned");
-            // The rest of the plan is for other sizes: the VAE's pixels in oneDNN's blocks, the scores that choose keys.
+            // The rest of the plan is for other sizes: the VAE's pixels in blocks, the scores that choose keys.
             if (!(told.activations < 3 * taken)) test::fail(name, 0, "much more was planned than taken");
             CHECK_EQ(planned, told.total - told.weights());
             CHECK(std::abs(before - empty - told.weights()) < told.weights() / 10);
