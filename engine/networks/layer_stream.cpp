@@ -127,14 +127,23 @@ std::vector<size_t> StreamedLayers::order(int64_t layers) {
     return order;
 }
 
-std::unique_lock<std::shared_mutex> StreamedLayers::moving() {
-    const std::lock_guard gate(gate_);
-    return std::unique_lock(mutex_);
-}
-
 std::shared_lock<std::shared_mutex> StreamedLayers::looking() const {
     const std::lock_guard gate(gate_);
     return std::shared_lock(mutex_);
+}
+
+void StreamedLayers::move(int64_t layers, const std::function<void(size_t layer)>& out_of) {
+    if (device_.is_cpu()) throw Error(MC_ERROR_INTERNAL, "The CPU has no layers to stream; please report this.");
+    std::unique_lock gate(gate_);
+    const std::unique_lock lock(mutex_);
+    gate.unlock();
+    if (layers <= count_) return;
+    wait_for(device_); // for who uses them
+    for (size_t i : order(static_cast<int64_t>(pinned_.size())))
+        if (count_ < layers && !out(i)) out_of(i);
+    wait_for(device_);
+    give_back_memory(device_);
+    make_buffers();
 }
 
 void StreamedLayers::move_out(size_t layer, std::span<at::Tensor* const> tensors) {

@@ -7,6 +7,7 @@
 #include <array>
 #include <c10/core/Event.h>
 #include <c10/core/Stream.h>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -93,11 +94,13 @@ class StreamedLayers {
     int64_t count() const { return count_; }
     int64_t bytes() const { return packing_ ? count_ * packing_->bytes() : 0; }    // of the host
     int64_t buffer_bytes() const { return buffers_ ? 2 * packing_->bytes() : 0; } // of the device
-    // Nobody looks at layers meanwhile; who waits for that is not kept waiting by those who come later.
-    std::unique_lock<std::shared_mutex> moving();
     std::shared_lock<std::shared_mutex> looking() const;
-    // While moving, or nobody has the network yet. tensors: as many and as large in every layer; where this throws they
-    // are as before, else empty.
+    // More layers go to the host, until so many have. Nobody looks at layers meanwhile; who waits for that is not
+    // kept waiting by those who come later. out_of(layer): makes move_out() of a layer's tensors. Where it throws,
+    // those that have moved stay out.
+    void move(int64_t layers, const std::function<void(size_t layer)>& out_of);
+    // In move(), or while nobody has the network yet. tensors: as many and as large in every layer; where this throws
+    // they are as before, else empty.
     void move_out(size_t layer, std::span<at::Tensor* const> tensors);
     // For those that are out now; the device is idle. A forward that finds none makes them itself.
     void make_buffers();

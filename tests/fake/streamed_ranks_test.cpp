@@ -3,43 +3,22 @@
 // short of memory, its layers go to its host, or one error says so.
 //   ranks_test SOURCE_ROOT [TEST...]
 #include <ATen/ATen.h>
-#include <arpa/inet.h>
-#include <fstream>
-#include <sys/socket.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include "engine/families/skyreels_v2/inputs.h"
 #include "engine/ranks/group.h"
 #include "tests/fake/fake_device.h"
+#include "tests/ranks/processes.h"
 #include "tests/session/demo.h"
 #include "tests/session/variants.h"
 
 using namespace mc;
 using namespace mc::session;
 using test::video;
+using test::Worker;
 
 namespace {
 
 using Model = std::shared_ptr<const skyreels_v2::Model>;
-
-ranks::Membership member(int rank, int port) {
-    ranks::Membership p;
-    p.rank = rank, p.size = 2, p.master = "127.0.0.1", p.port = port, p.prefix = "test/";
-    return p;
-}
-
-int free_port() {
-    const int s = ::socket(AF_INET, SOCK_STREAM, 0);
-    sockaddr_in at{};
-    at.sin_family = AF_INET;
-    at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    socklen_t size = sizeof at;
-    ::bind(s, reinterpret_cast<sockaddr*>(&at), size);
-    ::getsockname(s, reinterpret_cast<sockaddr*>(&at), &size);
-    ::close(s);
-    return ntohs(at.sin_port);
-}
 
 LoadOptions options() {
     LoadOptions o;
@@ -47,52 +26,24 @@ LoadOptions options() {
     return o;
 }
 
-// What a worker's process does.
-int work(int port, size_t capacity) {
+// What a worker's process does, with a device of so many bytes.
+int work(size_t capacity) {
     fake::set_capacity(capacity);
     LoadOptions o = options();
     o.log = [](int level, const std::string& text) { std::fprintf(stderr, "%d %s\n", level, text.c_str()); };
-    ranks::Group group(member(1, port), ranks::version());
+    ranks::Group group(*ranks::membership_of_environment(), ranks::version());
     run_worker(group, "", o);
     std::fprintf(stderr, "%zu bytes at most, %lld races\n", fake::use().most, (long long)fake::counts.races.load());
     return 0;
 }
 
-// This program again, as rank 1, with a device of so many bytes.
-class Worker {
-  public:
-    Worker(int port, int64_t capacity) {
-        for (int n : {int(::getpid()), port}) log_ += "." + std::to_string(n);
-        pid_ = ::fork();
-        if (pid_) return;
-        if (!std::freopen(log_.c_str(), "w", stderr)) ::_exit(9);
-        ::execl("/proc/self/exe", "ranks_test", test::root.c_str(), "--work", std::to_string(port).c_str(),
-                std::to_string(capacity).c_str(), static_cast<char*>(nullptr));
-        ::_exit(9);
-    }
-    ~Worker() { ::unlink(log_.c_str()); }
-    int wait() {
-        int status = 0;
-        ::waitpid(pid_, &status, 0);
-        return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
-    }
-    std::string said() const {
-        std::ifstream file(log_);
-        return {std::istreambuf_iterator<char>(file), {}};
-    }
-
-  private:
-    pid_t pid_ = 0;
-    std::string log_ = "/tmp/fake_ranks_test";
-};
-
 struct Together {
-    const int port = free_port();
+    const int port = test::free_port();
     Worker worker;
     std::shared_ptr<ranks::Group> group;
     Model model;
-    explicit Together(int64_t capacity = int64_t(fake::ALL)) : worker(port, capacity) {
-        group = std::make_shared<ranks::Group>(member(0, port), ranks::version());
+    explicit Together(int64_t capacity = int64_t(fake::ALL)) : worker(port, {"--work", std::to_string(capacity)}) {
+        group = test::meet(port);
         LoadOptions o = options();
         o.group = group;
         model = skyreels_v2::Model::open(test::root + "/models/demo", o);
@@ -213,14 +164,15 @@ TEST(a_worker_that_is_too_small_is_one_error) {
 }
 
 int main(int argc, char** argv) {
-    test::root = argv[1];
-    if (argc > 4 && std::string(argv[2]) == "--work") {
+    if (argc > 2 && std::string(argv[1]) == "--work") {
         try {
-            return work(std::atoi(argv[3]), std::strtoull(argv[4], nullptr, 10));
+            return work(std::strtoull(argv[2], nullptr, 10));
         } catch (const std::exception& e) {
             std::fprintf(stderr, "%s\n", e.what());
             return 1;
         }
     }
+    test::root = argv[1];
+    test::worker_program = "/proc/self/exe";
     return test::run_tests(argc - 1, argv + 1);
 }

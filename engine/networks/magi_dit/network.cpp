@@ -288,16 +288,7 @@ void Network::Impl::move_out(size_t index) {
 
 void Network::stream(int64_t layers) {
     c10::InferenceMode guard;
-    Impl& m = *impl_;
-    if (m.device.is_cpu()) throw Error(MC_ERROR_INTERNAL, "The CPU has no layers to stream; please report this.");
-    const auto lock = m.streamed.moving();
-    if (layers <= m.streamed.count()) return;
-    wait_for(m.device); // for who uses them
-    for (size_t i : networks::StreamedLayers::order(m.config.layers))
-        if (m.streamed.count() < layers && !m.streamed.out(i)) m.move_out(i);
-    wait_for(m.device);
-    give_back_memory(m.device);
-    m.streamed.make_buffers();
+    impl_->streamed.move(layers, [&](size_t layer) { impl_->move_out(layer); });
 }
 
 int64_t Network::streamed() const {
