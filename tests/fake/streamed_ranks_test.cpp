@@ -5,6 +5,7 @@
 #include <ATen/ATen.h>
 
 #include "engine/families/skyreels_v2/inputs.h"
+#include "engine/own_stream.h"
 #include "engine/ranks/group.h"
 #include "tests/fake/fake_device.h"
 #include "tests/ranks/processes.h"
@@ -94,7 +95,8 @@ TEST(a_worker_streams_its_layers_where_its_device_is_short) {
     const auto& config = alone->transformer_config;
     const int64_t need = wan_dit::Window::bytes(config, Precision::BFLOAT16, fake::device(), shape,
                                                     wan_dit::spread_over({2}, 2, config.heads), 1)
-                             .total(),
+                                 .total() +
+                             workspace_bytes(fake::device()),
                   weights = alone->transformer->bytes();
     const auto layer = wan_dit::Transformer::layer_bytes(config, Precision::BFLOAT16, false);
     const int64_t most = config.layers * layer.total() - 2 * layer.forward; // that streaming gives

@@ -46,6 +46,7 @@ def luma(rgb):
     return rgb.astype(numpy.float64) @ [0.2126, 0.7152, 0.0722]
 
 
+print("// SPDX-License-Identifier: LGPL-2.1-or-later")
 print(f"// Written by record_ssim.py with scikit-image {skimage.__version__}, numpy {numpy.__version__}: "
       "PSNR and SSIM in RGB, of luma.")
 for width, height in SIZES:

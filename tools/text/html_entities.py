@@ -20,6 +20,7 @@ def entry(name):
     return f'{{"{name}",~{{{",~".join(points)}}},~{"true" if name in bare else "false"}}},'
 
 
+print("// SPDX-License-Identifier: LGPL-2.1-or-later")
 print("// Made by tools/text/html_entities.py; sorted by name. clang-format off")
 text = " ".join(entry(name) for name in strict)
 for line in textwrap.wrap(text, 110, break_long_words=False, break_on_hyphens=False):

@@ -161,6 +161,7 @@ wan_dit::Room make_room(wan_dit::Transformer& transformer, const wan_dit::Shared
         room.needed = std::max(
             room.needed,
             wan_dit::Window::bytes(config, shared.precision, room.device, shape, spread, rank).total());
+    room.needed += workspace_bytes(room.device);
     const session::Streaming now{
         transformer.streamed(), wan_dit::Transformer::layer_bytes(config, shared.precision, shared.in_bytes)};
     session::stream_for_video(room.needed, now, config.layers, room.device, smaller_layers(shared.in_bytes),
