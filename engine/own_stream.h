@@ -9,7 +9,7 @@
 
 namespace mc {
 
-// Held by whoever has work for devices. While somebody does, give_back_memory() takes nothing from libraries.
+// Held by each piece of work for devices. While one is held, give_back_memory() takes nothing from libraries.
 class AtWork {
   public:
     AtWork();

@@ -4,9 +4,9 @@
 #include <c10/core/InferenceMode.h>
 #include <c10/util/Exception.h>
 #include <cstring>
-#include <malloc.h>
 #include <new>
 
+#include "engine/device.h"
 #include "engine/motioncache.h"
 #include "engine/request/c_request.h"
 #include "engine/session/pictures.h"
@@ -220,9 +220,7 @@ int mc_plan(const McModelOptions* options, const McRequest* request, McPlan* out
 
 // glibc keeps what short-lived threads have freed in heaps of its own, some 10 MB more every few models.
 static void give_back() {
-#ifdef __GLIBC__
-    malloc_trim(0);
-#endif
+    mc::give_back_memory(at::kCPU);
 }
 
 void mc_model_free(McModel* model) {
