@@ -28,7 +28,7 @@ class Shaped {
   public:
     // Of `n` rows, 1 to 32.
     static void rows(size_t n) {
-        if (n == now_) return;
+        if (n == now_ || (n == AMX_ROWS && n < now_)) return; // 16 rows are the upper ones of more
         AmxShapes s;
         const auto of = [&](int tile, size_t rows) {
             s.rows[tile] = static_cast<uint8_t>(rows);

@@ -78,7 +78,8 @@ struct Tiles {
     const TileKernel* narrow; // panels of 16
     size_t most_rows;
     void (*softmax)(const ScoreTile&);
-    // Whether tiles are of most_rows but for the last one, rather than all about as tall.
+    // Whether tiles are of tile_height() but for the last one, rather than all about as tall; and those of half of
+    // most_rows are of the same shape as taller ones.
     bool full_first = false;
     // Ins that a kernel takes at once. What is left of more than one such step, an even number, is multiplied together
     // with those before it, which are zero in Tile::last_ins. 0: any number does.
@@ -122,15 +123,21 @@ Tiles amx_tiles();          // the same; only where amx_permitted() (kernels/amx
 Tiles emulated_amx_tiles(); // amx_tiles() to the bit, anywhere, and slow
 bool processor_has_bf16_dot();
 
-// `rows` in as few tiles as will do, none more than a row taller than another, because a short tile waits for
-// its own additions; or all full but for the last. Calls body(number of the tile, its first row, its rows).
 inline size_t tile_count(size_t rows, size_t most) {
     return (rows + most - 1) / most;
 }
+// Where the tiles of `rows` are full first: how tall all but the last one are. With a last one of up to half a tile,
+// which takes half the time, the others are full; else all are as even as they can be, because it takes time to go from
+// one height to another.
+inline size_t tile_height(size_t rows, size_t most) {
+    return rows % most > most / 2 ? (rows + tile_count(rows, most) - 1) / tile_count(rows, most) : most;
+}
+// `rows` in as few tiles as will do, none more than a row taller than another, because a short tile waits for
+// its own additions; or all of tile_height() but for the last. Calls body(number of the tile, its first row, its rows).
 template <class Body>
 void in_tiles(size_t rows, size_t most, bool full_first, Body body) {
-    const size_t count = tile_count(rows, most);
-    const auto first_of = [&](size_t n) { return full_first ? std::min(rows, n * most) : rows * n / count; };
+    const size_t count = tile_count(rows, most), height = tile_height(rows, most);
+    const auto first_of = [&](size_t n) { return full_first ? std::min(rows, n * height) : rows * n / count; };
     for (size_t n = 0; n < count; n++) body(n, first_of(n), first_of(n + 1) - first_of(n));
 }
 

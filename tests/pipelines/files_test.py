@@ -129,7 +129,12 @@ def test_a_printed_line_does_the_same(folder):
         with Stream(kind, str(other), "prompt=it's \"me\"", "num-frames=30") as stream:
             stream.end()
         inner = "index.m3u8" if kind == "hls" else ""
-        assert hashes(target / inner) == hashes(other / inner) and len(hashes(other / inner)) == 30
+        printed_one, played = packets(target / inner), packets(other / inner)
+        assert [at for at, _ in printed_one] == [at for at, _ in played] and len(played) == 30
+        # The same frames: of the first picture the same bytes. Not of those behind it, unless x264enc is tuned for
+        # zerolatency: its threads do not code the same frames to the same bytes every time.
+        assert printed_one[0] == played[0]
+        assert kind != "fmp4" or printed_one == played
 
 
 def test_the_lines_of_the_readme_are_those_of_the_program(folder):
