@@ -1,15 +1,14 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // The list of families with their networks; that of their folders, without Torch, is in engine/model/model_folder.cpp.
 #include "engine/error.h"
-#include "engine/families/magi1/early_check.h"
 #include "engine/families/magi1/model.h"
-#include "engine/families/skyreels_v2/early_check.h"
 #include "engine/families/skyreels_v2/model.h"
 #include "engine/model/model_folder.h"
 #include "engine/networks/wan_dit/worker.h"
 #include "engine/processor.h"
 #include "engine/ranks/group.h"
 #include "engine/request/field.h"
+#include "engine/session/memory.h"
 
 namespace mc::session {
 
@@ -19,9 +18,7 @@ namespace {
 struct Listed {
     const char* name;
     std::shared_ptr<const Family> (*open)(const std::string& place, const LoadOptions& options);
-    void (*check_early)(const std::string& place, const LoadOptions& options, const Request& request);
-    MemoryForecast (*forecast_memory)(const std::string& place, const LoadOptions& options,
-                                      const Request& request);
+    Forecast (*look)(const std::string& place, const LoadOptions& options, const Request& request);
     bool in_ranks; // several processes may make a video together
 };
 
@@ -31,8 +28,8 @@ std::shared_ptr<const Family> open(const std::string& place, const LoadOptions& 
 }
 
 constexpr Listed FAMILIES[] = {
-    {"skyreels-v2", open<skyreels_v2::Model>, skyreels_v2::check_early, skyreels_v2::forecast_memory, true},
-    {"magi1", open<magi1::Model>, magi1::check_early, magi1::forecast_memory, false},
+    {"skyreels-v2", open<skyreels_v2::Model>, skyreels_v2::Model::look, true},
+    {"magi1", open<magi1::Model>, magi1::Model::look, false},
 };
 
 const Listed& listed(const std::string& name) {
@@ -105,14 +102,22 @@ void check_early(const std::string& path, const LoadOptions& options, const Requ
     const Listed& family = listed(found.family);
     check_options(options, family);
     check_alone(options, family);
-    family.check_early(found.place, options, request);
+    // Whether auto takes a GPU, and why not, is found out and told once, when the model is opened.
+    const bool open = options.opened || options.device != "auto" || !has_driver(options.cuda);
+    const at::Device device = open ? choose_device(options, options.log) : at::kCPU;
+    const Forecast forecast = family.look(found.place, options, request);
+    if (!open) return;
+    const MemoryForecast f = forecast(device);
+    check_weights_fit(f.weights(), f.precision, device, f.saved ? std::optional(f.weights() - f.saved) : std::nullopt);
+    check_memory(f.total, "The model with this request", [&](int64_t) { return f.would_fit; }, device);
 }
 
 MemoryForecast forecast_memory(const std::string& path, const LoadOptions& options, const Request& request) {
     const model::FoundModel found = model::find_model(path);
     const Listed& family = listed(found.family);
     check_options(options, family);
-    return family.forecast_memory(found.place, options, request);
+    const at::Device device = choose_device(options, {});
+    return family.look(found.place, options, request)(device);
 }
 
 } // namespace mc::session

@@ -5,6 +5,7 @@
 // folder in engine/families.
 #include <ATen/core/Tensor.h>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -88,6 +89,8 @@ struct MemoryForecast {
         return transformer + vae_weights + (text_device == device && !text_on_demand ? text_encoder : 0);
     }
 };
+// Made by a family that has looked at a request (its Model::look), and refers to it; reads headers of weight files.
+using Forecast = std::function<MemoryForecast(at::Device device)>;
 
 // Each of these goes to the family whose model lies at `path` (engine/families/families.cpp).
 std::shared_ptr<const Family> open_family(const std::string& path, const LoadOptions& options);

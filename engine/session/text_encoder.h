@@ -65,6 +65,8 @@ class TextEncoder {
     // a text encoded: no.
     bool knows(const std::vector<int64_t>& ids);
 
+    const model::TextEncoderConfig& config() const { return config_; }
+    Precision precision() const { return precision_; }
     at::Device device() const { return device_; }
     // Between two texts. Another device than its own must be ready to use.
     void move_to(at::Device device, Cancel cancel);

@@ -3,7 +3,6 @@
 #include <ATen/ATen.h>
 #include <c10/core/CachingDeviceAllocator.h>
 
-#include "engine/families/magi1/early_check.h"
 #include "engine/families/magi1/model.h"
 #include "engine/session/session.h"
 #include "tests/check.h"
@@ -141,7 +140,7 @@ TEST(what_is_planned_is_what_is_taken) {
             if (kind != "motioncache") r.steps = 8;
             r.width = 96, r.height = 64;
             const session::MemoryForecast told =
-                magi1::forecast_memory(config, options(fake::device(), precision), r);
+                session::forecast_memory(config, options(fake::device(), precision), r);
             const auto empty = int64_t(fake::use().used);
             const Model model = load(config, fake::device(), precision);
             const auto before = int64_t(fake::use().used);

@@ -4,7 +4,6 @@
 #include <ATen/ATen.h>
 
 #include "engine/device.h"
-#include "engine/families/magi1/early_check.h"
 #include "engine/families/magi1/model.h"
 #include "engine/session/session.h"
 #include "tests/check.h"
@@ -104,13 +103,13 @@ TEST(streamed_layers_make_the_same_video) {
         }
         for (const auto& [what, less] : {std::pair("a video's need", one.forward / 2),
                                          {"most of the layers", layers * one.total() - 5 * one.forward / 2}}) {
-            const MemoryForecast f = magi1::forecast_memory(config, o, r);
+            const MemoryForecast f = session::forecast_memory(config, o, r);
             const int64_t begin = used(), room = f.transformer + f.vae_weights + planned - less;
             leave(room);
-            const MemoryForecast told = magi1::forecast_memory(config, o, r);
+            const MemoryForecast told = session::forecast_memory(config, o, r);
             CHECK(told.streamed > 0 && told.would_fit.empty() && told.total <= told.free);
             CHECK(told.text_device == at::kCPU);
-            magi1::check_early(config, o, r);
+            session::check_early(config, o, r);
             said.clear();
             fake::forget_most();
             const auto model = Model::open(config, o);
@@ -129,7 +128,7 @@ TEST(streamed_layers_make_the_same_video) {
         large.width = 160, large.height = 96;
         const auto model = Model::open(config, o);
         model->text_encoder->move_to(at::kCPU, {});
-        const MemoryForecast f = magi1::forecast_memory(config, o, large);
+        const MemoryForecast f = session::forecast_memory(config, o, large);
         const int64_t freed = layers * one.total() - 2 * one.forward;
         leave(f.keys_values + f.cache + f.activations + f.vae - freed - (64 << 10));
         try {

@@ -440,7 +440,7 @@ TEST(memory_is_planned_for_the_part_of_rank_0) {
     const auto plan = [&](wan_dit::Ranks ranks, double guidance) {
         r.guidance_scale = guidance;
         const auto settings = skyreels_v2::complete(r, *model);
-        skyreels_v2::Planned planned = model->planned(settings);
+        skyreels_v2::Planned planned = model->planned();
         planned.ranks = ranks;
         return skyreels_v2::plan_memory(
             settings, skyreels_v2::plan_windows(settings, skyreels_v2::inputs_of(r).grid, {}), planned);

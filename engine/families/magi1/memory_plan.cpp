@@ -4,9 +4,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "engine/error.h"
 #include "engine/families/magi1/captions.h"
-#include "engine/networks/t5/encoder.h"
 #include "engine/own_stream.h"
 
 namespace mc::magi1 {
@@ -34,7 +32,7 @@ vit_vae::Tiles tiles_of(const model::magi1::Runtime& runtime) {
 
 bool text_known(session::TextEncoder& encoder, const text::Tokenizer& tokenizer, int64_t text_rows,
                 const VideoSettings& settings) {
-    return encoder.on_demand() && encoder.knows(caption_ids(settings.prompt, tokenizer, text_rows));
+    return encoder.knows(caption_ids(settings.prompt, tokenizer, text_rows));
 }
 
 MemoryPlan plan_memory(const VideoSettings& settings, const Planned& model) {
@@ -74,9 +72,7 @@ MemoryPlan plan_memory(const VideoSettings& settings, const Planned& model) {
             plan.vae,
             model.vae.encode_bytes(settings.given, shape.height, shape.width, tiles_of(model.facts.runtime)) +
                 int64_t(settings.given) * LATENT * 3 * settings.height * settings.width * 4);
-    if (model.text_device == model.device && !model.text_known)
-        plan.text = model.text_on_demand + workspace_bytes(model.device) +
-                    t5::Encoder::encode_bytes(model.text, Precision::FLOAT32, model.device, c.text_rows);
+    plan.text = model.text_bytes(c.text_rows);
     return plan;
 }
 
@@ -90,12 +86,7 @@ std::string what_fits(const session::Request& request, const Planned& model, int
         return r;
     };
     const auto fits = [&](int rows) {
-        try {
-            return plan_memory(complete(smaller(rows), model.facts), model).total() <= free;
-        } catch (const Error& e) {
-            if (e.status == MC_CANCELLED) throw;
-            return false; // such a request would be refused for another reason
-        }
+        return session::fits(free, [&] { return plan_memory(complete(smaller(rows), model.facts), model); });
     };
     for (int rows = s.height / SIDE - 1; rows >= 2; rows--)
         if (fits(rows)) {

@@ -5,9 +5,7 @@
 
 #include "engine/families/magi1/settings.h"
 #include "engine/networks/vit_vae/vit_vae.h"
-#include "engine/session/loading.h"
 #include "engine/session/memory_plan.h"
-#include "engine/session/text_encoder.h"
 #include "engine/text/tokenizer.h"
 
 namespace mc::magi1 {
@@ -23,14 +21,9 @@ bool text_known(session::TextEncoder& encoder, const text::Tokenizer& tokenizer,
                 const VideoSettings& settings);
 
 // What does not depend on the request, but for whether its text is known.
-struct Planned {
+struct Planned : session::Parts {
     ModelFacts facts;
-    const model::TextEncoderConfig& text;
     const vit_vae::VitVae& vae; // may be without numbers (on the device "meta")
-    Precision precision;
-    at::Device device, text_device; // of all, and of the text encoder
-    int64_t text_on_demand = 0;     // bytes of its weights where they are held only while a text is encoded
-    bool text_known = false;        // what it gives for the request's texts is on disk: it is not needed
 };
 MemoryPlan plan_memory(const VideoSettings& settings, const Planned& model);
 

@@ -67,23 +67,18 @@ std::unique_ptr<session::Video> Model::begin(session::Request request) const {
 }
 
 Planned Model::planned() const {
-    return {{folder.runtime, folder.transformer},
-            folder.text_encoder,
-            *vae,
-            placement.precision,
-            placement.device,
-            text_encoder->device(),
-            text_encoder->bytes_on_demand()};
+    return planned(session::parts_of(placement, *text_encoder));
 }
 
-Planned Model::planned(const VideoSettings& settings) const {
-    Planned p = planned();
-    p.text_known = magi1::text_known(*text_encoder, *tokenizer, folder.transformer.text_rows, settings);
-    return p;
+Planned Model::planned(const session::Parts& parts) const {
+    return {parts, {folder.runtime, folder.transformer}, *vae};
 }
 
-session::Streaming Model::streaming() const {
-    return {transformer->streamed(), magi_dit::Network::layer_bytes(folder.transformer, placement.precision)};
+session::Movable Model::movable() const {
+    const auto one = magi_dit::Network::layer_bytes(folder.transformer, placement.precision);
+    return {placement, *text_encoder, folder.transformer.layers,
+            [=, this] { return session::Streaming{transformer->streamed(), one}; },
+            [this](int64_t layers) { transformer->stream(layers); }, "", log};
 }
 
 int64_t Model::bytes() const {

@@ -10,21 +10,20 @@
 #include "engine/families/magi1/memory_plan.h"
 #include "engine/networks/magi_dit/passes.h"
 #include "engine/networks/vit_vae/vit_vae.h"
-#include "engine/session/family.h"
-#include "engine/session/streaming.h"
-#include "engine/session/text_encoder.h"
-#include "engine/text/tokenizer.h"
 
 namespace mc::magi1 {
 
 struct Model final : session::Family {
     // config: the JSON file.
     static std::shared_ptr<const Model> open(const std::string& config, const session::LoadOptions& options);
+    // Throws what speaks against the request, before a weight file is opened or looked for.
+    static session::Forecast look(const std::string& config, const session::LoadOptions& options,
+                                  const session::Request& request);
 
     std::unique_ptr<session::Video> begin(session::Request request) const override;
     Planned planned() const; // of no request in particular; points into this
-    Planned planned(const VideoSettings& settings) const;
-    session::Streaming streaming() const; // now
+    Planned planned(const session::Parts& parts) const;
+    session::Movable movable() const;
     int64_t bytes() const override;
     ModelFamily name() const override { return ModelFamily::MAGI1; }
 

@@ -12,8 +12,6 @@
 #include "engine/families/magi1/settings.h"
 #include "engine/sampler/noise.h"
 #include "engine/session/device_errors.h"
-#include "engine/session/memory.h"
-#include "engine/session/streaming.h"
 
 namespace mc::magi1 {
 namespace {
@@ -102,29 +100,13 @@ MagiVideo::MagiVideo(const Model& m, Request r)
     MadeWith with{0, settings.prompt, "", settings.guidance_scale};
     cache::set_cache(with, s.cache);
     made_with = std::make_shared<const MadeWith>(with);
-    const at::Device device = model.placement.device;
-    MemoryPlan plan = plan_memory(settings, model.planned(settings));
-    if (model.text_encoder->device() != at::kCPU && plan.total() > session::free_memory(device) &&
-        model.text_encoder->weight_bytes() <= session::free_memory()) {
-        model.text_encoder->move_to(at::kCPU, request.cancel);
-        give_back_memory(device);
-        if (model.log) model.log(4, "the text encoder moves to the CPU, to leave " + device.str() + " for the video");
-        plan = plan_memory(settings, model.planned(settings));
-    }
-    const int64_t layers = model.folder.transformer.layers;
-    session::stream_for_video(plan.total(), model.streaming(), layers, device, "", model.log,
-                              [&](int64_t n) { model.transformer->stream(n); });
-    outline_.bytes_keys_values = plan.keys_values;
-    outline_.bytes_cache = plan.cache;
-    outline_.bytes = plan.total();
-    session::check_memory(
-        outline_.bytes, "This request",
-        [&](int64_t free) {
-            const session::Streaming now = model.streaming();
-            free += session::most_streamed(now, layers, device).freed() - now.freed();
-            return what_fits(request, model.planned(settings), free);
-        },
-        device);
+    session::make_room(
+        {[&](session::TextEncoder& encoder) {
+             return text_known(encoder, *model.tokenizer, model.folder.transformer.text_rows, settings);
+         },
+         [&](const session::Parts& parts) { return plan_memory(settings, model.planned(parts)); },
+         [&](const session::Parts& parts, int64_t free) { return what_fits(request, model.planned(parts), free); }},
+        model.movable(), request.cancel, outline_);
 }
 
 // ---- text ----

@@ -7,10 +7,7 @@
 
 #include "engine/error.h"
 #include "engine/families/skyreels_v2/inputs.h"
-#include "engine/networks/t5/encoder.h"
 #include "engine/own_stream.h"
-#include "engine/session/family.h"
-#include "engine/session/memory.h"
 
 namespace mc::skyreels_v2 {
 
@@ -34,7 +31,6 @@ WeightBytes weight_bytes(const model::Tensors& transformer, const model::Tensors
 
 bool texts_known(session::TextEncoder& encoder, const text::Tokenizer& tokenizer, bool byte_fallback,
                  int64_t text_rows, const VideoSettings& settings) {
-    if (!encoder.on_demand()) return false;
     const auto known = [&](const std::string& text) {
         return encoder.knows(tokenizer.encode(text, size_t(text_rows), byte_fallback));
     };
@@ -72,22 +68,17 @@ MemoryPlan plan_memory(const VideoSettings& settings, const Windows& windows, co
                                (by_pixels ? settings.overlap_history : 0);
         plan.vae += frames * 3 * 4 * settings.width * settings.height;
     }
-    if (model.text_device == model.device && !model.text_known)
-        plan.text = model.text_on_demand + workspace_bytes(model.device) +
-                    t5::Encoder::encode_bytes(model.text, model.precision, model.device, c.text_rows);
+    plan.text = model.text_bytes(c.text_rows);
     return plan;
 }
 
 namespace {
 
 bool fits(const session::Request& request, const Planned& model, int64_t free) {
-    try {
+    return session::fits(free, [&] {
         const VideoSettings s = complete(request, model.facts);
-        return plan_memory(s, plan_windows(s, inputs_of(request).grid, request.cancel), model).total() <= free;
-    } catch (const Error& e) {
-        if (e.status == MC_CANCELLED) throw;
-        return false; // such a request would be refused for another reason
-    }
+        return plan_memory(s, plan_windows(s, inputs_of(request).grid, request.cancel), model);
+    });
 }
 
 // The largest n of [1, most) for which `ok`, which holds up to some n; 0: none.

@@ -5,9 +5,7 @@
 #include "engine/families/skyreels_v2/window_plans.h"
 #include "engine/networks/wan_dit/spread.h"
 #include "engine/networks/wan_vae/wan_vae.h"
-#include "engine/session/loading.h"
 #include "engine/session/memory_plan.h"
-#include "engine/session/text_encoder.h"
 #include "engine/text/tokenizer.h"
 
 namespace mc::skyreels_v2 {
@@ -24,16 +22,11 @@ bool texts_known(session::TextEncoder& encoder, const text::Tokenizer& tokenizer
                  int64_t text_rows, const VideoSettings& settings);
 
 // What does not depend on the request, but for whether its texts are known.
-struct Planned {
+struct Planned : session::Parts {
     ModelFacts facts;
-    const model::TextEncoderConfig& text;
     const wan_vae::WanVae& vae;
-    Precision precision;
-    at::Device device, text_device; // of all, and of the text encoder
-    int64_t text_on_demand = 0;     // bytes of its weights where they are held only while a text is encoded
-    bool text_known = false;        // what it gives for the request's texts is on disk: it is not needed
-    wan_dit::Ranks ranks = {};      // that make the videos together
-    int rank = 0;                   // which of them; above 0: with windows alone
+    wan_dit::Ranks ranks = {}; // that make the videos together
+    int rank = 0;              // which of them; above 0: with windows alone
 };
 MemoryPlan plan_memory(const VideoSettings& settings, const Windows& windows, const Planned& model);
 

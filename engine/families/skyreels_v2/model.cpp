@@ -67,7 +67,7 @@ static std::shared_ptr<Model> load(std::shared_ptr<Model> m, const model::Tensor
     int64_t bytes = weights.total() - (apart || on_demand ? weights.text_encoder : 0);
     const int64_t streamed = session::stream_to_load(
         wan_dit::Transformer::layer_bytes(m->transformer_config, precision, o.weights_in_bytes),
-        m->transformer_config.layers, device, bytes, m->smaller_layers(), o.log);
+        m->transformer_config.layers, device, bytes, smaller_layers(o.weights_in_bytes), o.log);
     session::check_weights_fit(bytes, precision, device,
                                device.is_cpu() || !weights.saved || streamed ? std::nullopt
                                                                              : std::optional(bytes - weights.saved));
@@ -187,24 +187,18 @@ std::unique_ptr<session::Video> Model::begin(session::Request request) const {
 }
 
 Planned Model::planned() const {
-    return {{transformer_config, vae_config, defaults, calibration ? &*calibration : nullptr},
-            text_config, *vae, placement.precision, placement.device, text_encoder->device(),
-            text_encoder->bytes_on_demand(), false, ranks};
+    return planned(session::parts_of(placement, *text_encoder));
 }
 
-session::Streaming Model::streaming() const {
-    return {transformer->streamed(),
-            wan_dit::Transformer::layer_bytes(transformer_config, placement.precision, weights_in_bytes)};
+Planned Model::planned(const session::Parts& parts) const {
+    return {parts, {transformer_config, vae_config, defaults, calibration ? &*calibration : nullptr}, *vae, ranks};
 }
 
-std::string Model::smaller_layers() const {
-    return skyreels_v2::smaller_layers(weights_in_bytes);
-}
-
-Planned Model::planned(const VideoSettings& settings) const {
-    Planned p = planned();
-    p.text_known = texts_known(*text_encoder, *tokenizer, byte_fallback, transformer_config.text_rows, settings);
-    return p;
+session::Movable Model::movable() const {
+    const auto one = wan_dit::Transformer::layer_bytes(transformer_config, placement.precision, weights_in_bytes);
+    return {placement, *text_encoder, transformer_config.layers,
+            [=, this] { return session::Streaming{transformer->streamed(), one}; },
+            [this](int64_t layers) { transformer->stream(layers); }, smaller_layers(weights_in_bytes), log};
 }
 
 int64_t Model::bytes() const {

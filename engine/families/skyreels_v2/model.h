@@ -11,9 +11,6 @@
 #include "engine/networks/wan_dit/orders.h"
 #include "engine/networks/wan_dit/transformer.h"
 #include "engine/networks/wan_vae/wan_vae.h"
-#include "engine/session/family.h"
-#include "engine/session/streaming.h"
-#include "engine/session/text_encoder.h"
 #include "engine/text/tokenizer.h"
 
 namespace mc::skyreels_v2 {
@@ -30,9 +27,14 @@ struct Model final : session::Family {
     static std::shared_ptr<const Model> open_parts(const ModelParts& parts,
                                                    const session::LoadOptions& options);
 
+    // Throws what speaks against the request, before a weight file is opened.
+    static session::Forecast look(const std::string& path, const session::LoadOptions& options,
+                                  const session::Request& request);
+
     std::unique_ptr<session::Video> begin(session::Request request) const override;
     Planned planned() const; // of no request in particular; points into this
-    Planned planned(const VideoSettings& settings) const;
+    Planned planned(const session::Parts& parts) const;
+    session::Movable movable() const;
     int64_t bytes() const override;
     ModelFamily name() const override { return ModelFamily::SKYREELS_V2; }
 
@@ -48,8 +50,6 @@ struct Model final : session::Family {
     std::unique_ptr<wan_vae::WanVae> vae;
     wan_dit::Ranks ranks; // that windows are spread over
     bool weights_in_bytes = false;
-    session::Streaming streaming() const; // now
-    std::string smaller_layers() const;   // streaming_text()'s remedy
     std::function<void(int level, const std::string& text)> log;
 };
 

@@ -18,7 +18,6 @@
 #include "engine/sampler/noise.h"
 #include "engine/session/device_errors.h"
 #include "engine/session/memory.h"
-#include "engine/session/streaming.h"
 #include "engine/text/prompt_cleaning.h"
 
 namespace mc::skyreels_v2 {
@@ -130,28 +129,14 @@ SkyReelsVideo::SkyReelsVideo(const Model& m, Request r) : model(m), request(std:
     MadeWith with{0, settings.prompt, settings.negative_prompt, settings.guidance_scale};
     cache::set_cache(with, settings.cache);
     made_with = std::make_shared<const MadeWith>(with);
-    const at::Device device = model.placement.device;
-    MemoryPlan plan = plan_memory(settings, windows, model.planned(settings));
-    if (model.text_encoder->device() != at::kCPU && plan.total() > session::free_memory(device) &&
-        model.text_encoder->weight_bytes() <= session::free_memory()) {
-        model.text_encoder->move_to(at::kCPU, request.cancel);
-        give_back_memory(device);
-        if (model.log) model.log(4, "the text encoder moves to the CPU, to leave " + device.str() + " for the video");
-        plan = plan_memory(settings, windows, model.planned(settings));
-    }
-    session::stream_for_video(plan.total(), model.streaming(), model.transformer_config.layers, device,
-                              model.smaller_layers(), model.log,
-                              [&](int64_t layers) { model.transformer->stream(layers); });
-    outline_.bytes_keys_values = plan.keys_values;
-    outline_.bytes_cache = plan.cache;
-    outline_.bytes = plan.total();
-    check_memory(outline_.bytes, "This request",
-                 [&](int64_t free) {
-                     const session::Streaming now = model.streaming();
-                     free += session::most_streamed(now, model.transformer_config.layers, device).freed() - now.freed();
-                     return what_fits(request, model.planned(settings), free);
-                 },
-                 device);
+    session::make_room(
+        {[&](session::TextEncoder& encoder) {
+             return texts_known(encoder, *model.tokenizer, model.byte_fallback, model.transformer_config.text_rows,
+                                settings);
+         },
+         [&](const session::Parts& parts) { return plan_memory(settings, windows, model.planned(parts)); },
+         [&](const session::Parts& parts, int64_t free) { return what_fits(request, model.planned(parts), free); }},
+        model.movable(), request.cancel, outline_);
     if (model.transformer->workers()) make_room_in_ranks();
 }
 
@@ -166,7 +151,7 @@ void SkyReelsVideo::make_room_in_ranks() {
     for (size_t i = 0; i < rooms.size(); i++)
         check_memory(rooms[i].needed, rooms[i].free, workers.group().name(int(i) + 1) + ": This request",
                      [&](int64_t free) {
-                         Planned there = model.planned(settings);
+                         Planned there = model.planned();
                          there.rank = int(i) + 1;
                          there.device = there.text_device = rooms[i].device;
                          return what_fits(request, there, free + rooms[i].more);
