@@ -21,7 +21,7 @@ packages_live=(
     gstreamer1.0-nice gir1.2-gst-plugins-base-1.0 gir1.2-gst-plugins-bad-1.0 # WebRTC, pipelines/live
 )
 packages_debian=(
-    debhelper dpkg-dev fakeroot patchelf # debian/build.sh
+    build-essential debhelper dpkg-dev fakeroot patchelf # debian/build.sh
 )
 packages_server=(
     nginx libnginx-mod-rtmp # pipelines/soak
