@@ -280,6 +280,20 @@ TEST(what_is_planned_is_what_is_taken) {
     }
 }
 
+// With room for just that, what products keep of one video is no more that the next one needs.
+TEST(what_products_keep_is_planned_once) {
+    const Model model = load(fake::device(), Precision::BFLOAT16);
+    const Request r = plain_request();
+    give_back_memory(fake::device());
+    const Stats stats = Session(model, r).stats();
+    fake::set_capacity(fake::use().used + size_t(stats.bytes_planned - stats.bytes_weights));
+    for (int run = 0; run < 2; run++) {
+        video(model, r);
+        CHECK(model->text_encoder->device() == fake::device() && model->transformer->streamed() == 0);
+    }
+    fake::set_capacity(fake::ALL);
+}
+
 // Both numbers, and settings that do fit: taken at their word.
 TEST(a_video_too_large_is_refused_with_what_fits) {
     const Model model = load(fake::device(), Precision::BFLOAT16);
