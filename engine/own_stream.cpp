@@ -54,6 +54,7 @@ int64_t workspace_bytes(c10::Device device) {
 
 OwnStream::OwnStream(c10::Device device) {
     if (device.is_cpu()) return;
+    clear_workspaces(device); // what is planned from here on counts them
     at_work_.emplace();
     {
         const std::lock_guard lock(streams_mutex);

@@ -19,7 +19,7 @@ class AtWork {
 
 // A stream of the device for somebody who is at work, and nobody else's as long as this lives, so that other work is
 // not waited for and does not wait for ours; none on the CPU. The next one gets a stream that was given back: what
-// ATen's cache and libraries keep, they keep by stream.
+// ATen's cache keeps, it keeps by stream. What libraries keep goes into that cache first, unless somebody is at work.
 class OwnStream {
   public:
     explicit OwnStream(c10::Device device);

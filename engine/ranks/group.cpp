@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "engine/error.h"
+#include "engine/pinned_memory.h"
 
 namespace mc::ranks {
 
@@ -485,7 +486,7 @@ void Group::exchange(const std::vector<Piece>& to, const std::vector<Piece>& fro
             if (p.part.numel() == 0 || (link && !p.part.is_cpu())) continue;
             list.push_back(p);
             if (p.part.is_cpu()) continue;
-            list.back().part = at::empty(p.part.sizes(), p.part.options().device(at::kCPU).pinned_memory(true));
+            list.back().part = pinned_memory(p.part.sizes(), p.part.scalar_type());
             if (filled) list.back().part.copy_(p.part); // waits for the device
         }
         return list;

@@ -143,7 +143,7 @@ TEST(any_allocation_can_fail) {
     fake::fail(fake::Failure::NONE, 0);
 }
 
-// As much in each stream that had one, once, until it is told to give it back.
+// As much in each stream that had one, once, until it is told to give it back or other work begins.
 TEST(products_take_memory_of_their_own) {
     const c10::impl::VirtualGuardImpl guard(device.type());
     give_back_memory(device);
@@ -157,9 +157,11 @@ TEST(products_take_memory_of_their_own) {
         const OwnStream own(device);
         const InStream in_stream(own.get());
         streams.push_back(own.get()->id());
-        product();
-        give_back_memory(device); // somebody is at work
-        CHECK_EQ(held(), 2 * fake::WORKSPACE);
+        CHECK_EQ(held(), size_t(0)); // nobody was at work
+        product(), product();
+        give_back_memory(device); // somebody is
+        const OwnStream other(device);
+        CHECK_EQ(held(), fake::WORKSPACE);
     }
     CHECK(streams[0] && streams[1] == streams[0] && streams[2] == streams[0]);
     {
@@ -168,6 +170,8 @@ TEST(products_take_memory_of_their_own) {
     }
     CHECK_EQ(workspace_bytes(device), int64_t(fake::WORKSPACE));
     CHECK_EQ(workspace_bytes(at::kCPU), 0);
+    product();
+    CHECK_EQ(held(), fake::WORKSPACE);
     give_back_memory(device);
     CHECK_EQ(held(), size_t(0));
 }

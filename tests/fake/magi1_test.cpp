@@ -5,7 +5,7 @@
 
 #include "engine/families/magi1/model.h"
 #include "engine/session/session.h"
-#include "tests/check.h"
+#include "tests/fake/each_place.h"
 #include "tests/fake/fake_device.h"
 #include "tests/model/small_magi1.h"
 
@@ -197,40 +197,16 @@ TEST(memory_goes_with_the_model) {
 // again.
 TEST(memory_that_ends_anywhere_is_one_error) {
     size_t all = 0;
-    const auto each_place_fails = [&](const char* what, const std::function<void()>& make) {
-        make(); // what the process takes once
-        const size_t held = fake::use().used;
-        fake::watch_places();
-        make();
-        const std::vector<int64_t> places = fake::places();
-        for (size_t i = 0; i < places.size(); i++) {
-            fake::fail(i % 3 ? fake::Failure::ALLOCATOR : fake::Failure::LIBRARY, places[i]);
-            std::string said;
-            try {
-                make();
-            } catch (const Error& e) {
-                CHECK_EQ(int(e.status), int(MC_ERROR_MEMORY));
-                said = e.what();
-            }
-            const char* words = fake::failed_pinned() ? "MiB of main memory" : "ran out of memory: ";
-            if (said.find(words) == std::string::npos) test::fail(what, int(i), "\"" + said + "\" lacks " + words);
-            CHECK_EQ(fake::use().used, held);
-        }
-        fake::fail(fake::Failure::NONE, 0);
-        make();
-        std::printf("     %s: %zu places that allocate, each made to fail\n", what, places.size());
-        all += places.size();
-    };
     Model model;
     const auto open = [&] { model = load(folders().distilled, fake::device(), Precision::BFLOAT16); };
-    each_place_fails("loading", [&] { model.reset(), open(), model.reset(); });
+    all += fake::each_place_fails("loading", [&] { model.reset(), open(), model.reset(); }).all;
     open();
     for (const Variant& v : variants())
         if (v.name == std::string("motioncache")) {
             Request r = v.request;
             r.num_frames = 24, r.steps = 8, r.height = 32, r.width = 32;
             r.image = sampler::Image{32, 32, std::vector<uint8_t>(32 * 32 * 3, 90)};
-            each_place_fails("video", [&] { video(model, r); });
+            all += fake::each_place_fails("video", [&] { video(model, r); }).all;
         }
     CHECK(all > 150);
     CHECK_EQ(fake::counts.races.load(), 0);

@@ -139,6 +139,17 @@ Request chunks() {
     return r;
 }
 
+// Both ranks of a group in this process.
+struct Two {
+    std::unique_ptr<ranks::Group> one, zero;
+    explicit Two(ranks::Limits limits = {}) {
+        const int port = free_port();
+        std::thread meets([&] { one = std::make_unique<ranks::Group>(member(1, port), "test", limits); });
+        zero = std::make_unique<ranks::Group>(member(0, port), "test", limits);
+        meets.join();
+    }
+};
+
 int work(int argc, char** argv) { // as motioncache-worker does, on the fake device
     LoadOptions o;
     o.threads = 1;
@@ -358,30 +369,26 @@ TEST(a_device_that_comes_to_no_end_is_one_error) {
     const LinkNames names("own");
     enum { WAITS, FAULT, BY_HOST };
     for (int how : {WAITS, FAULT, BY_HOST}) {
-        const int port = free_port();
         ranks::Limits limits;
         limits.still = 3s;
-        std::unique_ptr<ranks::Group> one;
-        std::thread meets([&] { one = std::make_unique<ranks::Group>(member(1, port), "test", limits); });
-        ranks::Group zero(member(0, port), "test", limits);
-        meets.join();
+        const Two both(limits);
         std::shared_ptr<ranks::DeviceLink> link, other;
         if (how != BY_HOST) {
             const std::string key = files.key();
-            link = zero.open_link(fake::device(), key), other = one->open_link(fake::device(), key);
+            link = both.zero->open_link(fake::device(), key), other = both.one->open_link(fake::device(), key);
         }
         const at::Tensor numbers = at::arange(6, at::kFloat), from_zero = numbers.to(fake::device()),
                          from_one = (numbers + 1).to(fake::device()), to_zero = at::zeros_like(from_zero),
                          to_one = at::zeros_like(from_zero);
-        std::thread beside([&] { one->exchange({{0, from_one}}, {{0, to_one}}, other.get()); });
-        zero.exchange({{1, from_zero}}, {{1, to_zero}}, link.get());
+        std::thread beside([&] { both.one->exchange({{0, from_one}}, {{0, to_one}}, other.get()); });
+        both.zero->exchange({{1, from_zero}}, {{1, to_zero}}, link.get());
         beside.join();
         CHECK(at::equal(to_zero.cpu(), numbers + 1) && at::equal(to_one.cpu(), numbers));
         if (how == FAULT) FileLink::fault = "a wire is cut";
         McStatus status{};
         std::string said;
         const double took = seconds_of([&] {
-            said = error_of([&] { zero.exchange({{1, from_zero}}, {{1, to_zero}}, link.get()); }, &status);
+            said = error_of([&] { both.zero->exchange({{1, from_zero}}, {{1, to_zero}}, link.get()); }, &status);
         });
         FileLink::fault.clear();
         CHECK_EQ(status, MC_ERROR_DEVICE);
@@ -390,6 +397,28 @@ TEST(a_device_that_comes_to_no_end_is_one_error) {
                                        : "has given nothing of its device for 3 s: see what its motioncache-worker wrote last"));
         CHECK(took < 20);
     }
+}
+
+// By way of the hosts, in memory that stays in place: what the system refuses of it is not the device's.
+TEST(memory_of_the_host_that_ends_is_one_error_and_not_the_devices) {
+    const Two both;
+    const at::Tensor numbers = at::arange(6, at::kFloat), from_zero = numbers.to(fake::device()),
+                     to_zero = at::zeros_like(from_zero);
+    for (int64_t which : {0, 1}) { // of what is sent, of what is received
+        fake::fail(fake::Failure::ALLOCATOR, which);
+        McStatus status{};
+        const std::string said =
+            error_of([&] { both.zero->exchange({{1, from_zero}}, {{1, to_zero}}, nullptr); }, &status);
+        CHECK(fake::failed_pinned());
+        CHECK_EQ(status, MC_ERROR_MEMORY);
+        CHECK(has(said, "The system gave no 1 MiB of main memory") && has(said, "ulimit -l"));
+    }
+    fake::fail(fake::Failure::NONE, 0);
+    at::Tensor there = at::zeros_like(numbers); // nobody is lost
+    std::thread beside([&] { both.one->exchange({{0, numbers + 1}}, {{0, there}}); });
+    both.zero->exchange({{1, from_zero}}, {{1, to_zero}}, nullptr);
+    beside.join();
+    CHECK(at::equal(there, numbers) && at::equal(to_zero.cpu(), numbers + 1));
 }
 
 TEST(devices_that_do_not_go_together_are_refused) {

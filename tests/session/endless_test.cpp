@@ -80,7 +80,7 @@ TEST(memory_counters_and_work_stay_as_they_are) {
     auto m = demo();
     for (auto joint : {LongVideo::PIXEL, LongVideo::LATENT}) {
         Request r = windows(skyreels_v2::ENDLESS);
-        r.steps = 1;
+        r.steps = 1, r.width = 32, r.height = 32; // a chunk's pixels are 144 KiB
         r.long_video = joint;
         Session s(m, r);
         struct Work {
@@ -103,7 +103,7 @@ TEST(memory_counters_and_work_stay_as_they_are) {
         const int64_t grown = resident_bytes() - before;
         std::printf("     80 chunks: %+.2f MiB; ten of them: %lld forwards, %.2f GFLOP, %.2f of the VAE\n", double(grown) / (1 << 20),
                     static_cast<long long>(late.forwards), 1e-9 * double(late.transformer), 1e-9 * double(late.vae));
-        CHECK(grown < int64_t(4) << 20);
+        CHECK(grown < int64_t(2) << 20);
         CHECK_EQ(s.calls().counts().size(), shapes);
         CHECK(early.forwards > 0 && early.transformer > 0 && early.vae > 0);
         CHECK(early == late);

@@ -40,12 +40,15 @@ struct HeldWindow {
 };
 struct HeldModel {
     SharedModel shared;
-    OwnStream stream; // that all is done in; given back last
+    std::optional<OwnStream> own; // that videos are made in, from a plan to the last window; given back last
     std::unique_ptr<Transformer> transformer;
     std::map<int64_t, std::shared_ptr<const TextContext>> texts;
     std::map<int64_t, HeldWindow> windows; // gone before the transformer
-    HeldModel(SharedModel s, std::unique_ptr<Transformer> t)
-        : shared(std::move(s)), stream(t->device()), transformer(std::move(t)) {}
+    HeldModel(SharedModel s, std::unique_ptr<Transformer> t) : shared(std::move(s)), transformer(std::move(t)) {}
+    const std::optional<c10::Stream>& stream() {
+        if (!own) own.emplace(transformer->device());
+        return own->get();
+    }
 };
 
 class Worker {
@@ -79,7 +82,7 @@ void Worker::close(int64_t id) {
     if (found == models_.end()) return; // it could not be opened
     const at::Device device = found->second.transformer->device();
     {
-        const InStream in_stream(found->second.stream.get());
+        const InStream in_stream(found->second.stream());
         wait_for(device);
         models_.erase(found);
     }
@@ -136,7 +139,7 @@ ranks::Message Worker::follow(Order order, ranks::Message& from, Cancel cancel) 
         return to;
     }
     HeldModel& model = models_.at(id);
-    const InStream in_stream(model.stream.get());
+    const InStream in_stream(model.stream());
     if (order == Order::LINK) {
         model.transformer->link(group_.open_link(model.transformer->device(), from.get<std::string>()));
         return to;
@@ -160,6 +163,7 @@ ranks::Message Worker::follow(Order order, ranks::Message& from, Cancel cancel) 
     }
     if (order == Order::DROP_WINDOW) {
         model.windows.erase(number);
+        if (model.windows.empty()) model.own.reset(); // so that nobody is at work when the next plan is made
         return to;
     }
     HeldWindow& held = model.windows.at(number);
