@@ -97,6 +97,7 @@ def with_defaults(given, recipe):
 def follow_video(silence, sound, gen):
     """The sound begins with the first frame, which comes when the model is loaded, and ends with the last one."""
     begin, end = [], []
+    live = gen.get_property("is-live") # else sound is as quick as it is taken: dropped, it would be far ahead by then
 
     def video(_, info):
         if info.type & Gst.PadProbeType.BUFFER:
@@ -111,7 +112,8 @@ def follow_video(silence, sound, gen):
 
     def within(_, info):
         pts = info.get_buffer().pts
-        outside = not begin or pts < begin[0] or len(end) > 1 and pts >= end[0]
+        early = pts < begin[0] if begin else live
+        outside = early or len(end) > 1 and pts >= end[0]
         return Gst.PadProbeReturn.DROP if outside else Gst.PadProbeReturn.OK
 
     gen.get_static_pad("src").add_probe(Gst.PadProbeType.BUFFER | Gst.PadProbeType.EVENT_DOWNSTREAM, video)
