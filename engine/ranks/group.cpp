@@ -29,6 +29,8 @@ constexpr milliseconds LOOK = 100ms, SIGN_OF_LIFE = 1s; // how often the watcher
 constexpr milliseconds STORE = 5s; // for an answer of the store, which is a small program's
 // Of Gloo: a forward may take long, and whether somebody is gone is told otherwise.
 constexpr milliseconds NEVER = std::chrono::hours(24 * 20);
+// The same whether Gloo notices while it sends, or refuses at once what it knows to be broken.
+constexpr const char* ENDED = "has ended in the middle of the work";
 
 // Gloo writes to sockets without asking that a broken one raise no signal, which would end the program of rank 0 with
 // the worker. Threads that are made meanwhile, as Gloo's are, inherit it.
@@ -351,7 +353,7 @@ void Group::Impl::finish(c10::intrusive_ptr<c10d::Work> w, int other, Cancel can
         waiting = {};
         asked_to_stop = false;
     }
-    if (!fault.empty()) lose(other, "has ended in the middle of the work", fault);
+    if (!fault.empty()) lose(other, ENDED, fault);
     std::lock_guard lock(mutex);
     if (lost >= 0) throw_lost();
 }
@@ -412,8 +414,8 @@ void Group::send(const Message& message, int to) {
         impl_->finish(impl_->gloo->send(part, to, 0), to, {});
     } catch (const Error&) {
         throw;
-    } catch (const std::exception& e) { // Gloo refuses at once what it knows to be broken
-        impl_->lose(to, "has ended", what_of(e));
+    } catch (const std::exception& e) {
+        impl_->lose(to, ENDED, what_of(e));
         std::lock_guard lock(impl_->mutex);
         impl_->throw_lost();
     }
@@ -433,7 +435,7 @@ Message Group::receive(int from, Cancel cancel) {
     } catch (const Error&) {
         throw;
     } catch (const std::exception& e) {
-        impl_->lose(from, "has ended", what_of(e));
+        impl_->lose(from, ENDED, what_of(e));
         std::lock_guard lock(impl_->mutex);
         impl_->throw_lost();
     }
@@ -507,8 +509,8 @@ void Group::exchange(const std::vector<Piece>& to, const std::vector<Piece>& fro
                 pending.push_back({list == &out ? gloo.send(part, other, TAG) : gloo.recv(part, other, TAG), other});
                 (list == &out ? moved.sent : moved.received) += int64_t(p.part.nbytes());
             }
-    } catch (const std::exception& e) { // Gloo refuses at once what it knows to be broken
-        impl_->lose(other, "has ended", what_of(e));
+    } catch (const std::exception& e) {
+        impl_->lose(other, ENDED, what_of(e));
         std::lock_guard lock(impl_->mutex);
         impl_->throw_lost();
     }

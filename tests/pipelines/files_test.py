@@ -9,7 +9,8 @@ import time
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
-from stream import MAIN, ROOT, Stream, decoded, hashes, main, missing_elements, missing_programs, packets, probe, run_of
+from stream import (MAIN, ROOT, Stream, decoded, hashes, main, missing_elements, missing_programs, on_one_processor,
+                    packets, probe, run_of)
 
 SLOW = 5  # ms per step, of 30: a chunk of half a second takes less than that
 
@@ -118,6 +119,7 @@ def test_the_window_and_the_camera_take_frames(folder):
 
 
 def test_a_printed_line_does_the_same(folder):
+    on_one_processor()
     for kind in ("mp4", "fmp4", "hls"):
         target = folder / f"a {kind}"
         target.parent.mkdir(exist_ok=True)
@@ -129,12 +131,7 @@ def test_a_printed_line_does_the_same(folder):
         with Stream(kind, str(other), "prompt=it's \"me\"", "num-frames=30") as stream:
             stream.end()
         inner = "index.m3u8" if kind == "hls" else ""
-        printed_one, played = packets(target / inner), packets(other / inner)
-        assert [at for at, _ in printed_one] == [at for at, _ in played] and len(played) == 30
-        # The same frames: of the first picture the same bytes. Not of those behind it, unless x264enc is tuned for
-        # zerolatency: its threads do not code the same frames to the same bytes every time.
-        assert printed_one[0] == played[0]
-        assert kind != "fmp4" or printed_one == played
+        assert hashes(target / inner) == hashes(other / inner) and len(hashes(other / inner)) == 30
 
 
 def test_the_lines_of_the_readme_are_those_of_the_program(folder):

@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """RTMP to nginx on loopback: what it has recorded, picture by picture, also when it goes away and comes back."""
-import os
 import pathlib
 import re
 import subprocess
@@ -11,11 +10,10 @@ import time
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 from servers import Nginx, Proxy
-from stream import Stream, decoded, hashes, main, missing_elements, missing_programs, packets, probe, reference, run_of
+from stream import (Stream, decoded, hashes, main, missing_elements, missing_programs, on_one_processor, packets, probe,
+                    reference, run_of)
 
-# x264 with several threads a picture codes it a little differently each time where its buffer limits the rate, and by
-# how its threads take turns: pictures could not be compared. On one processor it takes one.
-os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+on_one_processor() # pictures are compared
 
 RATE = 48
 FRAMES = 6 * RATE

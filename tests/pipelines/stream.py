@@ -100,6 +100,12 @@ def run_of(part, whole):
     raise AssertionError(f"not one run of the {len(whole)} that were made: {known}")
 
 
+def on_one_processor():
+    """From here on, for programs that are started too. x264 with several threads codes a picture a little differently each
+    time, by how they take turns: pictures of two runs could not be compared. On one processor it takes one thread."""
+    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+
+
 def hashes(file):
     return [h for _, h in packets(file)]
 
